@@ -1,0 +1,73 @@
+"""PLADA payload codec: which images of a reference set are kept, and their classes, in few bytes.
+
+    from plada_codec import Payload, encode, decode
+
+The format is specified in `spec/plada-format-1.md`. Names are imported when they are first used, so that
+`plada --help` does not wait for numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plada_codec.api import Inspection, decode, encode, inspect
+    from plada_codec.paper import compare
+    from plada_codec.errors import (
+        Corrupt,
+        InvalidPayload,
+        LimitExceeded,
+        PladaError,
+        ReferenceMismatch,
+        Truncated,
+        Unsupported,
+    )
+    from plada_codec.limits import Limits
+    from plada_codec.payload import Payload, Universe
+    from plada_codec.reference import reference_digest
+
+_HOMES = {
+    "api": ("Inspection", "decode", "encode", "inspect"),
+    "paper": ("compare",),
+    "errors": (
+        "Corrupt",
+        "InvalidPayload",
+        "LimitExceeded",
+        "PladaError",
+        "ReferenceMismatch",
+        "Truncated",
+        "Unsupported",
+    ),
+    "limits": ("Limits",),
+    "payload": ("Payload", "Universe"),
+    "reference": ("reference_digest",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Corrupt",
+    "Inspection",
+    "InvalidPayload",
+    "LimitExceeded",
+    "Limits",
+    "Payload",
+    "PladaError",
+    "ReferenceMismatch",
+    "Truncated",
+    "Universe",
+    "Unsupported",
+    "compare",
+    "decode",
+    "encode",
+    "inspect",
+    "reference_digest",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,365 @@
+"""encode, decode, inspect: between a Payload and bytes (spec sections 3 to 10).
+
+payload -- encode: choose codings, write streams, build container --> bytes
+bytes -- parse container, check limits and identity, read streams --> payload
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from plada_codec import container
+from plada_codec.class_names import decode_class_names, encode_class_names
+from plada_codec.codings.base import Stream
+from plada_codec.codings.table import (
+    DECODER_CLASSES,
+    INDEX_CODINGS,
+    LABEL_CODINGS,
+    Coding,
+    coding_named,
+)
+from plada_codec.container import ALL_PLAIN, CLASS_NAMES_TYPE, Container
+from plada_codec.errors import InvalidPayload, LimitExceeded, ReferenceMismatch
+from plada_codec.limits import Limits
+from plada_codec.payload import MAX_DIGEST_BYTES, MIN_DIGEST_BYTES, Payload, Universe
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from plada_codec.codings.base import Integers
+
+#: `small` looks for the fewest bytes, `fast` avoids what is slow.
+PROFILES = ("small", "fast")
+
+
+def encode(
+    payload: Payload,
+    profile: str = "small",
+    decoder_class: str = "full",
+    index_coding: str = "auto",
+    label_coding: str = "auto",
+    *,
+    limits: Limits = Limits(),
+) -> bytes:
+    """Encodes a payload.
+
+    Args:
+        payload: what to say.
+        profile: "small" tries every coding that could win, and keeps the smallest; "fast" computes what plain
+            and huffman streams would take without writing them, and tries zstd only at a fast level.
+        decoder_class: the least able receiver: "core", "zstd" or "full" (spec section 9).
+        index_coding: "auto", or a name of spec section 5.1 such as "gaps-zstd".
+        label_coding: "auto", or a name of spec section 5.2 such as "classes-huffman".
+        limits: what the receivers' decoders allow.
+
+    Returns:
+        The bytes of the payload: deterministic for one release of plada and of zstandard.
+
+    Raises:
+        InvalidPayload: for an unknown name, or a coding that cannot express this payload or is beyond
+            `decoder_class`.
+        LimitExceeded: if a decoder with these limits would refuse the payload.
+    """
+    if profile not in PROFILES:
+        raise InvalidPayload(f"no profile is named {profile!r}; there are: {', '.join(PROFILES)}", rule="profile")
+    if decoder_class not in DECODER_CLASSES:
+        raise InvalidPayload(
+            f"no decoder class is named {decoder_class!r}; there are: {', '.join(DECODER_CLASSES)}",
+            rule="decoder-class",
+        )
+    thorough = profile == "small"
+    size = payload.universe_size
+    _check_limits(payload.reference_size, payload.num_classes, payload.kept, limits)
+
+    index_candidates = _candidates(INDEX_CODINGS, index_coding, decoder_class)
+    if payload.kept in (0, size) and index_candidates[0].code == ALL_PLAIN:
+        index, index_stream, complement = index_candidates[0], b"", payload.kept == 0
+    else:
+        complement = 2 * payload.kept > size
+        positions = _positions(payload)
+        coded = _complement(positions, size) if complement else positions
+        _check_coded(len(coded), limits)
+        index, index_stream = _smallest(index_candidates, coded, size, limits, thorough)
+    label, label_stream = _smallest(
+        _candidates(LABEL_CODINGS, label_coding, decoder_class), payload.labels, payload.num_classes, limits, thorough
+    )
+    sections = []
+    if payload.class_names is not None:
+        coder, data = encode_class_names(payload.class_names, limits, with_zstd=decoder_class != "core")
+        sections.append((CLASS_NAMES_TYPE, coder, data))
+    return container.build_container(
+        index_coding=index,
+        label_coding=label,
+        reference_size=payload.reference_size,
+        num_classes=payload.num_classes,
+        universe=payload.universe,
+        complement=complement,
+        kept=payload.kept,
+        reference_digest=payload.reference_digest,
+        sections=sections,
+        index_stream=index_stream,
+        label_stream=label_stream,
+    )
+
+
+def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | None = None) -> Payload:
+    """Decodes and validates a payload.
+
+    Args:
+        blob: the bytes of a payload, in any contiguous buffer: bytes, bytearray, memoryview, numpy, mmap.
+        limits: what to agree to allocate and loop over.
+        expected_reference: the digest of the receiver's own reference set, or its first bytes (8 .. 32).
+
+    Raises:
+        Truncated, Corrupt, Unsupported, LimitExceeded, ReferenceMismatch: as spec section 10 says, and
+            nothing else, whatever the bytes.
+        InvalidPayload: if `blob` or `expected_reference` is not what can be compared.
+    """
+    view = _view(blob)
+    parsed = container.parse_container(view)
+    _check_limits(parsed.reference_size, parsed.num_classes, parsed.kept, limits)
+    if parsed.index_coding.code != ALL_PLAIN:
+        _check_coded(parsed.coded, limits)
+    if expected_reference is not None:
+        _check_reference(parsed, expected_reference)
+
+    size = parsed.universe_size
+    if parsed.index_coding.code == ALL_PLAIN:
+        positions: Integers = np.arange(parsed.kept, dtype=np.int64)
+    else:
+        positions = _read_stream(parsed.index_coding, view, parsed.index_stream, parsed.coded, size, limits, np.int64)
+        if parsed.complement:
+            positions = _complement(positions, size)
+    labels = _read_stream(
+        parsed.label_coding, view, parsed.label_stream, parsed.kept, parsed.num_classes, limits, np.int32
+    )
+    class_names = None
+    for section in parsed.sections:
+        if section.type == CLASS_NAMES_TYPE:
+            data = np.frombuffer(view[section.offset : section.offset + section.size], np.uint8)
+            class_names = decode_class_names(Stream(data, section.offset), section.coder, parsed.num_classes, limits)
+    if parsed.universe != Universe():
+        positions *= parsed.universe.stride
+        positions += parsed.universe.offset
+    for array in (positions, labels):
+        array.flags.writeable = False
+    return Payload(
+        positions,
+        labels,
+        parsed.reference_size,
+        parsed.num_classes,
+        parsed.reference_digest,
+        parsed.universe,
+        class_names,
+    )
+
+
+@dataclass(frozen=True)
+class SectionInfo:
+    """A stream or section as `inspect` reports it: type, coding or coder, size in bytes."""
+
+    type: str
+    coding: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Header and sections of a payload; sizes in bytes."""
+
+    format_version: int
+    reference_size: int
+    reference_digest: bytes
+    num_classes: int
+    kept: int
+    universe: Universe
+    complement: bool
+    decoder_class: str
+    sections: tuple[SectionInfo, ...]
+    payload_bytes: int
+    extents: tuple[container.Extent, ...]
+
+    @property
+    def overhead_bytes(self) -> int:
+        """Everything but the index stream and the label stream (spec section 3)."""
+        return self.payload_bytes - sum(s.bytes for s in self.sections if s.type in ("index", "labels"))
+
+    @property
+    def bits_per_kept(self) -> float | None:
+        """Bits of the whole payload for each kept image; None if none is kept."""
+        return 8 * self.payload_bytes / self.kept if self.kept else None
+
+    @property
+    def bits_per_class(self) -> float:
+        """Bits of the whole payload for each class."""
+        return 8 * self.payload_bytes / self.num_classes
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `plada inspect --json` prints."""
+        return {
+            "format_version": self.format_version,
+            "reference_size": self.reference_size,
+            "reference_digest": self.reference_digest.hex(),
+            "num_classes": self.num_classes,
+            "kept": self.kept,
+            "universe": {
+                "offset": self.universe.offset,
+                "stride": self.universe.stride,
+                "size": self.universe.size(self.reference_size),
+            },
+            "complement": self.complement,
+            "decoder_class": self.decoder_class,
+            "sections": [vars(section) for section in self.sections],
+            "payload_bytes": self.payload_bytes,
+            "overhead_bytes": self.overhead_bytes,
+            "bits_per_kept": self.bits_per_kept,
+            "bits_per_class": self.bits_per_class,
+        }
+
+
+def inspect(blob: Buffer) -> Inspection:
+    """Reads header and sections: steps 1 to 5 of spec section 10, checksum included; no stream is decoded.
+
+    Raises:
+        Truncated, Corrupt, Unsupported: as `decode` would.
+    """
+    view = _view(blob)
+    parsed = container.parse_container(view)
+    sections = [
+        SectionInfo("index", parsed.index_coding.name, parsed.index_stream[1]),
+        SectionInfo("labels", parsed.label_coding.name, parsed.label_stream[1]),
+    ]
+    for section in parsed.sections:
+        known = section.type == CLASS_NAMES_TYPE
+        sections.append(
+            SectionInfo(
+                "class-names" if known else f"ancillary {section.type:02x}",
+                container.CODERS.get(section.coder, str(section.coder)),
+                section.size,
+            )
+        )
+    return Inspection(
+        format_version=container.FORMAT_VERSION,
+        reference_size=parsed.reference_size,
+        reference_digest=parsed.reference_digest,
+        num_classes=parsed.num_classes,
+        kept=parsed.kept,
+        universe=parsed.universe,
+        complement=parsed.complement,
+        decoder_class=max(
+            parsed.index_coding.decoder_class, parsed.label_coding.decoder_class, key=DECODER_CLASSES.index
+        ),
+        sections=tuple(sections),
+        payload_bytes=len(view),
+        extents=parsed.extents,
+    )
+
+
+def _view(blob: Buffer) -> memoryview:
+    try:
+        return memoryview(blob).cast("B")
+    except TypeError as error:
+        raise InvalidPayload(f"a payload is a contiguous buffer of bytes: {error}", rule="buffer") from None
+
+
+def _positions(payload: Payload) -> Integers:
+    if payload.universe == Universe():
+        return payload.indices
+    return (payload.indices - payload.universe.offset) // payload.universe.stride
+
+
+def _complement(positions: Integers, universe_size: int) -> Integers:
+    from plada_codec.kernels.complement import fill_complement
+
+    rest = np.empty(universe_size - len(positions), np.int64)
+    fill_complement(positions, rest)
+    return rest
+
+
+def _candidates(table: tuple[Coding, ...], name: str, decoder_class: str) -> list[Coding]:
+    if name == "auto":
+        return [coding for coding in table if coding.readable_by(decoder_class)]
+    coding = coding_named(table, name)
+    if not coding.readable_by(decoder_class):
+        raise InvalidPayload(
+            f"{name} needs a decoder of class {coding.decoder_class}, not {decoder_class}", rule="coding"
+        )
+    return [coding]
+
+
+def _smallest(
+    candidates: list[Coding], values: Integers, space: int, limits: Limits, thorough: bool
+) -> tuple[Coding, bytes]:
+    """The smallest stream among the candidates, and its coding."""
+    if not len(values):
+        return candidates[0], b""  # spec section 4: an empty set has an empty stream in every coding
+    if len(candidates) == 1:
+        return candidates[0], candidates[0].codec.encode(values, space, limits, thorough=thorough)
+    bounds = {coding.code: coding.codec.least_bytes(values, space, limits) for coding in candidates}
+    # Exact sizes first: the best of them spares most of the trials that can only be judged by encoding.
+    trials = sorted(candidates, key=lambda coding: (not coding.codec.exact, bounds[coding.code]))
+    best: tuple[Coding, bytes] | None = None
+    for coding in trials:
+        if best is None or bounds[coding.code] < len(best[1]):
+            stream = coding.codec.encode(values, space, limits, thorough=thorough)
+            if best is None or len(stream) < len(best[1]):
+                best = coding, stream
+    assert best is not None
+    return best
+
+
+def _read_stream(
+    coding: Coding,
+    view: memoryview,
+    extent: tuple[int, int],
+    count: int,
+    space: int,
+    limits: Limits,
+    dtype: type[np.signedinteger[Any]],
+) -> Integers:
+    offset, size = extent
+    stream = Stream(np.frombuffer(view[offset : offset + size], np.uint8), offset)
+    if not count:
+        stream.expect_bytes(0)
+        return np.empty(0, dtype)
+    return coding.codec.decode(stream, count, space, limits)
+
+
+def _check_limits(reference_size: int, num_classes: int, kept: int, limits: Limits) -> None:
+    for value, limit in (
+        (reference_size, "max_reference_size"),
+        (num_classes, "max_classes"),
+        (kept, "max_kept"),
+    ):
+        allowed = getattr(limits, limit)
+        if value > allowed:
+            what = limit.removeprefix("max_").replace("_", " ")
+            rule = limit.replace("max_", "limit-").replace("_", "-")
+            raise LimitExceeded(f"{what} is {value}, but the limit {limit} is {allowed}", rule=rule)
+
+
+def _check_coded(coded: int, limits: Limits) -> None:
+    if coded > limits.max_kept:
+        raise LimitExceeded(
+            f"the index stream codes {coded} images, but the limit max_kept is {limits.max_kept}", rule="limit-kept"
+        )
+
+
+def _check_reference(parsed: Container, expected: bytes) -> None:
+    if not MIN_DIGEST_BYTES <= len(expected) <= MAX_DIGEST_BYTES:
+        raise InvalidPayload(
+            f"the expected reference digest has {len(expected)} bytes, "
+            f"but must have {MIN_DIGEST_BYTES} .. {MAX_DIGEST_BYTES}",
+            rule="reference",
+        )
+    digest = parsed.reference_digest
+    common = min(len(digest), len(expected))
+    if not digest:
+        raise ReferenceMismatch("the payload does not say for which reference set it is", rule="reference")
+    if digest[:common] != bytes(expected[:common]):
+        raise ReferenceMismatch(
+            f"the payload is for the reference set {digest.hex()}, not for {expected.hex()}", rule="reference"
+        )

@@ -1,0 +1,87 @@
+"""What every coding is: a way to write one sequence of integers as a stream, and to read it back.
+
+Index codings write positions (int64, strictly increasing, below the universe's size M); label codings write
+labels (int32, below the number of classes C). Both see the bound as `space`. A coding never meets an empty
+sequence: spec section 4 gives it an empty stream, whatever the coding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from plada_codec.errors import Corrupt, PladaError, Truncated
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from plada_codec.limits import Limits
+
+    Integers = NDArray[np.signedinteger[Any]]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The bytes of a stream (uint8, contiguous), and where they begin in the payload."""
+
+    data: NDArray[np.uint8]
+    offset: int
+
+    def corrupt(self, message: str, rule: str, at: int = 0) -> PladaError:
+        """A Corrupt error at byte `at` of the stream."""
+        return Corrupt(message, rule=rule, offset=self.offset + at)
+
+    def ended(self, message: str) -> PladaError:
+        """The error of a stream that needs bytes beyond its end."""
+        return Truncated(message, rule="stream-end", offset=self.offset + len(self.data))
+
+    def expect_bytes(self, expected: int) -> None:
+        """Refuses a stream that has not exactly `expected` bytes."""
+        if len(self.data) != expected:
+            raise self.corrupt(f"the stream has {len(self.data)} bytes instead of {expected}", "stream-length")
+
+    def expect_zero_padding(self, end_bit: int) -> None:
+        """Refuses ones between bit `end_bit` and the end of the byte it is in (spec section 2.3)."""
+        padding = -end_bit % 8
+        if padding and self.data[end_bit // 8] & ((1 << padding) - 1):
+            raise self.corrupt("the padding is not zero", "padding", end_bit // 8)
+
+
+class Codec(Protocol):
+    """A pair of functions between integers and a stream, and a bound on what the stream costs."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether `least_bytes` is the stream's size."""
+        ...
+
+    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
+        """A lower bound on the size of the stream, found without writing it; infinite if it cannot be written."""
+        ...
+
+    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+        """The stream of `values`. `thorough` spends time to make it smaller, where the coder has a choice.
+
+        Raises:
+            InvalidPayload: if the coding cannot express `values`.
+            LimitExceeded: if it would take more than `limits` allow.
+        """
+        ...
+
+    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+        """The `count` >= 1 values of a stream, each checked against `space`.
+
+        Raises:
+            Truncated, Corrupt, LimitExceeded: with the rules of the coding's section of the spec.
+        """
+        ...
+
+
+class PlainForm(Codec, Protocol):
+    """A plain coding that zstd can be put over (spec section 5.3)."""
+
+    def allows_bytes(self, size: int, count: int, space: int) -> bool:
+        """Whether a plain stream of `count` values may have `size` bytes (rule `zstd-size`)."""
+        ...

@@ -1,0 +1,55 @@
+"""`bitmap`: one bit for each image of the universe (spec section 6.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plada_codec.errors import LimitExceeded
+
+if TYPE_CHECKING:
+    from plada_codec.codings.base import Integers, Stream
+    from plada_codec.limits import Limits
+
+
+class Bitmap:
+    """A one for each coded position. The only coding whose memory grows with the universe."""
+
+    exact = True
+
+    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
+        size = _bitmap_bytes(space)
+        return size if size <= limits.max_stream_bytes else float("inf")
+
+    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+        from plada_codec.kernels import bitmap as kernel
+
+        size = _bitmap_bytes(space)
+        if size > limits.max_stream_bytes:
+            raise LimitExceeded(
+                f"a bitmap of {size} bytes exceeds the limit max_stream_bytes of {limits.max_stream_bytes}",
+                rule="limit-stream-bytes",
+            )
+        out = np.zeros(size, np.uint8)
+        kernel.set_bits(values, out)
+        return out.tobytes()
+
+    def allows_bytes(self, size: int, count: int, space: int) -> bool:
+        return size == _bitmap_bytes(space)
+
+    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+        from plada_codec.kernels import bitmap as kernel
+
+        stream.expect_bytes(_bitmap_bytes(space))
+        stream.expect_zero_padding(space)
+        ones = int(kernel.count_ones(stream.data))
+        if ones != count:
+            raise stream.corrupt(f"the bitmap has {ones} ones instead of {count}", "bitmap-count")
+        positions = np.empty(count, np.int64)
+        kernel.find_ones(stream.data, positions)
+        return positions
+
+
+def _bitmap_bytes(space: int) -> int:
+    return -(-space // 8)

@@ -1,0 +1,51 @@
+"""`classes-huffman`: each label as a canonical Huffman code (spec section 7.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plada_codec.codings import huffman
+
+if TYPE_CHECKING:
+    from plada_codec.codings.base import Integers, Stream
+    from plada_codec.limits import Limits
+
+
+class ClassesHuffman:
+    """Labels as Huffman symbols; a class that is not used costs next to nothing."""
+
+    exact = True
+
+    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
+        return self._plan(values, space)[1]
+
+    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+        from plada_codec.kernels import huffman as kernel
+
+        lengths, size = self._plan(values, space)
+        out, at = huffman.open_stream(lengths, size)
+        kernel.write_symbols(out, at, lengths, huffman.canonical_codes(lengths), values)
+        return out.tobytes()
+
+    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+        from plada_codec.kernels import huffman as kernel
+
+        order, per_length, at = huffman.read_table(stream, space)
+        labels = np.empty(count, np.int32)
+        read, end = kernel.read_symbols(stream.data, at, order, per_length, labels)
+        if end == kernel.ENDED:
+            raise stream.ended(f"the stream ends after {read} of {count} labels")
+        huffman.check_end(stream, end)
+        return labels
+
+    @staticmethod
+    def _plan(labels: Integers, space: int) -> tuple[huffman.CodeLengths, int]:
+        """(code lengths, size of the stream in bytes)"""
+        from plada_codec.kernels import huffman as kernel
+
+        counts = np.zeros(space, np.int64)
+        kernel.count_symbols(labels, counts)
+        lengths = huffman.code_lengths(counts)
+        return lengths, huffman.stream_bytes(lengths, counts)

@@ -1,0 +1,61 @@
+"""`gaps-huffman`: the bit length of each gap by canonical Huffman, its other bits as they are (spec section 6.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plada_codec.codings import huffman
+from plada_codec.codings.gaps import gaps_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from plada_codec.codings.base import Integers, Stream
+    from plada_codec.limits import Limits
+
+
+class GapsHuffman:
+    """For each distance g (gap plus one): the symbol floor(log2 g), then its other bits."""
+
+    exact = True
+
+    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
+        return self._plan(gaps_of(values) + 1, space)[1]
+
+    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+        from plada_codec.kernels import huffman as kernel
+
+        distances = gaps_of(values) + 1
+        lengths, size = self._plan(distances, space)
+        out, at = huffman.open_stream(lengths, size)
+        kernel.write_distances(out, at, lengths, huffman.canonical_codes(lengths), distances)
+        return out.tobytes()
+
+    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+        from plada_codec.kernels import huffman as kernel
+
+        order, per_length, at = huffman.read_table(stream, _alphabet_size(space))
+        positions = np.empty(count, np.int64)
+        read, end = kernel.read_distances(stream.data, at, order, per_length, space, positions)
+        if end == kernel.ENDED:
+            raise stream.ended(f"the stream ends after {read} of {count} positions")
+        if read < count:
+            raise stream.corrupt(f"gap {read} leads past the universe of {space} images", "index-range", end // 8)
+        huffman.check_end(stream, end)
+        return positions
+
+    @staticmethod
+    def _plan(distances: NDArray[np.int64], space: int) -> tuple[huffman.CodeLengths, int]:
+        """(code lengths, size of the stream in bytes)"""
+        from plada_codec.kernels import huffman as kernel
+
+        counts = np.zeros(_alphabet_size(space), np.int64)
+        kernel.count_bit_lengths(distances, counts)
+        lengths = huffman.code_lengths(counts)
+        return lengths, huffman.stream_bytes(lengths, counts, int(np.dot(counts, np.arange(len(counts)))))
+
+
+def _alphabet_size(space: int) -> int:
+    return space.bit_length()

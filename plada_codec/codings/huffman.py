@@ -1,0 +1,97 @@
+"""The coder `huffman` (spec section 5.4): canonical Huffman codes and the table of their lengths.
+
+Shared by `gaps-huffman` and `classes-huffman`. Code lengths are int8 [A], one for each symbol of the alphabet:
+-1 for an unused symbol, 0 for the only one that is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from plada_codec.codings.base import Stream
+
+    CodeLengths = NDArray[np.int8]
+
+#: Spec section 5.4.
+MAX_CODE_BITS = 24
+UNUSED = -1
+
+
+def code_lengths(counts: NDArray[np.int64]) -> CodeLengths:
+    """The lengths (at most 24 bits) that code symbols of these counts (int64 [A], not all zero) in fewest bits."""
+    from plada_codec.kernels import huffman as kernel
+
+    used = np.flatnonzero(counts)
+    by_count = used[np.argsort(counts[used], kind="stable")]
+    lengths = np.full(len(counts), UNUSED, np.int8)
+    lengths[by_count] = kernel.package_merge(counts[by_count], MAX_CODE_BITS)
+    return lengths
+
+
+def stream_bytes(lengths: CodeLengths, counts: NDArray[np.int64], plain_bits: int = 0) -> int:
+    """Size of a stream: the table, every symbol's code, and `plain_bits` written between them."""
+    from plada_codec.kernels import huffman as kernel
+
+    used = counts > 0
+    code_bits = int(np.dot(counts[used], lengths[used].astype(np.int64)))
+    return -(-(int(kernel.table_bits(lengths)) + code_bits + plain_bits) // 8)
+
+
+def open_stream(lengths: CodeLengths, size: int) -> tuple[NDArray[np.uint8], int]:
+    """A stream of `size` bytes with the table written, and the bit at which the codes begin."""
+    from plada_codec.kernels import huffman as kernel
+
+    out = np.zeros(size, np.uint8)
+    return out, int(kernel.write_table(out, lengths))
+
+
+def canonical_codes(lengths: CodeLengths) -> NDArray[np.int64]:
+    """The code of each symbol (int64 [A]). Frozen by format 1."""
+    order, per_length = _canonical_order(lengths)
+    codes = np.zeros(len(lengths), np.int64)
+    code = done = 0
+    for symbols in per_length.tolist():
+        code <<= 1
+        codes[order[done : done + symbols]] = np.arange(code, code + symbols)
+        code, done = code + symbols, done + symbols
+    return codes
+
+
+def read_table(stream: Stream, alphabet_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """(used symbols in canonical order, how many there are of each length 0 .. 24, first bit after the table).
+
+    Raises:
+        Truncated, Corrupt: stream-end, huffman-table.
+    """
+    from plada_codec.kernels import huffman as kernel
+
+    lengths = np.full(alphabet_size, UNUSED, np.int8)
+    at = int(kernel.read_table(stream.data, lengths))
+    if at == kernel.ENDED:
+        raise stream.ended("the stream ends in its table of code lengths")
+    if at == kernel.BAD_TABLE:
+        raise stream.corrupt("the table of code lengths is not one", "huffman-table")
+    order, per_length = _canonical_order(lengths)
+    kraft_sum = sum(symbols << (MAX_CODE_BITS - length) for length, symbols in enumerate(per_length.tolist()))
+    if kraft_sum != 1 << MAX_CODE_BITS:
+        raise stream.corrupt("the code lengths do not make a complete code", "huffman-table")
+    return order, per_length, at
+
+
+def check_end(stream: Stream, end_bit: int) -> None:
+    """Refuses bytes left over after bit `end_bit`, and padding that is not zero."""
+    end_byte = -(-end_bit // 8)
+    if end_byte != len(stream.data):
+        raise stream.corrupt(f"{len(stream.data) - end_byte} bytes are left over", "stream-length", end_byte)
+    stream.expect_zero_padding(end_bit)
+
+
+def _canonical_order(lengths: CodeLengths) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    used = np.flatnonzero(lengths != UNUSED)
+    order = used[np.argsort(lengths[used], kind="stable")]
+    return order, np.bincount(lengths[used], minlength=MAX_CODE_BITS + 1)

@@ -1,0 +1,52 @@
+"""`runs`: alternating lengths of skipped and coded runs of positions, as varints (spec section 6.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from plada_codec.codings.base import Integers, Stream
+    from plada_codec.limits import Limits
+
+#: Two varints of one to nine bytes for each run, and at most one run for each position.
+_MIN_BYTES, _MAX_BYTES_PER_POSITION = 2, 18
+
+
+class Runs:
+    """What suits selections that keep whole stretches of the reference set."""
+
+    exact = True
+
+    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
+        from plada_codec.kernels import runs as kernel
+
+        return int(kernel.stream_bytes(values))
+
+    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+        from plada_codec.kernels import runs as kernel
+
+        out = np.empty(int(kernel.stream_bytes(values)), np.uint8)
+        kernel.write_runs(values, out)
+        return out.tobytes()
+
+    def allows_bytes(self, size: int, count: int, space: int) -> bool:
+        return _MIN_BYTES <= size <= _MAX_BYTES_PER_POSITION * count
+
+    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+        from plada_codec.kernels import runs as kernel
+
+        positions = np.empty(count, np.int64)
+        status, at = kernel.read_runs(stream.data, space, positions)
+        if status == kernel.ENDED:
+            raise stream.ended("the stream ends before its runs add up")
+        if status == kernel.BAD_VARINT:
+            raise stream.corrupt("a run is an overlong varint", "varint", at)
+        if status == kernel.OUT_OF_RANGE:
+            raise stream.corrupt(f"a run leads past the universe of {space} images", "index-range", at)
+        if status == kernel.TOO_MANY:
+            raise stream.corrupt(f"the runs add up to more than {count}", "run-count", at)
+        if at != len(stream.data):
+            raise stream.corrupt(f"{len(stream.data) - at} bytes are left over", "stream-length", at)
+        return positions

@@ -1,0 +1,119 @@
+"""The coder `zstd`: a Zstandard frame without its magic number, over a plain form (spec section 5.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plada_codec.codings.base import Stream
+from plada_codec.errors import LimitExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from plada_codec.codings.base import Integers, PlainForm
+    from plada_codec.limits import Limits
+
+#: RFC 8878, section 3.1.1: left out of the stream.
+_MAGIC = b"\x28\xb5\x2f\xfd"
+#: Spec section 5.3: largest Window_Size, 2^23 bytes.
+_MAX_WINDOW_LOG = 23
+#: RFC 8878, section 3.1.1.2: a block has a 3-byte header, at least one byte more, and at most 128 KiB of content.
+_LEAST_BLOCK_BYTES, _MAX_BLOCK_CONTENT = 4, 1 << 17
+#: Levels of libzstd: the first is always tried, the others when thorough, the last for contents up to a mebibyte.
+_FAST_LEVEL, _SLOW_LEVEL, _SLOWEST_LEVEL = 3, 19, 22
+_SLOWEST_MAX_CONTENT = 1 << 20
+
+
+class Zstd:
+    """Zstandard over the plain form of a layout."""
+
+    exact = False
+
+    def __init__(self, plain: PlainForm) -> None:
+        self.plain = plain
+
+    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
+        content_bytes = self.plain.least_bytes(values, space, limits)
+        if content_bytes > limits.max_stream_bytes:
+            return float("inf")
+        return _LEAST_BLOCK_BYTES * -(-content_bytes // _MAX_BLOCK_CONTENT)
+
+    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+        content = self.plain.encode(values, space, limits, thorough=thorough)
+        if len(content) > limits.max_stream_bytes:
+            raise LimitExceeded(
+                f"{len(content)} bytes under zstd exceed the limit max_stream_bytes of {limits.max_stream_bytes}",
+                rule="limit-stream-bytes",
+            )
+        return deflate(content, thorough=thorough)
+
+    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+        def check_size(size: int) -> None:
+            if not self.plain.allows_bytes(size, count, space):
+                raise stream.corrupt(
+                    f"the zstd frame declares {size} bytes, which cannot be {count} values", "zstd-size"
+                )
+            if size > limits.max_stream_bytes:
+                raise LimitExceeded(
+                    f"the zstd frame declares {size} bytes, but max_stream_bytes is {limits.max_stream_bytes}",
+                    rule="limit-stream-bytes",
+                    offset=stream.offset,
+                )
+
+        content = np.frombuffer(inflate(stream, check_size), np.uint8)
+        return self.plain.decode(Stream(content, stream.offset), count, space, limits)
+
+
+def deflate(content: bytes, *, thorough: bool) -> bytes:
+    """The smallest frame of `content` among the levels tried, without its magic number (spec section 5.3)."""
+    import zstandard
+
+    levels = [_FAST_LEVEL]
+    if thorough:
+        levels.append(_SLOW_LEVEL)
+        if len(content) <= _SLOWEST_MAX_CONTENT:
+            levels.append(_SLOWEST_LEVEL)
+    frames = []
+    for level in levels:
+        tuned = zstandard.ZstdCompressionParameters.from_level(level, source_size=len(content))
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            level,
+            source_size=len(content),
+            window_log=min(tuned.window_log, _MAX_WINDOW_LOG),
+            write_content_size=True,
+            write_checksum=False,
+            write_dict_id=False,
+        )
+        frames.append(zstandard.ZstdCompressor(compression_params=parameters).compress(content))
+    return min(frames, key=len)[len(_MAGIC) :]
+
+
+def inflate(stream: Stream, check_size: Callable[[int], None]) -> bytes:
+    """The content of a frame without its magic number; `check_size` judges the declared size first.
+
+    Raises:
+        Corrupt: zstd-frame, and whatever `check_size` raises.
+    """
+    import zstandard
+
+    frame = _MAGIC + stream.data.tobytes()
+    try:
+        header = zstandard.get_frame_parameters(frame)
+    except zstandard.ZstdError as error:
+        raise stream.corrupt(f"not a zstd frame: {error}", "zstd-frame") from None
+    if header.content_size == zstandard.CONTENTSIZE_UNKNOWN:
+        raise stream.corrupt("the zstd frame does not declare its content size", "zstd-frame")
+    if header.dict_id or header.has_checksum or header.window_size > 1 << _MAX_WINDOW_LOG:
+        raise stream.corrupt("the zstd frame has a dictionary, a checksum or a window above 8 MiB", "zstd-frame")
+    check_size(header.content_size)
+    try:
+        content = zstandard.ZstdDecompressor().decompress(
+            frame, max_output_size=header.content_size, allow_extra_data=False
+        )
+    except zstandard.ZstdError as error:
+        raise stream.corrupt(f"the zstd frame is damaged: {error}", "zstd-frame") from None
+    if len(content) != header.content_size:
+        raise stream.corrupt("the zstd frame has not the bytes it declares", "zstd-frame")
+    return content

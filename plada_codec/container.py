@@ -1,0 +1,305 @@
+"""The container of format 1 (spec section 3): header, sections, two streams, checksum.
+
+`construct` declares what has a fixed size; varints and lengths go through the bounded reader. `parse_container`
+takes steps 1 to 5 of the order of checks in spec section 10. Nothing here decodes a stream.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from itertools import pairwise
+
+from construct import BitsInteger, BitStruct, Bytes, Flag, Int8ul, Int32ul, Nibble, Struct
+
+from plada_codec.codings.table import INDEX_CODINGS, LABEL_CODINGS, Coding, coding_of
+from plada_codec.errors import Corrupt, Truncated, Unsupported
+from plada_codec.limits import MAX_CLASSES
+from plada_codec.payload import MIN_DIGEST_BYTES, Universe
+from plada_codec.reader import Reader, varint_bytes
+
+#: Spec section 3.1.
+SIGNATURE = b"\x8fPL"
+FORMAT_VERSION = 1
+#: Spec section 8: types below this one are critical.
+FIRST_ANCILLARY_TYPE = 0x80
+CLASS_NAMES_TYPE = 0x81
+#: Spec section 8: the coders of sections.
+PLAIN_CODER, ZSTD_CODER = 0, 2
+CODERS = {PLAIN_CODER: "plain", 1: "huffman", ZSTD_CODER: "zstd", 3: "modelled"}
+#: Spec section 6.1: the code of `all-plain`, with which k, index length and index stream are absent.
+ALL_PLAIN = 0
+
+Opening = Struct("signature" / Bytes(len(SIGNATURE)), "version" / Int8ul)
+Prelude = Struct(
+    "flags" / BitStruct("sections" / Flag, "complement" / Flag, "universe" / Flag, "digest_code" / BitsInteger(5)),
+    "codings" / BitStruct("index" / Nibble, "labels" / Nibble),
+)
+Checksum = Int32ul
+
+_CHECKSUM_BYTES: int = Checksum.sizeof()
+
+
+@dataclass(frozen=True)
+class Extent:
+    """One field as it stands in the payload: what `inspect --hex` prints a line for."""
+
+    name: str
+    offset: int
+    size: int
+    value: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """An optional section (spec section 8); its bytes are `payload[offset:offset + size]`."""
+
+    type: int
+    coder: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Container:
+    """A payload taken apart, with every value checked that does not need a stream to be decoded.
+
+    `extents` lists all fields in file order, without holes.
+    """
+
+    index_coding: Coding
+    label_coding: Coding
+    reference_size: int
+    num_classes: int
+    universe: Universe
+    complement: bool
+    kept: int
+    reference_digest: bytes
+    sections: tuple[Section, ...]
+    index_stream: tuple[int, int]
+    label_stream: tuple[int, int]
+    extents: tuple[Extent, ...]
+
+    @property
+    def universe_size(self) -> int:
+        """Number of images M of the universe (spec section 4)."""
+        return self.universe.size(self.reference_size)
+
+    @property
+    def coded(self) -> int:
+        """Size d of the coded set (spec section 4)."""
+        if self.index_coding.code == ALL_PLAIN:
+            return self.universe_size
+        return self.universe_size - self.kept if self.complement else self.kept
+
+
+def build_container(
+    *,
+    index_coding: Coding,
+    label_coding: Coding,
+    reference_size: int,
+    num_classes: int,
+    universe: Universe,
+    complement: bool,
+    kept: int,
+    reference_digest: bytes,
+    sections: list[tuple[int, int, bytes]],
+    index_stream: bytes,
+    label_stream: bytes,
+) -> bytes:
+    """The bytes of a payload (spec section 3). `sections` are (type, coder, bytes). Frozen by format 1."""
+    has_universe = universe != Universe()
+    with_index = index_coding.code != ALL_PLAIN
+    parts = [
+        Opening.build({"signature": SIGNATURE, "version": FORMAT_VERSION}),
+        Prelude.build(
+            {
+                "flags": {
+                    "sections": bool(sections),
+                    "complement": complement,
+                    "universe": has_universe,
+                    "digest_code": max(0, len(reference_digest) - MIN_DIGEST_BYTES + 1),
+                },
+                "codings": {"index": index_coding.code, "labels": label_coding.code},
+            }
+        ),
+        varint_bytes(reference_size),
+        varint_bytes(num_classes),
+    ]
+    if has_universe:
+        parts += [varint_bytes(universe.offset), varint_bytes(universe.stride)]
+    if with_index:
+        parts.append(varint_bytes(kept))
+    parts.append(reference_digest)
+    if with_index:
+        parts.append(varint_bytes(len(index_stream)))
+    if sections:
+        parts.append(varint_bytes(len(sections)))
+        for type_, coder, data in sorted(sections):
+            parts += [bytes([type_, coder]), varint_bytes(len(data)), data]
+    parts += [index_stream, label_stream]
+    body = b"".join(parts)
+    return body + bytes(Checksum.build(zlib.crc32(body)))
+
+
+class _FieldReader:
+    """Reads fields and writes down where each stood."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.extents: list[Extent] = []
+
+    def note(self, name: str, start: int, value: object) -> None:
+        self.extents.append(Extent(name, start, self.reader.position - start, str(value)))
+
+    def varint(self, name: str) -> int:
+        start = self.reader.position
+        value = self.reader.varint(name)
+        self.note(name, start, value)
+        return value
+
+    def take(self, size: int, name: str, value: str | None = None) -> tuple[int, int]:
+        """Offset and size of the next `size` bytes."""
+        start = self.reader.position
+        data = self.reader.take(size, name)
+        self.note(name, start, f"{size} bytes" if value is None else value or bytes(data).hex())
+        return start, size
+
+    def start_of(self, name: str) -> int:
+        return next(extent.offset for extent in self.extents if extent.name == name)
+
+
+def parse_container(data: memoryview) -> Container:
+    """Takes a payload apart: steps 1 to 5 of spec section 10.
+
+    Raises:
+        Truncated, Corrupt, Unsupported: with the rule of the first step that fails.
+    """
+    opening: int = Opening.sizeof()
+    if bytes(data[: len(SIGNATURE)]) != SIGNATURE[: len(data)]:
+        raise Corrupt("not a PLADA payload: it does not begin with 8f 50 4c", rule="signature", offset=0)
+    if len(data) < opening:
+        raise Truncated(f"only {len(data)} bytes of a payload", rule="header", offset=len(data))
+    version = Opening.parse(bytes(data[:opening])).version
+    if version != FORMAT_VERSION:
+        raise Unsupported(
+            f"format version {version}, but this decoder reads version {FORMAT_VERSION}",
+            rule="version",
+            offset=len(SIGNATURE),
+        )
+
+    reader = Reader(data, opening, len(data) - _CHECKSUM_BYTES, "header")
+    fields = _FieldReader(reader)
+    fields.extents += [
+        Extent("signature", 0, len(SIGNATURE), "PLADA payload"),
+        Extent("version", len(SIGNATURE), 1, str(version)),
+    ]
+    flag_byte = reader.u8("flags")
+    digest_code = flag_byte & 0x1F
+    if digest_code > 25:
+        raise Corrupt(f"digest code {digest_code} is not 0 .. 25", rule="digest-length", offset=opening)
+    coding_byte = reader.u8("codings")
+    prelude = Prelude.parse(bytes([flag_byte, coding_byte]))
+    flags, codings = prelude.flags, prelude.codings
+    names = [name for name in ("sections", "complement", "universe") if flags[name]]
+    digest_bytes = digest_code + MIN_DIGEST_BYTES - 1 if digest_code else 0
+    fields.extents += [
+        Extent("flags", opening, 1, ", ".join([*names, f"digest of {digest_bytes} bytes"])),
+        Extent("codings", opening + 1, 1, f"index {codings.index}, labels {codings.labels}"),
+    ]
+    reference_size = fields.varint("reference size")
+    num_classes = fields.varint("classes")
+    universe = Universe(fields.varint("offset"), fields.varint("stride")) if flags.universe else Universe()
+    with_index = codings.index != ALL_PLAIN
+    kept = fields.varint("kept") if with_index else None
+    digest = (reader.position, 0)
+    if digest_bytes:
+        digest = fields.take(digest_bytes, "digest", "")
+    index_bytes = fields.varint("index length") if with_index else 0
+    sections = _read_sections(fields) if flags.sections else ()
+    index_stream = fields.take(index_bytes, "index stream") if with_index else (reader.position, 0)
+    label_stream = fields.take(reader.end - reader.position, "label stream")
+
+    reader.end = len(data)
+    (stored,) = [Checksum.parse(bytes(reader.take(_CHECKSUM_BYTES, "checksum")))]
+    fields.note("checksum", reader.end - _CHECKSUM_BYTES, f"{stored:08x}")
+    if zlib.crc32(data[:-_CHECKSUM_BYTES]) != stored:
+        raise Corrupt(
+            "the checksum does not match: the payload is damaged, cut short or has bytes added",
+            rule="checksum",
+            offset=len(data) - _CHECKSUM_BYTES,
+        )
+
+    index_coding = coding_of(INDEX_CODINGS, codings.index, opening + 1)
+    label_coding = coding_of(LABEL_CODINGS, codings.labels, opening + 1)
+    if reference_size == 0:
+        raise Corrupt(
+            "the reference set has no images", rule="reference-size", offset=fields.start_of("reference size")
+        )
+    if not 1 <= num_classes <= MAX_CLASSES:
+        raise Corrupt(
+            f"{num_classes} classes, but must be 1 .. {MAX_CLASSES}", rule="classes", offset=fields.start_of("classes")
+        )
+    if flags.universe:
+        _check_universe(universe, reference_size, fields.start_of("offset"))
+    universe_size = universe.size(reference_size)
+    if kept is None:
+        kept = 0 if flags.complement else universe_size
+    elif kept > universe_size:
+        raise Corrupt(
+            f"{kept} images kept of a universe of {universe_size}", rule="kept", offset=fields.start_of("kept")
+        )
+    _check_sections(sections, bool(flags.sections), fields)
+    return Container(
+        index_coding=index_coding,
+        label_coding=label_coding,
+        reference_size=reference_size,
+        num_classes=num_classes,
+        universe=universe,
+        complement=bool(flags.complement),
+        kept=kept,
+        reference_digest=bytes(data[digest[0] : digest[0] + digest[1]]),
+        sections=sections,
+        index_stream=index_stream,
+        label_stream=label_stream,
+        extents=tuple(fields.extents),
+    )
+
+
+def _read_sections(fields: _FieldReader) -> tuple[Section, ...]:
+    sections = []
+    for _ in range(fields.varint("section count")):
+        start = fields.reader.position
+        type_, coder = fields.reader.u8("section type"), fields.reader.u8("section coding")
+        size = fields.reader.varint("section length")
+        fields.note(f"section {type_:02x}", start, f"coder {coder}, {size} bytes")
+        offset, _ = fields.take(size, f"section {type_:02x} bytes")
+        sections.append(Section(type_, coder, offset, size))
+    return tuple(sections)
+
+
+def _check_universe(universe: Universe, reference_size: int, offset: int) -> None:
+    inside = universe.offset < reference_size and 1 <= universe.stride <= reference_size
+    if not inside or universe == Universe():
+        raise Corrupt(
+            f"offset {universe.offset} and stride {universe.stride} are no universe of {reference_size} images"
+            if not inside
+            else "offset 0 and stride 1 must be left out",
+            rule="universe",
+            offset=offset,
+        )
+
+
+def _check_sections(sections: tuple[Section, ...], flagged: bool, fields: _FieldReader) -> None:
+    types = [section.type for section in sections]
+    if flagged and (not types or any(after <= before for before, after in pairwise(types))):
+        raise Corrupt(
+            "section types are not strictly ascending" if types else "the list of sections is empty",
+            rule="section-order",
+            offset=fields.start_of("section count"),
+        )
+    for section in sections:
+        if section.type < FIRST_ANCILLARY_TYPE:
+            raise Unsupported(
+                f"critical section of unknown type {section.type:02x}", rule="section-critical", offset=section.offset
+            )

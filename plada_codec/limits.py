@@ -1,0 +1,29 @@
+"""What a decoder agrees to allocate and loop over (spec section 9), and an encoder keeps within."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Spec section 3: largest number of classes that format 1 can say.
+MAX_CLASSES = 65_536
+#: Spec section 2.2: a varint has at most nine bytes of seven bits.
+MAX_VARINT = (1 << 63) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Resource limits, with the defaults of spec section 9.
+
+    Attributes:
+        max_reference_size: largest number of images N in the reference set.
+        max_classes: largest number of classes C.
+        max_kept: largest number of kept images k, and of coded ones d (12 bytes of output each).
+        max_stream_bytes: largest content of one zstd stream, in bytes.
+        max_class_names_bytes: largest plain form of the class names, in bytes.
+    """
+
+    max_reference_size: int = 1 << 48
+    max_classes: int = MAX_CLASSES
+    max_kept: int = 1 << 25
+    max_stream_bytes: int = 1 << 28
+    max_class_names_bytes: int = 1 << 20

@@ -1,0 +1,69 @@
+"""The bounded reader: the only way in which header bytes from outside are read (spec sections 2.2 and 3).
+
+It never looks at or past its end, and each of its errors says at which byte.
+"""
+
+from __future__ import annotations
+
+from plada_codec.errors import Corrupt, PladaError, Truncated
+
+#: Spec section 2.2.
+MAX_VARINT_BYTES = 9
+
+
+class Reader:
+    """Reads `data[start:end]` front to back.
+
+    `end_rule` is the rule that is broken by needing more (Truncated); `offset` is where `data` begins in the
+    payload.
+    """
+
+    def __init__(self, data: memoryview, start: int, end: int, end_rule: str, offset: int = 0) -> None:
+        self.data = data
+        self.position = start
+        self.end = end
+        self.end_rule = end_rule
+        self.offset = offset
+
+    def take(self, size: int, what: str) -> memoryview:
+        """The next `size` bytes."""
+        start = self.position
+        if size > self.end - start:
+            raise self._truncated(f"{what} needs {size} bytes, but only {max(0, self.end - start)} are left", start)
+        self.position = start + size
+        return self.data[start : start + size]
+
+    def u8(self, what: str) -> int:
+        """The next byte."""
+        return self.take(1, what)[0]
+
+    def varint(self, what: str) -> int:
+        """The next canonical LEB128 integer of at most nine bytes (spec section 2.2)."""
+        start = self.position
+        value = 0
+        for count in range(MAX_VARINT_BYTES):
+            if start + count >= self.end:
+                raise self._truncated(f"{what} ends in the middle of a varint", start)
+            byte = self.data[start + count]
+            value |= (byte & 0x7F) << (7 * count)
+            if byte < 0x80:
+                if byte == 0 and count > 0:
+                    raise Corrupt(f"{what} is an overlong varint", rule="varint", offset=self.offset + start)
+                self.position = start + count + 1
+                return value
+        raise Corrupt(
+            f"{what} is a varint of more than {MAX_VARINT_BYTES} bytes", rule="varint", offset=self.offset + start
+        )
+
+    def _truncated(self, message: str, start: int) -> PladaError:
+        return Truncated(message, rule=self.end_rule, offset=self.offset + start)
+
+
+def varint_bytes(value: int) -> bytes:
+    """`value` (0 .. 2^63 - 1) as a canonical varint (spec section 2.2). Frozen by format 1."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
