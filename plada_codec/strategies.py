@@ -1,0 +1,177 @@
+"""Hypothesis strategies for property-testing encoders and decoders of PLADA payloads (needs hypothesis).
+
+    from hypothesis import given
+    from plada_codec.strategies import encoded_payloads
+
+    @given(encoded_payloads())
+    def test_my_decoder(example):
+        assert my_decoder(example.blob) == (example.payload.indices.tolist(), example.payload.labels.tolist())
+
+They are drawn so that every coding, every width and every boundary of the format is reached: sizes one less,
+one more and exactly at powers of two; nothing, one image and everything kept; runs, even spacing and chance;
+one class, a few and 65,536.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from plada_codec.api import PROFILES, encode
+from plada_codec.codings.table import INDEX_CODINGS, LABEL_CODINGS
+from plada_codec.errors import InvalidPayload, LimitExceeded
+from plada_codec.payload import Payload, Universe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Sizes of reference sets at which integer widths, padding and varints change.
+BOUNDARY_SIZES = (1, 2, 7, 8, 9, 127, 128, 255, 256, 257, 16_383, 16_384, 65_535, 65_536, 65_537)
+HUGE_SIZES = (2**32 - 1, 2**32, 2**32 + 1, 2**48)
+#: Numbers of classes at which label widths change.
+BOUNDARY_CLASSES = (1, 2, 3, 4, 5, 10, 128, 129, 255, 256, 257, 65_535, 65_536)
+#: Bitmaps are named by hand only up to this universe, so that examples stay small.
+_MAX_BITMAP = 1 << 20
+_CHECKSUM_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A payload, its bytes, and how they were asked for."""
+
+    payload: Payload
+    blob: bytes
+    profile: str
+    index_coding: str
+    label_coding: str
+
+
+def reference_sizes() -> st.SearchStrategy[int]:
+    """Numbers of images N: boundaries, small ones and huge ones."""
+    return st.one_of(st.sampled_from(BOUNDARY_SIZES), st.integers(1, 5_000), st.sampled_from(HUGE_SIZES))
+
+
+def class_counts() -> st.SearchStrategy[int]:
+    """Numbers of classes C: boundaries and anything between."""
+    return st.one_of(st.sampled_from(BOUNDARY_CLASSES), st.integers(1, 65_536))
+
+
+@st.composite
+def universes(draw: st.DrawFn, reference_size: int) -> Universe:
+    """Universes of a reference set: half the time all of it."""
+    if draw(st.booleans()):
+        return Universe()
+    offset = draw(st.integers(0, min(reference_size - 1, 20)) | st.integers(0, reference_size - 1))
+    stride = draw(st.integers(1, min(reference_size, 20)) | st.integers(1, reference_size))
+    return Universe(offset, stride)
+
+
+@st.composite
+def payloads(draw: st.DrawFn, max_kept: int = 2_000) -> Payload:
+    """Valid payloads with at most `max_kept` kept images."""
+    reference_size = draw(reference_sizes())
+    num_classes = draw(class_counts())
+    universe = draw(universes(reference_size))
+    positions = draw(_positions(universe.size(reference_size), max_kept))
+    labels = draw(_labels(len(positions), num_classes))
+    digest = draw(st.just(b"") | st.binary(min_size=8, max_size=8) | st.binary(min_size=9, max_size=32))
+    names = None
+    if num_classes <= 20 and draw(st.booleans()):
+        printable = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
+        names = draw(st.lists(printable, min_size=num_classes, max_size=num_classes))
+    indices = positions * universe.stride + universe.offset
+    return Payload(indices, labels, reference_size, num_classes, digest, universe, names)
+
+
+@st.composite
+def _positions(draw: st.DrawFn, size: int, max_kept: int) -> NDArray[np.int64]:
+    """Kept positions in a universe of `size` images."""
+    shape = draw(st.sampled_from(["few", "chance", "runs", "even", "all", "all but few", "none"]))
+    few = st.lists(st.integers(0, size - 1), max_size=12, unique=True).map(sorted)
+    if shape == "none":
+        return np.empty(0, np.int64)
+    if shape == "few" or (shape in ("all", "all but few") and size > max_kept):
+        return np.array(draw(few), np.int64)
+    if shape == "all":
+        return np.arange(size, dtype=np.int64)
+    if shape == "all but few":
+        return np.setdiff1d(np.arange(size, dtype=np.int64), np.array(draw(few), np.int64))
+    kept = draw(st.integers(1, min(size, max_kept)))
+    if shape == "even":
+        return np.arange(kept, dtype=np.int64) * draw(st.integers(1, size // kept))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    if shape == "chance":
+        return np.unique(random.integers(0, size, kept))
+    starts = random.integers(0, size, draw(st.integers(1, 8)))
+    lengths = random.integers(1, 1 + max(1, max_kept // 8), len(starts))
+    runs = [np.arange(start, min(size, start + length)) for start, length in zip(starts, lengths, strict=True)]
+    return np.unique(np.concatenate(runs))
+
+
+@st.composite
+def _labels(draw: st.DrawFn, count: int, num_classes: int) -> NDArray[np.int64]:
+    """Labels of `count` kept images."""
+    shape = draw(st.sampled_from(["constant", "listed", "uniform", "skewed", "runs"]))
+    if shape == "constant":
+        return np.full(count, draw(st.integers(0, num_classes - 1)), np.int64)
+    if shape == "listed" and count <= 20:
+        return np.array(draw(st.lists(st.integers(0, num_classes - 1), min_size=count, max_size=count)), np.int64)
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    if shape == "skewed":
+        # Doubling frequencies make the longest Huffman codes.
+        return np.minimum(random.geometric(draw(st.sampled_from([0.02, 0.3, 0.5, 0.9])), count) - 1, num_classes - 1)
+    labels = random.integers(0, num_classes, count)
+    return np.sort(labels) if shape == "runs" else labels
+
+
+@st.composite
+def encoded_payloads(draw: st.DrawFn, max_kept: int = 2_000) -> Encoded:
+    """Payloads with their bytes, in every profile and every coding that can express them."""
+    payload = draw(payloads(max_kept))
+    profile = draw(st.sampled_from(PROFILES))
+    bitmaps = payload.universe_size <= _MAX_BITMAP
+    index = draw(st.sampled_from(["auto", *(c.name for c in INDEX_CODINGS if bitmaps or "bitmap" not in c.name)]))
+    label = draw(st.sampled_from(["auto", *(c.name for c in LABEL_CODINGS)]))
+    # all-plain and constant-plain cannot express every payload: then the encoder chooses.
+    for index_coding, label_coding in ((index, label), ("auto", label), (index, "auto")):
+        try:
+            blob = encode(payload, profile, "full", index_coding, label_coding)
+        except (InvalidPayload, LimitExceeded):
+            continue
+        return Encoded(payload, blob, profile, index_coding, label_coding)
+    return Encoded(payload, encode(payload, profile), profile, "auto", "auto")
+
+
+@st.composite
+def damaged_payloads(draw: st.DrawFn, max_kept: int = 200) -> bytes:
+    """Bytes that were a payload once: bits flipped, bytes changed, cut out, added, or the end cut off.
+
+    Half of them get a new checksum, so that the damage reaches the checks behind it. Some damage is harmless
+    (a digest has no wrong values): such bytes are another valid payload.
+    """
+    blob = bytearray(draw(encoded_payloads(max_kept)).blob)
+    for _ in range(draw(st.integers(1, 3))):
+        _damage(draw, blob)
+    if draw(st.booleans()) and len(blob) >= _CHECKSUM_BYTES:
+        blob[-_CHECKSUM_BYTES:] = zlib.crc32(blob[:-_CHECKSUM_BYTES]).to_bytes(_CHECKSUM_BYTES, "little")
+    return bytes(blob)
+
+
+def _damage(draw: Any, blob: bytearray) -> None:
+    """One piece of damage, in place; the header is hit as often as all the rest."""
+    at = draw(st.integers(0, min(40, len(blob))) | st.integers(0, len(blob)))
+    how = draw(st.sampled_from(["flip", "byte", "cut out", "add", "cut off"]))
+    if how == "flip" and at < len(blob):
+        blob[at] ^= 1 << draw(st.integers(0, 7))
+    elif how == "byte" and at < len(blob):
+        blob[at] = draw(st.sampled_from([0x00, 0x01, 0x7F, 0x80, 0xFF]) | st.integers(0, 255))
+    elif how == "cut out":
+        del blob[at : at + draw(st.integers(1, 8))]
+    elif how == "add":
+        blob[at:at] = draw(st.binary(min_size=1, max_size=8))
+    else:
+        del blob[at:]
