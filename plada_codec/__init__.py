@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from plada_codec.limits import Limits
     from plada_codec.payload import Payload, Universe
-    from plada_codec.reference import reference_digest
+    from plada_codec.reference import open_images, reference_digest
 
 _HOMES = {
     "api": ("Inspection", "decode", "encode", "inspect"),
@@ -41,7 +41,7 @@ _HOMES = {
     ),
     "limits": ("Limits",),
     "payload": ("Payload", "Universe"),
-    "reference": ("reference_digest",),
+    "reference": ("open_images", "reference_digest"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -61,6 +61,7 @@ __all__ = [
     "decode",
     "encode",
     "inspect",
+    "open_images",
     "reference_digest",
 ]
 

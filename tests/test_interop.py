@@ -1,4 +1,4 @@
-"""A payload comes back from every foreign format as it went in; whatever is wrong with a file is one line that says so."""
+"""A payload comes back from every foreign format as it went in; what is wrong with a file is said in one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ import pyarrow.parquet as pq  # noqa: E402
 COMPLETE = ("plada", "npz", "arrow", "parquet")
 BARE = ("csv", "jsonl", "roaring", "idx-raw", "bmp-raw")
 #: What the reader of a bare format is told in the examples.
-SIZES = {"reference_size": 100, "num_classes": 10}
+SIZES: dict[str, Any] = {"reference_size": 100, "num_classes": 10}
 EXAMPLE = Payload([3, 14, 15, 92], [6, 5, 3, 5], **SIZES)
 
 
@@ -254,8 +254,8 @@ def test_csv_never_means_anything_but_its_rows(text: str) -> None:
     rows = [re.fullmatch(r"\s*([+-]?\d+)\s*,\s*([+-]?\d+)\s*", line) for line in lines]
     try:
         payload = read_bytes(text.encode(), "csv", reference_size=2**62, num_classes=65_536)
-    except BadFile as error:
-        assert not rows or None in rows or re.search(r"\d{19}", text), error
+    except BadFile:
+        assert not rows or None in rows or re.search(r"\d{19}", text)
     except InvalidPayload:
         assert None not in rows
     else:
@@ -312,7 +312,8 @@ def test_a_file_without_lines_is_no_csv() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "14,5", "{", "[14, 5]", "null", "{}", '{"index": 14}', '{"index": 14.0, "label": 5}', '{"index": NaN, "label": 5}',
+        "14,5", "{", "[14, 5]", "null", "{}", '{"index": 14}', '{"index": 14.0, "label": 5}',
+        '{"index": NaN, "label": 5}',
         '{"index": "14", "label": 5}', '{"index": 14, "label": true}', '{"index": 14, "label": null}',
         '{"index": 99999999999999999999, "label": 5}', '{"index": 14, "label": 5} {}', "[" * 100_000, '{"index": \x00',
     ],
@@ -378,7 +379,9 @@ def test_what_an_npz_claims_is_judged_before_it_is_made(shape: str) -> None:
             "indices.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(80)
         )
     message = fault(stream.getvalue(), "npz")
-    assert "limit max_kept" in message or "'indices' is damaged" in message or "bytes after its array" in message
+    assert (
+        "limit max_stream_bytes" in message or "'indices' is damaged" in message or "bytes after its array" in message
+    )
 
 
 @pytest.mark.parametrize("format", ["arrow", "parquet"])
@@ -427,7 +430,7 @@ def test_bad_metadata_is_refused(format: str, metadata: bytes) -> None:
             "the bitmap keeps 2 images, but 0 bytes of labels follow it",
         ),
         ("roaring", pyroaring.BitMap(range(2**20)).serialize()[:-1], "not a Roaring bitmap"),
-        ("plada", b"hello", "the stream: the first"),
+        ("plada", b"hello", "the stream: not a PLADA payload"),
     ],
 )
 def test_bad_raw_files_are_refused(format: str, data: bytes, message: str) -> None:
@@ -461,30 +464,36 @@ def test_damaged_files_are_payloads_or_refused_in_one_line(format: str, data: st
             del file[at : at + 4 if how == "cut out" else None]
         if not file:
             break
+    message = ""
     try:
-        assert isinstance(read_bytes(bytes(file), format, **SIZES), Payload)
+        read_bytes(bytes(file), format, **SIZES)
     except PladaError as error:
-        assert str(error).isprintable()
+        message = str(error)
+    assert message.isprintable()
 
 
 @given(st.sampled_from(list(FORMATS)), st.binary(max_size=60))
 def test_garbage_is_refused_in_one_line(format: str, garbage: bytes) -> None:
+    message = ""
     try:
-        assert isinstance(read_bytes(garbage, format, **SIZES), Payload)
+        read_bytes(garbage, format, **SIZES)
     except PladaError as error:
-        assert str(error).isprintable()
+        message = str(error)
+    assert message.isprintable()
 
 
 @pytest.mark.parametrize("format", ["plada", "npz", "arrow", "parquet", "roaring"])
 def test_files_cut_short_anywhere_are_refused(format: str) -> None:
     data = FILES[format]
     for end in range(0, len(data), max(1, len(data) // 100)):
-        if format == "arrow" and end == 0:
-            continue
         fault(data[:end], format)
 
 
 # --- files ---
+
+
+def interrupt(_: int) -> None:
+    raise KeyboardInterrupt
 
 
 def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
@@ -526,8 +535,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(InvalidPayload):
         write(Payload([2**32], [0], 2**33, 1), path)
     with pytest.raises(KeyboardInterrupt), atomic_write(path) as stream:
-        stream.write(b"half")
-        raise KeyboardInterrupt
+        interrupt(stream.write(b"half"))
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -415,9 +415,7 @@ def _class_names_not_a_list(root: Path) -> object:
 
 
 @pytest.mark.parametrize(("make", "rule"), FAULTS)
-def test_a_faulty_source_is_an_error_of_one_line(
-    make: Callable[[Path], Path], rule: str, tmp_path: Path
-) -> None:
+def test_a_faulty_source_is_an_error_of_one_line(make: Callable[[Path], Path], rule: str, tmp_path: Path) -> None:
     with pytest.raises(PladaError) as caught:
         open_images(make(tmp_path))
     assert caught.value.rule == rule

@@ -136,7 +136,12 @@ def test_every_contiguous_buffer_is_accepted(tmp_path: Path) -> None:
         assert decode(view) == payload
         view.release()
         assert decode(mapped) == payload
-    buffers: list[Any] = [bytearray(blob), memoryview(blob), np.frombuffer(blob, np.uint8), memoryview(blob * 2)[: len(blob)]]
+    buffers: list[Any] = [
+        bytearray(blob),
+        memoryview(blob),
+        np.frombuffer(blob, np.uint8),
+        memoryview(blob * 2)[: len(blob)],
+    ]
     for buffer in buffers:
         assert decode(buffer) == payload
         assert inspect(buffer) == inspect(blob)

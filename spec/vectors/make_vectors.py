@@ -199,13 +199,18 @@ def valid_vectors() -> Iterator[Vector]:
         encode(Payload([1, 2, 9], [2, 2, 2], 20, 4), label_coding="classes-huffman"),
     )
     strided = Payload(range(3, 40_000, 10), [i % 7 % 2 for i in range(4_000)], 40_000, 2, DIGEST, Universe(3, 10))
-    yield Vector("universe-all", "every tenth image from the fourth on", ["universe", "all", "example"], encode(strided))
+    yield Vector(
+        "universe-all", "every tenth image from the fourth on", ["universe", "all", "example"], encode(strided)
+    )
     part = Payload([5, 8, 17], [0, 1, 0], 20, 2, DIGEST, Universe(2, 3))
     for coding in INDEX_CODINGS[1:]:
         blob = encode(part, index_coding=coding.name)
         yield Vector(f"universe-{coding.name}", "three of the images 2, 5, ... 17", ["universe"], blob)
     yield Vector(
-        "universe-of-one", "offset N - 1, stride N", ["universe"], encode(Payload([19], [0], 20, 2, DIGEST, Universe(19, 20)))
+        "universe-of-one",
+        "offset N - 1, stride N",
+        ["universe"],
+        encode(Payload([19], [0], 20, 2, DIGEST, Universe(19, 20))),
     )
     most = Payload([i for i in range(300) if i not in (7, 8, 200)], [i % 3 for i in range(297)], 300, 3)
     for coding in INDEX_CODINGS[1:]:
@@ -239,7 +244,9 @@ def valid_vectors() -> Iterator[Vector]:
         ["section"],
         Raw(flags=0x80, sections=varint(3) + both).build(),
     )
-    yield Vector("header-intact", "the payload whose header the vectors `damage-` and `forged-` damage", [], header_intact())
+    yield Vector(
+        "header-intact", "the payload whose header the vectors `damage-` and `forged-` damage", [], header_intact()
+    )
 
 
 def _huffman_stream(lengths: list[int], symbols: list[int]) -> bytes:
@@ -300,12 +307,16 @@ def invalid_vectors() -> Iterator[Vector]:
     yield Vector("nothing", "no bytes at all", ["truncated"], b"", "header")
     yield Vector("signature-only", "the signature only", ["truncated"], good[:3], "header")
     yield Vector("text", "another kind of file", [], b"index,label\n1,0\n", "signature")
-    yield Vector("high-bit-cleared", "the eighth bit of every byte cleared", [], bytes(b & 0x7F for b in good), "signature")
+    yield Vector(
+        "high-bit-cleared", "the eighth bit of every byte cleared", [], bytes(b & 0x7F for b in good), "signature"
+    )
     for size in range(4, len(good)):
         try:
             decode(good[:size])
         except PladaError as error:
-            yield Vector(f"truncated-{size:02}", f"the first {size} of {len(good)} bytes", ["truncated"], good[:size], error.rule)
+            yield Vector(
+                f"truncated-{size:02}", f"the first {size} of {len(good)} bytes", ["truncated"], good[:size], error.rule
+            )
     yield bad("trailing-byte", "checksum", "one zero byte after the checksum", "trailing", trailing=b"\0")
     yield bad("trailing-payload", "checksum", "a second payload after the first", "trailing", trailing=good)
     yield Vector("checksum-zero", "the checksum is zero", [], good[:-4] + bytes(4), "checksum")
@@ -320,7 +331,9 @@ def invalid_vectors() -> Iterator[Vector]:
     yield bad("varint-index-length", "varint", "an overlong index length", "canonical", index_length=b"\x83\x00")
     for code in (26, 31):
         yield bad(f"digest-code-{code}", "digest-length", f"digest code {code}", flags=code, digest=bytes(33))
-    yield bad("index-longer-than-file", "header", "an index length beyond the payload", "truncated", index_length=varint(9))
+    yield bad(
+        "index-longer-than-file", "header", "an index length beyond the payload", "truncated", index_length=varint(9)
+    )
     yield bad("index-longer-than-memory", "header", "an index length of 2^62", "bomb", index_length=varint(2**62))
     for code in (6, *range(9, 16)):
         yield bad(f"index-code-{code}", "coding", f"index coding {code}, reserved or unknown", index_code=code)
@@ -344,7 +357,9 @@ def invalid_vectors() -> Iterator[Vector]:
         one = b"\1" + bytes([code, 0, 0])
         comment = f"an unknown critical section, {code:02x}"
         yield bad(f"section-critical-{code:02x}", "section-critical", comment, "section", flags=0x80, sections=one)
-    yield bad("section-cut", "header", "a section longer than the payload", "section", flags=0x80, sections=b"\1\xfe\0\x40")
+    yield bad(
+        "section-cut", "header", "a section longer than the payload", "section", flags=0x80, sections=b"\1\xfe\0\x40"
+    )
     yield bad("section-count-huge", "header", "2^62 sections", "bomb", flags=0x80, sections=varint(2**62))
 
     yield bad("empty-with-index", "stream-length", "k = 0 and an index stream", "empty", kept=b"\0", labels=b"")
@@ -357,7 +372,13 @@ def invalid_vectors() -> Iterator[Vector]:
     yield bad("gaps-repeated", "index-range", "a gap of 2^64 - 1 would repeat index 2", index=b"".join(wide))
     wide[1] = (2**64 - 2).to_bytes(8, "little")
     yield bad("gaps-unsorted", "index-range", "a gap of 2^64 - 2 would go back to index 1", index=b"".join(wide))
-    yield bad("gaps-too-wide", "gap-width", "gaps of two bytes where one would do", "canonical", index=bytes([2, 0, 0, 0, 9, 0]))
+    yield bad(
+        "gaps-too-wide",
+        "gap-width",
+        "gaps of two bytes where one would do",
+        "canonical",
+        index=bytes([2, 0, 0, 0, 9, 0]),
+    )
     for size in (1, 2, 4, 5, 9, 18, 25):
         yield bad(f"gaps-{size}-bytes", "stream-length", f"three gaps in {size} bytes", index=bytes(size))
     # Bitmap of 20 images.
@@ -371,8 +392,12 @@ def invalid_vectors() -> Iterator[Vector]:
     # Runs: skip 2, run of 2, skip 9, run of 1.
     assert decode(Raw(index_code=7, index=bytes([2, 1, 8, 0])).build()).indices.tolist() == [2, 3, 13]
     yield bad("runs-ended", "stream-end", "ends after the first run", "truncated", index_code=7, index=bytes([2, 1]))
-    yield bad("runs-ended-in-pair", "stream-end", "ends after a skip", "truncated", index_code=7, index=bytes([2, 1, 8]))
-    yield bad("runs-left-over", "stream-length", "a byte left over", "trailing", index_code=7, index=bytes([2, 1, 8, 0, 0]))
+    yield bad(
+        "runs-ended-in-pair", "stream-end", "ends after a skip", "truncated", index_code=7, index=bytes([2, 1, 8])
+    )
+    yield bad(
+        "runs-left-over", "stream-length", "a byte left over", "trailing", index_code=7, index=bytes([2, 1, 8, 0, 0])
+    )
     yield bad("runs-too-many", "run-count", "runs add up to 4", index_code=7, index=bytes([2, 1, 8, 1]))
     yield bad("runs-skip-past-end", "index-range", "a skip to N", index_code=7, index=bytes([2, 1, 15, 0]))
     yield bad("runs-run-past-end", "index-range", "a run past N", index_code=7, index=bytes([18, 2]))
@@ -393,11 +418,23 @@ def invalid_vectors() -> Iterator[Vector]:
     zstd = {"label_code": 3}
     assert decode(Raw(**zstd, labels=deflate(content, thorough=False)).build()).labels.tolist() == [0, 1, 2]
     stream = deflate(content, thorough=False)
-    yield bad("zstd-magic", "zstd-frame", "a frame with its magic number", "zstd", **zstd, labels=b"\x28\xb5\x2f\xfd" + stream)
+    yield bad(
+        "zstd-magic", "zstd-frame", "a frame with its magic number", "zstd", **zstd, labels=b"\x28\xb5\x2f\xfd" + stream
+    )
     yield bad("zstd-nothing", "zstd-frame", "no frame", "zstd", **zstd, labels=b"")
     yield bad("zstd-cut", "zstd-frame", "a frame cut short", "zstd", "truncated", **zstd, labels=stream[:-1])
-    yield bad("zstd-left-over", "zstd-frame", "a byte after the frame", "zstd", "trailing", **zstd, labels=stream + b"\0")
-    yield bad("zstd-two-frames", "zstd-frame", "two frames", "zstd", "trailing", **zstd, labels=stream + b"\x28\xb5\x2f\xfd" + stream)
+    yield bad(
+        "zstd-left-over", "zstd-frame", "a byte after the frame", "zstd", "trailing", **zstd, labels=stream + b"\0"
+    )
+    yield bad(
+        "zstd-two-frames",
+        "zstd-frame",
+        "two frames",
+        "zstd",
+        "trailing",
+        **zstd,
+        labels=stream + b"\x28\xb5\x2f\xfd" + stream,
+    )
     unsized = frame(content, write_content_size=False)
     yield bad("zstd-no-size", "zstd-frame", "no content size", "zstd", **zstd, labels=unsized)
     summed = frame(content, write_checksum=True)
@@ -406,17 +443,28 @@ def invalid_vectors() -> Iterator[Vector]:
     yield bad("zstd-dictionary", "zstd-frame", "a dictionary is named", "zstd", **zstd, labels=with_dictionary)
     window = bytes([0x80, (24 - 10) << 3]) + (3).to_bytes(4, "little") + bytes([0b00011001, 0, 0]) + content
     yield bad("zstd-window", "zstd-frame", "a window of 16 MiB", "zstd", "bomb", **zstd, labels=window)
-    yield bad("zstd-label-range", "label-range", "class 4 of 4", "zstd", **zstd, labels=deflate(bytes([0, 1, 4]), thorough=False))
+    yield bad(
+        "zstd-label-range",
+        "label-range",
+        "class 4 of 4",
+        "zstd",
+        **zstd,
+        labels=deflate(bytes([0, 1, 4]), thorough=False),
+    )
     short = deflate(content[:2], thorough=False)
     yield bad("zstd-size", "zstd-size", "two labels for k = 3", "zstd", **zstd, labels=short)
     lie = (2**31).to_bytes(4, "little") + stream[2:]
     one_segment, window_8_mib = bytes([0xA0]), bytes([0x80, (23 - 10) << 3])
-    yield bad("zstd-bomb-segment", "zstd-frame", "2 GiB in one segment", "zstd", "bomb", **zstd, labels=one_segment + lie)
+    yield bad(
+        "zstd-bomb-segment", "zstd-frame", "2 GiB in one segment", "zstd", "bomb", **zstd, labels=one_segment + lie
+    )
     yield bad("zstd-bomb-declared", "zstd-size", "declares 2 GiB", "zstd", "bomb", **zstd, labels=window_8_mib + lie)
     bomb = frame(bytes(1 << 24))
     yield bad("zstd-bomb", "zstd-size", "16 MiB of zeros", "zstd", "bomb", **zstd, labels=bomb)
     understated = bytes([0x20, 3]) + frame(bytes(1 << 16))[3:]
-    yield bad("zstd-understated", "zstd-frame", "declares 3 bytes, holds more", "zstd", "bomb", **zstd, labels=understated)
+    yield bad(
+        "zstd-understated", "zstd-frame", "declares 3 bytes, holds more", "zstd", "bomb", **zstd, labels=understated
+    )
     gaps = {"index_code": 5}
     odd = deflate(bytes(5), thorough=False)
     yield bad("zstd-gaps-size", "zstd-size", "three gaps in five bytes", "zstd", **gaps, index=odd)
@@ -464,14 +512,22 @@ def _bad_huffman(bad: Any) -> Iterator[Vector]:
     yield huffman("huffman-25-bits", "huffman-table", "a length of 25", f"{head} 00000110011 1 1 1 0")
     yield huffman("huffman-no-symbol", "huffman-table", "all four classes unused", "00101 0000")
     yield huffman("huffman-run-too-long", "huffman-table", "five used of four classes", "1 00101 011 011 1 1 1")
-    yield huffman("huffman-gap-too-long", "huffman-table", "two unused after three used", f"{head} 011 011 1 010 0 10 11")
+    yield huffman(
+        "huffman-gap-too-long", "huffman-table", "two unused after three used", f"{head} 011 011 1 010 0 10 11"
+    )
     yield huffman("huffman-first-gap-too-long", "huffman-table", "five unused first", "00110 00000")
     yield huffman("huffman-gamma", "huffman-table", "a gamma code of 32 zeros", "0" * 40 + "1" * 40, "bomb")
     yield huffman("huffman-zeros", "stream-end", "24 zeros: a gamma code without its end", "0" * 24)
     gaps = bits("1 010 1 0010100")
     yield bad("gaps-huffman-ended", "stream-end", "ends in the table", "truncated", index_code=4, index=gaps[:1])
     # alphabet of 5 (N = 20): unused 4, used 1 of length 0: every distance is 16 + 4 bits
-    yield bad("gaps-huffman-past-end", "index-range", "distances of 16 lead past N", index_code=4, index=bits("00101 1 1 0000 0000 0000"))
+    yield bad(
+        "gaps-huffman-past-end",
+        "index-range",
+        "distances of 16 lead past N",
+        index_code=4,
+        index=bits("00101 1 1 0000 0000 0000"),
+    )
 
 
 def limit_vectors() -> Iterator[Vector]:
@@ -484,7 +540,9 @@ def limit_vectors() -> Iterator[Vector]:
         return Raw(**{**vars(everything), "reference_size": varint(n)}).build()
 
     yield limited("bomb-all", "all of 2^40 images, one class", of_size(2**40), "limit-kept", "bomb", "all")
-    yield limited("bomb-all-of-2-63", "all of 2^63 - 1 images", of_size(2**63 - 1), "limit-reference-size", "bomb", "all")
+    yield limited(
+        "bomb-all-of-2-63", "all of 2^63 - 1 images", of_size(2**63 - 1), "limit-reference-size", "bomb", "all"
+    )
     yield limited("kept-at-default-limit-plus-1", "2^25 + 1 images", of_size(2**25 + 1), "limit-kept", "bomb", "all")
     yield limited("kept-at-limit", "k = max_kept", of_size(1000), None, "all", max_kept=1000)
     yield limited("kept-above-limit", "k = max_kept + 1", of_size(1001), "limit-kept", "all", max_kept=1000)
@@ -493,17 +551,23 @@ def limit_vectors() -> Iterator[Vector]:
         "n-above-limit", "N = max_reference_size + 1", of_size(1001), "limit-reference-size", max_reference_size=1000
     )
     huge = Raw(reference_size=varint(2**63 - 1)).build()
-    yield limited("n-largest", "N = 2^63 - 1, with limits to match", huge, None, "boundary-n", max_reference_size=2**63 - 1)
+    yield limited(
+        "n-largest", "N = 2^63 - 1, with limits to match", huge, None, "boundary-n", max_reference_size=2**63 - 1
+    )
     last = Raw(
         reference_size=varint(2**63 - 1), kept=b"\1", index=(2**63 - 2).to_bytes(8, "little"), labels=b"\0"
     ).build()
-    yield limited("n-largest-last", "the last image of 2^63 - 1", last, None, "boundary-n", max_reference_size=2**63 - 1)
+    yield limited(
+        "n-largest-last", "the last image of 2^63 - 1", last, None, "boundary-n", max_reference_size=2**63 - 1
+    )
     yield limited("c-above-limit", "C = max_classes + 1", Raw().build(), "limit-classes", max_classes=3)
     yield limited("c-at-limit", "C = max_classes", Raw().build(), None, max_classes=4)
     claimed = Raw(reference_size=varint(2**47), kept=varint(2**46)).build()
     yield limited("bomb-kept", "k = 2^46 in three bytes", claimed, "limit-kept", "bomb")
     dropped = Raw(flags=0x40, reference_size=varint(2**40), kept=varint(5), labels=bytes(2)).build()
-    yield limited("bomb-complement", "five kept, 2^40 - 5 coded ones claimed", dropped, "limit-kept", "bomb", "complement")
+    yield limited(
+        "bomb-complement", "five kept, 2^40 - 5 coded ones claimed", dropped, "limit-kept", "bomb", "complement"
+    )
     many = Payload(range(0, 4_000_000, 2), np.zeros(2_000_000, int), 4_000_000, 1)
     blob = encode(many, "fast", index_coding="gaps-zstd")
     yield limited("stream-at-limit", "2,000,000 bytes under zstd", blob, None, "zstd", max_stream_bytes=2_000_000)
@@ -512,7 +576,13 @@ def limit_vectors() -> Iterator[Vector]:
     names = encode(Payload([1], [0], 20, 3, class_names=["aa", "bb", "cc"]))
     yield limited("names-at-limit", "8 bytes of class names", names, None, "section", max_class_names_bytes=8)
     yield limited(
-        "names-above-limit", "8 bytes of class names", names, "limit-class-names", "section", "ancillary", max_class_names_bytes=7
+        "names-above-limit",
+        "8 bytes of class names",
+        names,
+        "limit-class-names",
+        "section",
+        "ancillary",
+        max_class_names_bytes=7,
     )
     six = encode(Payload([1], [0], 20, 3, DIGEST))
     yield Vector(

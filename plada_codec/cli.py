@@ -1,0 +1,389 @@
+"""The command line `plada`: a thin layer over the Python API.
+
+Exit codes: 0 done; 1 bad input, with one line on standard error; 2 wrong usage. Everything but click is imported
+where it is used, so that `plada --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from plada_codec.errors import InvalidPayload, PladaError
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from plada_codec.limits import Limits
+    from plada_codec.payload import Payload
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class OneLineErrors(click.Group):
+    """A group of commands whose PladaErrors end as one line on standard error and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PladaError as error:
+            click.echo(f"{ctx.info_name}: {error}", err=True)
+            ctx.exit(1)
+        except OSError as error:
+            named = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error
+            click.echo(f"{ctx.info_name}: {named}", err=True)
+            ctx.exit(1)
+        except MemoryError:
+            click.echo(f"{ctx.info_name}: out of memory; a lower --max-kept refuses such input earlier", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="plada")
+def main() -> None:
+    """PLADA payloads: which images of a reference set are kept, and their classes, in few bytes."""
+
+
+def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+_payload_options = _options(
+    click.option("--reference-size", type=int, metavar="N", help="Number of images in the reference set."),
+    click.option("--classes", type=int, metavar="C", help="Number of classes."),
+    click.option("--reference-digest", metavar="HEX", help="Digest of the reference set (`plada reference digest`)."),
+    click.option(
+        "--digest-bytes",
+        type=click.IntRange(8, 32),
+        default=8,
+        show_default=True,
+        help="How many bytes of --reference-digest are sent.",
+    ),
+    click.option("--offset", type=int, metavar="O", help="First image of the universe.  [default: 0]"),
+    click.option("--stride", type=int, metavar="S", help="Every how many images the universe has one.  [default: 1]"),
+    click.option("--class-names", type=click.Path(exists=True, dir_okay=False), help="Text file, one name a line."),
+)
+_from_option = click.option(
+    "--from", "from_format", metavar="FORMAT", help="Format of the input.  [default: its suffix]"
+)
+_to_option = click.option("--to", "to_format", metavar="FORMAT", help="Format of the output.  [default: its suffix]")
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_limit_option = click.option("--max-kept", type=click.IntRange(0), metavar="K", help="Limit on kept images.")
+_coding_options = _options(
+    click.option("--profile", type=click.Choice(["small", "fast"]), default="small", show_default=True),
+    click.option(
+        "--decoder-class",
+        type=click.Choice(["core", "zstd", "full"]),
+        default="full",
+        show_default=True,
+        help="The least able receiver.",
+    ),
+    click.option("--index-coding", default="auto", show_default=True, metavar="NAME", help="For instance gaps-zstd."),
+    click.option("--label-coding", default="auto", show_default=True, metavar="NAME", help="Or classes-huffman."),
+)
+_output_option = click.option("-o", "--output", required=True, metavar="OUT", help="File to write, or - .")
+
+
+@main.command()
+@click.argument("source", metavar="IN")
+@_output_option
+@_payload_options
+@_coding_options
+@_from_option
+@_limit_option
+def encode(
+    source: str,
+    output: str,
+    profile: str,
+    decoder_class: str,
+    index_coding: str,
+    label_coding: str,
+    from_format: str | None,
+    max_kept: int | None,
+    **said: Any,
+) -> None:
+    """Encode a selection: indices and labels in any format that `plada convert` reads."""
+    from plada_codec import api
+
+    payload = _read(source, from_format, _limits(max_kept), said)
+    with _patience("encoding"):
+        blob = api.encode(payload, profile, decoder_class, index_coding, label_coding, limits=_limits(max_kept))
+    _write_bytes(blob, output)
+
+
+@main.command()
+@click.argument("source", metavar="IN.plada")
+@_output_option
+@_to_option
+@click.option("--reference", metavar="HEX", help="Digest that the payload must be for.")
+@_limit_option
+def decode(source: str, output: str, to_format: str | None, reference: str | None, max_kept: int | None) -> None:
+    """Decode a payload to npz, csv, jsonl, arrow, parquet, ..."""
+    from plada_codec import api
+
+    with _named(source), _patience("decoding"):
+        payload = api.decode(_read_bytes(source), _limits(max_kept), _digest(reference))
+    _write(payload, output, to_format)
+
+
+@main.command()
+@click.argument("source", metavar="IN.plada")
+@_json_option
+@click.option("--hex", "as_hex", is_flag=True, help="Print every field with its bytes.")
+def inspect(source: str, as_json: bool, as_hex: bool) -> None:
+    """Show header and sections of a payload; no stream is decoded."""
+    from plada_codec import api
+
+    with _named(source):
+        blob = _read_bytes(source)
+        info = api.inspect(blob)
+    if as_json:
+        click.echo(json.dumps(info.as_dict(), indent=2))
+    elif as_hex:
+        from plada_codec.hexdump import annotated_lines
+
+        click.echo("\n".join(annotated_lines(blob)))
+    else:
+        rows = [
+            ("format version", str(info.format_version)),
+            ("reference set", f"{info.reference_size:,} images, digest {info.reference_digest.hex() or 'not said'}"),
+            ("universe", f"offset {info.universe.offset}, stride {info.universe.stride}"),
+            ("classes", f"{info.num_classes:,}"),
+            ("kept", f"{info.kept:,}{' (the dropped ones are coded)' if info.complement else ''}"),
+            ("decoder class", info.decoder_class),
+            *((f"section {s.type}", f"{s.bytes:,} bytes, {s.coding}") for s in info.sections),
+            ("overhead", f"{info.overhead_bytes:,} bytes"),
+            ("payload", f"{info.payload_bytes:,} bytes"),
+            ("bits per class", f"{info.bits_per_class:.1f}"),
+            ("bits per kept image", "-" if info.bits_per_kept is None else f"{info.bits_per_kept:.3f}"),
+        ]
+        _table(["", source], rows)
+
+
+@main.command()
+@click.argument("sources", metavar="IN.plada...", nargs=-1, required=True)
+@click.option("--reference", metavar="HEX", help="Digest that the payloads must be for.")
+@_limit_option
+def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None) -> None:
+    """Decode payloads completely and say whether each is good."""
+    from plada_codec import api
+
+    expected = _digest(reference)
+    bad = 0
+    for source in sources:
+        try:
+            payload = api.decode(_read_bytes(source), _limits(max_kept), expected)
+        except (PladaError, OSError) as error:
+            bad += 1
+            click.echo(f"{source}: {error}", err=True)
+        else:
+            click.echo(f"{source}: good, {payload.kept} of {payload.reference_size} images kept")
+    if bad:
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("source", metavar="IN")
+@_payload_options
+@_from_option
+@_json_option
+def compare(source: str, from_format: str | None, as_json: bool, **said: Any) -> None:
+    """Compare a selection's size with the paper's codings (Appendix E)."""
+    from plada_codec.limits import Limits
+    from plada_codec.paper import compare as compare_with_paper
+    from plada_codec.progress import progress_bar
+
+    payload = _read(source, from_format, Limits(), said)
+    with progress_bar("comparing") as progress:
+        comparison = compare_with_paper(payload, progress=progress)
+    if as_json:
+        click.echo(json.dumps(comparison.as_dict(), indent=2))
+        return
+    rows = [
+        (f"paper, {s.layout}", f"{s.raw_bytes:,}", f"{s.compact_bytes:,}", f"{s.huffman_bytes:,}", f"{s.zstd_bytes:,}")
+        for s in comparison.layouts
+    ]
+    _table(["bytes", "raw", "compact", "Huffman", "zstd-19"], rows)
+    click.echo(f"plada: {comparison.ours_bytes:,} bytes, {comparison.ratio:.3f} of the paper's best")
+
+
+@main.group()
+def reference() -> None:
+    """Reference sets."""
+
+
+@reference.command()
+@click.argument("source", metavar="SOURCE")
+@_json_option
+def digest(source: str, as_json: bool) -> None:
+    """Print the digest of a reference set: a folder of images, or WebDataset shards."""
+    from plada_codec.progress import progress_bar
+    from plada_codec.reference import open_images, reference_digest
+
+    images = open_images(source)
+    with progress_bar("reading images") as progress:
+        value = reference_digest(images, progress)
+    if as_json:
+        click.echo(json.dumps({"reference_size": len(images), "reference_digest": value.hex()}))
+    else:
+        click.echo(f"{value.hex()}  {len(images)} images  {source}")
+
+
+@main.command()
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT")
+@_payload_options
+@_from_option
+@_to_option
+def convert(source: str, target: str, from_format: str | None, to_format: str | None, **said: Any) -> None:
+    """Convert between plada, npz, csv, jsonl, arrow, parquet, roaring, idx-raw and bmp-raw."""
+    from plada_codec.limits import Limits
+
+    _write(_read(source, from_format, Limits(), said), target, to_format)
+
+
+@main.command()
+@click.option("--decoder", required=True, metavar="CMD", help="Reads a payload, writes index,label CSV.")
+@click.option("--examples", type=click.IntRange(0), default=200, show_default=True, help="Generated payloads.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--timeout", "timeout_s", type=float, default=60.0, show_default=True, help="Seconds a payload.")
+@_json_option
+def conformance(decoder: str, examples: int, seed: int, timeout_s: float, as_json: bool) -> None:
+    """Run an external decoder over the vectors and over generated payloads.
+
+    The decoder gets a payload on standard input. It writes a line `index,label` and a line for each kept image, or
+    exits with another code than 0 for a payload that must be refused. Vectors that need options (other limits, an
+    expected digest) are left out.
+    """
+    from plada_codec.conformance import run_conformance
+    from plada_codec.progress import progress_bar
+
+    with progress_bar("testing the decoder") as progress:
+        report = run_conformance(decoder, examples, seed, timeout_s, progress)
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        for failure in report.failures:
+            click.echo(f"{failure.id}: {failure.what} ({failure.comment})")
+        click.echo(
+            f"{report.vectors} vectors, {report.examples} generated payloads: "
+            f"{'all as they should be' if not report.failures else f'{len(report.failures)} wrong'}"
+        )
+    if report.failures:
+        raise SystemExit(1)
+
+
+def _limits(max_kept: int | None) -> Limits:
+    from plada_codec.limits import Limits
+
+    return Limits() if max_kept is None else Limits(max_kept=max_kept)
+
+
+def _digest(text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise InvalidPayload(f"a digest is hexadecimal, not {text!r}", rule="reference_digest") from None
+
+
+def _read(source: str, format: str | None, limits: Limits, said: dict[str, Any]) -> Payload:
+    """A payload from a file, and from what the options of `_payload_options` say about it."""
+    from plada_codec import interop
+    from plada_codec.payload import Universe
+
+    universe = None
+    if said["offset"] is not None or said["stride"] is not None:
+        universe = Universe(said["offset"] or 0, 1 if said["stride"] is None else said["stride"])
+    names = said["class_names"]
+    whole_digest = _digest(said["reference_digest"])
+    with _input(source) as stream:
+        return interop.read(
+            stream,
+            format,
+            reference_size=said["reference_size"],
+            num_classes=said["classes"],
+            reference_digest=None if whole_digest is None else whole_digest[: said["digest_bytes"]],
+            universe=universe,
+            class_names=None if names is None else _lines(names),
+            limits=limits,
+        )
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InvalidPayload(f"{path}: class names must be UTF-8", rule="class-names") from None
+
+
+def _write(payload: Payload, target: str, format: str | None) -> None:
+    from plada_codec import interop
+
+    interop.write(payload, sys.stdout.buffer if target == "-" else target, format)
+    sys.stdout.flush()
+
+
+@contextmanager
+def _input(source: str) -> Iterator[str | BinaryIO]:
+    yield sys.stdin.buffer if source == "-" else source
+
+
+def _read_bytes(source: str) -> bytes:
+    return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+
+
+def _write_bytes(data: bytes, target: str) -> None:
+    from plada_codec.files import atomic_write
+
+    if target == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+        return
+    with atomic_write(target) as file:
+        file.write(data)
+
+
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """Puts the file's name in front of an error's message."""
+    try:
+        yield
+    except PladaError as error:
+        raise type(error)(f"{source}: {error.args[0]}", rule=error.rule, offset=error.offset) from None
+
+
+@contextmanager
+def _patience(what: str) -> Iterator[None]:
+    """A spinner on a terminal: kernels are compiled when they are first used, which takes seconds."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{what} (the first run on a machine compiles its kernels)"):
+        yield
+
+
+def _table(header: list[str], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_edge=False)
+    for number, title in enumerate(header):
+        table.add_column(title, justify="left" if number == 0 or len(header) == 2 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

@@ -1,0 +1,47 @@
+"""Files that are complete or not there at all, and the error of those that are not what they should be."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from plada_codec.errors import PladaError
+
+
+class BadFile(PladaError):
+    """A file that cannot be read or written, or whose content is not what its format says."""
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A binary stream whose bytes become the file `path` when the block ends well; else nothing changes.
+
+    The bytes go to a temporary name in the same folder, which then takes the place of `path` (of the file it
+    points to, where it is a link). What is not a regular file, such as /dev/stdout, is written to directly.
+
+    Raises:
+        BadFile: if the file cannot be written.
+    """
+    target = Path(path).resolve()
+    try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:
+                yield stream
+            return
+        temporary = target.with_name(f".plada-{secrets.token_hex(8)}.tmp")
+        stream = temporary.open("xb")
+        try:
+            with stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise BadFile(f"cannot write {path}: {error.strerror or error}", rule="file") from None

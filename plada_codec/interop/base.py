@@ -1,0 +1,144 @@
+"""What the formats share: what a file says, what it is read from, and its lines.
+
+Readers raise errors that do not name the file: `interop.read` puts its name in front.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from plada_codec.errors import InvalidPayload, LimitExceeded, PladaError, Unsupported
+from plada_codec.files import BadFile
+from plada_codec.limits import Limits
+from plada_codec.payload import Payload
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Text is read in blocks of whole lines of about this size; no line may be longer.
+BLOCK_BYTES = 1 << 22
+#: Rows of text made at once.
+_BLOCK_ROWS = 1 << 16
+#: Bytes of a file that are neither indices nor labels nor a bitmap.
+_MAX_AROUND_BYTES = 1 << 20
+
+#: How the caller, and the user of the command line, say what a file does not.
+MUST_SAY = {
+    "reference_size": ("how many images the reference set has", "--reference-size"),
+    "num_classes": ("how many classes there are", "--classes"),
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file says, unchecked: indices, labels, and under their names in Payload what else it says."""
+
+    indices: NDArray[Any]
+    labels: NDArray[Any]
+    said: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A stream to read, the reference size N if the caller says it, and what to agree to read."""
+
+    stream: BinaryIO
+    known_reference_size: int | None
+    limits: Limits
+
+    @property
+    def reference_size(self) -> int:
+        """N, for the formats that cannot be read without it."""
+        if self.known_reference_size is None:
+            raise missing("reference_size")
+        return self.known_reference_size
+
+    def check_kept(self, kept: int) -> None:
+        """Refuses more images than the limits allow."""
+        if kept > self.limits.max_kept:
+            raise LimitExceeded(
+                f"it holds {kept} images or more, but the limit max_kept is {self.limits.max_kept}", rule="limit-kept"
+            )
+
+    def read_all(self) -> bytes:
+        """All bytes, if they are no more than columns of u64, a bitmap and what is around them can take."""
+        most = 16 * self.limits.max_kept + self.limits.max_stream_bytes + _MAX_AROUND_BYTES
+        blocks, size = [], 0
+        while block := self.stream.read(BLOCK_BYTES):
+            size += len(block)
+            if size > most:
+                raise LimitExceeded(
+                    f"it has more than the {most} bytes that the limits allow", rule="limit-stream-bytes"
+                )
+            blocks.append(block)
+        return b"".join(blocks)
+
+    def line_blocks(self) -> Iterator[tuple[int, bytes]]:
+        """(number of its first line, counted from 1; one or more whole lines), in order."""
+        line, begun = 1, b""
+        while chunk := self.stream.read(BLOCK_BYTES):
+            end = chunk.rfind(b"\n") + 1
+            if end:
+                block = begun + chunk[:end]
+                yield line, block
+                line += block.count(b"\n")
+                begun = chunk[end:]
+            else:
+                begun += chunk
+            if len(begun) > BLOCK_BYTES:
+                raise BadFile(f"line {line}: longer than {BLOCK_BYTES} bytes, which is no text of one row", rule="file")
+        if begun:
+            yield line, begun
+
+
+def missing(name: str) -> InvalidPayload:
+    """The error of a field that neither the file nor the caller says."""
+    what, option = MUST_SAY[name]
+    return InvalidPayload(f"it does not say {what}: give {name} ({option})", rule=name.replace("_", "-"))
+
+
+def bad_line(number: int, line: bytes, expected: str) -> BadFile:
+    """The error of a line that is not what its format expects."""
+    text = ascii(line[:40].decode("ascii", "backslashreplace").strip())
+    return BadFile(f"line {number}: {text} is not {expected}", rule="file")
+
+
+@contextmanager
+def faults_are(what: str) -> Iterator[None]:
+    """Makes whatever a library raises over bytes that it cannot read a BadFile: `what`, and the library's reason.
+
+    Libraries raise anything over damaged bytes, down to KeyError and UnicodeDecodeError: hence Exception.
+    """
+    try:
+        yield
+    except PladaError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        printable = "".join(ch if ch.isprintable() else "?" for ch in reason)
+        raise BadFile(f"{what}: {printable}", rule="file") from None
+
+
+def write_lines(payload: Payload, stream: BinaryIO, template: str) -> None:
+    """Writes `template` % (index, label) for each kept image."""
+    for begin in range(0, payload.kept, _BLOCK_ROWS):
+        rows = slice(begin, begin + _BLOCK_ROWS)
+        pairs = zip(payload.indices[rows].tolist(), payload.labels[rows].tolist(), strict=True)
+        stream.write("".join(map(template.__mod__, pairs)).encode())
+
+
+def extra_module(module: str, extra: str) -> Any:
+    """A module that comes with an extra of the distribution.
+
+    Raises:
+        Unsupported: if it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        needed = module.partition(".")[0]
+        raise Unsupported(f"this format needs {needed}: pip install plada[{extra}]", rule="extra") from None

@@ -1,0 +1,75 @@
+"""The format `csv`: lines `index,label`, and a header that says so, optional when reading.
+
+Blank lines and spaces around numbers are passed over; quotes, comments and further columns are not CSV here.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from plada_codec.files import BadFile
+from plada_codec.interop.base import Contents, Source, bad_line, write_lines
+from plada_codec.payload import Payload
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_HEADER = b"index,label"
+_UTF8_MARK = b"\xef\xbb\xbf"
+_ROW = re.compile(rb"\s*([+-]?[0-9]{1,18})\s*,\s*([+-]?[0-9]{1,18})\s*")
+
+
+def read(source: Source) -> Contents:
+    """Reads indices and labels, several million rows a second."""
+    indices: list[NDArray[np.int64]] = []
+    labels: list[NDArray[np.int64]] = []
+    kept = 0
+    has_header = False
+    for number, block in source.line_blocks():
+        if number == 1:
+            block = block.removeprefix(_UTF8_MARK)
+            header, _, rest = block.partition(b"\n")
+            has_header = header.replace(b" ", b"").strip().lower() == _HEADER
+            if has_header:
+                number, block = 2, rest
+        rows = _rows(number, block)
+        kept += len(rows)
+        source.check_kept(kept)
+        indices.append(rows[:, 0].copy())
+        labels.append(rows[:, 1].copy())
+    if not kept and not has_header:
+        raise BadFile("it is empty: there is neither a row nor the header index,label", rule="file")
+    return Contents(np.concatenate(indices), np.concatenate(labels))
+
+
+def write(payload: Payload, stream: BinaryIO) -> None:
+    """Writes the header and one row for each kept image."""
+    stream.write(_HEADER + b"\n")
+    write_lines(payload, stream, "%d,%d\n")
+
+
+def _rows(number: int, block: bytes) -> NDArray[np.int64]:
+    """The rows (int64 [rows, 2]) of a block whose first line has this number."""
+    block = block.replace(b"\r\n", b"\n")
+    if block.isspace() or not block:
+        return np.empty((0, 2), np.int64)
+    if not block.translate(None, b"0123456789,\n"):
+        try:
+            rows: NDArray[Any] = np.loadtxt(io.BytesIO(block), np.int64, comments=None, delimiter=",", ndmin=2)
+        except ValueError:
+            pass
+        else:
+            if rows.shape[1] == 2:
+                return rows
+    # numpy does not say in which line it stopped: this does, and reads what is unusual but right
+    pairs = []
+    for at, line in enumerate(block.split(b"\n"), number):
+        if row := _ROW.fullmatch(line):
+            pairs.append((int(row[1]), int(row[2])))
+        elif line.strip():
+            raise bad_line(at, line, "two integers, index,label")
+    return np.array(pairs, np.int64).reshape(-1, 2)

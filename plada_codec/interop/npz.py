@@ -1,0 +1,127 @@
+"""The format `npz`: numpy arrays in a zip archive, under the names of Payload.
+
+    indices, labels              integers [k]
+    reference_size, num_classes  one integer each
+    reference_digest             uint8 [0, or 8 .. 32]
+    offset, stride               one integer each: the universe
+    class_names                  text [C]
+
+Only the first two must be there. Written: int64, int32, and the class names only if there are any.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from plada_codec.errors import LimitExceeded
+from plada_codec.files import BadFile
+from plada_codec.interop.base import Contents, Source, faults_are
+from plada_codec.payload import Payload, Universe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from plada_codec.limits import Limits
+
+
+def read(source: Source) -> Contents:
+    """Reads what is there; nothing is unpickled, and no array is made that the limits do not allow."""
+    data = source.read_all()
+    with faults_are("not an npz archive, or damaged"), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        arrays = _Arrays(archive, source.limits)
+        said: dict[str, Any] = {}
+        for name in ("reference_size", "num_classes"):
+            if name in arrays:
+                said[name] = arrays.integer(name)
+        bounds = {name: arrays.integer(name) for name in ("offset", "stride") if name in arrays}
+        if bounds:
+            said["universe"] = Universe(**bounds)
+        if "reference_digest" in arrays:
+            said["reference_digest"] = arrays.vector("reference_digest", "u1", "uint8").tobytes()
+        if "class_names" in arrays:
+            said["class_names"] = arrays.vector("class_names", "U", "text").tolist()
+        indices, labels = arrays.get("indices"), arrays.get("labels")
+        source.check_kept(max(indices.size, labels.size))
+        return Contents(indices, labels, said)
+
+
+def write(payload: Payload, stream: BinaryIO) -> None:
+    """Writes a compressed archive."""
+    arrays: dict[str, Any] = {
+        "indices": payload.indices,
+        "labels": payload.labels,
+        "reference_size": np.int64(payload.reference_size),
+        "num_classes": np.int64(payload.num_classes),
+        "reference_digest": np.frombuffer(payload.reference_digest, np.uint8),
+        "offset": np.int64(payload.universe.offset),
+        "stride": np.int64(payload.universe.stride),
+    }
+    if payload.class_names is not None:
+        arrays["class_names"] = np.array(payload.class_names)
+    np.savez_compressed(stream, **arrays)
+
+
+class _Arrays:
+    """The arrays of an archive, by name."""
+
+    def __init__(self, archive: zipfile.ZipFile, limits: Limits) -> None:
+        self.archive = archive
+        self.limits = limits
+        self.files = set(archive.namelist())
+
+    def __contains__(self, name: str) -> bool:
+        return f"{name}.npy" in self.files
+
+    def get(self, name: str) -> NDArray[Any]:
+        """An array that must be there. Its header is judged before the array is made."""
+        if name not in self:
+            raise BadFile(f"there is no array {name!r}", rule="file")
+        with faults_are(f"{name!r} is damaged"):
+            with self.archive.open(f"{name}.npy") as file:
+                shape, dtype = _header(file)
+            if dtype.hasobject:
+                raise BadFile(f"{name!r} holds pickled objects, which are not read", rule="file")
+            # each value as 8 bytes at least: text of no length takes no bytes in an array, but some in a list
+            claimed = math.prod(shape) * max(8, dtype.itemsize)
+            if claimed > self.limits.max_stream_bytes:
+                raise LimitExceeded(
+                    f"{name!r} claims {claimed} bytes, but the limit max_stream_bytes is {self.limits.max_stream_bytes}",
+                    rule="limit-stream-bytes",
+                )
+            with self.archive.open(f"{name}.npy") as file:
+                array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+                if file.read(1):
+                    raise BadFile(f"{name!r} has bytes after its array", rule="file")
+            return array
+
+    def integer(self, name: str) -> int:
+        """An array of one integer."""
+        array = self.get(name)
+        if array.size != 1 or array.dtype.kind not in "iu":
+            raise BadFile(f"{name!r} must be one integer, not {array.dtype} of shape {array.shape}", rule="file")
+        return int(array.item())
+
+    def vector(self, name: str, kind: str, what: str) -> NDArray[Any]:
+        """An array of one dimension whose dtype is of this kind ("U"), or kind and size ("u1")."""
+        array = self.get(name)
+        if array.ndim != 1 or kind not in (array.dtype.kind, array.dtype.str[1:]):
+            raise BadFile(
+                f"{name!r} must be {what} of one dimension, not {array.dtype} of shape {array.shape}", rule="file"
+            )
+        return array
+
+
+def _header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    if any(length < 0 for length in shape):
+        raise ValueError("a negative length")
+    return shape, dtype

@@ -1,0 +1,23 @@
+"""The format `plada` (spec/plada-format-1.md)."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from plada_codec.interop.base import Contents, Source
+from plada_codec.payload import Payload
+
+
+def read(source: Source) -> Contents:
+    """Decodes a payload, with `source`'s limits."""
+    from plada_codec.api import decode
+
+    said = dict(vars(decode(source.read_all(), limits=source.limits)))
+    return Contents(said.pop("indices"), said.pop("labels"), said)
+
+
+def write(payload: Payload, stream: BinaryIO) -> None:
+    """Encodes a payload in the fewest bytes; `encode` itself has more to choose from."""
+    from plada_codec.api import encode
+
+    stream.write(encode(payload))

@@ -1,0 +1,50 @@
+"""The format `roaring`: the indices in Roaring's portable serialisation, then k times u16 label. Extra `roaring`.
+
+The serialisation (github.com/RoaringBitmap/RoaringFormatSpec) is the one of 32-bit integers where N <= 2^32, and
+its 64-bit extension above. It has no place for labels, so they follow it as they follow the indices in the paper's
+raw layouts, little-endian; readers of Roaring stop where the bitmap ends. To read a bitmap written elsewhere,
+append the labels to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from plada_codec.files import BadFile
+from plada_codec.interop.base import Contents, Source, extra_module, faults_are
+from plada_codec.interop.raw import LABEL
+from plada_codec.payload import Payload
+
+
+def read(source: Source) -> Contents:
+    """Reads bitmap and labels; N must be known."""
+    kind, _ = _bitmap_type(source.reference_size)
+    data = source.read_all()
+    with faults_are(f"not a Roaring bitmap for N = {source.reference_size}"):
+        # pyroaring checks the bytes for consistency, so that what follows is safe
+        bitmap = kind.deserialize(data)
+    kept = len(bitmap)
+    source.check_kept(kept)
+    label_bytes = len(data) - len(bitmap.serialize())
+    if label_bytes != kept * LABEL.itemsize:
+        raise BadFile(f"the bitmap keeps {kept} images, but {label_bytes} bytes of labels follow it", rule="file")
+    return Contents(
+        np.asarray(bitmap.to_array()).astype(np.int64), np.frombuffer(data, LABEL, kept, len(data) - label_bytes)
+    )
+
+
+def write(payload: Payload, stream: BinaryIO) -> None:
+    """Writes bitmap and labels."""
+    kind, integer = _bitmap_type(payload.reference_size)
+    bitmap = kind(payload.indices.astype(integer))
+    bitmap.run_optimize()
+    stream.write(bitmap.serialize())
+    stream.write(payload.labels.astype(LABEL).tobytes())
+
+
+def _bitmap_type(reference_size: int) -> tuple[Any, type[np.unsignedinteger[Any]]]:
+    """The class of bitmap, and of what it holds."""
+    pyroaring = extra_module("pyroaring", "roaring")
+    return (pyroaring.BitMap, np.uint32) if reference_size <= 1 << 32 else (pyroaring.BitMap64, np.uint64)
