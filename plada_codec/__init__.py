@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from plada_codec.api import Inspection, decode, encode, inspect
-    from plada_codec.paper import compare
     from plada_codec.errors import (
         Corrupt,
         InvalidPayload,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from plada_codec.limits import Limits
+    from plada_codec.paper import compare
     from plada_codec.payload import Payload, Universe
     from plada_codec.reference import open_images, reference_digest
 

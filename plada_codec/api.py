@@ -72,7 +72,7 @@ def encode(
         )
     thorough = profile == "small"
     size = payload.universe_size
-    _check_limits(payload.reference_size, payload.num_classes, payload.kept, limits)
+    _check_limits(payload.reference_size, payload.num_classes, payload.kept, limits, {})
 
     index_candidates = _candidates(INDEX_CODINGS, index_coding, decoder_class)
     if payload.kept in (0, size) and index_candidates[0].code == ALL_PLAIN:
@@ -81,7 +81,7 @@ def encode(
         complement = 2 * payload.kept > size
         positions = _positions(payload)
         coded = _complement(positions, size) if complement else positions
-        _check_coded(len(coded), limits)
+        _check_coded(len(coded), limits, None)
         index, index_stream = _smallest(index_candidates, coded, size, limits, thorough)
     label, label_stream = _smallest(
         _candidates(LABEL_CODINGS, label_coding, decoder_class), payload.labels, payload.num_classes, limits, thorough
@@ -120,11 +120,12 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
     """
     view = _view(blob)
     parsed = container.parse_container(view)
-    _check_limits(parsed.reference_size, parsed.num_classes, parsed.kept, limits)
+    offsets = {extent.name: extent.offset for extent in parsed.extents}
+    _check_limits(parsed.reference_size, parsed.num_classes, parsed.kept, limits, offsets)
     if parsed.index_coding.code != ALL_PLAIN:
-        _check_coded(parsed.coded, limits)
+        _check_coded(parsed.coded, limits, offsets["kept"])
     if expected_reference is not None:
-        _check_reference(parsed, expected_reference)
+        _check_reference(parsed, expected_reference, offsets.get("digest"))
 
     size = parsed.universe_size
     if parsed.index_coding.code == ALL_PLAIN:
@@ -328,27 +329,26 @@ def _read_stream(
     return coding.codec.decode(stream, count, space, limits)
 
 
-def _check_limits(reference_size: int, num_classes: int, kept: int, limits: Limits) -> None:
-    for value, limit in (
-        (reference_size, "max_reference_size"),
-        (num_classes, "max_classes"),
-        (kept, "max_kept"),
+def _check_limits(reference_size: int, num_classes: int, kept: int, limits: Limits, offsets: dict[str, int]) -> None:
+    for name, value, limit in (
+        ("reference size", reference_size, "max_reference_size"),
+        ("classes", num_classes, "max_classes"),
+        ("kept", kept, "max_kept"),
     ):
         allowed = getattr(limits, limit)
         if value > allowed:
-            what = limit.removeprefix("max_").replace("_", " ")
             rule = limit.replace("max_", "limit-").replace("_", "-")
-            raise LimitExceeded(f"{what} is {value}, but the limit {limit} is {allowed}", rule=rule)
+            message = f"{name} is {value}, but the limit {limit} is {allowed}"
+            raise LimitExceeded(message, rule=rule, offset=offsets.get(name))
 
 
-def _check_coded(coded: int, limits: Limits) -> None:
+def _check_coded(coded: int, limits: Limits, offset: int | None) -> None:
     if coded > limits.max_kept:
-        raise LimitExceeded(
-            f"the index stream codes {coded} images, but the limit max_kept is {limits.max_kept}", rule="limit-kept"
-        )
+        message = f"the index stream codes {coded} images, but the limit max_kept is {limits.max_kept}"
+        raise LimitExceeded(message, rule="limit-kept", offset=offset)
 
 
-def _check_reference(parsed: Container, expected: bytes) -> None:
+def _check_reference(parsed: Container, expected: bytes, offset: int | None) -> None:
     if not MIN_DIGEST_BYTES <= len(expected) <= MAX_DIGEST_BYTES:
         raise InvalidPayload(
             f"the expected reference digest has {len(expected)} bytes, "
@@ -360,6 +360,5 @@ def _check_reference(parsed: Container, expected: bytes) -> None:
     if not digest:
         raise ReferenceMismatch("the payload does not say for which reference set it is", rule="reference")
     if digest[:common] != bytes(expected[:common]):
-        raise ReferenceMismatch(
-            f"the payload is for the reference set {digest.hex()}, not for {expected.hex()}", rule="reference"
-        )
+        message = f"the payload is for the reference set {digest.hex()}, not for {expected.hex()}"
+        raise ReferenceMismatch(message, rule="reference", offset=offset)

@@ -39,7 +39,8 @@ def decode_class_names(stream: Stream, coder: int, num_classes: int, limits: Lim
         if size > limits.max_class_names_bytes:
             raise _too_large(size, limits, stream.offset)
 
-    check_size(len(stream.data))
+    if coder == PLAIN_CODER:
+        check_size(len(stream.data))
     plain = inflate(stream, check_size) if coder == ZSTD_CODER else stream.data.tobytes()
     try:
         return checked_class_names(plain.decode().split(_SEPARATOR), num_classes)

@@ -205,7 +205,12 @@ def parse_container(data: memoryview) -> Container:
     digest_bytes = digest_code + MIN_DIGEST_BYTES - 1 if digest_code else 0
     fields.extents += [
         Extent("flags", opening, 1, ", ".join([*names, f"digest of {digest_bytes} bytes"])),
-        Extent("codings", opening + 1, 1, f"{_name_of(INDEX_CODINGS, codings.index)}, {_name_of(LABEL_CODINGS, codings.labels)}"),
+        Extent(
+            "codings",
+            opening + 1,
+            1,
+            f"{_name_of(INDEX_CODINGS, codings.index)}, {_name_of(LABEL_CODINGS, codings.labels)}",
+        ),
     ]
     reference_size = fields.varint("reference size")
     num_classes = fields.varint("classes")

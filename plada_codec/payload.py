@@ -152,7 +152,7 @@ class Payload:
 
 def checked_class_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
     """`names` as a tuple, if they are what spec section 8.1 allows; InvalidPayload otherwise."""
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise InvalidPayload("class_names must be a sequence of strings", rule="class-names")
     if len(names) != num_classes:
         raise InvalidPayload(f"{len(names)} class names for {num_classes} classes", rule="class-names")

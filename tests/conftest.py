@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `ci` is what `make test` runs, `thorough` is for a longer look (HYPOTHESIS_PROFILE)."""
+"""Hypothesis profiles: `make test` runs `ci` and `brief`; HYPOTHESIS_PROFILE=thorough looks longer."""
 
 from __future__ import annotations
 
@@ -8,5 +8,6 @@ from hypothesis import HealthCheck, settings
 
 _CALM = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("ci", max_examples=300, derandomize=False, print_blob=True, **_CALM)  # type: ignore[arg-type]
+settings.register_profile("brief", max_examples=60, print_blob=True, **_CALM)  # type: ignore[arg-type]
 settings.register_profile("thorough", max_examples=5_000, print_blob=True, **_CALM)  # type: ignore[arg-type]
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -45,9 +45,9 @@ def as_printed(size: float) -> str:
     return f"{size / MB:.2f} MB" if size >= MB else f"{size / KB:.2f} KB"
 
 
-def selection(reference_size: int, keep: str, num_classes: int) -> Payload:
+def selection(reference_size: int, keep: Fraction, num_classes: int) -> Payload:
     """floor(pN) images, evenly spread: which ones they are changes no raw form, and no bitmap's size."""
-    kept = math.floor(Fraction(keep) * reference_size)
+    kept = math.floor(keep * reference_size)
     indices = np.arange(kept) * reference_size // max(1, kept)
     return Payload(indices, np.zeros(kept, np.int32), reference_size, num_classes)
 
@@ -159,26 +159,27 @@ def test_a_comparison_is_plain_data() -> None:
 
 @pytest.mark.parametrize(("reference_size", "keep", "num_classes", "form", "printed"), PRINTED)
 def test_sizes_are_the_printed_ones(reference_size: int, keep: str, num_classes: int, form: str, printed: str) -> None:
-    assert as_printed(len(paper_layouts(selection(reference_size, keep, num_classes))[form])) == printed
+    assert as_printed(len(paper_layouts(selection(reference_size, Fraction(keep), num_classes))[form])) == printed
 
 
 @pytest.mark.skipif(not (SHARED / "corpora").is_dir(), reason="needs ../shared/corpora")
 def test_every_printed_size_that_follows_from_n_p_and_c_comes_out() -> None:
     published = json.loads((SHARED / "corpora/paper_tables.json").read_text())
-    sizes: dict[tuple[str, str, int], dict[str, int]] = {}
+
+    @cache
+    def form_bytes(reference: str, keep: Fraction, label_bytes: int) -> dict[str, int]:
+        forms = paper_layouts(selection(published["references"][reference], keep, 256**label_bytes))
+        return {form: len(data) for form, data in forms.items()}
+
     checked = 0
     for dataset, rows in published["tables"].items():
-        num_classes = published["classes"][dataset]
+        label_bytes = 1 if published["classes"][dataset] <= 256 else 2
         for row, references in rows.items():
+            percent, layout = ("100", "all") if row == "No Filter" else (row.split("%")[0], row[-4:-1].lower())
             for reference, cells in references.items():
-                keep, layout = ("1", "all") if row == "No Filter" else (row.split("%")[0], row[-4:-1].lower())
-                label_width = 256 if num_classes <= 256 else 257
-                if (reference, keep, label_width) not in sizes:
-                    fraction = "1" if layout == "all" else str(Fraction(keep) / 100)
-                    payload = selection(published["references"][reference], fraction, label_width)
-                    sizes[reference, keep, label_width] = {f: len(data) for f, data in paper_layouts(payload).items()}
+                forms = form_bytes(reference, Fraction(percent) / 100, label_bytes)
                 for kind in ("raw",) if layout == "idx" else ("raw", "compact"):
-                    ours = sizes[reference, keep, label_width][f"{layout}-{kind}"]
+                    ours = forms[f"{layout}-{kind}"]
                     assert as_printed(ours) == as_printed(cells[kind]), (dataset, row, reference, kind)
                     checked += 1
     assert checked == 10 * 2 * (7 + 2 * 7 + 2)

@@ -21,7 +21,7 @@ each_vector = pytest.mark.parametrize("vector", ENTRIES, ids=[vector["id"] for v
 
 
 def blob_of(vector: dict[str, Any]) -> bytes:
-    return (VECTORS / vector["file"]).read_bytes()
+    return (VECTORS / str(vector["file"])).read_bytes()
 
 
 def expected_reference(vector: dict[str, Any]) -> bytes | None:

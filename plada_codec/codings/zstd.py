@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _MAGIC = b"\x28\xb5\x2f\xfd"
 #: Spec section 5.3: largest Window_Size, 2^23 bytes.
 _MAX_WINDOW_LOG = 23
+#: RFC 8878, section 3.1.1.1.1: Content_Checksum_Flag and Dictionary_ID_Flag of the frame header's first byte.
+_REFUSED_FLAGS = 0b0000_0111
 #: RFC 8878, section 3.1.1.2: a block has a 3-byte header, at least one byte more, and at most 128 KiB of content.
 _LEAST_BLOCK_BYTES, _MAX_BLOCK_CONTENT = 4, 1 << 17
 #: Levels of libzstd: the first is always tried, the others when thorough, the last for contents up to a mebibyte.
@@ -105,7 +107,7 @@ def inflate(stream: Stream, check_size: Callable[[int], None]) -> bytes:
         raise stream.corrupt(f"not a zstd frame: {error}", "zstd-frame") from None
     if header.content_size == zstandard.CONTENTSIZE_UNKNOWN:
         raise stream.corrupt("the zstd frame does not declare its content size", "zstd-frame")
-    if header.dict_id or header.has_checksum or header.window_size > 1 << _MAX_WINDOW_LOG:
+    if frame[len(_MAGIC)] & _REFUSED_FLAGS or header.window_size > 1 << _MAX_WINDOW_LOG:
         raise stream.corrupt("the zstd frame has a dictionary, a checksum or a window above 8 MiB", "zstd-frame")
     check_size(header.content_size)
     try:

@@ -13,6 +13,7 @@ import numpy as np
 
 from plada_codec.files import BadFile
 from plada_codec.interop.base import Contents, Source, bad_line, write_lines
+from plada_codec.limits import MAX_VARINT
 from plada_codec.payload import Payload
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _HEADER = b"index,label"
 _UTF8_MARK = b"\xef\xbb\xbf"
-_ROW = re.compile(rb"\s*([+-]?[0-9]{1,18})\s*,\s*([+-]?[0-9]{1,18})\s*")
+_ROW = re.compile(rb"\s*([+-]?[0-9]{1,40})\s*,\s*([+-]?[0-9]{1,40})\s*")
 
 
 def read(source: Source) -> Contents:
@@ -68,8 +69,11 @@ def _rows(number: int, block: bytes) -> NDArray[np.int64]:
     # numpy does not say in which line it stopped: this does, and reads what is unusual but right
     pairs = []
     for at, line in enumerate(block.split(b"\n"), number):
-        if row := _ROW.fullmatch(line):
-            pairs.append((int(row[1]), int(row[2])))
-        elif line.strip():
+        if not line or line.isspace():
+            continue
+        row = _ROW.fullmatch(line)
+        pair = (int(row[1]), int(row[2])) if row else ()
+        if not pair or max(map(abs, pair)) > MAX_VARINT:
             raise bad_line(at, line, "two integers, index,label")
+        pairs.append(pair)
     return np.array(pairs, np.int64).reshape(-1, 2)

@@ -51,7 +51,7 @@ def read(source: Source) -> Contents:
 
 
 def write(payload: Payload, stream: BinaryIO) -> None:
-    """Writes a compressed archive."""
+    """Writes an archive, uncompressed: deflate would take 20 seconds for 14 million images."""
     arrays: dict[str, Any] = {
         "indices": payload.indices,
         "labels": payload.labels,
@@ -63,7 +63,7 @@ def write(payload: Payload, stream: BinaryIO) -> None:
     }
     if payload.class_names is not None:
         arrays["class_names"] = np.array(payload.class_names)
-    np.savez_compressed(stream, **arrays)
+    np.savez(stream, **arrays)
 
 
 class _Arrays:
@@ -89,10 +89,8 @@ class _Arrays:
             # each value as 8 bytes at least: text of no length takes no bytes in an array, but some in a list
             claimed = math.prod(shape) * max(8, dtype.itemsize)
             if claimed > self.limits.max_stream_bytes:
-                raise LimitExceeded(
-                    f"{name!r} claims {claimed} bytes, but the limit max_stream_bytes is {self.limits.max_stream_bytes}",
-                    rule="limit-stream-bytes",
-                )
+                limit = f"the limit max_stream_bytes is {self.limits.max_stream_bytes}"
+                raise LimitExceeded(f"{name!r} claims {claimed} bytes, but {limit}", rule="limit-stream-bytes")
             with self.archive.open(f"{name}.npy") as file:
                 array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
                 if file.read(1):

@@ -270,6 +270,7 @@ LABEL_CODINGS = {
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 ZSTD_MAX_WINDOW = 1 << 23
+ZSTD_SIZE_UNKNOWN = 2**64 - 1
 
 
 def zstd_content(stream: bytes, offset: int, sizes: Container[int], max_bytes: int, limit_rule: str) -> bytes:
@@ -314,6 +315,8 @@ def zstd_content_size(stream: bytes, offset: int) -> int:
     size = int.from_bytes(stream[size_at : size_at + size_bytes], "little")
     if size_bytes == 2:
         size += 256
+    if size == ZSTD_SIZE_UNKNOWN:
+        raise DecodeError("zstd-frame", "a zstd frame does not declare its content size", offset)
 
     if single_segment:
         window = size
@@ -595,7 +598,7 @@ def read_class_names(section: Section, num_classes: int, max_class_names_bytes: 
             message = f"the class names have {len(text)} bytes; the limit is {max_class_names_bytes}"
             raise DecodeError("limit-class-names", message, section.data_at)
     elif section.coding == SECTION_ZSTD:
-        sizes = range(1, 1 << 64)
+        sizes = range(1 << 64)
         text = zstd_content(section.data, section.data_at, sizes, max_class_names_bytes, "limit-class-names")
     else:
         raise DecodeError("coding", f"class names are not written in coding {section.coding}", section.at)

@@ -441,6 +441,10 @@ def invalid_vectors() -> Iterator[Vector]:
     yield bad("zstd-checksum", "zstd-frame", "a content checksum", "zstd", "canonical", **zstd, labels=summed)
     with_dictionary = bytes([stream[0] | 1]) + b"\x07" + stream[1:]
     yield bad("zstd-dictionary", "zstd-frame", "a dictionary is named", "zstd", **zstd, labels=with_dictionary)
+    zero_id = bytes([stream[0] | 1]) + b"\x00" + stream[1:]
+    yield bad("zstd-dictionary-zero", "zstd-frame", "a dictionary of ID 0 is named", "zstd", **zstd, labels=zero_id)
+    unknown = bytes([0xC0, 0]) + b"\xff" * 8 + stream[2:]
+    yield bad("zstd-size-unknown", "zstd-frame", "declares 2^64 - 1 bytes", "zstd", "bomb", **zstd, labels=unknown)
     window = bytes([0x80, (24 - 10) << 3]) + (3).to_bytes(4, "little") + bytes([0b00011001, 0, 0]) + content
     yield bad("zstd-window", "zstd-frame", "a window of 16 MiB", "zstd", "bomb", **zstd, labels=window)
     yield bad(
@@ -478,6 +482,7 @@ def invalid_vectors() -> Iterator[Vector]:
         ("names-control", "class-names", "a control character", 0, b"a\x1b[2J\nb\nc\nd"),
         ("names-not-utf8", "class-names", "not UTF-8", 0, b"a\xff\nb\nc\nd"),
         ("names-coder", "coding", "names in coder 1", 1, b"a\nb\nc\nd"),
+        ("names-zstd-empty", "class-names", "names in a frame of no bytes", 2, deflate(b"", thorough=False)),
         ("names-not-zstd", "zstd-frame", "names that are no zstd frame", 2, b"a\nb\nc\nd"),
     ):
         section = b"\1" + bytes([0x81, coder]) + varint(len(data)) + data
@@ -534,10 +539,8 @@ def limit_vectors() -> Iterator[Vector]:
     def limited(id_: str, comment: str, blob: bytes, rule: str | None, *flags: str, **limits: int) -> Vector:
         return Vector(id_, comment, list(flags), blob, rule, limits)
 
-    everything = Raw(index_code=0, label_code=0, labels=b"\1")
-
     def of_size(n: int) -> bytes:
-        return Raw(**{**vars(everything), "reference_size": varint(n)}).build()
+        return Raw(index_code=0, label_code=0, labels=b"\1", reference_size=varint(n)).build()
 
     yield limited("bomb-all", "all of 2^40 images, one class", of_size(2**40), "limit-kept", "bomb", "all")
     yield limited(

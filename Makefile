@@ -1,0 +1,42 @@
+# make demo   sets up .venv and runs the whole idea on scikit-learn's digits
+# make test   sets up .venv, lints, type-checks and tests; what CI runs
+# make bench  measures sizes and speed again (needs ../shared/corpora)
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Two processes of OpenMP threads that spin while they wait slow each other down by orders of magnitude.
+QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
+CODEC_TESTS := tests/test_round_trip.py tests/test_oracle.py tests/test_damage.py tests/test_vectors.py
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/demo.installed
+	$(BIN)/plada-train demo
+
+test: lint
+	$(QUIET_THREADS) $(BIN)/pytest -q -n 2 --dist worksteal
+	$(QUIET_THREADS) NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.cache/numba-boundscheck \
+		HYPOTHESIS_PROFILE=brief $(BIN)/pytest -q -n 2 $(CODEC_TESTS)
+
+lint: .venv/test.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: .venv/test.installed
+	$(BIN)/python -m bench.sizes
+	$(BIN)/python -m bench.speed
+
+.venv/demo.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable '.[train]'
+	touch $@
+
+.venv/test.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable '.[train,arrow,roaring,bench,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

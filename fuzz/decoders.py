@@ -1,0 +1,102 @@
+"""Mutates the vectors without end and compares the codec with the plain decoder: `python -m fuzz.decoders`.
+
+Both must accept with one result, or refuse by one rule, and raise nothing else. An input on which they do not is
+kept in fuzz/found, where the tests replay it. Nothing is printed but progress and what was found; the exit code
+is 1 if anything was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import sys
+import time
+import zlib
+from pathlib import Path
+
+from plada_codec import Limits, PladaError, decode
+
+ROOT = Path(__file__).parent.parent
+FOUND = ROOT / "fuzz" / "found"
+sys.path.insert(0, str(ROOT / "spec" / "decoder"))
+import plada_decode as oracle  # noqa: E402
+
+#: Low enough that a fuzzed claim costs no time.
+MAX_KEPT = 5_000
+INTERESTING = (0x00, 0x01, 0x02, 0x7F, 0x80, 0x81, 0xFE, 0xFF)
+
+
+def disagreement(blob: bytes) -> str | None:
+    """How codec and plain decoder differ on `blob`; None if they agree."""
+    try:
+        payload = decode(blob, Limits(max_kept=MAX_KEPT))
+        ours: object = (payload.indices.tolist(), payload.labels.tolist(), payload.class_names)
+    except PladaError as error:
+        ours = (error.kind, error.rule)
+    except Exception as error:
+        return f"the codec raised {error!r}"
+    try:
+        decoded = oracle.decode(blob, oracle.Limits(max_kept=MAX_KEPT))
+        names = None if decoded.class_names is None else tuple(decoded.class_names)
+        theirs: object = (decoded.indices, decoded.labels, names)
+    except oracle.DecodeError as error:
+        theirs = (error.kind, error.rule)
+    except Exception as error:
+        return f"the plain decoder raised {error!r}"
+    return None if ours == theirs else f"codec {str(ours)[:60]}, plain decoder {str(theirs)[:60]}"
+
+
+def mutated(blob: bytes, other: bytes, chance: random.Random) -> bytes:
+    """`blob` with a few changes, some of them pieces of `other`; three times in four with a good checksum."""
+    data = bytearray(blob)
+    for _ in range(chance.choice((1, 1, 2, 4))):
+        at = min(len(data), int(chance.expovariate(1 / 16))) if chance.random() < 0.5 else chance.randint(0, len(data))
+        length = chance.randint(1, 4)
+        what = chance.randrange(5)
+        if what == 0 and at < len(data):
+            data[at] ^= 1 << chance.randrange(8)
+        elif what == 1 and at < len(data):
+            data[at] = chance.choice(INTERESTING)
+        elif what == 2:
+            del data[at : at + length]
+        elif what == 3:
+            data[at:at] = chance.randbytes(length)
+        elif other:
+            start = chance.randrange(len(other))
+            data[at : at + length] = other[start : start + 2 * length]
+    if chance.random() < 0.75 and len(data) > 4:
+        data[-4:] = zlib.crc32(data[:-4]).to_bytes(4, "little")
+    return bytes(data)
+
+
+def main() -> None:
+    """Fuzzes for as long as asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=None)
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
+    corpus = [path.read_bytes() for path in sorted((ROOT / "spec" / "vectors").glob("*/*.plada"))]
+    corpus = [blob for blob in corpus if len(blob) < 4_096]
+    end = time.monotonic() + 60 * options.minutes
+    tried = found = 0
+    while time.monotonic() < end:
+        for _ in range(1_000):
+            blob = mutated(chance.choice(corpus), chance.choice(corpus), chance)
+            difference = disagreement(blob)
+            if difference:
+                found += 1
+                path = FOUND / f"{hashlib.sha256(blob).hexdigest()[:16]}.plada"
+                path.write_bytes(blob)
+                print(f"{path.relative_to(ROOT)}: {difference}")
+        tried += 1_000
+        if sys.stderr.isatty():
+            print(f"\r{tried} inputs, {found} found", end="", file=sys.stderr)
+    print(f"{tried} inputs, {found} found")
+    if found:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
