@@ -27,6 +27,7 @@ lint: .venv/test.installed
 bench: .venv/test.installed
 	$(BIN)/python -m bench.sizes
 	$(BIN)/python -m bench.speed
+	$(BIN)/python -m bench.figures
 
 .venv/demo.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -217,9 +217,10 @@ def test_columns_that_are_not_integers_are_refused(tmp_path: Path) -> None:
 def test_a_payload_cut_at_any_byte_is_one_line_and_exit_code_1(tmp_path: Path, command: str) -> None:
     blob = encode(PAYLOAD)
     cut = tmp_path / "cut.plada"
+    output = ("-o", str(tmp_path / "o.csv")) if command == "decode" else ()
     for size in range(len(blob)):
         cut.write_bytes(blob[:size])
-        assert str(cut) in fails(1, command, cut, *(["-o", tmp_path / "o.csv"] if command == "decode" else []))
+        assert str(cut) in fails(1, command, cut, *output)
 
 
 def test_what_cannot_be_done_is_one_line_that_says_what_to_do(tmp_path: Path, plada: Path, csv: Path) -> None:

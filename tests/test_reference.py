@@ -136,8 +136,12 @@ def test_a_damaged_header_or_a_cut_is_never_a_smaller_reference_set(images: list
         header = 512 * sum(1 + -(-len(image) // 512) for image in images[: data.draw(st.integers(0, len(images) - 1))])
         bad[header + data.draw(st.integers(0, 499))] ^= 1 << data.draw(st.integers(0, 7))
         shard.write_bytes(bad)
-        with pytest.raises(BadSource):
-            open_images(shard)
+        try:
+            opened = open_images(shard)
+        except BadSource:
+            return
+        # the checksum field may end in a NUL or a space: such a header says the same
+        assert [opened.read(i) for i in range(len(opened))] == images
 
 
 # --- examples ---

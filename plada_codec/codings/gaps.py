@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from plada_codec.codings.base import Integers, Stream
     from plada_codec.limits import Limits
 
-#: Spec section 6.3: bytes of one gap, and the largest gap that each width holds.
+#: Spec section 6.3: bytes of one gap.
 _WIDTHS = (1, 2, 4, 8)
 
 

@@ -1,0 +1,32 @@
+"""timm, also where torchvision does not import. Everything here that needs timm takes it from this module.
+
+timm imports torchvision, and the registry's torchvision fails to import beside the CPU build of torch: it looks for
+two operators that its compiled part, which cannot load there, should have declared (`operator torchvision::nms does
+not exist`). Declared here, they are found; nothing in this package calls them. A healthy torchvision is left alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import torch
+
+try:
+    import_module("torchvision")
+except RuntimeError as error:
+    if "torchvision::nms" not in str(error):
+        raise
+    for _name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[_name]
+    _library: Any = torch.library.Library
+    #: The declarations end with this object.
+    _declared = _library("torchvision", "FRAGMENT")
+    for _operator in ("nms", "qnms"):
+        _declared.define(f"{_operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+#: The package, untyped as it is, with what its top does not import.
+timm: Any = import_module("timm")
+for _name in ("data", "models", "optim", "scheduler"):
+    import_module(f"timm.{_name}")

@@ -1,0 +1,40 @@
+"""Files of the stages. What cannot be written is found out before an hour of work, not after it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from plada_codec.files import BadFile, atomic_write
+
+
+def output_folder(path: Path) -> Path:
+    """`path`, made if it is not there. Raises BadFile if nothing can be written to it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadFile(f"cannot write to {path}: {error.strerror}", rule="file") from None
+    probe = path / ".plada-probe"
+    write_bytes(probe, b"")
+    probe.unlink()
+    return path
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file. Raises BadFile if that fails."""
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file that people can read. Raises BadFile if that fails."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file. Raises BadFile if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadFile(f"cannot read {path}: {error.strerror}", rule="file") from None

@@ -1,0 +1,464 @@
+"""The stages of training on tiny generated images: repeatable, the same in one run as one by one, and faults named."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from click.testing import CliRunner, Result
+from PIL import Image
+from safetensors.torch import save_file
+
+from plada_codec import Payload, compare, decode, encode
+from plada_codec.errors import PladaError
+from plada_codec.reference import BadSource, open_images, reference_digest
+from plada_train import stages
+from plada_train.cli import main
+from plada_train.data import ImageBatches, open_test_images, open_training_images, picture
+from plada_train.models import ModelConfig, load_checkpoint, make_classifier, save_checkpoint
+from plada_train.recipe import Recipe
+from plada_train.scores import Scores
+from plada_train.training import logits
+
+SHARED = Path(__file__).parent.parent.parent / "shared"
+COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
+RECIPE = Recipe(model="test_resnet", image_size=24, epochs=2, batch_size=8)
+OPTIONS = ["--image-size=24", "--epochs=2", "--batch-size=8", "--threads=1"]
+MODELS = ["--teacher=test_resnet", "--student=test_resnet"]
+
+
+def jpeg(colour: tuple[int, int, int], seed: int) -> bytes:
+    noise = np.random.default_rng(seed).normal(scale=30, size=(16, 20, 3))
+    out = io.BytesIO()
+    Image.fromarray((np.array(colour) + noise).clip(0, 255).astype(np.uint8)).save(out, "jpeg", quality=90)
+    return out.getvalue()
+
+
+def write_tree(folder: Path, per_class: int, seed: int, names: tuple[str, ...] = tuple(COLOURS)) -> None:
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for i in range(per_class):
+            (folder / name / f"{i}.jpg").write_bytes(jpeg(COLOURS[name], seed + 100 * i + len(name)))
+
+
+def write_shards(folder: Path, shards: int, per_shard: int) -> None:
+    folder.mkdir()
+    for shard in range(shards):
+        with tarfile.open(folder / f"ref-{shard:03}.tar", "w") as archive:
+            for i in range(per_shard):
+                number = shard * per_shard + i
+                data = jpeg(tuple(COLOURS.values())[number * 7 % 3], 5000 + number)
+                member = tarfile.TarInfo(f"{number:04}.jpg")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+
+
+@pytest.fixture(scope="session")
+def shared_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sources")
+    write_tree(folder / "train", 10, 0)
+    write_tree(folder / "test", 5, 1)
+    write_shards(folder / "ref", 3, 16)
+    return folder
+
+
+@pytest.fixture
+def sources(shared_sources: Path, tmp_path: Path) -> Path:
+    """Sources that a test may damage."""
+    shutil.copytree(shared_sources, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def source_options(folder: Path) -> list[str]:
+    return [f"--reference={folder / 'ref'}", f"--target-train={folder / 'train'}", f"--target-test={folder / 'test'}"]
+
+
+def plada_train(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="plada-train")
+
+
+def run(sources: Path, output: Path, *more: str) -> dict[str, Any]:
+    options = [*source_options(sources), *MODELS, *OPTIONS, "--keep=0.5", f"--output={output}", "--json", *more]
+    result = plada_train("run", *options)
+    assert result.exit_code == 0, result.output
+    report: dict[str, Any] = json.loads(result.stdout)
+    assert report == json.loads((output / "report.json").read_text())
+    return report
+
+
+def assert_fails(result: Result, *texts: str, code: int = 1) -> None:
+    assert result.exit_code == code, result.output
+    assert isinstance(result.exception, SystemExit)
+    if code == 1:
+        assert result.stderr.count("\n") == 1
+        assert result.stderr.startswith("plada-train: ")
+    for text in texts:
+        assert text in result.stderr
+
+
+# --- what a run does ---
+
+
+def test_a_run_writes_its_payload_scores_models_and_report(sources: Path) -> None:
+    report = run(sources, sources / "out")
+    blob = (sources / "out" / "payload.plada").read_bytes()
+    reference = open_images(sources / "ref")
+    payload = decode(blob, expected_reference=reference_digest(reference))
+    scores = Scores.load(sources / "out" / "scores.npz")
+    lowest = np.sort(np.argsort(scores.energy, kind="stable")[:24])
+    np.testing.assert_array_equal(payload.indices, lowest)
+    np.testing.assert_array_equal(payload.labels, scores.label[lowest])
+    assert scores.class_names == ("blue", "green", "red")
+    assert payload.class_names is None
+    assert report["kept"] == payload.kept == 24
+    assert report["payload_bytes"] == len(blob)
+    assert report["paper_zstd_bytes"] == compare(payload).best_zstd_bytes
+    assert report["reference_digest"] == reference_digest(reference).hex() == scores.reference_digest.hex()
+    assert payload.reference_digest == scores.reference_digest[:8]
+    assert set(report["seconds"]) == {"teacher", "score", "select", "student"}
+    assert report["seeds"] == {"teacher": 0, "student": 0}
+    assert report["versions"]["torch"] == torch.__version__
+    for name in ("teacher", "student"):
+        classifier = load_checkpoint(sources / "out" / f"{name}.safetensors")
+        test = open_test_images(sources / "test", 3, classifier.config.class_names)
+        assert stages.measure(classifier, test, RECIPE) == report[f"{name}_accuracy"]
+
+
+def test_the_same_seed_gives_the_same_payload_and_accuracies(sources: Path) -> None:
+    first, second = run(sources, sources / "1"), run(sources, sources / "2")
+    assert first.keys() == second.keys()
+    for name in ("payload.plada", "scores.npz", "teacher.safetensors", "student.safetensors"):
+        assert (sources / "1" / name).read_bytes() == (sources / "2" / name).read_bytes()
+    assert first["teacher_accuracy"] == second["teacher_accuracy"]
+    assert first["student_accuracy"] == second["student_accuracy"]
+    third = run(sources, sources / "3", "--seed=1")
+    assert third["seeds"] == {"teacher": 1, "student": 1}
+    assert (sources / "1" / "scores.npz").read_bytes() != (sources / "3" / "scores.npz").read_bytes()
+
+
+def test_stage_by_stage_is_the_same_as_one_run_and_the_client_needs_reference_and_payload_alone(sources: Path) -> None:
+    report = run(sources, sources / "run")
+    out = sources / "out"
+    ref, train, test = source_options(sources)
+    for arguments in (
+        ["teacher", train, test, "--model=test_resnet", *OPTIONS, f"--output={out}"],
+        ["score", ref, f"--teacher={out / 'teacher.safetensors'}", "--threads=1", "--batch-size=8",
+         f"--output={out / 'scores.npz'}"],
+        ["select", f"--scores={out / 'scores.npz'}", "--keep=0.5", f"--output={out / 'payload.plada'}"],
+    ):  # fmt: skip
+        assert plada_train(*arguments).exit_code == 0
+    client = sources / "client"
+    client.mkdir()
+    (sources / "ref").rename(client / "ref")
+    (out / "payload.plada").rename(client / "payload.plada")
+    (sources / "test").rename(client / "test")
+    teacher = (out / "teacher.safetensors").read_bytes()
+    shutil.rmtree(sources / "train")
+    shutil.rmtree(out)
+    result = plada_train(
+        "student", f"--reference={client / 'ref'}", f"--payload={client / 'payload.plada'}",
+        f"--target-test={client / 'test'}", "--model=test_resnet", *OPTIONS, f"--output={client}",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    run_folder = sources / "run"
+    assert (client / "payload.plada").read_bytes() == (run_folder / "payload.plada").read_bytes()
+    assert (client / "student.safetensors").read_bytes() == (run_folder / "student.safetensors").read_bytes()
+    assert json.loads((client / "student.json").read_text())["accuracy"] == report["student_accuracy"]
+    assert teacher == (run_folder / "teacher.safetensors").read_bytes()
+
+
+def test_a_student_learns_what_the_payload_says(sources: Path) -> None:
+    """Right labels teach; labels that say red for green and green for blue teach just that."""
+    reference = open_images(sources / "ref")
+    truth = np.array([("red", "green", "blue")[i * 7 % 3] for i in range(48)])
+    test = open_test_images(sources / "test", 3, ("blue", "green", "red"))
+    recipe = replace(RECIPE, freeze=True, epochs=60, learning_rate=0.05)
+    for shift, expected in ((0, 1.0), (1, 0.0)):
+        labels = [(("blue", "green", "red").index(name) + shift) % 3 for name in truth]
+        blob = encode(Payload(range(48), labels, 48, 3, reference_digest(reference)))
+        student = stages.learn(stages.virtual_dataset(reference, blob), recipe)
+        assert stages.measure(student, test, recipe) == pytest.approx(expected, abs=0.2)
+
+
+def test_stride_offset_and_max_bytes_reach_the_payload(sources: Path) -> None:
+    run(sources, sources / "out", "--keep=1", "--stride=5", "--offset=2", "--freeze", "--class-names")
+    blob = (sources / "out" / "payload.plada").read_bytes()
+    payload = decode(blob)
+    assert payload.indices.tolist() == list(range(2, 48, 5))
+    assert payload.class_names == ("blue", "green", "red")
+    random = np.random.default_rng(0)
+    energies = random.normal(size=500).astype(np.float32)
+    labels = random.integers(0, 7, 500, dtype=np.int32)
+    Scores(labels, energies, energies, bytes(32), 7, None).save(sources / "scores.npz")
+    out = sources / "p.plada"
+    arguments = [f"--scores={sources / 'scores.npz'}", "--max-bytes=60", f"--output={out}"]
+    assert plada_train("select", *arguments).exit_code == 0
+    assert 50 <= len(out.read_bytes()) <= 60
+    assert 1 <= decode(out.read_bytes()).kept < 250
+
+
+def test_test_labels_follow_class_names(sources: Path) -> None:
+    """A test folder that lacks a class still means the same classes."""
+    shutil.rmtree(sources / "test" / "blue")
+    test = open_test_images(sources / "test", 3, ("blue", "green", "red"))
+    assert test.labels.tolist() == [1] * 5 + [2] * 5
+    with pytest.raises(PladaError, match="2 classes, but the task has 3"):
+        open_test_images(sources / "test", 3, None)
+    with pytest.raises(PladaError, match="a class 'red' that the task has not"):
+        open_test_images(sources / "test", 3, ("blue", "green", "rot"))
+
+
+# --- images and models ---
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "cut"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_image_that_cannot_be_decoded_is_named_and_not_replaced(sources: Path, damage: str, workers: int) -> None:
+    path = sources / "train" / "green" / "3.jpg"
+    path.write_bytes({"empty": b"", "text": b"no image", "cut": path.read_bytes()[:300]}[damage])
+    data = open_training_images(sources / "train")
+    number = next(i for i in data.numbers if data.images.name(i) == "green/3.jpg")
+    with pytest.raises(BadSource, match=f"image {number} of .*green/3.jpg.*decoded"):
+        picture(data.images, number)
+    classifier = make_classifier(RECIPE, 3)
+    batches = ImageBatches(data.images, data.numbers, data.labels, classifier.config.transform(), 4, workers=workers)
+    with pytest.raises(BadSource, match=f"image {number} of .*green/3.jpg.*decoded"):
+        list(batches)
+
+
+def test_batches_hold_the_images_asked_for_whatever_the_workers(sources: Path) -> None:
+    data = open_training_images(sources / "train")
+    numbers = data.numbers[::-3].copy()
+    transform = make_classifier(RECIPE, 3).config.transform()
+    expected = torch.stack([transform(picture(data.images, int(i))) for i in numbers])
+    for workers in (0, 2):
+        batches = ImageBatches(data.images, numbers, data.labels[numbers], transform, 4, workers=workers)
+        pixels, labels = zip(*batches, strict=True)
+        assert torch.equal(torch.cat(pixels), expected)
+        assert torch.cat(labels).tolist() == data.labels[numbers].tolist()
+        assert len(batches) == len(pixels) == 3
+
+
+def test_a_checkpoint_gives_the_same_logits(sources: Path, tmp_path: Path) -> None:
+    reference = open_images(sources / "ref")
+    classifier = make_classifier(replace(RECIPE, mean=(0.1, 0.2, 0.3)), 3, ("a", "b", "c"))
+    save_checkpoint(classifier, tmp_path / "model.safetensors", accuracy=0.5)
+    loaded = load_checkpoint(tmp_path / "model.safetensors")
+    assert loaded.config == classifier.config
+    for made in (classifier, loaded):
+        assert isinstance(made.config, ModelConfig)
+    first, second = (next(logits(c, reference, np.arange(8), RECIPE, lambda *_: None)) for c in (classifier, loaded))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_weights_of_other_classes_are_loaded_but_for_the_last_layer(tmp_path: Path, suffix: str) -> None:
+    given = make_classifier(RECIPE, 7).network.state_dict()
+    path = tmp_path / f"weights.{suffix}"
+    if suffix == "pth":
+        torch.save({"state_dict": given}, path)
+    else:
+        save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in given.items()}, path)
+    got = make_classifier(replace(RECIPE, weights=path), 3).network.state_dict()
+    assert got["fc.weight"].shape[0] == 3
+    for name, tensor in got.items():
+        if not name.startswith("fc."):
+            assert torch.allclose(tensor, given[name], atol=1e-2)
+
+
+def test_freezing_trains_the_last_layer_alone(sources: Path) -> None:
+    data = open_training_images(sources / "train")
+    torch.manual_seed(0)
+    before = make_classifier(replace(RECIPE, freeze=True), 3, data.class_names).network.state_dict()
+    after = stages.teach(data, replace(RECIPE, freeze=True)).network.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"fc.weight", "fc.bias"}
+
+
+# --- what cannot be used ---
+
+
+def faulty(sources: Path, *more: str, command: tuple[str, ...] = ("run",)) -> Result:
+    return plada_train(
+        *command, *source_options(sources), *MODELS, *OPTIONS, "--keep=0.5", f"--output={sources / 'out'}", *more
+    )
+
+
+def test_a_corrupt_image_in_the_reference_set_ends_the_run(sources: Path) -> None:
+    with tarfile.open(sources / "ref" / "ref-003.tar", "w") as archive:
+        member = tarfile.TarInfo("0048.jpg")
+        member.size = 100
+        archive.addfile(member, io.BytesIO(jpeg(COLOURS["red"], 1)[:100]))
+    for workers in ("--workers=0", "--workers=2"):
+        assert_fails(faulty(sources, workers), "image 48 of", "ref-003.tar/0048.jpg", "decoded")
+
+
+def test_a_missing_shard_in_the_reference_set_ends_the_run(sources: Path) -> None:
+    (sources / "ref" / "ref-001.tar").unlink()
+    assert_fails(faulty(sources), "ref-001.tar is missing")
+
+
+def test_a_target_of_one_class_ends_the_run(sources: Path) -> None:
+    for name in ("red", "green"):
+        shutil.rmtree(sources / "train" / name)
+    assert_fails(faulty(sources), "one class")
+
+
+def test_a_target_image_without_a_label_ends_the_run(sources: Path) -> None:
+    (sources / "train" / "stray.jpg").write_bytes(jpeg(COLOURS["red"], 1))
+    assert_fails(faulty(sources), "stray.jpg, has no label")
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("--keep=0", "not above 0"),
+        ("--keep=1.01", "at most 1"),
+        ("--keep=-1", "not above 0"),
+        ("--keep=0.02", "keeps none of 48 images"),
+        ("--max-bytes=9", "9 bytes are too few"),
+        ("--stride=49", "do not fit 48 images"),
+        ("--offset=48", "do not fit 48 images"),
+        ("--student=resnet_of_mine", "no model 'resnet_of_mine'"),
+        ("--teacher=resnet_of_mine", "no model 'resnet_of_mine'"),
+        ("--model-arg=colour=red", "cannot be made"),
+        ("--model-arg=in_chans=1", "takes no images"),
+        ("--device=abacus", "cannot be used"),
+        ("--weights=nowhere.pth", "nowhere.pth is no file"),
+        ("--reference=nowhere", "nowhere does not exist"),
+        ("--target-test=nowhere", "nowhere does not exist"),
+        ("--output=/dev/null/out", "/dev/null/out"),
+        ("--learning-rate=1e30", "diverged"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_and_exit_code_1(sources: Path, option: str, text: str) -> None:
+    assert_fails(faulty(sources, option), text)
+
+
+@pytest.mark.parametrize(
+    "option", ["--keep=much", "--keep=nan", "--epochs=0", "--stride=0", "--model-arg=x", "--mean=1", "--colour=red"]
+)
+def test_wrong_usage_is_exit_code_2(sources: Path, option: str) -> None:
+    assert_fails(faulty(sources, option), "Error: ", code=2)
+
+
+def test_a_run_needs_to_be_told_how_many_images_to_keep(sources: Path) -> None:
+    result = plada_train("run", *source_options(sources), *MODELS, "--output=out")
+    assert_fails(result, "--keep or --max-bytes", code=2)
+
+
+def test_weights_of_another_model_are_refused(sources: Path) -> None:
+    other = make_classifier(replace(RECIPE, model="test_convnext", image_size=32), 3)
+    torch.save(other.network.state_dict(), sources / "w.pth")
+    assert_fails(faulty(sources, f"--weights={sources / 'w.pth'}"), "does not fit test_resnet")
+    save_file({}, sources / "w.safetensors", {"arch": "mobilenetv2_100", "pad_type": "same"})
+    assert_fails(faulty(sources, f"--weights={sources / 'w.safetensors'}"), "it is of mobilenetv2_100")
+    for name in ("w.pth", "w.safetensors"):
+        (sources / name).write_bytes(b"no weights")
+        assert_fails(faulty(sources, f"--weights={sources / name}"), "cannot be read as weights")
+
+
+def student(sources: Path, payload: bytes) -> Result:
+    (sources / "p.plada").write_bytes(payload)
+    ref, _, test = source_options(sources)
+    return plada_train(
+        "student", ref, f"--payload={sources / 'p.plada'}", test, "--model=test_resnet", *OPTIONS,
+        f"--output={sources / 'out'}",
+    )  # fmt: skip
+
+
+def test_a_payload_for_another_reference_set_or_for_none_is_refused(sources: Path) -> None:
+    digest = reference_digest(open_images(sources / "ref"))
+    good = encode(Payload([1, 2, 3], [0, 1, 2], 48, 3, digest[:8]))
+    assert student(sources, good).exit_code == 0
+    other = encode(Payload([1, 2, 3], [0, 1, 2], 48, 3, bytes(8)))
+    assert_fails(student(sources, other), "for the reference set 0000000000000000")
+    assert_fails(student(sources, encode(Payload([1, 2, 3], [0, 1, 2], 48, 3))), "does not say for which")
+    assert_fails(student(sources, good[:-1]))
+    assert_fails(student(sources, b"no payload"))
+    assert_fails(student(sources, encode(Payload([], [], 48, 3, digest[:8]))), "keeps no image")
+    assert_fails(student(sources, encode(Payload([1], [0], 48, 3, digest[:8]))), "one image is not enough")
+    assert_fails(student(sources, encode(Payload([1, 2], [0, 1], 48, 2, digest[:8]))), "3 classes, but the task has 2")
+    (sources / "ref" / "ref-002.tar").unlink()
+    assert_fails(student(sources, good), "for the reference set")
+
+
+def test_files_of_stages_that_are_not_what_they_should_be_are_refused(sources: Path) -> None:
+    ref = source_options(sources)[0]
+    out = f"--output={sources / 'x' / 'y.npz'}"
+    assert_fails(plada_train("score", ref, "--teacher=nowhere.safetensors", out), "cannot read nowhere.json")
+    (sources / "t.json").write_text("{}")
+    assert_fails(plada_train("score", ref, f"--teacher={sources / 't.safetensors'}", out), "is not a checkpoint")
+    assert_fails(plada_train("select", "--scores=nowhere.npz", "--keep=1", out), "not a file of scores")
+
+
+# --- the command itself ---
+
+
+def test_help_comes_without_torch_or_numpy() -> None:
+    code = (
+        "import sys; from plada_train.cli import main; main(['run', '--help'], standalone_mode=False); "
+        "sys.exit(bool({'torch', 'numpy', 'rich', 'timm'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_without_torch_one_line_says_what_to_install(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert_fails(faulty(sources), "torch is not installed: pip install plada[train]")
+
+
+def test_the_demo_writes_digits_and_runs_on_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from plada_train import demo
+
+    monkeypatch.setattr(demo, "OPTIONS", (*demo.OPTIONS, "--epochs=1", "--image-size=16", "--threads=1"))
+    result = plada_train("demo", f"--output={tmp_path}")
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "report.json").read_text())
+    sizes = (f"{report['payload_bytes']} bytes", str(report["paper_zstd_bytes"]))
+    for text in (*sizes, "80 bit/s", "5 kbit/s", "500 bit/s"):
+        assert text in result.stdout
+    for name, size in (("reference", 900), ("target-train", 600), ("target-test", 297)):
+        images = open_images(tmp_path / name)
+        assert len(images) == size
+        assert (images.label(0) is None) == (name == "reference")
+        assert picture(images, 0).size == (8, 8)
+
+
+# --- real images ---
+
+
+@pytest.mark.skipif(not (SHARED / "data").exists(), reason="needs ../shared/data and ../shared/weights")
+def test_first_light_on_real_images(tmp_path: Path) -> None:
+    """A small version of bench/first_light.py: one shard of the reference set, a tenth of the training images."""
+    target = SHARED / "data" / "targets" / "clothing10"
+    result = plada_train(
+        "run",
+        f"--reference={SHARED / 'data' / 'reference' / 'tiny-imagenet-40k-000.tar'}",
+        f"--target-train={target / 'clothing10-val-000.tar'}",
+        f"--target-test={target / 'clothing10-test-000.tar'}",
+        f"--weights={SHARED / 'weights' / 'mobilenetv2_100_tf_in1k.safetensors'}",
+        *("--teacher=mobilenetv2_100", "--student=mobilenetv2_100", "--freeze", "--image-size=96", "--threads=1"),
+        *("--keep=0.1", f"--output={tmp_path}", "--json"),
+    )
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["kept"] == 500
+    assert report["payload_bytes"] <= report["paper_zstd_bytes"] + 32
+    assert report["teacher_accuracy"] > 0.6
+    assert report["student_accuracy"] > 0.3
+    config = json.loads((tmp_path / "student.json").read_text())["config"]
+    assert config["model_args"] == {"pad_type": "same"}
+    assert config["mean"] == config["std"] == [0.5, 0.5, 0.5]
