@@ -15,7 +15,7 @@ demo: .venv/demo.installed
 	$(BIN)/plada-train demo
 
 test: lint
-	$(QUIET_THREADS) $(BIN)/pytest -q -n 2 --dist worksteal
+	$(QUIET_THREADS) $(BIN)/pytest -q -rs -n 2 --dist worksteal
 	$(QUIET_THREADS) NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.cache/numba-boundscheck \
 		HYPOTHESIS_PROFILE=brief $(BIN)/pytest -q -n 2 $(CODEC_TESTS)
 

@@ -40,7 +40,7 @@ class OneLineErrors(click.Group):
             click.echo(f"{ctx.info_name}: {named}", err=True)
             ctx.exit(1)
         except MemoryError:
-            click.echo(f"{ctx.info_name}: out of memory; a lower --max-kept refuses such input earlier", err=True)
+            click.echo(f"{ctx.info_name}: out of memory", err=True)
             ctx.exit(1)
 
 
@@ -50,7 +50,9 @@ def main() -> None:
     """PLADA payloads: which images of a reference set are kept, and their classes, in few bytes."""
 
 
-def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+def option_group(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """One decorator of several options, in the order in which the help lists them."""
+
     def add(command: _Command) -> _Command:
         for option in reversed(options):
             command = option(command)
@@ -59,7 +61,7 @@ def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _
     return add
 
 
-_payload_options = _options(
+_payload_options = option_group(
     click.option("--reference-size", type=int, metavar="N", help="Number of images in the reference set."),
     click.option("--classes", type=int, metavar="C", help="Number of classes."),
     click.option("--reference-digest", metavar="HEX", help="Digest of the reference set (`plada reference digest`)."),
@@ -80,7 +82,7 @@ _from_option = click.option(
 _to_option = click.option("--to", "to_format", metavar="FORMAT", help="Format of the output.  [default: its suffix]")
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _limit_option = click.option("--max-kept", type=click.IntRange(0), metavar="K", help="Limit on kept images.")
-_coding_options = _options(
+_coding_options = option_group(
     click.option("--profile", type=click.Choice(["small", "fast"]), default="small", show_default=True),
     click.option(
         "--decoder-class",

@@ -20,7 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import click
 
-from plada_codec.cli import OneLineErrors
+from plada_codec.cli import OneLineErrors, option_group
 from plada_train.recipe import Recipe
 
 #: What the extra `train` brings.
@@ -80,27 +80,18 @@ def _model_args(ctx: click.Context, parameter: click.Parameter, texts: tuple[str
     return values
 
 
-def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
     """An option whose default, where it has one, is shown."""
     return click.option(*names, show_default=settings.get("default") is not None, **settings)
 
 
-_compute_options = _all(
+_compute_options = option_group(
     _option("--batch-size", type=POSITIVE, default=Recipe.batch_size, metavar="N", help="Images a step."),
     _option("--device", default=Recipe.device, help="Where torch computes: cpu, cuda, cuda:1, ..."),
     _option("--workers", type=NATURAL, default=Recipe.workers, metavar="N", help="Processes that decode; 0: this one."),
     _option("--threads", type=POSITIVE, default=2, metavar="N", help="Threads of torch."),
 )
-_recipe_options = _all(
+_recipe_options = option_group(
     _option("--weights", type=FILE, help="Weights to begin with, safetensors or pth. [default: random]"),
     _option(
         "--model-arg",
@@ -121,7 +112,7 @@ _recipe_options = _all(
     _option("--seed", type=SEED, default=Recipe.seed, metavar="N", help="The same seed gives the same results."),
     _compute_options,
 )
-_select_options = _all(
+_select_options = option_group(
     _option("--keep", callback=_rate, metavar="P", help="Share of the images to keep: floor(P M) of M, the surest."),
     _option("--max-bytes", type=POSITIVE, metavar="B", help="Keep fewer if need be, so that the payload fits B bytes."),
     _option("--stride", type=POSITIVE, default=1, metavar="S", help="Choose from every S-th image only ..."),
