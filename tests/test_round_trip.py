@@ -66,7 +66,7 @@ def test_encoding_is_deterministic(payload: Payload) -> None:
 def test_overhead_of_a_payload_with_an_eight_byte_digest_is_at_most_32_bytes(example: Encoded) -> None:
     payload = example.payload
     if len(payload.reference_digest) == 8 and payload.universe == Universe() and payload.class_names is None:
-        large = payload.reference_size >= 1 << 28 or payload.num_classes > 16_384
+        large = payload.reference_size >= 1 << 28 or payload.num_classes > 16_383
         assert inspect(example.blob).overhead_bytes <= 32 or large
 
 
