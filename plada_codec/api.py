@@ -25,6 +25,7 @@ from plada_codec.container import ALL_PLAIN, CLASS_NAMES_TYPE, Container
 from plada_codec.errors import InvalidPayload, LimitExceeded, ReferenceMismatch
 from plada_codec.limits import Limits
 from plada_codec.payload import MAX_DIGEST_BYTES, MIN_DIGEST_BYTES, Payload, Universe
+from plada_codec.reader import view_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -61,7 +62,8 @@ def encode(
     Raises:
         InvalidPayload: for an unknown name, or a coding that cannot express this payload or is beyond
             `decoder_class`.
-        LimitExceeded: if a decoder with these limits would refuse the payload.
+        LimitExceeded: if a decoder with these limits would refuse the payload, or a bitmap named by hand would
+            exceed `max_stream_bytes`.
     """
     if profile not in PROFILES:
         raise InvalidPayload(f"no profile is named {profile!r}; there are: {', '.join(PROFILES)}", rule="profile")
@@ -78,11 +80,13 @@ def encode(
     if payload.kept in (0, size) and index_candidates[0].code == ALL_PLAIN:
         index, index_stream, complement = index_candidates[0], b"", payload.kept == 0
     else:
-        complement = 2 * payload.kept > size
         positions = _positions(payload)
-        coded = _complement(positions, size) if complement else positions
-        _check_coded(len(coded), limits, None)
-        index, index_stream = _smallest(index_candidates, coded, size, limits, thorough)
+        trials = []
+        for complement in _complements(payload.kept, size, thorough):
+            coded = _complement(positions, size) if complement else positions
+            _check_coded(len(coded), limits, None)
+            trials.append((*_smallest(index_candidates, coded, size, limits, thorough), complement))
+        index, index_stream, complement = min(trials, key=lambda trial: len(trial[1]))
     label, label_stream = _smallest(
         _candidates(LABEL_CODINGS, label_coding, decoder_class), payload.labels, payload.num_classes, limits, thorough
     )
@@ -118,7 +122,7 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
             nothing else, whatever the bytes.
         InvalidPayload: if `blob` or `expected_reference` is not what can be compared.
     """
-    view = _view(blob)
+    view = view_of(blob)
     parsed = container.parse_container(view)
     offsets = {extent.name: extent.offset for extent in parsed.extents}
     _check_limits(parsed.reference_size, parsed.num_classes, parsed.kept, limits, offsets)
@@ -145,9 +149,7 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
     if parsed.universe != Universe():
         positions *= parsed.universe.stride
         positions += parsed.universe.offset
-    for array in (positions, labels):
-        array.flags.writeable = False
-    return Payload(
+    return Payload._owning(
         positions,
         labels,
         parsed.reference_size,
@@ -227,7 +229,7 @@ def inspect(blob: Buffer) -> Inspection:
     Raises:
         Truncated, Corrupt, Unsupported: as `decode` would.
     """
-    view = _view(blob)
+    view = view_of(blob)
     parsed = container.parse_container(view)
     sections = [
         SectionInfo("index", parsed.index_coding.name, parsed.index_stream[1]),
@@ -251,19 +253,15 @@ def inspect(blob: Buffer) -> Inspection:
         universe=parsed.universe,
         complement=parsed.complement,
         decoder_class=max(
-            parsed.index_coding.decoder_class, parsed.label_coding.decoder_class, key=DECODER_CLASSES.index
+            parsed.index_coding.decoder_class,
+            parsed.label_coding.decoder_class,
+            *("zstd" for section in parsed.sections if section.coder == container.ZSTD_CODER),
+            key=DECODER_CLASSES.index,
         ),
         sections=tuple(sections),
         payload_bytes=len(view),
         extents=parsed.extents,
     )
-
-
-def _view(blob: Buffer) -> memoryview:
-    try:
-        return memoryview(blob).cast("B")
-    except TypeError as error:
-        raise InvalidPayload(f"a payload is a contiguous buffer of bytes: {error}", rule="buffer") from None
 
 
 def _positions(payload: Payload) -> Integers:
@@ -278,6 +276,14 @@ def _complement(positions: Integers, universe_size: int) -> Integers:
     rest = np.empty(universe_size - len(positions), np.int64)
     fill_complement(positions, rest)
     return rest
+
+
+def _complements(kept: int, universe_size: int, thorough: bool) -> tuple[bool, ...]:
+    """Whether to code the complement: if it is the smaller set; if thorough, and the sets are alike, try both."""
+    dropped = universe_size - kept
+    if thorough and max(kept, dropped) <= 2 * min(kept, dropped):
+        return kept > dropped, kept <= dropped
+    return (kept > dropped,)
 
 
 def _candidates(table: tuple[Coding, ...], name: str, decoder_class: str) -> list[Coding]:
@@ -349,6 +355,9 @@ def _check_coded(coded: int, limits: Limits, offset: int | None) -> None:
 
 
 def _check_reference(parsed: Container, expected: bytes, offset: int | None) -> None:
+    if not isinstance(expected, bytes | bytearray | memoryview):
+        raise InvalidPayload(f"expected_reference must be bytes, not {type(expected).__name__}", rule="reference")
+    expected = bytes(expected)
     if not MIN_DIGEST_BYTES <= len(expected) <= MAX_DIGEST_BYTES:
         raise InvalidPayload(
             f"the expected reference digest has {len(expected)} bytes, "
@@ -359,6 +368,6 @@ def _check_reference(parsed: Container, expected: bytes, offset: int | None) -> 
     common = min(len(digest), len(expected))
     if not digest:
         raise ReferenceMismatch("the payload does not say for which reference set it is", rule="reference")
-    if digest[:common] != bytes(expected[:common]):
+    if digest[:common] != expected[:common]:
         message = f"the payload is for the reference set {digest.hex()}, not for {expected.hex()}"
         raise ReferenceMismatch(message, rule="reference", offset=offset)

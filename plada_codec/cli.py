@@ -6,7 +6,9 @@ where it is used, so that `plada --help` answers at once.
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ import click
 from plada_codec.errors import InvalidPayload, PladaError
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from typing import BinaryIO, NoReturn
 
     from plada_codec.limits import Limits
     from plada_codec.payload import Payload
@@ -27,21 +29,37 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class OneLineErrors(click.Group):
-    """A group of commands whose PladaErrors end as one line on standard error and exit code 1."""
+    """A group of commands whose errors are one line on standard error; bad input exits with 1, wrong usage with 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        # File names need not be UTF-8; a name that cannot be printed is no reason to fail.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
-        except PladaError as error:
-            click.echo(f"{ctx.info_name}: {error}", err=True)
-            ctx.exit(1)
-        except OSError as error:
-            named = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error
-            click.echo(f"{ctx.info_name}: {named}", err=True)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx else ctx.command_path
+            complain(f"{path}: {error.format_message()} See '{path} --help'.")
+            ctx.exit(2)
+        except (PladaError, OSError) as error:
+            complain(f"{ctx.info_name}: {_in_words(error)}")
             ctx.exit(1)
         except MemoryError:
-            click.echo(f"{ctx.info_name}: out of memory", err=True)
+            complain(f"{ctx.info_name}: out of memory")
             ctx.exit(1)
+
+
+def complain(message: str) -> None:
+    """Prints one line on standard error, whatever is in it."""
+    click.echo("".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in message), err=True)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -59,6 +77,14 @@ def option_group(*options: Callable[[_Command], _Command]) -> Callable[[_Command
         return command
 
     return add
+
+
+def finite(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """A callback that refuses NaN and infinity, which are within click's ranges."""
+    for number in value if isinstance(value, tuple) else (value,):
+        if number is not None and not math.isfinite(number):
+            raise click.BadParameter(f"{number} is not a finite number")
+    return value
 
 
 _payload_options = option_group(
@@ -134,7 +160,7 @@ def decode(source: str, output: str, to_format: str | None, reference: str | Non
     """Decode a payload to npz, csv, jsonl, arrow, parquet, ..."""
     from plada_codec import api
 
-    with _named(source), _patience("decoding"):
+    with naming(source), _patience("decoding"):
         payload = api.decode(_read_bytes(source), _limits(max_kept), _digest(reference))
     _write(payload, output, to_format)
 
@@ -147,7 +173,9 @@ def inspect(source: str, as_json: bool, as_hex: bool) -> None:
     """Show header and sections of a payload; no stream is decoded."""
     from plada_codec import api
 
-    with _named(source):
+    if as_json and as_hex:
+        raise click.UsageError("--json and --hex exclude each other.")
+    with naming(source):
         blob = _read_bytes(source)
         info = api.inspect(blob)
     if as_json:
@@ -188,7 +216,7 @@ def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None
             payload = api.decode(_read_bytes(source), _limits(max_kept), expected)
         except (PladaError, OSError) as error:
             bad += 1
-            click.echo(f"{source}: {error}", err=True)
+            complain(f"{source}: {error}" if isinstance(error, PladaError) else _in_words(error))
         else:
             click.echo(f"{source}: good, {payload.kept} of {payload.reference_size} images kept")
     if bad:
@@ -259,7 +287,15 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
 @click.option("--decoder", required=True, metavar="CMD", help="Reads a payload, writes index,label CSV.")
 @click.option("--examples", type=click.IntRange(0), default=200, show_default=True, help="Generated payloads.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--timeout", "timeout_s", type=float, default=60.0, show_default=True, help="Seconds a payload.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0, 86_400, min_open=True),
+    default=60.0,
+    callback=finite,
+    show_default=True,
+    help="Seconds a payload.",
+)
 @_json_option
 def conformance(decoder: str, examples: int, seed: int, timeout_s: float, as_json: bool) -> None:
     """Run an external decoder over the vectors and over generated payloads.
@@ -298,7 +334,7 @@ def _digest(text: str | None) -> bytes | None:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise InvalidPayload(f"a digest is hexadecimal, not {text!r}", rule="reference_digest") from None
+        raise InvalidPayload(f"a digest is hexadecimal, not {text!r}", rule="reference-digest") from None
 
 
 def _read(source: str, format: str | None, limits: Limits, said: dict[str, Any]) -> Payload:
@@ -325,8 +361,10 @@ def _read(source: str, format: str | None, limits: Limits, said: dict[str, Any])
 
 
 def _lines(path: str) -> list[str]:
+    # Not splitlines(), which also splits at characters that a name may have.
     try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
+        text = Path(path).read_text(encoding="utf-8-sig")
+        return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     except UnicodeDecodeError:
         raise InvalidPayload(f"{path}: class names must be UTF-8", rule="class-names") from None
 
@@ -334,32 +372,44 @@ def _lines(path: str) -> list[str]:
 def _write(payload: Payload, target: str, format: str | None) -> None:
     from plada_codec import interop
 
-    interop.write(payload, sys.stdout.buffer if target == "-" else target, format)
-    sys.stdout.flush()
+    interop.write(payload, _standard_output() if target == "-" else target, format)
 
 
 @contextmanager
 def _input(source: str) -> Iterator[str | BinaryIO]:
-    yield sys.stdin.buffer if source == "-" else source
+    yield _standard_input() if source == "-" else source
 
 
 def _read_bytes(source: str) -> bytes:
-    return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    return _standard_input().read() if source == "-" else Path(source).read_bytes()
+
+
+def _standard_input() -> BinaryIO:
+    return sys.stdin.buffer if sys.stdin else _closed("input")
+
+
+def _standard_output() -> BinaryIO:
+    return sys.stdout.buffer if sys.stdout else _closed("output")
+
+
+def _closed(what: str) -> NoReturn:
+    raise InvalidPayload(f"standard {what} is closed", rule="file")
 
 
 def _write_bytes(data: bytes, target: str) -> None:
     from plada_codec.files import atomic_write
 
     if target == "-":
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
+        stream = _standard_output()
+        stream.write(data)
+        stream.flush()
         return
     with atomic_write(target) as file:
         file.write(data)
 
 
 @contextmanager
-def _named(source: str) -> Iterator[None]:
+def naming(source: str) -> Iterator[None]:
     """Puts the file's name in front of an error's message."""
     try:
         yield
@@ -382,10 +432,11 @@ def _patience(what: str) -> Iterator[None]:
 def _table(header: list[str], rows: Sequence[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(show_edge=False)
     for number, title in enumerate(header):
-        table.add_column(title, justify="left" if number == 0 or len(header) == 2 else "right", overflow="fold")
+        table.add_column(Text(title), justify="left" if number == 0 or len(header) == 2 else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console().print(table)

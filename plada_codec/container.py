@@ -24,6 +24,8 @@ FORMAT_VERSION = 1
 #: Spec section 8: types below this one are critical.
 FIRST_ANCILLARY_TYPE = 0x80
 CLASS_NAMES_TYPE = 0x81
+#: Spec section 8: types are bytes, and strictly ascending.
+MAX_SECTIONS = 256
 #: Spec section 8: the coders of sections.
 PLAIN_CODER, ZSTD_CODER = 0, 2
 CODERS = {PLAIN_CODER: "plain", 1: "huffman", ZSTD_CODER: "zstd", 3: "modelled"}
@@ -276,11 +278,14 @@ def _name_of(table: tuple[Coding, ...], code: int) -> str:
 
 
 def _read_sections(fields: _FieldReader) -> tuple[Section, ...]:
-    sections = []
+    sections: list[Section] = []
     for _ in range(fields.varint("section count")):
         start = fields.reader.position
-        type_, coder = fields.reader.u8("section type"), fields.reader.u8("section coding")
+        type_, coder = fields.reader.u8("section type"), fields.reader.u8("section coder")
         size = fields.reader.varint("section length")
+        if len(sections) > MAX_SECTIONS:
+            fields.reader.take(size, "section")  # the first ones cannot all be in order: no need to keep more
+            continue
         fields.note(f"section {type_:02x}", start, f"coder {coder}, {size} bytes")
         offset, _ = fields.take(size, f"section {type_:02x} bytes")
         sections.append(Section(type_, coder, offset, size))

@@ -26,8 +26,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises:
         BadFile: if the file cannot be written.
     """
-    target = Path(path).resolve()
     try:
+        target = Path(os.path.realpath(path))  # unlike resolve(), no RuntimeError for a loop of links
         if target.exists() and not target.is_file():
             with target.open("wb") as stream:
                 yield stream

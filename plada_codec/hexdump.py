@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from plada_codec.container import parse_container
+from plada_codec.reader import view_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -19,7 +20,7 @@ def annotated_lines(blob: Buffer) -> Iterator[str]:
     Raises:
         Truncated, Corrupt, Unsupported: if the container cannot be taken apart.
     """
-    data = memoryview(blob).cast("B")
+    data = view_of(blob)
     for extent in parse_container(data).extents:
         text = f"{extent.name}: {extent.value}"
         for start in range(extent.offset, extent.offset + extent.size, _BYTES_PER_LINE):

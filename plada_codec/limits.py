@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from plada_codec.errors import InvalidPayload
+
 #: Spec section 3: largest number of classes that format 1 can say.
 MAX_CLASSES = 65_536
 #: Spec section 2.2: a varint has at most nine bytes of seven bits.
@@ -18,7 +20,7 @@ class Limits:
         max_reference_size: largest number of images N in the reference set.
         max_classes: largest number of classes C.
         max_kept: largest number of kept images k, and of coded ones d (12 bytes of output each).
-        max_stream_bytes: largest content of one zstd stream, in bytes.
+        max_stream_bytes: largest content of one zstd stream, in bytes; also the largest bitmap that is written.
         max_class_names_bytes: largest plain form of the class names, in bytes.
     """
 
@@ -27,3 +29,8 @@ class Limits:
     max_kept: int = 1 << 25
     max_stream_bytes: int = 1 << 28
     max_class_names_bytes: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise InvalidPayload(f"the limit {name} must be an integer of 0 or more, not {value!r}", rule="limits")

@@ -71,6 +71,27 @@ class Payload:
         universe: Universe = Universe(),
         class_names: Sequence[str] | None = None,
     ) -> None:
+        self._fill(indices, labels, reference_size, num_classes, reference_digest, universe, class_names, copy=True)
+
+    @classmethod
+    def _owning(cls, indices: ArrayLike, labels: ArrayLike, *fields: Any) -> Payload:
+        """A payload of arrays that nobody else holds: they are taken over instead of copied, and checked the same."""
+        payload = cls.__new__(cls)
+        payload._fill(indices, labels, *fields, copy=False)
+        return payload
+
+    def _fill(
+        self,
+        indices: ArrayLike,
+        labels: ArrayLike,
+        reference_size: int,
+        num_classes: int,
+        reference_digest: bytes,
+        universe: Universe,
+        class_names: Sequence[str] | None,
+        *,
+        copy: bool,
+    ) -> None:
         n = _whole_number(reference_size, "reference_size", 1, MAX_VARINT)
         c = _whole_number(num_classes, "num_classes", 1, MAX_CLASSES)
         if not isinstance(universe, Universe):
@@ -85,8 +106,8 @@ class Payload:
         put(self, "reference_digest", _digest(reference_digest))
         put(self, "universe", universe)
         put(self, "class_names", None if class_names is None else checked_class_names(class_names, c))
-        put(self, "indices", _frozen_integers(indices, "indices", np.int64))
-        put(self, "labels", _frozen_integers(labels, "labels", np.int32, c))
+        put(self, "indices", _frozen_integers(indices, "indices", np.int64, copy))
+        put(self, "labels", _frozen_integers(labels, "labels", np.int32, copy, c))
         self._check_arrays()
 
     def _check_arrays(self) -> None:
@@ -142,6 +163,11 @@ class Payload:
     def __hash__(self) -> int:
         return hash((self.reference_size, self.num_classes, self.reference_digest, self.universe, self.kept))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Copies and pickles are made, and so checked, like any other payload.
+        values = (self.reference_size, self.num_classes, self.reference_digest, self.universe, self.class_names)
+        return type(self), (self.indices, self.labels, *values)
+
     def __repr__(self) -> str:
         return (
             f"Payload(kept={self.kept}, reference_size={self.reference_size}, num_classes={self.num_classes}, "
@@ -166,28 +192,37 @@ def checked_class_names(names: Sequence[str], num_classes: int) -> tuple[str, ..
 
 def _whole_number(value: Any, name: str, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InvalidPayload(f"{name} must be an integer, not {type(value).__name__}", rule=name.replace(" ", "-"))
+        raise InvalidPayload(f"{name} must be an integer, not {type(value).__name__}", rule=_rule(name))
     if not low <= value <= high:
-        raise InvalidPayload(f"{name} is {value}, but must be {low} .. {high}", rule=name.replace(" ", "-"))
+        raise InvalidPayload(f"{name} is {value}, but must be {low} .. {high}", rule=_rule(name))
     return int(value)
+
+
+def _rule(name: str) -> str:
+    return "classes" if name == "num_classes" else name.replace("_", "-").replace(" ", "-")
 
 
 def _digest(value: Any) -> bytes:
     if not isinstance(value, bytes | bytearray | memoryview):
-        raise InvalidPayload(f"reference_digest must be bytes, not {type(value).__name__}", rule="reference_digest")
+        raise InvalidPayload(f"reference_digest must be bytes, not {type(value).__name__}", rule="reference-digest")
     digest = bytes(value)
     if digest and not MIN_DIGEST_BYTES <= len(digest) <= MAX_DIGEST_BYTES:
         raise InvalidPayload(
             f"reference_digest has {len(digest)} bytes, "
             f"but must have {MIN_DIGEST_BYTES} .. {MAX_DIGEST_BYTES}, or none",
-            rule="reference_digest",
+            rule="reference-digest",
         )
     return digest
 
 
-def _frozen_integers(values: Any, name: str, dtype: type[np.signedinteger[Any]], below: int | None = None) -> Any:
-    """`values` as a read-only array of `dtype` that nobody else can write to."""
-    array = np.asarray(values)
+def _frozen_integers(
+    values: Any, name: str, dtype: type[np.signedinteger[Any]], copy: bool, below: int | None = None
+) -> Any:
+    """`values` as a read-only array of `dtype`, which nobody else can write to if `copy`."""
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise InvalidPayload(f"{name} cannot be made an array: {error}", rule=name) from None
     if array.size == 0 and array.dtype == np.float64 and not isinstance(values, np.ndarray):
         array = array.astype(dtype)  # numpy's dtype for an empty list
     if array.ndim != 1:
@@ -201,7 +236,6 @@ def _frozen_integers(values: Any, name: str, dtype: type[np.signedinteger[Any]],
             raise InvalidPayload(f"{name} has a {bad}, but must be 0 .. {below - 1}", rule=name)
         if high > np.iinfo(dtype).max:
             raise InvalidPayload(f"{name} has a {high}, which is beyond any reference set", rule=name)
-    if array.dtype != dtype or array.flags.writeable or array.base is not None:
-        array = array.astype(dtype)
-        array.flags.writeable = False
+    array = array.astype(dtype, copy=copy)
+    array.flags.writeable = False
     return array

@@ -5,7 +5,12 @@ It never looks at or past its end, and each of its errors says at which byte.
 
 from __future__ import annotations
 
-from plada_codec.errors import Corrupt, PladaError, Truncated
+from typing import TYPE_CHECKING
+
+from plada_codec.errors import Corrupt, InvalidPayload, PladaError, Truncated
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 #: Spec section 2.2.
 MAX_VARINT_BYTES = 9
@@ -57,6 +62,14 @@ class Reader:
 
     def _truncated(self, message: str, start: int) -> PladaError:
         return Truncated(message, rule=self.end_rule, offset=self.offset + start)
+
+
+def view_of(blob: Buffer) -> memoryview:
+    """The bytes of any contiguous buffer. Raises InvalidPayload for what is not one."""
+    try:
+        return memoryview(blob).cast("B")
+    except (TypeError, ValueError, BufferError) as error:
+        raise InvalidPayload(f"a payload is a contiguous buffer of bytes: {error}", rule="buffer") from None
 
 
 def varint_bytes(value: int) -> bytes:

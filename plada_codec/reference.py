@@ -115,6 +115,8 @@ def open_images(source: str | Path) -> ImageSource:
         BadSource: if there is no such source, if it has no images, or if something in it is missing, damaged or
             ambiguous.
     """
+    if not str(source):
+        raise BadSource("the name of the source of images is empty", rule="source-missing")
     path = Path(source)
     try:
         if path.is_dir():
@@ -284,14 +286,15 @@ def _shards_of_pattern(pattern: Path) -> list[str]:
     missing = BadSource(f"{pattern} does not exist", rule="source-missing")
     if not name.endswith(".tar"):
         raise missing
-    if match := re.fullmatch(r"([^{}]*)\{(\d+)\.\.(\d+)\}([^{}]*)", name, re.ASCII):
+    if match := re.fullmatch(r"([^{}]*)\{(\d{1,18})\.\.(\d{1,18})\}([^{}]*)", name, re.ASCII):
         before, first, last, after = match.groups()
         padded = any(len(number) > 1 and number[0] == "0" for number in (first, last))
         width = max(len(first), len(last)) if padded else 0
-        shards = [f"{before}{number:0{width}}{after}" for number in range(int(first), int(last) + 1)]
-        for shard in shards:
-            if not (folder / shard).is_file():
-                raise BadSource(f"shard {folder / shard} is missing", rule="shard-missing")
+        shards = []
+        for number in range(int(first), int(last) + 1):
+            shards.append(f"{before}{number:0{width}}{after}")
+            if not (folder / shards[-1]).is_file():
+                raise BadSource(f"shard {folder / shards[-1]} is missing", rule="shard-missing")
     elif any(character in name for character in "*?["):
         if not folder.is_dir():
             raise missing

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from fractions import Fraction
@@ -20,18 +21,22 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import click
 
-from plada_codec.cli import OneLineErrors, option_group
+from plada_codec.cli import OneLineErrors, complain, finite, naming, option_group
 from plada_train.recipe import Recipe
 
 #: What the extra `train` brings.
 EXTRA = {"PIL", "safetensors", "sklearn", "timm", "torch", "torchvision"}
 
+#: Characters of a keep rate.
+MAX_RATE_LENGTH = 40
 Command = Callable[..., None]
 FILE = click.Path(path_type=Path)
 POSITIVE = click.IntRange(min=1)
 NATURAL = click.IntRange(min=0)
 SEED = click.IntRange(0, 2**32 - 1)
 RATE = click.FloatRange(min=0)
+BATCH_SIZE = click.IntRange(1, 1 << 20)
+THREADS = click.IntRange(1, 1024)
 ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
 
@@ -44,7 +49,7 @@ class _Commands(OneLineErrors):
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] not in EXTRA:
                 raise
-            click.echo(f"{ctx.info_name}: {error.name} is not installed: pip install plada[train]", err=True)
+            complain(f"{ctx.info_name}: {error.name} is not installed: pip install plada[train]")
             ctx.exit(1)
 
 
@@ -61,6 +66,8 @@ def main() -> None:
 def _rate(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
     try:
         if text is not None:
+            if len(text) > MAX_RATE_LENGTH or re.search(r"[eE][+-]?\d{4}", text):
+                raise ValueError("a fraction of so many digits takes for ever")
             Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise click.BadParameter(f"{text!r} is not a number") from None
@@ -86,10 +93,10 @@ def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
 
 
 _compute_options = option_group(
-    _option("--batch-size", type=POSITIVE, default=Recipe.batch_size, metavar="N", help="Images a step."),
+    _option("--batch-size", type=BATCH_SIZE, default=Recipe.batch_size, metavar="N", help="Images a step."),
     _option("--device", default=Recipe.device, help="Where torch computes: cpu, cuda, cuda:1, ..."),
     _option("--workers", type=NATURAL, default=Recipe.workers, metavar="N", help="Processes that decode; 0: this one."),
-    _option("--threads", type=POSITIVE, default=2, metavar="N", help="Threads of torch."),
+    _option("--threads", type=THREADS, default=2, metavar="N", help="Threads of torch."),
 )
 _recipe_options = option_group(
     _option("--weights", type=FILE, help="Weights to begin with, safetensors or pth. [default: random]"),
@@ -102,12 +109,27 @@ _recipe_options = option_group(
         help="A further argument of timm.create_model; may be repeated.",
     ),
     _option("--image-size", type=POSITIVE, metavar="PIXELS", help="Side of the model's input. [default: the model's]"),
-    _option("--mean", type=float, nargs=3, help="Of each input channel. [default: the weights' or model's]"),
-    _option("--std", type=ABOVE_ZERO, nargs=3, help="Of each input channel. [default: the weights' or model's]"),
+    _option(
+        "--mean", type=float, nargs=3, callback=finite, help="Of each input channel. [default: the weights' or model's]"
+    ),
+    _option(
+        "--std",
+        type=ABOVE_ZERO,
+        nargs=3,
+        callback=finite,
+        help="Of each input channel. [default: the weights' or model's]",
+    ),
     _option("--freeze", is_flag=True, help="Train the last layer alone, on features that are computed once."),
     _option("--epochs", type=POSITIVE, default=Recipe.epochs, metavar="N", help="Passes over the images."),
-    _option("--learning-rate", type=RATE, default=Recipe.learning_rate, metavar="X", help="Peak of AdamW's."),
-    _option("--weight-decay", type=RATE, default=Recipe.weight_decay, metavar="X", help="AdamW's."),
+    _option(
+        "--learning-rate",
+        type=RATE,
+        callback=finite,
+        default=Recipe.learning_rate,
+        metavar="X",
+        help="Peak of AdamW's.",
+    ),
+    _option("--weight-decay", type=RATE, callback=finite, default=Recipe.weight_decay, metavar="X", help="AdamW's."),
     _option("--flip/--no-flip", default=Recipe.flip, help="Mirror half of the training images."),
     _option("--seed", type=SEED, default=Recipe.seed, metavar="N", help="The same seed gives the same results."),
     _compute_options,
@@ -205,10 +227,10 @@ def teacher(target_train: str, target_test: str, model: str, output: Path, threa
     recipe = _recipe(model, threads, options)
     from plada_train import stages
     from plada_train.data import open_test_images, open_training_images
-    from plada_train.files import output_folder
+    from plada_train.files import output_file
     from plada_train.models import save_checkpoint
 
-    path = output_folder(output) / "teacher.safetensors"
+    path = output_file(output / "teacher.safetensors")
     data = open_training_images(target_train)
     test = open_test_images(target_test, data.num_classes, data.class_names)
     classifier = stages.teach(data, recipe)
@@ -226,10 +248,10 @@ def score(reference: str, teacher: Path, output: Path, threads: int, **options: 
     """Label and score the reference set with a teacher; writes label, energy and entropy of each image."""
     from plada_codec.reference import open_images
     from plada_train import stages
-    from plada_train.files import output_folder
+    from plada_train.files import output_file
     from plada_train.models import load_checkpoint
 
-    output_folder(output.parent)
+    output_file(output)
     classifier = load_checkpoint(teacher, options["device"])
     recipe = _recipe(classifier.config.model, threads, options)
     scores = stages.score(classifier, open_images(reference), recipe)
@@ -252,12 +274,12 @@ def select(
 ) -> None:
     """Choose the surest labels, by lowest energy, and write them as a payload."""
     rate = _keep(keep, max_bytes)
-    from plada_train.files import output_folder, write_bytes
+    from plada_train.files import output_file, write_bytes
     from plada_train.scores import Scores
     from plada_train.selection import select as select_lowest
     from plada_train.selection import universe_of
 
-    output_folder(output.parent)
+    output_file(output)
     loaded = Scores.load(scores)
     universe = universe_of(len(loaded.label), offset, stride)
     payload, encoded = select_lowest(loaded, rate, max_bytes=max_bytes, universe=universe, class_names=class_names)
@@ -280,11 +302,12 @@ def student(
     from plada_codec.reference import open_images
     from plada_train import stages
     from plada_train.data import open_test_images
-    from plada_train.files import output_folder, read_bytes
+    from plada_train.files import output_file, read_bytes
     from plada_train.models import save_checkpoint
 
-    path = output_folder(output) / "student.safetensors"
-    received = stages.virtual_dataset(open_images(reference), read_bytes(payload))
+    path = output_file(output / "student.safetensors")
+    with naming(str(payload)):
+        received = stages.virtual_dataset(open_images(reference), read_bytes(payload))
     test = open_test_images(target_test, received.num_classes, received.class_names)
     classifier = stages.learn(received, recipe)
     accuracy = stages.measure(classifier, test, recipe)

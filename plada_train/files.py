@@ -21,6 +21,14 @@ def output_folder(path: Path) -> Path:
     return path
 
 
+def output_file(path: Path) -> Path:
+    """`path`, its folder made if it is not there. Raises BadFile if it cannot be written."""
+    output_folder(path.parent)
+    if path.is_dir():
+        raise BadFile(f"cannot write {path}: it is a folder", rule="file")
+    return path
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes a file. Raises BadFile if that fails."""
     with atomic_write(path) as file:
@@ -29,7 +37,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file that people can read. Raises BadFile if that fails."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def read_bytes(path: Path) -> bytes:

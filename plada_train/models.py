@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
 from plada_codec.errors import PladaError
+from plada_codec.payload import checked_class_names
 from plada_train._timm import timm
 from plada_train.data import Transform
 from plada_train.errors import BadInput
@@ -135,12 +137,16 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Classifier:
         values: dict[str, Any] = json.loads(read_bytes(path.with_suffix(".json")))["config"]
         values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         config = ModelConfig(**values)
+        if config.class_names is not None:
+            checked_class_names(config.class_names, config.num_classes)
         network = _create(config.model, config.model_args, config.num_classes)
         network.load_state_dict(load_file(path))
+        config.transform()(Image.new("RGB", (8, 8)))
+        _try_out(network, config)
     except PladaError:
         raise
     except Exception as error:
-        raise BadInput(f"{path} is not a checkpoint ({_first_line(error)})", rule="checkpoint") from error
+        raise BadInput(f"{path} is not a checkpoint ({first_line(error)})", rule="checkpoint") from error
     return _on_device(Classifier(network, config), device)
 
 
@@ -150,7 +156,7 @@ def _create(model: str, model_args: dict[str, Any], num_classes: int) -> nn.Modu
     try:
         network: nn.Module = timm.create_model(model, num_classes=num_classes, **model_args)
     except Exception as error:
-        raise BadInput(f"{model} cannot be made with {model_args} ({_first_line(error)})", rule="model") from error
+        raise BadInput(f"{model} cannot be made with {model_args} ({first_line(error)})", rule="model") from error
     return network
 
 
@@ -180,7 +186,7 @@ def _load_weights(network: nn.Module, path: Path, model: str) -> None:
     last = _last_layer_prefixes(network)
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items() if not name.startswith(last)}
     try:
-        weights = timm.models.load_state_dict(str(path))
+        weights = timm.models.load_state_dict(str(path), weights_only=True)
         given = {name: tensor.shape for name, tensor in weights.items() if not name.startswith(last)}
     except Exception as error:
         raise _bad_weights(path, error) from error
@@ -203,7 +209,7 @@ def _try_out(network: nn.Module, config: ModelConfig) -> None:
             network.eval()(torch.zeros(1, 3, config.image_size, config.image_size))
     except Exception as error:
         size = config.image_size
-        raise BadInput(f"{config.model} takes no images of {size} px ({_first_line(error)})", rule="model") from error
+        raise BadInput(f"{config.model} takes no images of {size} px ({first_line(error)})", rule="model") from error
 
 
 def _on_device(classifier: Classifier, device: str) -> Classifier:
@@ -211,14 +217,16 @@ def _on_device(classifier: Classifier, device: str) -> Classifier:
         # Twice as fast as the default on CPUs
         network: Any = classifier.network
         network.to(device, memory_format=torch.channels_last)
+        torch.zeros(1, device=device).item()
     except Exception as error:
-        raise BadInput(f"device {device!r} cannot be used ({_first_line(error)})", rule="device") from error
+        raise BadInput(f"device {device!r} cannot be used ({first_line(error)})", rule="device") from error
     return classifier
 
 
 def _bad_weights(path: Path, error: Exception) -> BadInput:
-    return BadInput(f"{path} cannot be read as weights ({_first_line(error)})", rule="weights")
+    return BadInput(f"{path} cannot be read as weights ({first_line(error)})", rule="weights")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What another library's error says, in one line."""
     return (str(error) or type(error).__name__).splitlines()[0]

@@ -94,6 +94,8 @@ class Scores:
         columns = (scores.label, scores.energy, scores.entropy)
         if any(column.shape != (scores.label.size,) for column in columns):
             raise BadInput(f"{path} has columns of different lengths", rule="scores")
+        if scores.label.dtype.kind not in "iu" or any(column.dtype.kind != "f" for column in columns[1:]):
+            raise BadInput(f"{path} has columns that are not label, energy and entropy", rule="scores")
         if not all(np.isfinite(column).all() for column in columns):
             raise BadInput(f"{path} has scores that are not finite", rule="scores")
         return scores

@@ -18,7 +18,7 @@ from plada_codec.reference import ImageSource
 from plada_train._timm import timm
 from plada_train.data import Batch, ImageBatches, LabelledImages
 from plada_train.errors import BadInput
-from plada_train.models import Classifier, make_classifier
+from plada_train.models import Classifier, first_line, make_classifier
 from plada_train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -133,7 +133,12 @@ def _descend(module: nn.Module, batches: Batches, recipe: Recipe, progress: Prog
     step = 0
     for _ in range(recipe.epochs):
         for inputs, labels in batches:
-            loss = functional.cross_entropy(module(_placed(inputs, recipe)), labels.to(recipe.device))
+            try:
+                loss = functional.cross_entropy(module(_placed(inputs, recipe)), labels.to(recipe.device))
+            except (RuntimeError, ValueError) as error:
+                raise BadInput(
+                    f"a batch of {len(labels)} cannot be trained on ({first_line(error)})", rule="batch"
+                ) from error
             if not torch.isfinite(loss):
                 raise BadInput(f"training diverged at step {step} of {steps}: lower the learning rate", rule="loss")
             optimizer.zero_grad()

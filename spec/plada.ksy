@@ -138,7 +138,7 @@ types:
       - id: section_type
         type: u1
         enum: section_type
-      - id: coding
+      - id: coder
         type: u1
         enum: coder
       - id: num_bytes

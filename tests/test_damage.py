@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import tracemalloc
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from plada_codec import (
 )
 from plada_codec.codings.table import INDEX_CODINGS, LABEL_CODINGS, coding_named
 from plada_codec.container import build_container
+from plada_codec.reader import varint_bytes
 from plada_codec.strategies import Encoded, damaged_payloads, encoded_payloads
 
 SAMPLES = [
@@ -193,14 +196,14 @@ def test_errors_survive_pickling_and_say_kind_rule_and_offset() -> None:
         ({"indices": [3, 5, 2**70]}, "indices"),
         ({"indices": np.array([3, 5, 2**63 + 1], np.uint64)}, "indices"),
         ({"indices": [True, True, True]}, "indices"),
-        ({"reference_size": 0}, "reference_size"),
-        ({"reference_size": 10.0}, "reference_size"),
-        ({"reference_size": 2**63}, "reference_size"),
-        ({"num_classes": 0}, "num_classes"),
-        ({"num_classes": 65_537}, "num_classes"),
-        ({"reference_digest": b"short"}, "reference_digest"),
-        ({"reference_digest": bytes(33)}, "reference_digest"),
-        ({"reference_digest": "0123456789abcdef"}, "reference_digest"),
+        ({"reference_size": 0}, "reference-size"),
+        ({"reference_size": 10.0}, "reference-size"),
+        ({"reference_size": 2**63}, "reference-size"),
+        ({"num_classes": 0}, "classes"),
+        ({"num_classes": 65_537}, "classes"),
+        ({"reference_digest": b"short"}, "reference-digest"),
+        ({"reference_digest": bytes(33)}, "reference-digest"),
+        ({"reference_digest": "0123456789abcdef"}, "reference-digest"),
         ({"universe": Universe(0, 2)}, "universe"),
         ({"universe": Universe(4, 1)}, "universe"),
         ({"universe": Universe(10, 1)}, "universe-offset"),
@@ -245,3 +248,37 @@ def test_options_that_cannot_be_met_are_refused(options: dict[str, str]) -> None
 def test_the_checksum_is_the_one_of_zlib() -> None:
     for blob in SAMPLES:
         assert int.from_bytes(blob[-4:], "little") == zlib.crc32(blob[:-4])
+
+
+def test_copies_and_pickles_of_a_payload_are_payloads() -> None:
+    payload = Payload([1, 2, 3], [0, 0, 0], 20, 4, bytes(8), class_names=list("abcd"))
+    for again in (copy.copy(payload), copy.deepcopy(payload), pickle.loads(pickle.dumps(payload))):
+        assert again == payload
+        with pytest.raises(ValueError, match="read-only"):
+            again.indices[2] = 1 << 40
+
+
+def test_a_payload_keeps_no_array_that_others_can_write_to() -> None:
+    array = np.array([1, 2, 3])
+    view = array[:]
+    array.flags.writeable = False
+    payload = Payload(array, np.zeros(3, int), 20, 4)
+    view[2] = 7
+    assert payload.indices.tolist() == [1, 2, 3]
+
+
+def test_a_million_sections_cost_little_memory_and_are_out_of_order() -> None:
+    body = b"\x8fPL\x01\x80\x00\x14\x04" + varint_bytes(1_000_000) + b"\x81\x00\x00" * 1_000_000
+    blob = body + zlib.crc32(body).to_bytes(4, "little")
+    tracemalloc.start()
+    with pytest.raises(Corrupt) as refused:
+        decode(blob)
+    assert refused.value.rule == "section-order"
+    assert tracemalloc.get_traced_memory()[1] < 4 * len(blob)
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, "x", None, True])
+def test_limits_are_whole_numbers(limit: Any) -> None:
+    with pytest.raises(InvalidPayload):
+        Limits(max_kept=limit)

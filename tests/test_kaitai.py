@@ -111,8 +111,8 @@ def assert_agreement(grammar: Any, blob: bytes) -> None:
         assert found.kept_field.value == expected.kept
         assert found.index_stream == expected.index_stream
     sections = found.section_list.sections if found.flags.has_sections else []
-    assert [(int(section.section_type), int(section.coding), section.body) for section in sections] == [
-        (section.type, section.coding, section.data) for section in expected.sections or []
+    assert [(int(section.section_type), int(section.coder), section.body) for section in sections] == [
+        (section.type, section.coder, section.data) for section in expected.sections or []
     ]
     assert found.label_stream == expected.label_stream
     assert found.checksum == int.from_bytes(blob[-4:], "little")

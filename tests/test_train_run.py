@@ -351,7 +351,7 @@ def test_what_cannot_be_used_is_one_line_and_exit_code_1(sources: Path, option: 
     "option", ["--keep=much", "--keep=nan", "--epochs=0", "--stride=0", "--model-arg=x", "--mean=1", "--colour=red"]
 )
 def test_wrong_usage_is_exit_code_2(sources: Path, option: str) -> None:
-    assert_fails(faulty(sources, option), "Error: ", code=2)
+    assert_fails(faulty(sources, option), "--help'.", code=2)
 
 
 def test_a_run_needs_to_be_told_how_many_images_to_keep(sources: Path) -> None:

@@ -24,7 +24,7 @@ class All:
 
     def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
         if len(values) != space:
-            raise InvalidPayload(f"all-plain says all {space} images of the universe, not {len(values)}", rule="coding")
+            raise InvalidPayload(f"all-plain can only say that all or none of {space} images are kept", rule="coding")
         return b""
 
     def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:

@@ -24,18 +24,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stream:
-    """The bytes of a stream (uint8, contiguous), and where they begin in the payload."""
+    """The bytes of a stream (uint8, contiguous), and where they begin in the payload.
+
+    The content of a zstd frame (`inflated`) has no offsets of its own there: its errors are at the frame's.
+    """
 
     data: NDArray[np.uint8]
     offset: int
+    inflated: bool = False
 
     def corrupt(self, message: str, rule: str, at: int = 0) -> PladaError:
         """A Corrupt error at byte `at` of the stream."""
-        return Corrupt(message, rule=rule, offset=self.offset + at)
+        return Corrupt(message, rule=rule, offset=self.offset + (0 if self.inflated else at))
 
     def ended(self, message: str) -> PladaError:
         """The error of a stream that needs bytes beyond its end."""
-        return Truncated(message, rule="stream-end", offset=self.offset + len(self.data))
+        return Truncated(message, rule="stream-end", offset=self.offset + (0 if self.inflated else len(self.data)))
 
     def expect_bytes(self, expected: int) -> None:
         """Refuses a stream that has not exactly `expected` bytes."""

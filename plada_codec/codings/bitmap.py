@@ -47,7 +47,8 @@ class Bitmap:
         if ones != count:
             raise stream.corrupt(f"the bitmap has {ones} ones instead of {count}", "bitmap-count")
         positions = np.empty(count, np.int64)
-        kernel.find_ones(stream.data, positions)
+        if kernel.find_ones(stream.data, positions) != count:
+            raise stream.corrupt("the bitmap changed while it was read", "bitmap-count")
         return positions
 
 

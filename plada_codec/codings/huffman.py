@@ -23,14 +23,27 @@ UNUSED = -1
 
 
 def code_lengths(counts: NDArray[np.int64]) -> CodeLengths:
-    """The lengths (at most 24 bits) that code symbols of these counts (int64 [A], not all zero) in fewest bits."""
+    """The lengths (at most 24 bits) that code symbols of these counts (int64 [A], not all zero) in few bits.
+
+    They are optimal for one limit on the longest code. A tighter limit makes the codes longer and the table, whose
+    lengths then differ less, smaller: the limit is the one for which both together are smallest.
+    """
     from plada_codec.kernels import huffman as kernel
 
     used = np.flatnonzero(counts)
     by_count = used[np.argsort(counts[used], kind="stable")]
-    lengths = np.full(len(counts), UNUSED, np.int8)
-    lengths[by_count] = kernel.package_merge(counts[by_count], MAX_CODE_BITS)
-    return lengths
+    best: CodeLengths | None = None
+    best_bytes = 0
+    for max_bits in range((len(used) - 1).bit_length(), MAX_CODE_BITS + 1):
+        lengths = np.full(len(counts), UNUSED, np.int8)
+        lengths[by_count] = kernel.package_merge(counts[by_count], max(max_bits, 1))
+        size = stream_bytes(lengths, counts)
+        if best is None or size < best_bytes:
+            best, best_bytes = lengths, size
+        if lengths.max() < max_bits:
+            break  # a looser limit changes nothing
+    assert best is not None
+    return best
 
 
 def stream_bytes(lengths: CodeLengths, counts: NDArray[np.int64], plain_bits: int = 0) -> int:

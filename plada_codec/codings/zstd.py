@@ -65,7 +65,7 @@ class Zstd:
                 )
 
         content = np.frombuffer(inflate(stream, check_size), np.uint8)
-        return self.plain.decode(Stream(content, stream.offset), count, space, limits)
+        return self.plain.decode(Stream(content, stream.offset, inflated=True), count, space, limits)
 
 
 def deflate(content: bytes, *, thorough: bool) -> bytes:

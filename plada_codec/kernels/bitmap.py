@@ -26,11 +26,17 @@ def count_ones(data):
 
 @njit(cache=True, nogil=True)
 def find_ones(data, positions):
-    """Fills `positions` (int64) with the positions of the ones of `data`, of which there must be as many."""
+    """Fills `positions` (int64) with the positions of the ones of `data`; returns how many there are, or -1 if more.
+
+    That they were counted before is no reason to trust it: the caller's buffer may have changed since.
+    """
     found = 0
     for i in range(len(data)):
         if data[i]:
             for bit in range(8):
                 if data[i] & (128 >> bit):
+                    if found == len(positions):
+                        return -1
                     positions[found] = np.int64(i) * 8 + bit
                     found += 1
+    return found

@@ -128,7 +128,7 @@ class Section:
     """An entry of the list of sections (8), unread."""
 
     type: int
-    coding: int
+    coder: int
     data: bytes
     at: int
     data_at: int
@@ -560,6 +560,7 @@ def read_classes_zstd(stream: bytes, offset: int, kept: int, num_classes: int, m
 # ---------------------------------------------------------------------------------------------------------
 
 CLASS_NAMES = 0x81
+MAX_SECTIONS = 256
 
 SECTION_PLAIN = 0
 SECTION_ZSTD = 2
@@ -567,14 +568,17 @@ SECTION_ZSTD = 2
 
 def read_sections(fields: Fields) -> list[Section]:
     """The list of sections (8)."""
-    sections = []
+    sections: list[Section] = []
     for _ in range(fields.varint()):
         at = fields.at
         section_type = fields.u8()
-        coding = fields.u8()
+        coder = fields.u8()
         length = fields.varint()
         data_at = fields.at
-        sections.append(Section(section_type, coding, fields.take(length), at, data_at))
+        data = fields.take(length)
+        # More than MAX_SECTIONS cannot be in order, which is found out later; there is no need to keep them all.
+        if len(sections) <= MAX_SECTIONS:
+            sections.append(Section(section_type, coder, data, at, data_at))
     return sections
 
 
@@ -592,16 +596,16 @@ def check_sections(sections: list[Section], at: int) -> None:
 
 def read_class_names(section: Section, num_classes: int, max_class_names_bytes: int) -> list[str]:
     """8.1."""
-    if section.coding == SECTION_PLAIN:
+    if section.coder == SECTION_PLAIN:
         text = section.data
         if len(text) > max_class_names_bytes:
             message = f"the class names have {len(text)} bytes; the limit is {max_class_names_bytes}"
             raise DecodeError("limit-class-names", message, section.data_at)
-    elif section.coding == SECTION_ZSTD:
+    elif section.coder == SECTION_ZSTD:
         sizes = range(1 << 64)
         text = zstd_content(section.data, section.data_at, sizes, max_class_names_bytes, "limit-class-names")
     else:
-        raise DecodeError("coding", f"class names are not written in coding {section.coding}", section.at)
+        raise DecodeError("coding", f"class names are not written in coder {section.coder}", section.at)
 
     try:
         names = text.decode("utf-8").split("\n")
@@ -687,8 +691,12 @@ def decode(data: bytes, limits: Limits = Limits(), expected_reference: bytes | N
     """Decode a payload, in the steps of 10.
 
     `expected_reference` is the digest of the reference set at hand, or its first bytes (at least 8).
-    Raises DecodeError for a payload that must be refused, and no other error whatever the bytes.
+    Raises DecodeError for a payload that must be refused, and no other error whatever the bytes; ValueError for an
+    expected digest that is none.
     """
+    if expected_reference is not None and not 8 <= len(expected_reference) <= 32:
+        raise ValueError(f"the expected digest has {len(expected_reference)} bytes, not 8 .. 32")
+
     # Steps 1 to 4: signature, version, fields, checksum.
     payload = read_payload(data)
     at = payload.at
