@@ -33,13 +33,13 @@ def code_lengths(counts: NDArray[np.int64]) -> CodeLengths:
     used = np.flatnonzero(counts)
     by_count = used[np.argsort(counts[used], kind="stable")]
     best: CodeLengths | None = None
-    best_bytes = 0
+    best_bits = 0
     for max_bits in range((len(used) - 1).bit_length(), MAX_CODE_BITS + 1):
         lengths = np.full(len(counts), UNUSED, np.int8)
         lengths[by_count] = kernel.package_merge(counts[by_count], max(max_bits, 1))
-        size = stream_bytes(lengths, counts)
-        if best is None or size < best_bytes:
-            best, best_bytes = lengths, size
+        bits = _stream_bits(lengths, counts)
+        if best is None or bits < best_bits:
+            best, best_bits = lengths, bits
         if lengths.max() < max_bits:
             break  # a looser limit changes nothing
     assert best is not None
@@ -48,11 +48,14 @@ def code_lengths(counts: NDArray[np.int64]) -> CodeLengths:
 
 def stream_bytes(lengths: CodeLengths, counts: NDArray[np.int64], plain_bits: int = 0) -> int:
     """Size of a stream: the table, every symbol's code, and `plain_bits` written between them."""
+    return -(-(_stream_bits(lengths, counts) + plain_bits) // 8)
+
+
+def _stream_bits(lengths: CodeLengths, counts: NDArray[np.int64]) -> int:
     from plada_codec.kernels import huffman as kernel
 
     used = counts > 0
-    code_bits = int(np.dot(counts[used], lengths[used].astype(np.int64)))
-    return -(-(int(kernel.table_bits(lengths)) + code_bits + plain_bits) // 8)
+    return int(kernel.table_bits(lengths)) + int(np.dot(counts[used], lengths[used].astype(np.int64)))
 
 
 def open_stream(lengths: CodeLengths, size: int) -> tuple[NDArray[np.uint8], int]:
