@@ -162,8 +162,8 @@ def damaged_payloads(draw: st.DrawFn, max_kept: int = 200) -> bytes:
 
 
 def _damage(draw: Any, blob: bytearray) -> None:
-    """One piece of damage, in place; the header is hit as often as all the rest."""
-    at = draw(st.integers(0, min(40, len(blob))) | st.integers(0, len(blob)))
+    """One piece of damage, in place; the header's first fields and the whole header are hit as often as the rest."""
+    at = draw(st.integers(0, min(12, len(blob))) | st.integers(0, min(40, len(blob))) | st.integers(0, len(blob)))
     how = draw(st.sampled_from(["flip", "byte", "cut out", "add", "cut off"]))
     if how == "flip" and at < len(blob):
         blob[at] ^= 1 << draw(st.integers(0, 7))
