@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -67,19 +68,9 @@ def write_results(name: str, command: str, rows: Sequence[dict[str, Any]]) -> No
         "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
         "versions": " ".join(f"{package} {version(package)}" for package in ("plada", "numpy", "numba", "zstandard")),
     }
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow([*rows[0], *made])
+    lines.writerows([*row.values(), *made.values()] for row in rows)
     with atomic_write(RESULTS / name) as file:
-        lines = [list(rows[0]) + list(made)] + [[*row.values(), *made.values()] for row in rows]
-        for line in lines:
-            file.write(_csv_line(line))
-
-
-def _csv_line(values: Sequence[Any]) -> bytes:
-    class Sink:
-        text = ""
-
-        def write(self, text: str) -> None:
-            self.text += text
-
-    sink = Sink()
-    csv.writer(sink, lineterminator="\n").writerow(values)
-    return sink.text.encode()
+        file.write(text.getvalue().encode())

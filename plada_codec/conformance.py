@@ -7,6 +7,7 @@ output, or exits with another code than 0 for a payload that must be refused.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shlex
@@ -20,6 +21,7 @@ from typing import Any
 from plada_codec.api import decode, inspect
 from plada_codec.errors import InvalidPayload, PladaError, Unsupported
 from plada_codec.files import BadFile
+from plada_codec.interop import csv
 
 #: In an installed distribution, and in a checkout.
 _VECTOR_FOLDERS = (Path(__file__).parent / "vectors", Path(__file__).parent.parent / "spec" / "vectors")
@@ -164,8 +166,9 @@ def _csv_sha256(blob: bytes) -> str | None:
         payload = decode(blob)
     except PladaError:
         return None
-    rows = zip(payload.indices.tolist(), payload.labels.tolist(), strict=True)
-    return hashlib.sha256(("index,label\n" + "".join(f"{i},{label}\n" for i, label in rows)).encode()).hexdigest()
+    rows = io.BytesIO()
+    csv.write(payload, rows)
+    return hashlib.sha256(rows.getvalue()).hexdigest()
 
 
 def _judge(command: list[str], case: _Case, timeout_s: float) -> str | None:
