@@ -231,12 +231,15 @@ def inspect(blob: Buffer) -> Inspection:
     """
     view = view_of(blob)
     parsed = container.parse_container(view)
+    decoder_classes = [parsed.index_coding.decoder_class, parsed.label_coding.decoder_class]
     sections = [
         SectionInfo("index", parsed.index_coding.name, parsed.index_stream[1]),
         SectionInfo("labels", parsed.label_coding.name, parsed.label_stream[1]),
     ]
     for section in parsed.sections:
         known = section.type == CLASS_NAMES_TYPE
+        if known and section.coder == container.ZSTD_CODER:
+            decoder_classes.append("zstd")
         sections.append(
             SectionInfo(
                 "class-names" if known else f"ancillary {section.type:02x}",
@@ -252,12 +255,7 @@ def inspect(blob: Buffer) -> Inspection:
         kept=parsed.kept,
         universe=parsed.universe,
         complement=parsed.complement,
-        decoder_class=max(
-            parsed.index_coding.decoder_class,
-            parsed.label_coding.decoder_class,
-            *("zstd" for section in parsed.sections if section.coder == container.ZSTD_CODER),
-            key=DECODER_CLASSES.index,
-        ),
+        decoder_class=max(decoder_classes, key=DECODER_CLASSES.index),
         sections=tuple(sections),
         payload_bytes=len(view),
         extents=parsed.extents,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import subprocess
 import sys
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -191,3 +192,15 @@ def test_importing_the_codec_imports_neither_numba_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_inspect_counts_class_names_to_the_decoder_class_but_not_sections_it_skips() -> None:
+    names = [f"class number {i}" for i in range(40)]
+    blob = encode(Payload([1], [0], 20, 40, class_names=names), index_coding="gaps-plain")
+    assert [section.coding for section in inspect(blob).sections] == ["gaps-plain", "constant-plain", "zstd"]
+    assert inspect(blob).decoder_class == "zstd"
+    skipped = bytearray(blob)
+    skipped[blob.index(b"\x81\x02")] = 0xFE  # an ancillary section of an unknown type
+    skipped[-4:] = zlib.crc32(skipped[:-4]).to_bytes(4, "little")
+    assert inspect(skipped).decoder_class == "core"
+    assert decode(skipped).class_names is None
