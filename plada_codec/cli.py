@@ -213,7 +213,8 @@ def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None
     bad = 0
     for source in sources:
         try:
-            payload = api.decode(_read_bytes(source), _limits(max_kept), expected)
+            with _patience("verifying"):
+                payload = api.decode(_read_bytes(source), _limits(max_kept), expected)
         except (PladaError, OSError) as error:
             bad += 1
             complain(f"{source}: {error}" if isinstance(error, PladaError) else _in_words(error))

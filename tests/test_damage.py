@@ -232,7 +232,7 @@ def test_what_is_not_a_payload_cannot_be_made_one(change: dict[str, object], rul
     [
         {"profile": "tiny"},
         {"decoder_class": "none"},
-        {"index_coding": "gaps-modelled"},
+        {"index_coding": "gaps-lzma"},
         {"label_coding": "gaps-plain"},
         {"index_coding": "all-plain"},
         {"label_coding": "constant-plain"},

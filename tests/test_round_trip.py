@@ -37,6 +37,8 @@ def test_auto_never_loses_to_a_coding_named_by_hand(payload: Payload, profile: s
         for coding in table:
             if "bitmap" in coding.name and payload.universe_size > 1 << 20:
                 continue
+            if coding.is_modelled and profile == "fast":
+                continue
             named: Any = {f"{'label' if stream == 'labels' else stream}_coding": coding.name}
             try:
                 by_hand = inspect(encode(payload, profile, decoder_class, **named))

@@ -10,22 +10,24 @@ import numpy as np
 from plada_codec.errors import InvalidPayload
 
 if TYPE_CHECKING:
-    from plada_codec.codings.base import Integers, Stream
-    from plada_codec.limits import Limits
+    from plada_codec.codings.base import Given, Integers, Stream
 
 
 class All:
     """Positions 0 .. M - 1, all of them."""
 
     exact = True
+    quick_try = False
 
-    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
-        return 0 if len(values) == space else math.inf
+    def least_bytes(self, values: Integers, given: Given) -> float:
+        return 0 if len(values) == given.space else math.inf
 
-    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
-        if len(values) != space:
-            raise InvalidPayload(f"all-plain can only say that all or none of {space} images are kept", rule="coding")
+    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
+        if len(values) != given.space:
+            raise InvalidPayload(
+                f"all-plain can only say that all or none of {given.space} images are kept", rule="coding"
+            )
         return b""
 
-    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
         return np.arange(count, dtype=np.int64)

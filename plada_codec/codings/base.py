@@ -1,8 +1,8 @@
 """What every coding is: a way to write one sequence of integers as a stream, and to read it back.
 
 Index codings write positions (int64, strictly increasing, below the universe's size M); label codings write
-labels (int32, below the number of classes C). Both see the bound as `space`. A coding never meets an empty
-sequence: spec section 4 gives it an empty stream, whatever the coding.
+labels (int32, below the number of classes C). A coding never meets an empty sequence: spec section 4 gives it an
+empty stream, whatever the coding.
 """
 
 from __future__ import annotations
@@ -20,6 +20,21 @@ if TYPE_CHECKING:
     from plada_codec.limits import Limits
 
     Integers = NDArray[np.signedinteger[Any]]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What both sides know before a stream is written or read.
+
+    Attributes:
+        space: every value is below it: M of index codings, C of label codings.
+        limits: what the decoder agrees to.
+        positions: of label codings, those of the kept images (int64 [k], strictly increasing).
+    """
+
+    space: int
+    limits: Limits
+    positions: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,21 +76,26 @@ class Codec(Protocol):
         """Whether `least_bytes` is the stream's size."""
         ...
 
-    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
+    @property
+    def quick_try(self) -> bool:
+        """Whether `encode` without `thorough` costs little beside `encode` with it, and tells what that would give."""
+        ...
+
+    def least_bytes(self, values: Integers, given: Given) -> float:
         """A lower bound on the size of the stream, found without writing it; infinite if it cannot be written."""
         ...
 
-    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         """The stream of `values`. `thorough` spends time to make it smaller, where the coder has a choice.
 
         Raises:
             InvalidPayload: if the coding cannot express `values`.
-            LimitExceeded: if it would take more than `limits` allow.
+            LimitExceeded: if it would take more than the limits allow.
         """
         ...
 
-    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
-        """The `count` >= 1 values of a stream, each checked against `space`.
+    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
+        """The `count` >= 1 values of a stream, each checked against `given.space`.
 
         Raises:
             Truncated, Corrupt, LimitExceeded: with the rules of the coding's section of the spec.

@@ -9,26 +9,26 @@ import numpy as np
 from plada_codec.errors import LimitExceeded
 
 if TYPE_CHECKING:
-    from plada_codec.codings.base import Integers, Stream
-    from plada_codec.limits import Limits
+    from plada_codec.codings.base import Given, Integers, Stream
 
 
 class Bitmap:
     """A one for each coded position. The only coding whose memory grows with the universe."""
 
     exact = True
+    quick_try = False
 
-    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
-        size = _bitmap_bytes(space)
-        return size if size <= limits.max_stream_bytes else float("inf")
+    def least_bytes(self, values: Integers, given: Given) -> float:
+        size = _bitmap_bytes(given.space)
+        return size if size <= given.limits.max_stream_bytes else float("inf")
 
-    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         from plada_codec.kernels import bitmap as kernel
 
-        size = _bitmap_bytes(space)
-        if size > limits.max_stream_bytes:
+        size = _bitmap_bytes(given.space)
+        if size > given.limits.max_stream_bytes:
             raise LimitExceeded(
-                f"a bitmap of {size} bytes exceeds the limit max_stream_bytes of {limits.max_stream_bytes}",
+                f"a bitmap of {size} bytes exceeds the limit max_stream_bytes of {given.limits.max_stream_bytes}",
                 rule="limit-stream-bytes",
             )
         out = np.zeros(size, np.uint8)
@@ -38,11 +38,11 @@ class Bitmap:
     def allows_bytes(self, size: int, count: int, space: int) -> bool:
         return size == _bitmap_bytes(space)
 
-    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
         from plada_codec.kernels import bitmap as kernel
 
-        stream.expect_bytes(_bitmap_bytes(space))
-        stream.expect_zero_padding(space)
+        stream.expect_bytes(_bitmap_bytes(given.space))
+        stream.expect_zero_padding(given.space)
         ones = int(kernel.count_ones(stream.data))
         if ones != count:
             raise stream.corrupt(f"the bitmap has {ones} ones instead of {count}", "bitmap-count")

@@ -7,33 +7,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from plada_codec.codings.base import Integers, Stream
-    from plada_codec.limits import Limits
+    from plada_codec.codings.base import Given, Integers, Stream
 
 
 class Classes:
     """`classes-plain`: ceil(log2 C) bits for each label."""
 
     exact = True
+    quick_try = False
 
-    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
-        return _packed_bytes(len(values), space)
+    def least_bytes(self, values: Integers, given: Given) -> float:
+        return _packed_bytes(len(values), given.space)
 
-    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         from plada_codec.kernels import classes as kernel
 
-        out = np.zeros(_packed_bytes(len(values), space), np.uint8)
-        kernel.pack(values, _label_bits(space), out)
+        out = np.zeros(_packed_bytes(len(values), given.space), np.uint8)
+        kernel.pack(values, _label_bits(given.space), out)
         return out.tobytes()
 
-    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
         from plada_codec.kernels import classes as kernel
 
-        stream.expect_bytes(_packed_bytes(count, space))
-        bits = _label_bits(space)
+        stream.expect_bytes(_packed_bytes(count, given.space))
+        bits = _label_bits(given.space)
         labels = np.empty(count, np.int32)
         kernel.unpack(stream.data, bits, labels)
-        _check_range(stream, labels, space)
+        _check_range(stream, labels, given.space)
         stream.expect_zero_padding(count * bits)
         return labels
 
@@ -42,20 +42,21 @@ class ClassIntegers:
     """The plain form under `classes-zstd`: one u8 for each label, or one u16 with more than 256 classes."""
 
     exact = True
+    quick_try = False
 
-    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
-        return len(values) * _integer_bytes(space)
+    def least_bytes(self, values: Integers, given: Given) -> float:
+        return len(values) * _integer_bytes(given.space)
 
-    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
-        return values.astype(f"<u{_integer_bytes(space)}").tobytes()
+    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
+        return values.astype(f"<u{_integer_bytes(given.space)}").tobytes()
 
     def allows_bytes(self, size: int, count: int, space: int) -> bool:
         return size == count * _integer_bytes(space)
 
-    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
-        stream.expect_bytes(count * _integer_bytes(space))
-        labels = stream.data.view(f"<u{_integer_bytes(space)}").astype(np.int32)
-        _check_range(stream, labels, space)
+    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
+        stream.expect_bytes(count * _integer_bytes(given.space))
+        labels = stream.data.view(f"<u{_integer_bytes(given.space)}").astype(np.int32)
+        _check_range(stream, labels, given.space)
         return labels
 
 

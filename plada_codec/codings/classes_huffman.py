@@ -9,30 +9,30 @@ import numpy as np
 from plada_codec.codings import huffman
 
 if TYPE_CHECKING:
-    from plada_codec.codings.base import Integers, Stream
-    from plada_codec.limits import Limits
+    from plada_codec.codings.base import Given, Integers, Stream
 
 
 class ClassesHuffman:
     """Labels as Huffman symbols; a class that is not used costs next to nothing."""
 
     exact = True
+    quick_try = False
 
-    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
-        return self._plan(values, space)[1]
+    def least_bytes(self, values: Integers, given: Given) -> float:
+        return self._plan(values, given.space)[1]
 
-    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         from plada_codec.kernels import huffman as kernel
 
-        lengths, size = self._plan(values, space)
+        lengths, size = self._plan(values, given.space)
         out, at = huffman.open_stream(lengths, size)
         kernel.write_symbols(out, at, lengths, huffman.canonical_codes(lengths), values)
         return out.tobytes()
 
-    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
         from plada_codec.kernels import huffman as kernel
 
-        order, per_length, at = huffman.read_table(stream, space)
+        order, per_length, at = huffman.read_table(stream, given.space)
         labels = np.empty(count, np.int32)
         read, end = kernel.read_symbols(stream.data, at, order, per_length, labels)
         if end == kernel.ENDED:

@@ -12,8 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from plada_codec.codings.base import Integers, Stream
-    from plada_codec.limits import Limits
+    from plada_codec.codings.base import Given, Integers, Stream
 
 #: Spec section 6.3: bytes of one gap.
 _WIDTHS = (1, 2, 4, 8)
@@ -23,29 +22,32 @@ class Gaps:
     """Gaps as u8, u16, u32 or u64, the smallest that holds the largest gap."""
 
     exact = True
+    quick_try = False
 
-    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
+    def least_bytes(self, values: Integers, given: Given) -> float:
         return len(values) * _width_of(int(gaps_of(values).max()))
 
-    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         gaps = gaps_of(values)
         return gaps.astype(f"<u{_width_of(int(gaps.max()))}").tobytes()
 
     def allows_bytes(self, size: int, count: int, space: int) -> bool:
         return size in [count * width for width in _WIDTHS]
 
-    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
         from plada_codec.kernels import gaps as kernel
 
         size = len(stream.data)
-        if not self.allows_bytes(size, count, space):
+        if not self.allows_bytes(size, count, given.space):
             raise stream.corrupt(f"{size} bytes are not {count} gaps of 1, 2, 4 or 8 bytes each", "stream-length")
         width = size // count
         positions = stream.data.view(f"<u{width}").astype(np.uint64)
         largest = int(positions.max())
-        read = int(kernel.positions_in_place(positions, space))
+        read = int(kernel.positions_in_place(positions, given.space))
         if read < count:
-            raise stream.corrupt(f"gap {read} leads past the universe of {space} images", "index-range", read * width)
+            raise stream.corrupt(
+                f"gap {read} leads past the universe of {given.space} images", "index-range", read * width
+            )
         if width != _width_of(largest):
             raise stream.corrupt(f"gaps of {width} bytes where {_width_of(largest)} would do", "gap-width")
         return positions.view(np.int64)

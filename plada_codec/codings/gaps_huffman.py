@@ -12,37 +12,37 @@ from plada_codec.codings.gaps import gaps_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from plada_codec.codings.base import Integers, Stream
-    from plada_codec.limits import Limits
+    from plada_codec.codings.base import Given, Integers, Stream
 
 
 class GapsHuffman:
     """For each distance g (gap plus one): the symbol floor(log2 g), then its other bits."""
 
     exact = True
+    quick_try = False
 
-    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
-        return self._plan(gaps_of(values) + 1, space)[1]
+    def least_bytes(self, values: Integers, given: Given) -> float:
+        return self._plan(gaps_of(values) + 1, given.space)[1]
 
-    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         from plada_codec.kernels import huffman as kernel
 
         distances = gaps_of(values) + 1
-        lengths, size = self._plan(distances, space)
+        lengths, size = self._plan(distances, given.space)
         out, at = huffman.open_stream(lengths, size)
         kernel.write_distances(out, at, lengths, huffman.canonical_codes(lengths), distances)
         return out.tobytes()
 
-    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
         from plada_codec.kernels import huffman as kernel
 
-        order, per_length, at = huffman.read_table(stream, _alphabet_size(space))
+        order, per_length, at = huffman.read_table(stream, _alphabet_size(given.space))
         positions = np.empty(count, np.int64)
-        read, end = kernel.read_distances(stream.data, at, order, per_length, space, positions)
+        read, end = kernel.read_distances(stream.data, at, order, per_length, given.space, positions)
         if end == kernel.ENDED:
             raise stream.ended(f"the stream ends after {read} of {count} positions")
         if read < count:
-            raise stream.corrupt(f"gap {read} leads past the universe of {space} images", "index-range", end // 8)
+            raise stream.corrupt(f"gap {read} leads past the universe of {given.space} images", "index-range", end // 8)
         huffman.check_end(stream, end)
         return positions
 

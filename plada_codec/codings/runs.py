@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from plada_codec.codings.base import Integers, Stream
-    from plada_codec.limits import Limits
+    from plada_codec.codings.base import Given, Integers, Stream
 
 #: Two varints of one to nine bytes for each run, and at most one run for each position.
 _MIN_BYTES, _MAX_BYTES_PER_POSITION = 2, 18
@@ -18,13 +17,14 @@ class Runs:
     """What suits selections that keep whole stretches of the reference set."""
 
     exact = True
+    quick_try = False
 
-    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
+    def least_bytes(self, values: Integers, given: Given) -> float:
         from plada_codec.kernels import runs as kernel
 
         return int(kernel.stream_bytes(values))
 
-    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         from plada_codec.kernels import runs as kernel
 
         out = np.empty(int(kernel.stream_bytes(values)), np.uint8)
@@ -34,17 +34,17 @@ class Runs:
     def allows_bytes(self, size: int, count: int, space: int) -> bool:
         return _MIN_BYTES <= size <= _MAX_BYTES_PER_POSITION * count
 
-    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
         from plada_codec.kernels import runs as kernel
 
         positions = np.empty(count, np.int64)
-        status, at = kernel.read_runs(stream.data, space, positions)
+        status, at = kernel.read_runs(stream.data, given.space, positions)
         if status == kernel.ENDED:
             raise stream.ended("the stream ends before its runs add up")
         if status == kernel.BAD_VARINT:
             raise stream.corrupt("a run is an overlong varint", "varint", at)
         if status == kernel.OUT_OF_RANGE:
-            raise stream.corrupt(f"a run leads past the universe of {space} images", "index-range", at)
+            raise stream.corrupt(f"a run leads past the universe of {given.space} images", "index-range", at)
         if status == kernel.TOO_MANY:
             raise stream.corrupt(f"the runs add up to more than {count}", "run-count", at)
         if at != len(stream.data):

@@ -9,9 +9,11 @@ from plada_codec.codings.base import Codec
 from plada_codec.codings.bitmap import Bitmap
 from plada_codec.codings.classes import Classes, ClassIntegers
 from plada_codec.codings.classes_huffman import ClassesHuffman
+from plada_codec.codings.classes_modelled import ClassesModelled
 from plada_codec.codings.constant import Constant
 from plada_codec.codings.gaps import Gaps
 from plada_codec.codings.gaps_huffman import GapsHuffman
+from plada_codec.codings.gaps_modelled import GapsModelled
 from plada_codec.codings.runs import Runs
 from plada_codec.codings.zstd import Zstd
 from plada_codec.errors import InvalidPayload, Unsupported
@@ -29,12 +31,17 @@ class Coding:
     decoder_class: str
     codec: Codec
 
+    @property
+    def is_modelled(self) -> bool:
+        """Whether the coder is `modelled`: the smallest, and the slowest."""
+        return self.name.endswith("-modelled")
+
     def readable_by(self, decoder_class: str) -> bool:
         """Whether a receiver of `decoder_class` can read this coding."""
         return DECODER_CLASSES.index(self.decoder_class) <= DECODER_CLASSES.index(decoder_class)
 
 
-#: Spec section 5.1. Code 6, `gaps-modelled`, is reserved.
+#: Spec section 5.1.
 INDEX_CODINGS = (
     Coding(0, "all-plain", "core", All()),
     Coding(1, "bitmap-plain", "core", Bitmap()),
@@ -42,16 +49,18 @@ INDEX_CODINGS = (
     Coding(3, "gaps-plain", "core", Gaps()),
     Coding(4, "gaps-huffman", "core", GapsHuffman()),
     Coding(5, "gaps-zstd", "zstd", Zstd(Gaps())),
+    Coding(6, "gaps-modelled", "full", GapsModelled()),
     Coding(7, "runs-plain", "core", Runs()),
     Coding(8, "runs-zstd", "zstd", Zstd(Runs())),
 )
 
-#: Spec section 5.2. Code 4, `classes-modelled`, is reserved.
+#: Spec section 5.2.
 LABEL_CODINGS = (
     Coding(0, "constant-plain", "core", Constant()),
     Coding(1, "classes-plain", "core", Classes()),
     Coding(2, "classes-huffman", "core", ClassesHuffman()),
     Coding(3, "classes-zstd", "zstd", Zstd(ClassIntegers())),
+    Coding(4, "classes-modelled", "full", ClassesModelled()),
 )
 
 

@@ -12,8 +12,7 @@ from plada_codec.errors import LimitExceeded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from plada_codec.codings.base import Integers, PlainForm
-    from plada_codec.limits import Limits
+    from plada_codec.codings.base import Given, Integers, PlainForm
 
 #: RFC 8878, section 3.1.1: left out of the stream.
 _MAGIC = b"\x28\xb5\x2f\xfd"
@@ -32,40 +31,41 @@ class Zstd:
     """Zstandard over the plain form of a layout."""
 
     exact = False
+    quick_try = True
 
     def __init__(self, plain: PlainForm) -> None:
         self.plain = plain
 
-    def least_bytes(self, values: Integers, space: int, limits: Limits) -> float:
-        content_bytes = self.plain.least_bytes(values, space, limits)
-        if content_bytes > limits.max_stream_bytes:
+    def least_bytes(self, values: Integers, given: Given) -> float:
+        content_bytes = self.plain.least_bytes(values, given)
+        if content_bytes > given.limits.max_stream_bytes:
             return float("inf")
         return _LEAST_BLOCK_BYTES * -(-content_bytes // _MAX_BLOCK_CONTENT)
 
-    def encode(self, values: Integers, space: int, limits: Limits, *, thorough: bool) -> bytes:
-        content = self.plain.encode(values, space, limits, thorough=thorough)
-        if len(content) > limits.max_stream_bytes:
+    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
+        content = self.plain.encode(values, given, thorough=thorough)
+        if len(content) > given.limits.max_stream_bytes:
             raise LimitExceeded(
-                f"{len(content)} bytes under zstd exceed the limit max_stream_bytes of {limits.max_stream_bytes}",
+                f"{len(content)} bytes under zstd exceed the limit max_stream_bytes of {given.limits.max_stream_bytes}",
                 rule="limit-stream-bytes",
             )
         return deflate(content, thorough=thorough)
 
-    def decode(self, stream: Stream, count: int, space: int, limits: Limits) -> Integers:
+    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
         def check_size(size: int) -> None:
-            if not self.plain.allows_bytes(size, count, space):
+            if not self.plain.allows_bytes(size, count, given.space):
                 raise stream.corrupt(
                     f"the zstd frame declares {size} bytes, which cannot be {count} values", "zstd-size"
                 )
-            if size > limits.max_stream_bytes:
+            if size > given.limits.max_stream_bytes:
                 raise LimitExceeded(
-                    f"the zstd frame declares {size} bytes, but max_stream_bytes is {limits.max_stream_bytes}",
+                    f"the zstd frame declares {size} bytes, but max_stream_bytes is {given.limits.max_stream_bytes}",
                     rule="limit-stream-bytes",
                     offset=stream.offset,
                 )
 
         content = np.frombuffer(inflate(stream, check_size), np.uint8)
-        return self.plain.decode(Stream(content, stream.offset, inflated=True), count, space, limits)
+        return self.plain.decode(Stream(content, stream.offset, inflated=True), count, given)
 
 
 def deflate(content: bytes, *, thorough: bool) -> bytes:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from plada_codec.codings.base import Stream
+from plada_codec.codings.base import Given, Stream
 from plada_codec.codings.bitmap import Bitmap
 from plada_codec.errors import InvalidPayload
 from plada_codec.files import BadFile
@@ -57,11 +57,11 @@ def read_bitmap(source: Source) -> Contents:
     source.check_kept(kept)
     if len(labels) != kept * LABEL.itemsize:
         raise BadFile(f"the bitmap keeps {kept} images, but {len(labels)} bytes of labels follow it", rule="file")
-    indices = Bitmap().decode(Stream(bitmap, 0), kept, size, source.limits)
+    indices = Bitmap().decode(Stream(bitmap, 0), kept, Given(size, source.limits))
     return Contents(indices, labels.view(LABEL))
 
 
 def write_bitmap(payload: Payload, stream: BinaryIO) -> None:
     """Writes a bitmap; LimitExceeded if it has more than the default limit `max_stream_bytes`."""
-    stream.write(Bitmap().encode(payload.indices, payload.reference_size, Limits(), thorough=False))
+    stream.write(Bitmap().encode(payload.indices, Given(payload.reference_size, Limits()), thorough=False))
     stream.write(payload.labels.astype(LABEL).tobytes())

@@ -2,7 +2,7 @@
 
 It follows that text section by section, under the same names, and it is written to be compared with it, not
 to be fast. It needs Python 3.11 and the standard library; the codings whose names end in `-zstd` also need the
-package `zstandard`. It is of decoder class `zstd`, and it reads class names.
+package `zstandard`. It is of decoder class `full`, and it reads class names.
 
 As a program, `python plada_decode.py [FILE|-]` reads a payload (from standard input unless a file is named) and
 writes it to standard output as CSV: a line `index,label`, then one line for each kept image. For a payload that
@@ -11,8 +11,11 @@ must be refused it writes one line to standard error, nothing to standard output
 
 import sys
 import zlib
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -248,7 +251,7 @@ def kept_positions(coded: Sequence[int], complement: bool, kept: int, m: int) ->
 # 5. Codings
 # ---------------------------------------------------------------------------------------------------------
 
-#: 5.1. The code 6 is reserved.
+#: 5.1.
 INDEX_CODINGS = {
     0: "all-plain",
     1: "bitmap-plain",
@@ -256,16 +259,18 @@ INDEX_CODINGS = {
     3: "gaps-plain",
     4: "gaps-huffman",
     5: "gaps-zstd",
+    6: "gaps-modelled",
     7: "runs-plain",
     8: "runs-zstd",
 }
 
-#: 5.2. The code 4 is reserved.
+#: 5.2.
 LABEL_CODINGS = {
     0: "constant-plain",
     1: "classes-plain",
     2: "classes-huffman",
     3: "classes-zstd",
+    4: "classes-modelled",
 }
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -379,6 +384,104 @@ def read_symbol(bits: Bits, symbols: dict[tuple[int, int], int]) -> int:
     return symbols[length, code]
 
 
+class RangeDecoder:
+    """The range decoder (5.5); `offset` is where the stream begins in the payload."""
+
+    def __init__(self, stream: bytes, offset: int) -> None:
+        self.stream = stream
+        self.offset = offset
+        self.range = 1 << 32
+        self.value = int.from_bytes(stream[:4].ljust(4, b"\0"), "big")
+        self.r = 4
+
+    def decide(self, p: int) -> int:
+        """A decision that is a one with probability p."""
+        bound = self.range * p >> 16
+        if self.value < bound:
+            bit = 1
+            self.range = bound
+        else:
+            bit = 0
+            self.value -= bound
+            self.range -= bound
+        while self.range < 1 << 24:
+            byte = self.stream[self.r] if self.r < len(self.stream) else 0
+            self.range *= 256
+            self.value = self.value * 256 + byte
+            self.r += 1
+            if self.r - 4 > len(self.stream):
+                raise DecodeError("stream-end", "a stream of decisions ends early", self.offset)
+        return bit
+
+    def raw(self, size: int) -> int:
+        """A raw number of `size` bits."""
+        number = 0
+        for _ in range(size):
+            number = number << 1 | self.decide(1 << 15)
+        return number
+
+    def check_end(self) -> None:
+        """The stream ends where the range decoder has stopped reading, or up to four bytes before."""
+        if len(self.stream) > self.r:
+            message = f"{len(self.stream) - self.r} bytes follow the last coded decision"
+            raise DecodeError("stream-length", message, self.offset)
+
+
+def rescaled(products: list[int]) -> list[int]:
+    """The weights w_i that follow from the products v_i (5.5, weights)."""
+    excess = sum(products).bit_length() - 30
+    if excess > 0:
+        return [v >> excess for v in products]
+    return [v << -excess for v in products]
+
+
+def change_probability(g: int, t: int) -> int:
+    """h: the probability, in units of 2^-20, of a change within g images, from the parameter t (6.6, 7.5)."""
+    g = min(g, 1 << 32)
+    return (g << 20) // (g + (1 << t))
+
+
+MAX_STRETCH = 2815
+
+
+@cache
+def squash_table() -> list[int]:
+    """squash(x) at x + 2815, for x = -2815 .. 2815 (5.5, logistic mixing)."""
+    e = 1 << 30
+    positive = []
+    for _ in range(MAX_STRETCH + 1):
+        positive.append((1 << 46) // ((1 << 30) + e))
+        e -= e >> 8
+    negative = [65536 - p for p in reversed(positive[1:])]
+    return negative + positive
+
+
+@cache
+def stretch_table() -> list[int]:
+    """stretch(p) at p >> 4, for the probabilities p = 0 .. 65,535 (5.5, logistic mixing)."""
+    squash = squash_table()
+    return [bisect_left(squash, 16 * step + 8) - MAX_STRETCH for step in range(4096)]
+
+
+class Mixer:
+    """A mixer (5.5, logistic mixing): it begins with the weights given."""
+
+    def __init__(self, *weights: int) -> None:
+        self.weights = list(weights)
+        self.rate = 15728
+
+    def decide(self, coder: RangeDecoder, probabilities: list[int]) -> int:
+        """A decision coded from the inputs stretch(p), for each p of `probabilities`."""
+        inputs = [stretch_table()[p >> 4] for p in probabilities]
+        mixed = sum(m * x for m, x in zip(self.weights, inputs, strict=True)) >> 16
+        p = squash_table()[max(-MAX_STRETCH, min(mixed, MAX_STRETCH)) + MAX_STRETCH]
+        bit = coder.decide(p)
+        for i, x in enumerate(inputs):
+            self.weights[i] += (x * (65536 * bit - p) * self.rate + (1 << 27)) >> 28
+        self.rate -= (self.rate - 2097) >> 10
+        return bit
+
+
 # ---------------------------------------------------------------------------------------------------------
 # 6. Index codings
 # ---------------------------------------------------------------------------------------------------------
@@ -404,6 +507,8 @@ def coded_set(coding: str, stream: bytes, offset: int, d: int, m: int, max_strea
         return read_gaps(content([d, 2 * d, 4 * d, 8 * d]), offset, d, m)
     if coding == "gaps-huffman":
         return read_gaps_huffman(stream, offset, d, m)
+    if coding == "gaps-modelled":
+        return read_gaps_modelled(stream, offset, d, m)
     return read_runs(content(range(2, 18 * d + 1)), offset, d, m)
 
 
@@ -483,15 +588,95 @@ def read_runs(stream: bytes, offset: int, d: int, m: int) -> list[int]:
     return positions
 
 
+#: Blocks of images have up to 2^MAX_BLOCK of them (6.6).
+MAX_BLOCK = 40
+
+
+def level_tables(levels: int) -> tuple[list[list[int]], list[list[int]]]:
+    """empty(l, j) at [j][l], and half(l, j) likewise (6.6, tables)."""
+    odds = [777472127993 >> (level + 1) // 2 if level % 2 else 1 << 39 - level // 2 for level in range(levels)]
+    row = [((1 << 64) - 1) // ((1 << 32) + o) for o in odds]
+    empty = [row]
+    for _ in range(MAX_BLOCK):
+        row = [max(1, e * e >> 32) for e in row]
+        empty.append(row)
+    half = [[max(1, (e << 32) // ((1 << 32) + e)) for e in row] for row in empty]
+    return empty, half
+
+
+def read_gaps_modelled(stream: bytes, offset: int, d: int, m: int) -> list[int]:
+    """6.6."""
+    if d >= 1 << 31:
+        raise DecodeError("limit-kept", f"{d} images are coded, which must be below 2^31 in gaps-modelled", offset)
+    coder = RangeDecoder(stream, offset)
+
+    # Tables.
+    q = m // d
+    centre = min(63, 14 + 2 * (q.bit_length() - 1))
+    levels = min(64, centre + 20)
+    empty, half = level_tables(levels)
+
+    # Start.
+    t = coder.raw(4)
+    prior = [((1 << 18) >> abs(level - centre) // 2) + 1024 for level in range(levels)]
+    w = [(x << 30) // sum(prior) for x in prior]
+
+    def decide(f: list[int]) -> int:
+        """A decision by the probabilities f."""
+        nonlocal w
+        s = sum(wl * fl for wl, fl in zip(w, f, strict=True))
+        bit = coder.decide(max(1, (s >> 16) // sum(w)))
+        w = rescaled([wl * (fl if bit else (1 << 32) - fl) for wl, fl in zip(w, f, strict=True)])
+        return bit
+
+    def check(p: int) -> None:
+        if p >= m:
+            raise DecodeError("index-range", f"a gap leads to position {p} of a universe of {m}", offset)
+
+    positions = []
+    previous = -1
+    next_position = 0
+    for _ in range(d):
+        # Each position: 1. Is a block empty?
+        j = min(MAX_BLOCK, q.bit_length() - 1)
+        while decide(empty[j]):
+            next_position += 1 << j
+            check(next_position)
+            j = min(MAX_BLOCK, j + 1)
+        # 2. Where in the block?
+        while j > 0:
+            j -= 1
+            if decide(half[j]):
+                next_position += 1 << j
+                check(next_position)
+        # 3.
+        p = next_position
+        check(p)
+        positions.append(p)
+        next_position += 1
+
+        # After each position.
+        h = change_probability(p - previous, t)
+        total = sum(w)
+        c = (h << 30) // total
+        prior = [x + (wl * c >> 30) for x, wl in zip(prior, w, strict=True)]
+        f = ((total * h >> 20) << 32) // sum(prior)
+        w = [wl - (wl * h >> 20) + (x * f >> 32) for x, wl in zip(prior, w, strict=True)]
+        previous = p
+    coder.check_end()
+    return positions
+
+
 # ---------------------------------------------------------------------------------------------------------
 # 7. Label codings
 # ---------------------------------------------------------------------------------------------------------
 
 
 def kept_labels(
-    coding: str, stream: bytes, offset: int, kept: int, num_classes: int, max_stream_bytes: int
+    coding: str, stream: bytes, offset: int, positions: Sequence[int], num_classes: int, max_stream_bytes: int
 ) -> list[int]:
-    """The labels of the kept images in their order, from the label stream (7)."""
+    """The labels of the kept images, which are at `positions` of the universe, from the label stream (7)."""
+    kept = len(positions)
     if kept == 0:  # 4, empty sets
         if stream:
             raise DecodeError("stream-length", "the label stream of no images is not empty", offset)
@@ -502,6 +687,8 @@ def kept_labels(
         return read_classes(stream, offset, kept, num_classes)
     if coding == "classes-huffman":
         return read_classes_huffman(stream, offset, kept, num_classes)
+    if coding == "classes-modelled":
+        return read_classes_modelled(stream, offset, positions, num_classes)
     return read_classes_zstd(stream, offset, kept, num_classes, max_stream_bytes)
 
 
@@ -552,6 +739,190 @@ def read_classes_zstd(stream: bytes, offset: int, kept: int, num_classes: int, m
     labels = [int.from_bytes(content[at : at + width], "little") for at in range(0, len(content), width)]
     for label in labels:
         check_label(label, num_classes, offset)
+    return labels
+
+
+#: n(i, v) of one candidate i, or N(v), at each node v; a node that is not there has 0 (7.5).
+Counts = dict[int, int]
+
+
+def count(counts: Counts, leaf: int, amount: int) -> None:
+    """`amount` more labels at a leaf, and so at every node from the root to it (7.5)."""
+    v = leaf
+    while v > 0:
+        counts[v] = counts.get(v, 0) + amount
+        v //= 2
+
+
+@dataclass
+class Counter:
+    """A counter: a share s of 2^22, and the number of its uses e (7.5)."""
+
+    s: int = 1 << 21
+    e: int = 0
+
+    def update(self, bit: int) -> None:
+        self.s += (((bit << 22) - self.s) * (131072 // (2 * self.e + 3))) >> 16
+        self.e = min(255, self.e + 1)
+
+
+class ClassesModel:
+    """The model of 7.5. Labels, guesses and what is excluded are given by their leaves, 2^D + label."""
+
+    def __init__(self, coder: RangeDecoder, num_classes: int) -> None:
+        self.coder = coder
+        self.num_classes = num_classes
+        self.t = coder.raw(4)
+        self.a = 1 << coder.raw(3) + 5
+        self.depth = (num_classes - 1).bit_length()
+        self.all_labels: Counts = {}
+        self.candidates: list[Counts] = [{} for _ in range(16)]
+        self.weights = [1 << 30] + [0] * 15
+        self.guess_mixers = [[Mixer(46000, 20000, 0) for _ in range(8)] for _ in range(2)]
+        self.tree_mixers = [Mixer(65536, 0) for _ in range(8)]
+        self.counters: defaultdict[tuple[int, int, int, int, bool], Counter] = defaultdict(Counter)
+        #: What is taken out of N, then of each candidate's counts, at each leaf that is excluded.
+        self.excluded: dict[int, list[int]] = {}
+        self.previous = 0  # no leaf has this number: there is no previous label yet
+        self.last = 0
+
+    def read_label(self, g: int) -> int:
+        """Each label, g positions after the previous one."""
+        if self.previous:
+            self.change(g)
+        leaf = self.read_guesses(g) or self.read_tree()
+        self.count_label(leaf)
+        return leaf - (1 << self.depth)
+
+    def change(self, g: int) -> None:
+        """1."""
+        x = self.weights.index(min(self.weights))
+        self.candidates[x] = {}
+        h = change_probability(g, self.t)
+        f = (sum(self.weights) - self.weights[x]) * h >> 20
+        self.weights = [w - (w * h >> 20) for w in self.weights]
+        self.weights[x] = f
+
+    def read_guesses(self, g: int) -> int:
+        """2: the leaf of the guess that is right, or 0."""
+        best = self.candidates[self.weights.index(max(self.weights))]
+        last, self.last = self.last, 0
+        for guess in range(min(2, self.num_classes - 1)):
+            leaf = self.find_guess(best)
+            if leaf == 0 or leaf in self.excluded:
+                break
+            seen = [counts.get(1, 0) for counts in self.candidates]
+            n_leaf, n_root = self.all_labels.get(leaf, 0), self.all_labels.get(1, 0)
+            po = min(64000, (2 * n_leaf + 1 << 16) // (2 * n_root + min(self.num_classes, 16)))
+            strength = self.strength(0)
+            q = [
+                max(1, ((counts.get(leaf, 0) << 22) + strength * po) // (64 * n + strength))
+                for counts, n in zip(self.candidates, seen, strict=True)
+            ]
+            mean = self.mean(q)
+            distance = min(3, (g.bit_length() - 1) // 2)
+            counter = self.counters[guess, last, mean >> 13, distance, leaf == self.previous]
+            mixer = self.guess_mixers[guess][self.bucket(seen)]
+            bit = mixer.decide(self.coder, [mean, counter.s >> 6, po])
+            counter.update(bit)
+            self.learn(q, bit)
+            if bit:
+                self.last = guess + 1
+                return leaf
+            self.exclude(leaf)
+        return 0
+
+    def find_guess(self, best: Counts) -> int:
+        """The leaf that candidate i* leads to, or that of the previous label, or 0 (2)."""
+        if best.get(1, 0) == 0:
+            return self.previous
+        v = 1
+        for height in reversed(range(self.depth)):
+            left, right = best.get(2 * v, 0), best.get(2 * v + 1, 0)
+            previous_is_right = self.previous >> height == 2 * v + 1
+            v = 2 * v + (right > left or (right == left and previous_is_right))
+        return v
+
+    def read_tree(self) -> int:
+        """3."""
+        v = 1
+        for height in reversed(range(self.depth)):
+            left, right = 2 * v, 2 * v + 1
+            c0, c1 = self.classes_below(left, height), self.classes_below(right, height)
+            if c0 == 0 or c1 == 0:
+                v = right if c0 == 0 else left
+                continue
+            n_right = self.all_labels.get(right, 0)
+            n_both = self.all_labels.get(left, 0) + n_right
+            seen_right = [counts.get(right, 0) for counts in self.candidates]
+            seen = [counts.get(left, 0) + n for counts, n in zip(self.candidates, seen_right, strict=True)]
+            po = ((n_right << 16) + (c1 << 16) // (c0 + c1)) // (n_both + 1)
+            strength = self.strength((self.all_labels.get(1, 0) + 1).bit_length() - (n_both + 1).bit_length())
+            q = [
+                max(1, ((n1 << 22) + strength * po) // (64 * n + strength))
+                for n1, n in zip(seen_right, seen, strict=True)
+            ]
+            bit = self.tree_mixers[self.bucket(seen)].decide(self.coder, [self.mean(q), po])
+            self.learn(q, bit)
+            v = right if bit else left
+        return v
+
+    def count_label(self, leaf: int) -> None:
+        """4."""
+        every_counts = [self.all_labels, *self.candidates]
+        for excluded, amounts in self.excluded.items():
+            for counts, amount in zip(every_counts, amounts, strict=True):
+                count(counts, excluded, amount)
+        self.excluded = {}
+        for counts in every_counts:
+            count(counts, leaf, 1)
+        self.previous = leaf
+
+    def exclude(self, leaf: int) -> None:
+        """2: a guess was wrong."""
+        every_counts = [self.all_labels, *self.candidates]
+        self.excluded[leaf] = [counts.get(leaf, 0) for counts in every_counts]
+        for counts, amount in zip(every_counts, self.excluded[leaf], strict=True):
+            count(counts, leaf, -amount)
+
+    def strength(self, z: int) -> int:
+        """A(z)."""
+        if z % 2 == 0:
+            return max(1, self.a >> z // 2)
+        return max(1, (self.a * 46341 >> 16) >> (z - 1) // 2)
+
+    def classes_below(self, v: int, height: int) -> int:
+        """The number of classes that are not excluded below the node v, from which leaves are `height` levels away."""
+        first = v << height
+        end = min(v + 1 << height, (1 << self.depth) + self.num_classes)
+        return max(0, end - first) - sum(leaf >> height == v for leaf in self.excluded)
+
+    def mean(self, values: list[int]) -> int:
+        """The mean of the candidates' values, by their weights."""
+        return sum(w * value for w, value in zip(self.weights, values, strict=True)) // sum(self.weights)
+
+    def bucket(self, seen: list[int]) -> int:
+        """The bucket, from how many labels each candidate has counted below a node."""
+        return min(7, self.mean(seen).bit_length())
+
+    def learn(self, q: list[int], bit: int) -> None:
+        """The weights, after a decision that candidate i gave the probability q_i."""
+        self.weights = rescaled([w * (qi if bit else 65536 - qi) for w, qi in zip(self.weights, q, strict=True)])
+
+
+def read_classes_modelled(stream: bytes, offset: int, positions: Sequence[int], num_classes: int) -> list[int]:
+    """7.5."""
+    if len(positions) >= 1 << 31:
+        message = f"{len(positions)} images are kept, which must be below 2^31 in classes-modelled"
+        raise DecodeError("limit-kept", message, offset)
+    coder = RangeDecoder(stream, offset)
+    model = ClassesModel(coder, num_classes)
+    labels = []
+    previous = -1
+    for position in positions:
+        labels.append(model.read_label(position - previous))
+        previous = position
+    coder.check_end()
     return labels
 
 
@@ -753,7 +1124,7 @@ def decode(data: bytes, limits: Limits = Limits(), expected_reference: bytes | N
     indices = [payload.offset + payload.stride * position for position in positions]
 
     # Step 9: label stream.
-    labels = kept_labels(label_coding, payload.label_stream, at["label stream"], k, c, limits.max_stream_bytes)
+    labels = kept_labels(label_coding, payload.label_stream, at["label stream"], positions, c, limits.max_stream_bytes)
 
     # Step 10: class names.
     class_names = None

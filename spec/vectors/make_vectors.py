@@ -20,6 +20,8 @@ import numpy as np
 import zstandard
 
 from plada_codec import Limits, Payload, PladaError, Universe, decode, encode, inspect
+from plada_codec.codings import classes_modelled, gaps_modelled, modelled
+from plada_codec.codings.base import Given
 from plada_codec.codings.table import INDEX_CODINGS, LABEL_CODINGS
 from plada_codec.codings.zstd import deflate
 from plada_codec.container import parse_container
@@ -49,6 +51,7 @@ FLAGS = {
     "forged": "one bit of the header of the vector `header-intact` is flipped, and the checksum corrected",
     "bomb": "a few bytes that claim a great deal",
     "zstd": "concerns the frame inside a zstd stream",
+    "modelled": "concerns the models and the range coder",
     "example": "a worked example of spec section 13",
 }
 
@@ -249,6 +252,176 @@ def valid_vectors() -> Iterator[Vector]:
     )
 
 
+def modelled_vectors() -> Iterator[Vector]:
+    """What drives the models of spec sections 6.6 and 7.5 to their corners."""
+    random = np.random.default_rng(2)
+    # Runs of 500 alike images: each keeps a share of its own, and prefers a class of its own.
+    for num_classes in (2, 10, 200):
+        shares = np.repeat(random.beta(0.3, 3, 40), 500)
+        favourites = np.repeat(random.integers(0, num_classes, 40), 500)
+        kept = np.flatnonzero(random.random(20_000) < shares)
+        others = random.integers(0, num_classes, len(kept))
+        labels = np.where(random.random(len(kept)) < 0.7, favourites[kept], others)
+        payload = Payload(kept, labels, 20_000, num_classes, DIGEST)
+        comment = f"runs of 500 alike images, {num_classes} classes"
+        blob = encode(payload, index_coding="gaps-modelled", label_coding="classes-modelled")
+        yield Vector(f"modelled-{num_classes}-classes", comment, ["modelled"], blob)
+    for name, labels in (
+        ("alternating", [0, 1] * 1_000),
+        ("one-class", [1] * 2_000),
+        ("one-change", [0] * 1_000 + [3] * 1_000),
+        ("rising", list(range(2_000))),
+        ("spread", [0, 65_535, 1, 32_768, 65_535, 0] * 50),
+    ):
+        num_classes = 65_536 if max(labels) > 3 else 4
+        payload = Payload(range(len(labels)), labels, len(labels), num_classes)
+        blob = encode(payload, label_coding="classes-modelled")
+        yield Vector(f"modelled-labels-{name}", f"labels: {name}, C = {num_classes}", ["modelled"], blob)
+    for name, indices, size in (
+        ("dense", np.flatnonzero(np.arange(3_000) % 100 != 99), 3_000),
+        ("blocks", np.flatnonzero(np.arange(20_000) // 500 % 8 == 3), 20_000),
+        ("sparse", np.cumsum([1, 2**20, 1, 2**33, 1, 2**44, 1, 1]), 2**46),
+        ("late", np.arange(2**48 - 40, 2**48, 3), 2**48),
+    ):
+        payload = Payload(indices, np.zeros(len(indices), int), size, 1)
+        for complement in (False, True):
+            if complement and size - len(indices) > 20_000:
+                continue
+            coded = np.setdiff1d(np.arange(size), indices) if complement else indices
+            stream = _modelled_index(coded, size, 9)
+            raw = Raw(
+                flags=0x40 * complement,
+                index_code=6,
+                label_code=0,
+                reference_size=varint(size),
+                num_classes=varint(1),
+                kept=varint(len(indices)),
+                index=stream,
+                labels=b"\0",
+            ).build()
+            assert decode(raw) == payload
+            suffix = "-complement" if complement else ""
+            yield Vector(f"modelled-index-{name}{suffix}", f"positions: {name}", ["modelled"], raw)
+    some = np.flatnonzero(random.random(1_000) < 0.3)
+    classes = np.minimum(random.geometric(0.3, len(some)) - 1, 6)
+    for change in (0, 15):
+        index = _modelled_index(some, 1_000, change)
+        for prior in (0, 7):
+            raw = Raw(
+                index_code=6,
+                label_code=4,
+                reference_size=varint(1_000),
+                num_classes=varint(7),
+                kept=varint(len(some)),
+                index=index,
+                labels=_modelled_labels(some, classes, 7, change, prior),
+            ).build()
+            assert decode(raw) == Payload(some, classes, 1_000, 7)
+            yield Vector(f"modelled-{change}-{prior}", f"t = {change}, u = {prior}", ["modelled"], raw)
+    index, labels = _modelled_three()
+    filled = {"index_code": 6, "label_code": 4, "index": _filled(index), "labels": _filled(labels)}
+    yield Vector("modelled-filled", "streams that keep the zero bytes at their end", ["modelled"], _raw(filled))
+
+
+def _bad_modelled(bad: Any) -> Iterator[Vector]:
+    index, labels = _modelled_three()
+    both: dict[str, Any] = {"index_code": 6, "label_code": 4}
+    good = both | {"index": index, "labels": labels}
+    assert decode(_raw(good)).indices.tolist() == [2, 3, 13]
+    for name, stream in (("index", index), ("labels", labels)):
+        longest = _filled(stream)
+        half = _many()[name]
+        half = half[: len(half) // 2]
+        fields = _many() | {name: half}
+        yield bad(f"modelled-{name}-cut", "stream-end", "half of the stream", "truncated", "modelled", **fields)
+        yield bad(
+            f"modelled-{name}-nothing",
+            "stream-end",
+            "no bytes, where more than four are read",
+            "truncated",
+            "modelled",
+            **(_many() | {name: b""}),
+        )
+        yield bad(
+            f"modelled-{name}-left-over",
+            "stream-length",
+            "a byte more than is read",
+            "trailing",
+            "modelled",
+            **(good | {name: longest + b"\0"}),
+        )
+    yield bad(
+        "modelled-index-past-end", "index-range", "every block is empty", "modelled", **(good | {"index": bytes(99)})
+    )
+    last = _modelled_index([2, 3, 21], 23, 9)  # floor(log2(M // d)) is the same
+    yield bad(
+        "modelled-index-of-a-larger-set",
+        "index-range",
+        "the stream of another N",
+        "modelled",
+        **(good | {"index": last}),
+    )
+    three: dict[str, Any] = {"index_code": 6, "reference_size": varint(3), "index": _modelled_index([1, 2, 3], 3, 9)}
+    comment = "a third position after the last image"
+    yield bad("modelled-index-after-the-last", "index-range", comment, "modelled", **three)
+    noise = np.random.default_rng(3).bytes(64)
+    million = _many() | {"reference_size": varint(2**21), "kept": varint(2**20), "index": noise}
+    comment = "a million values in 64 random bytes"
+    yield bad("modelled-index-promised", "stream-end", comment, "bomb", "modelled", **million)
+    million |= {"index_code": 0, "labels": noise}
+    yield bad("modelled-labels-promised", "stream-end", comment, "bomb", "modelled", **million)
+
+
+def _raw(fields: dict[str, Any]) -> bytes:
+    return Raw(**fields).build()
+
+
+def _modelled_index(positions: Any, size: int, change_exponent: int) -> bytes:
+    model = gaps_modelled.model(np.array(positions, np.int64), size, change_exponent)
+    return modelled.write(model, len(positions))
+
+
+def _modelled_labels(positions: Any, labels: Any, num_classes: int, change_exponent: int, prior_exponent: int) -> bytes:
+    given = Given(num_classes, Limits(), np.array(positions, np.int64))
+    model = classes_modelled.model(np.array(labels, np.int32), given, change_exponent, prior_exponent)
+    return modelled.write(model, len(labels))
+
+
+def _modelled_three() -> tuple[bytes, bytes]:
+    """Index and label stream of the three images of `Raw`, of classes 0, 1 and 2."""
+    return _modelled_index([2, 3, 13], 20, 9), _modelled_labels([2, 3, 13], [0, 1, 2], 4, 9, 3)
+
+
+def _many() -> dict[str, Any]:
+    """Fields that say 300 of 600 images and ten classes, by modelled streams."""
+    kept = np.arange(0, 600, 2)
+    labels = np.arange(300) % 10
+    return {
+        "index_code": 6,
+        "label_code": 4,
+        "reference_size": varint(600),
+        "num_classes": varint(10),
+        "kept": varint(300),
+        "index": _modelled_index(kept, 600, 9),
+        "labels": _modelled_labels(kept, labels, 10, 9, 3),
+    }
+
+
+def _filled(stream: bytes) -> bytes:
+    """The stream with the zero bytes that its encoder left out."""
+    for zeros in range(4, -1, -1):
+        for fields in (
+            {"index_code": 6, "index": stream + bytes(zeros)},
+            {"label_code": 4, "labels": stream + bytes(zeros)},
+        ):
+            try:
+                decode(_raw(fields))
+            except PladaError:
+                continue
+            return stream + bytes(zeros)
+    raise AssertionError("this is no stream of three images")
+
+
 def _huffman_stream(lengths: list[int], symbols: list[int]) -> bytes:
     """A huffman stream (spec section 5.4) of symbols that are all used, written as text."""
 
@@ -335,9 +508,9 @@ def invalid_vectors() -> Iterator[Vector]:
         "index-longer-than-file", "header", "an index length beyond the payload", "truncated", index_length=varint(9)
     )
     yield bad("index-longer-than-memory", "header", "an index length of 2^62", "bomb", index_length=varint(2**62))
-    for code in (6, *range(9, 16)):
+    for code in range(9, 16):
         yield bad(f"index-code-{code}", "coding", f"index coding {code}, reserved or unknown", index_code=code)
-    for code in range(4, 16):
+    for code in range(5, 16):
         yield bad(f"label-code-{code}", "coding", f"label coding {code}, reserved or unknown", label_code=code)
     yield bad("n-zero", "reference-size", "N = 0", reference_size=b"\0", kept=b"\0", index=b"", labels=b"")
     yield bad("c-zero", "classes", "C = 0", num_classes=b"\0")
@@ -404,6 +577,7 @@ def invalid_vectors() -> Iterator[Vector]:
     yield bad("runs-overlong", "varint", "an overlong skip", "canonical", index_code=7, index=bytes([0x82, 0, 1, 8, 0]))
     yield bad("runs-huge", "index-range", "a skip of 2^63 - 1", "bomb", index_code=7, index=varint(2**63 - 1) + b"\0")
     yield from _bad_huffman(bad)
+    yield from _bad_modelled(bad)
     # Labels.
     yield bad("label-range", "label-range", "class 3 of 3", num_classes=varint(3), labels=bytes([0b00011100]))
     yield bad("label-padding", "padding", "a one in the padding", "canonical", labels=bytes([0b00011001]))
@@ -652,7 +826,7 @@ def main() -> None:
     entries = []
     added = 0
     folders = {
-        "valid": valid_vectors(),
+        "valid": (v for group in (valid_vectors(), modelled_vectors()) for v in group),
         "invalid": (v for group in (invalid_vectors(), damaged_headers()) for v in group),
         "limit": limit_vectors(),
     }

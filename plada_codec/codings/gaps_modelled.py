@@ -1,0 +1,54 @@
+"""`gaps-modelled`: positions by a model of how the share of kept images changes along the reference set (spec 6.6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plada_codec.codings import modelled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from plada_codec.codings.base import Given, Integers, Stream
+
+#: Spec section 6.6: the change exponent has four bits; this is a good one for most reference sets.
+_USUAL_CHANGE_EXPONENT, _CHANGE_EXPONENTS = 9, 16
+
+
+class GapsModelled:
+    """A hidden Markov model; when thorough, its expected length of a run of alike images is fitted."""
+
+    exact = False
+    quick_try = False
+
+    def least_bytes(self, values: Integers, given: Given) -> float:
+        return 1
+
+    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
+        modelled.check_count(len(values))
+        positions = np.array(values, np.int64)
+        exponent = _USUAL_CHANGE_EXPONENT
+        if thorough:
+            first = positions[: modelled.SEARCHED_VALUES]
+            space = given.space if len(first) == len(positions) else int(first[-1]) + 1
+            (exponent,) = modelled.search(
+                lambda trial: modelled.cost_bits(model(first, space, trial[0])), [exponent], [_CHANGE_EXPONENTS]
+            )
+        return modelled.write(model(positions, given.space, exponent), len(positions))
+
+    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
+        modelled.check_count(count, stream.offset)
+        positions = np.zeros(count, np.int64)
+        read = modelled.read(model(positions, given.space, 0), stream, count)
+        if read < count:
+            raise stream.corrupt(f"position {read} is beyond the universe of {given.space} images", "index-range")
+        return positions
+
+
+def model(positions: NDArray[np.int64], universe_size: int, change_exponent: int) -> modelled.Model:
+    """The model with its parameter t of spec section 6.6 (a decoder reads it from the stream)."""
+    from plada_codec.kernels.gaps_modelled import code_positions
+
+    return lambda coder, data: code_positions(coder, data, positions, universe_size, change_exponent)

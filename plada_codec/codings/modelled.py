@@ -1,0 +1,102 @@
+"""The coder `modelled` (spec section 5.5): streams of the range coder, and the search for a model's parameters.
+
+Shared by `gaps-modelled` and `classes-modelled`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plada_codec.errors import LimitExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from plada_codec.codings.base import Stream
+
+    #: Codes all values with a coder and a stream, and returns how many it could.
+    Model = Callable[[NDArray[np.int64], NDArray[np.uint8]], int]
+
+#: Spec sections 6.6 and 7.5: counts have 31 bits.
+_MAX_COUNT = (1 << 31) - 1
+#: Parameters are chosen on this many values, the first ones.
+SEARCHED_VALUES = 1 << 14
+#: Room for a stream at first: twice what is usual; a stream that needs more is written again.
+_BYTES_PER_VALUE, _LEAST_ROOM = 4, 64
+
+
+def check_count(count: int, offset: int | None = None) -> None:
+    """Refuses more values than the models can count (rule `limit-kept`)."""
+    if count > _MAX_COUNT:
+        message = f"{count} values are more than the {_MAX_COUNT} that a modelled coding can count"
+        raise LimitExceeded(message, rule="limit-kept", offset=offset)
+
+
+def write(model: Model, count: int) -> bytes:
+    """The stream that `model` writes for `count` values."""
+    from plada_codec.kernels import range_coder as kernel
+
+    room = _BYTES_PER_VALUE * count + _LEAST_ROOM
+    while True:
+        data = np.empty(room, np.uint8)
+        coder = kernel.new_coder()
+        kernel.start_encoder(coder)
+        model(coder, data)
+        size = int(kernel.finish(coder, data))
+        if size <= room:
+            return data[:size].tobytes()
+        room = size
+
+
+def read(model: Model, stream: Stream, count: int) -> int:
+    """Lets `model` read `count` values from a stream; returns how many it could.
+
+    Raises:
+        Truncated: `stream-end`, if it needed bytes beyond the end.
+        Corrupt: `stream-length`, if it read all values and bytes are left over.
+    """
+    from plada_codec.kernels import range_coder as kernel
+
+    coder = kernel.new_coder()
+    data = stream.data.copy()  # writable: both directions call one compiled function
+    kernel.start_decoder(coder, data)
+    values = int(model(coder, data))
+    if kernel.ended(coder):
+        raise stream.ended(f"the stream ends after {values} of {count} values")
+    left_over = len(data) - int(coder[kernel.AT])
+    if values == count and left_over > 0:
+        raise stream.corrupt(f"{left_over} bytes are left over", "stream-length", int(coder[kernel.AT]))
+    return values
+
+
+def search(cost: Callable[[Sequence[int]], float], start: Sequence[int], ends: Sequence[int]) -> Sequence[int]:
+    """Parameters near `start`, each 0 .. end - 1, that no single step makes cheaper."""
+    best = list(start)
+    least = cost(best)
+    improved = True
+    while improved:
+        improved = False
+        for which in range(len(best)):
+            for step in (-1, 1):
+                while 0 <= best[which] + step < ends[which]:
+                    trial = best.copy()
+                    trial[which] += step
+                    bits = cost(trial)
+                    if bits >= least:
+                        break
+                    best, least, improved = trial, bits, True
+    return best
+
+
+def cost_bits(model: Model) -> float:
+    """What `model` would write, in bits."""
+    from plada_codec.kernels import range_coder as kernel
+
+    coder = kernel.new_coder()
+    kernel.start_encoder(coder)
+    model(coder, np.empty(0, np.uint8))
+    return float(kernel.spent_bits(coder))

@@ -1,0 +1,83 @@
+"""What the modelled codings share: weights of hypotheses, and the mixer (spec section 5.5). Frozen by format 1."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from plada_codec.kernels.range_coder import code
+
+#: Spec section 5.5: largest argument of squash, in units of 1/256.
+_LARGEST = np.int64(2815)
+#: Spec section 5.5: weights of hypotheses are kept at about this many bits.
+WEIGHT_BITS = 30
+#: Spec section 5.5: learning rates of a mixer.
+FIRST_RATE, _LAST_RATE = 15_728, 2_097
+
+
+def _squash_table() -> np.ndarray:
+    """squash(-2815 .. 2815)."""
+    decay = [1 << 30]
+    for _ in range(int(_LARGEST)):
+        decay.append(decay[-1] - (decay[-1] >> 8))
+    upper = [(1 << 46) // ((1 << 30) + value) for value in decay]
+    return np.array([65_536 - value for value in upper[:0:-1]] + upper, np.int64)
+
+
+def _stretch_table() -> np.ndarray:
+    """Stretch of 16 i + 8, for i = 0 .. 4095."""
+    steps = 16 * np.arange(4096) + 8
+    return np.searchsorted(_SQUASH, steps) - _LARGEST
+
+
+_SQUASH = _squash_table()
+_STRETCH = _stretch_table().astype(np.int16)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def stretch(probability):
+    """The log of odds of a probability (units of 2^-16), in units of 1/256."""
+    return np.int64(_STRETCH[probability >> 4])
+
+
+@njit(cache=True, nogil=True)
+def code_mixed(coder, data, mixer, inputs, bit):
+    """Codes a decision with a mixer (int64 [n + 1]: n weights, then the rate), which learns; returns the bit."""
+    n = len(mixer) - 1
+    dot = np.int64(0)
+    for i in range(n):
+        dot += mixer[i] * inputs[i]
+    probability = _SQUASH[min(max(dot >> 16, -_LARGEST), _LARGEST) + _LARGEST]
+    bit = code(coder, data, probability, bit)
+    step = ((bit << 16) - probability) * mixer[n]
+    for i in range(n):
+        mixer[i] += (inputs[i] * step + (1 << 27)) >> 28
+    mixer[n] -= (mixer[n] - _LAST_RATE) >> 10
+    return bit
+
+
+@njit(cache=True, nogil=True)
+def bits(x):
+    """Bit length of x, 0 .. 2^63 - 1."""
+    n = 0
+    for step in (32, 16, 8, 4, 2, 1):
+        if x >> step:
+            n += step
+            x >>= step
+    return n + x
+
+
+@njit(cache=True, nogil=True)
+def rescale(products, total, weights):
+    """Brings products (int64 [n], their sum `total`) to 30 bits, as `weights`; returns the sum of these."""
+    excess = bits(total) - WEIGHT_BITS
+    scaled = np.int64(0)
+    if excess > 0:
+        for i in range(len(weights)):
+            weights[i] = products[i] >> excess
+            scaled += weights[i]
+    else:
+        for i in range(len(weights)):
+            weights[i] = products[i] << -excess
+            scaled += weights[i]
+    return scaled

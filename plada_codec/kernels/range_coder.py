@@ -1,0 +1,144 @@
+"""The binary range coder (spec section 5.5). Frozen by format 1.
+
+One function, `code`, works in both directions, so that a model is written once: an encoder gives it the bit, a
+decoder takes the bit from it. A coder is an int64 [8] of the fields below; `data` (uint8) is the stream. An encoder
+that runs out of room goes on counting: `finish` then says how much room there must be.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+#: Fields of a coder: the interval, the decoder's value in it, bytes read or written, the stream's size when decoding,
+#: what the encoder holds back because a carry may change it (a byte, and how many FF after it), the direction.
+LOW, RANGE, VALUE, AT, SIZE, HELD, HELD_FF, DECODING = range(8)
+_FIELDS = 8
+_NOTHING_HELD = -1
+_NO_END = 1 << 62
+
+#: Spec section 5.5.
+EVEN = 1 << 15
+_WHOLE_RANGE, _LEAST_RANGE = 1 << 32, 1 << 24
+_FLUSHED_BYTES = 4
+
+
+def new_coder() -> np.ndarray:
+    """A coder, to be started by `start_encoder` or `start_decoder`."""
+    return np.zeros(_FIELDS, np.int64)
+
+
+@njit(cache=True, nogil=True)
+def start_encoder(coder):
+    """Begins a stream."""
+    coder[:] = 0
+    coder[RANGE] = _WHOLE_RANGE
+    coder[SIZE] = _NO_END
+    coder[HELD] = _NOTHING_HELD
+
+
+@njit(cache=True, nogil=True)
+def start_decoder(coder, data):
+    """Begins to read the stream `data`."""
+    coder[:] = 0
+    coder[RANGE] = _WHOLE_RANGE
+    coder[SIZE] = len(data)
+    coder[DECODING] = 1
+    for _ in range(_FLUSHED_BYTES):
+        _read_byte(coder, data)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def ended(coder):
+    """Whether the decoder has needed bytes that the stream should have had."""
+    return coder[AT] - _FLUSHED_BYTES > coder[SIZE]
+
+
+@njit(cache=True, nogil=True)
+def code(coder, data, probability, bit):
+    """Codes one decision, with the probability of a one in units of 2^-16 (1 .. 65,535); returns the bit."""
+    bound = (coder[RANGE] * probability) >> 16
+    if coder[DECODING]:
+        bit = np.int64(coder[VALUE] < bound)
+        if bit:
+            coder[RANGE] = bound
+        else:
+            coder[VALUE] -= bound
+            coder[RANGE] -= bound
+        while coder[RANGE] < _LEAST_RANGE:
+            coder[RANGE] <<= 8
+            _read_byte(coder, data)
+    else:
+        if bit:
+            coder[RANGE] = bound
+        else:
+            coder[LOW] += bound
+            coder[RANGE] -= bound
+        while coder[RANGE] < _LEAST_RANGE:
+            coder[RANGE] <<= 8
+            _write_byte(coder, data)
+    return bit
+
+
+@njit(cache=True, nogil=True)
+def code_raw(coder, data, number, bits):
+    """Codes a number of `bits` bits, all numbers alike; returns it."""
+    for shift in range(bits - 1, -1, -1):
+        bit = code(coder, data, EVEN, (number >> shift) & 1)
+        number = (number & ~(np.int64(1) << shift)) | (bit << shift)
+    return number
+
+
+@njit(cache=True, nogil=True)
+def finish(coder, data):
+    """Ends an encoder's stream, in as few bytes as decode alike; returns its size, which `data` may not have had."""
+    for zeros in range(32, -1, -1):
+        value = ((coder[LOW] + coder[RANGE] - 1) >> zeros) << zeros
+        if value >= coder[LOW]:
+            break
+    coder[LOW] = value
+    for _ in range(_FLUSHED_BYTES + 1):
+        _write_byte(coder, data)
+    size = coder[AT]
+    if size <= len(data):
+        for _ in range(_FLUSHED_BYTES):
+            if size > 0 and data[size - 1] == 0:
+                size -= 1
+    return size
+
+
+@njit(cache=True, nogil=True)
+def spent_bits(coder):
+    """What an encoder has written so far, in bits and parts of a bit."""
+    return 8.0 * (coder[AT] + coder[HELD_FF]) + 32.0 - np.log2(coder[RANGE])
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _read_byte(coder, data):
+    byte = np.int64(data[coder[AT]]) if coder[AT] < coder[SIZE] else np.int64(0)
+    coder[VALUE] = (coder[VALUE] << 8) | byte
+    coder[AT] += 1
+
+
+@njit(cache=True, nogil=True)
+def _write_byte(coder, data):
+    """Moves the top byte of LOW out, once no carry can change it any more."""
+    low = coder[LOW]
+    if low < 0xFF << 24 or low >= np.int64(1) << 32:
+        carry = low >> 32
+        if coder[HELD] != _NOTHING_HELD:
+            _store(coder, data, coder[HELD] + carry)
+        for _ in range(coder[HELD_FF]):
+            _store(coder, data, 0xFF + carry)
+        coder[HELD_FF] = 0
+        coder[HELD] = (low >> 24) & 0xFF
+    else:
+        coder[HELD_FF] += 1
+    coder[LOW] = (low & 0xFFFFFF) << 8
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _store(coder, data, byte):
+    if coder[AT] < len(data):
+        data[coder[AT]] = byte & 0xFF
+    coder[AT] += 1
