@@ -1,6 +1,6 @@
 # make demo   sets up .venv and runs the whole idea on scikit-learn's digits
 # make test   sets up .venv, lints, type-checks and tests; what CI runs
-# make bench  measures sizes, times and memory again (needs ../shared/corpora); with FRESH=1 all of them, else what changed
+# make bench  measures what changed in sizes, times and memory (needs ../shared/corpora); all of it with FRESH=1
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin

@@ -101,8 +101,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     parser.add_argument("--workers", type=int, default=2, help="processes at a time (default 2)")
     parser.add_argument("--list", action="store_true", help="print the names of the cells")
-    arguments = parser.parse_args()
-    return arguments
+    return parser.parse_args()
 
 
 def _in_processes(workers: int, cells: list[tuple[Corpus, Rule]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
