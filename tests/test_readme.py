@@ -33,7 +33,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_no_figure_above_the_paper_plus_32_bytes() -> None:
-    cells = by_cell(read_rows(RESULTS / "size.csv"))
+    cells = by_cell(row for row in read_rows(RESULTS / "size.csv") if row["family"] == "real")
     assert cells
     for cell, coders in cells.items():
         assert size_of(coders, OURS) <= size_of(coders, "paper's zstd") + 32, cell
