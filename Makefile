@@ -1,6 +1,6 @@
 # make demo   sets up .venv and runs the whole idea on scikit-learn's digits
 # make test   sets up .venv, lints, type-checks and tests; what CI runs
-# make bench  measures sizes and speed again (needs ../shared/corpora)
+# make bench  measures what changed in sizes, times and memory (needs ../shared/corpora); all of it with FRESH=1
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -25,8 +25,7 @@ lint: .venv/test.installed
 	$(BIN)/mypy
 
 bench: .venv/test.installed
-	$(BIN)/python -m bench.sizes
-	$(BIN)/python -m bench.speed
+	$(BIN)/python -m bench.run $(if $(FRESH),--fresh)
 	$(BIN)/python -m bench.figures
 
 .venv/demo.installed: pyproject.toml constraints.txt

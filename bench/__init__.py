@@ -1,1 +1,4 @@
-"""Benchmarks: `make bench`. Each prints a table and writes a CSV to bench/results; both need ../shared/corpora."""
+"""Benchmarks. `make bench` measures sizes, times and memory; `python -m bench.first_light` students on real images.
+
+All need ../shared/corpora. Results are in bench/results.
+"""

@@ -18,7 +18,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import torch
 
-from bench.corpora import write_results
+from bench.table import RESULTS, write_rows
 from plada_codec import compare
 from plada_codec.reference import open_images
 from plada_train import stages
@@ -91,7 +91,7 @@ def main() -> None:
         raise SystemExit(f"this benchmark needs {SHARED}")
     torch.set_num_threads(THREADS)
     rows = [row for target in TARGETS for row in measure(target)]
-    write_results("first-light.csv", "python -m bench.first_light", rows)
+    write_rows(RESULTS / "first-light.csv", "python -m bench.first_light", rows)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import re
 import tomllib
 from pathlib import Path
 
+from bench.bars import by_cell, size_of
 from bench.figures import BEGIN, END, figures
+from bench.table import OURS, RESULTS, read_rows
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,9 +33,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_no_figure_above_the_paper_plus_32_bytes() -> None:
-    rows = (ROOT / "bench" / "results" / "size.csv").read_text(encoding="utf-8").splitlines()
-    header = rows[0].split(",")
-    for row in rows[1:]:
-        cells = dict(zip(header, row.split(","), strict=False))
-        if cells["paper_zstd_bytes"]:
-            assert int(cells["small_bytes"]) <= int(cells["paper_zstd_bytes"]) + 32
+    cells = by_cell(row for row in read_rows(RESULTS / "size.csv") if row["family"] == "real")
+    assert cells
+    for cell, coders in cells.items():
+        assert size_of(coders, OURS) <= size_of(coders, "paper's zstd") + 32, cell

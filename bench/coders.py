@@ -1,0 +1,93 @@
+"""What is measured: whole files of ours, each of our codings alone, and the peers."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.measure import Coder, Task
+from bench.peers import PEERS, Peer, Selection
+from bench.table import OURS, YARDSTICKS
+from plada_codec import Payload, decode, encode, inspect
+from plada_codec.api import PROFILES
+from plada_codec.codings.base import Stream
+from plada_codec.codings.table import INDEX_CODINGS, LABEL_CODINGS, Coding
+from plada_codec.kernels.complement import fill_complement
+from plada_codec.limits import Limits
+
+if TYPE_CHECKING:
+    from bench.measure import Arrays
+    from plada_codec.codings.base import Integers
+
+#: Above so many kept images only the yardsticks are measured beside ours: the other peers take minutes each.
+MANY_KEPT = 1 << 23
+
+
+def coders(payload: Payload) -> list[Coder]:
+    """All that are to be measured on `payload`."""
+    peers = [peer for peer in PEERS if payload.kept <= MANY_KEPT or peer.name in YARDSTICKS]
+    return [
+        *(Coder(f"plada {profile}", "ours", "file", functools.partial(_file, profile, "full")) for profile in PROFILES),
+        Coder(f"{OURS}, core", "ours", "file", functools.partial(_file, OURS.removeprefix("plada "), "core")),
+        *(Coder(coding.name, "ours", "index", functools.partial(_index_stream, coding)) for coding in INDEX_CODINGS),
+        *(Coder(coding.name, "ours", "labels", functools.partial(_label_stream, coding)) for coding in LABEL_CODINGS),
+        *(Coder(peer.name, peer.kind, "file", functools.partial(_peer, peer)) for peer in peers),
+    ]
+
+
+def _file(profile: str, decoder_class: str, payload: Payload) -> Task:
+    def read(data: bytes, variant: str) -> Arrays:
+        decoded = decode(data)
+        return decoded.indices, decoded.labels
+
+    def note(data: bytes) -> str:
+        return " + ".join(f"{section.coding} {section.bytes}" for section in inspect(data).sections)
+
+    expected = (payload.indices, payload.labels)
+    return Task([""], lambda variant: encode(payload, profile, decoder_class), read, expected, note)
+
+
+def _index_stream(coding: Coding, payload: Payload) -> Task | None:
+    """The index stream of the kept images, or of the dropped ones where these are fewer."""
+    selection = Selection.of(payload)
+    positions, known = selection.positions.astype(np.int64, copy=False), selection.known
+    if known.all_kept:
+        return None
+    variant = "kept"
+    if known.kept > known.universe_size // 2:
+        dropped = np.empty(known.universe_size - known.kept, np.int64)
+        fill_complement(positions, dropped)
+        positions, variant = dropped, "dropped"
+    return _stream(coding, positions, known.universe_size, variant)
+
+
+def _label_stream(coding: Coding, payload: Payload) -> Task | None:
+    return _stream(coding, payload.labels, payload.num_classes, "")
+
+
+def _stream(coding: Coding, values: Integers, space: int, variant: str) -> Task | None:
+    limits = Limits()
+    if coding.codec.least_bytes(values, space, limits) == math.inf:
+        return None
+
+    def read(data: bytes, variant: str) -> Arrays:
+        stream = Stream(np.frombuffer(data, np.uint8), 0)
+        return (coding.codec.decode(stream, len(values), space, limits),)
+
+    return Task([variant], lambda variant: coding.codec.encode(values, space, limits, thorough=True), read, (values,))
+
+
+def _peer(peer: Peer, payload: Payload) -> Task | None:
+    selection = Selection.of(payload)
+    variants = peer.variants(selection)
+    if not variants:
+        return None
+    return Task(
+        variants,
+        lambda variant: peer.encode(selection, variant),
+        lambda data, variant: peer.decode(data, selection.known, variant),
+        (selection.positions, selection.labels),
+    )

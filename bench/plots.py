@@ -1,0 +1,115 @@
+"""Plots of size.csv and speed.csv, as PNG. Colours of Okabe and Ito (2008): told apart whatever one's colour vision."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from bench.bars import by_cell, geometric_mean, size_of
+from bench.corpora import SPEED_CORPUS
+from bench.table import OURS, Row
+from plada_codec.files import atomic_write
+
+#: Colour, marker and line of each coder shown; what is ours in one colour, specialised ones and baselines dashed.
+_STYLES = {
+    OURS: ("#D55E00", "o", "-"),
+    "plada fast": ("#D55E00", "s", ":"),
+    f"{OURS}, core": ("#D55E00", "^", ":"),
+    "zstd-19": ("#000000", "v", "-"),
+    "xz -9e": ("#0072B2", "s", "-"),
+    "brotli -11": ("#009E73", "D", "-"),
+    "PPMd": ("#CC79A7", "P", "-"),
+    "bz2 -9": ("#999999", "<", "-"),
+    "pcodec": ("#56B4E9", "X", "--"),
+    "range coder (constriction)": ("#E69F00", ">", "--"),
+    "interpolative + zstd-19": ("#0072B2", "p", "--"),
+    "Elias-Fano + zstd-19": ("#999999", "h", "--"),
+}
+#: Where the plots of sizes and of times end.
+_LARGEST_RATIO, _LARGEST_RATIO_TIMED = 1.2, 1.5
+#: Family, ending of the corpora's names, title.
+_PANELS = (
+    ("real", "", "three real teachers, 100,000 images"),
+    ("calibrated", "@1k", "ten calibrated, 1,281,167 images"),
+)
+
+
+def plot(size_rows: list[Row], speed_rows: list[Row], folder: Path) -> None:
+    """Writes size.png and speed.png to `folder`, each if there are rows for it."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    _plot_sizes(size_rows, folder / "size.png")
+    _plot_speed(size_rows, speed_rows, folder / "speed.png")
+
+
+def _plot_sizes(rows: list[Row], path: Path) -> None:
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, len(_PANELS), figsize=(12, 6), sharey=True, layout="constrained")
+    for panel, (family, ending, title) in zip(axes, _PANELS, strict=True):
+        ratios: dict[str, dict[float, list[float]]] = {}
+        for (corpus, rule, keep), coders in by_cell(rows).items():
+            if corpus.endswith(ending) and rule == "lowest-energy" and coders[OURS]["family"] == family:
+                paper = size_of(coders, "paper's zstd")
+                for coder in coders:
+                    if coder in _STYLES:
+                        points = ratios.setdefault(coder, {}).setdefault(100 * float(keep), [])
+                        points.append(size_of(coders, coder) / paper)
+        for coder, (colour, marker, line) in _STYLES.items():
+            if coder in ratios:
+                x = sorted(ratios[coder])
+                y = [geometric_mean(ratios[coder][keep]) for keep in x]
+                width = 3 if coder == OURS else 1.2
+                panel.plot(x, y, color=colour, marker=marker, linestyle=line, linewidth=width, label=coder)
+        panel.set(
+            title=title, xlabel="images kept, those of lowest energy (%)", xscale="log", ylim=(None, _LARGEST_RATIO)
+        )
+        ticks = sorted({keep for kept in ratios.values() for keep in kept})
+        panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+        panel.minorticks_off()
+        panel.grid(alpha=0.3)
+    axes[0].set_ylabel("bytes / the paper's best under zstd-19, geometric mean")
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=5, frameon=False)
+    figure.suptitle(f"Bytes of a payload (lower is better; what is above {_LARGEST_RATIO} is left out)")
+    _save(figure, path)
+
+
+def _plot_speed(size_rows: list[Row], speed_rows: list[Row], path: Path) -> None:
+    from matplotlib import pyplot as plt
+
+    cell = (SPEED_CORPUS, "lowest-energy", "0.01")
+    speeds = by_cell(speed_rows).get(cell)
+    if speeds is None:
+        return
+    paper = size_of(by_cell(size_rows)[cell], "paper's zstd")
+    figure, panel = plt.subplots(figsize=(12, 6.5), layout="constrained")
+    for coder, row in speeds.items():
+        if coder in _STYLES:
+            colour, marker, line = _STYLES[coder]
+            x = [float(row["encode_over_brotli"]), float(row["decode_over_brotli_encode"])]
+            y = int(row["bytes"]) / paper
+            panel.plot(x, [y, y], color=colour, linestyle=line, linewidth=3 if coder == OURS else 1.2)
+            panel.plot(x[0], y, color=colour, marker=marker, markersize=8, linestyle="", label=coder)
+            panel.plot(x[1], y, color=colour, marker=marker, markersize=8, markerfacecolor="white")
+    panel.set(
+        title=f"Bytes and time, {int(row['kept']):,} of 14,197,122 images ({SPEED_CORPUS}, lowest energy), one core"
+        f" (what is above {_LARGEST_RATIO_TIMED} is left out)",
+        xlabel="time / brotli -11's compression (filled: encoding, hollow: decoding)",
+        ylabel="bytes / the paper's best under zstd-19",
+        xscale="log",
+        ylim=(None, _LARGEST_RATIO_TIMED),
+    )
+    panel.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=5, frameon=False)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    image = io.BytesIO()
+    # Without the library's release among its metadata, the same figures make the same file
+    figure.savefig(image, format="png", dpi=110, metadata={"Software": None})
+    with atomic_write(path) as file:
+        file.write(image.getvalue())

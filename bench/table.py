@@ -1,0 +1,59 @@
+"""Rows of text, as the CSVs of bench/results have them: a name for each column, a comment that says what made them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from plada_codec.files import atomic_write
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "bench" / "results"
+#: Whose releases decide sizes and times.
+PACKAGES = ("numpy", "numba", "zstandard", "brotli", "pyppmd", "pcodec", "constriction", "pyroaring")
+
+#: The coder that all ratios and bars are about.
+OURS = "plada small"
+#: What times are stated as ratios to.
+YARDSTICKS = ("zstd-19", "brotli -11")
+
+Row = dict[str, str]
+
+
+def write_rows(path: Path, command: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes the rows to `path`, below a comment with the command, machine, versions and sources that made them."""
+    machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
+    text = io.StringIO()
+    text.write(f"# {command}; {machine}; {' '.join(versions())}; plada_codec {sources_digest('plada_codec')[:12]}\n")
+    lines = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    lines.writeheader()
+    lines.writerows(rows)
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+
+
+def versions() -> list[str]:
+    """ "name release" of each of `PACKAGES`."""
+    return [f"{package} {version(package)}" for package in PACKAGES]
+
+
+def sources_digest(*names: str) -> str:
+    """SHA-256 of the Python sources of these files and folders (relative to the repository), in hexadecimal."""
+    digest = hashlib.sha256()
+    for name in names:
+        path = ROOT / name
+        for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
