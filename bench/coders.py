@@ -13,7 +13,7 @@ from bench.peers import PEERS, Peer, Selection
 from bench.table import OURS, YARDSTICKS
 from plada_codec import Payload, decode, encode, inspect
 from plada_codec.api import PROFILES
-from plada_codec.codings.base import Stream
+from plada_codec.codings.base import Given, Stream
 from plada_codec.codings.table import INDEX_CODINGS, LABEL_CODINGS, Coding
 from plada_codec.kernels.complement import fill_complement
 from plada_codec.limits import Limits
@@ -61,23 +61,23 @@ def _index_stream(coding: Coding, payload: Payload) -> Task | None:
         dropped = np.empty(known.universe_size - known.kept, np.int64)
         fill_complement(positions, dropped)
         positions, variant = dropped, "dropped"
-    return _stream(coding, positions, known.universe_size, variant)
+    return _stream(coding, positions, Given(known.universe_size, Limits()), variant)
 
 
 def _label_stream(coding: Coding, payload: Payload) -> Task | None:
-    return _stream(coding, payload.labels, payload.num_classes, "")
+    positions = Selection.of(payload).positions.astype(np.int64, copy=False)
+    return _stream(coding, payload.labels, Given(payload.num_classes, Limits(), positions), "")
 
 
-def _stream(coding: Coding, values: Integers, space: int, variant: str) -> Task | None:
-    limits = Limits()
-    if coding.codec.least_bytes(values, space, limits) == math.inf:
+def _stream(coding: Coding, values: Integers, given: Given, variant: str) -> Task | None:
+    if coding.codec.least_bytes(values, given) == math.inf:
         return None
 
     def read(data: bytes, variant: str) -> Arrays:
         stream = Stream(np.frombuffer(data, np.uint8), 0)
-        return (coding.codec.decode(stream, len(values), space, limits),)
+        return (coding.codec.decode(stream, len(values), given),)
 
-    return Task([variant], lambda variant: coding.codec.encode(values, space, limits, thorough=True), read, (values,))
+    return Task([variant], lambda variant: coding.codec.encode(values, given, thorough=True), read, (values,))
 
 
 def _peer(peer: Peer, payload: Payload) -> Task | None:
