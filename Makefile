@@ -16,7 +16,8 @@ demo: .venv/demo.installed
 
 test: lint
 	$(QUIET_THREADS) $(BIN)/pytest -q -rs -n 2 --dist worksteal
-	$(QUIET_THREADS) NUMBA_BOUNDSCHECK=1 \
+	rm -rf .cache/numba-boundscheck
+	$(QUIET_THREADS) NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.cache/numba-boundscheck \
 		HYPOTHESIS_PROFILE=brief $(BIN)/pytest -q -n 2 $(CODEC_TESTS)
 
 lint: .venv/test.installed

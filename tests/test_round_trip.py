@@ -14,7 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec import InvalidPayload, LimitExceeded, Limits, Payload, Universe, decode, encode, inspect
+from plada_codec.codings.base import Given
+from plada_codec.codings.classes import Classes, ClassIntegers
 from plada_codec.codings.table import DECODER_CLASSES, INDEX_CODINGS, LABEL_CODINGS, Coding
+from plada_codec.codings.zstd import Zstd
 from plada_codec.strategies import BOUNDARY_CLASSES, BOUNDARY_SIZES, HUGE_SIZES, Encoded, encoded_payloads, payloads
 
 if TYPE_CHECKING:
@@ -46,6 +49,13 @@ def test_auto_never_loses_to_a_coding_named_by_hand(payload: Payload, profile: s
                 continue
             assert sizes[stream] <= next(s.bytes for s in by_hand.sections if s.type == stream)
             assert auto.payload_bytes <= by_hand.payload_bytes
+
+
+def test_a_repetition_is_found_wherever_it_is() -> None:
+    labels = np.random.default_rng(0).integers(0, 1024, 1_200_000, np.int32)
+    twice = np.tile(labels, 2)
+    known = Given(1024, Limits())
+    assert len(Zstd(ClassIntegers()).encode(twice, known, thorough=False)) < 0.6 * Classes().least_bytes(twice, known)
 
 
 @given(payloads(max_kept=300))

@@ -26,7 +26,7 @@ class ClassesModelled:
     quick_try = False
 
     def least_bytes(self, values: Integers, given: Given) -> float:
-        return 1
+        return modelled.least_bytes(len(values))
 
     def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         modelled.check_count(len(values))
@@ -35,7 +35,7 @@ class ClassesModelled:
         if thorough:
             first = labels[: modelled.SEARCHED_VALUES]
             exponents = modelled.search(
-                lambda trial: modelled.cost_bits(model(first, given, *trial)), _USUAL_EXPONENTS, _EXPONENTS
+                lambda trial: modelled.cost(model(first, given, *trial)), _USUAL_EXPONENTS, _EXPONENTS
             )
         return modelled.write(model(labels, given, *exponents), len(labels))
 

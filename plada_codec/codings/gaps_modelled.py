@@ -24,7 +24,7 @@ class GapsModelled:
     quick_try = False
 
     def least_bytes(self, values: Integers, given: Given) -> float:
-        return 1
+        return modelled.least_bytes(len(values))
 
     def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         modelled.check_count(len(values))
@@ -34,7 +34,7 @@ class GapsModelled:
             first = positions[: modelled.SEARCHED_VALUES]
             space = given.space if len(first) == len(positions) else int(first[-1]) + 1
             (exponent,) = modelled.search(
-                lambda trial: modelled.cost_bits(model(first, space, trial[0])), [exponent], [_CHANGE_EXPONENTS]
+                lambda trial: modelled.cost(model(first, space, trial[0])), [exponent], [_CHANGE_EXPONENTS]
             )
         return modelled.write(model(positions, given.space, exponent), len(positions))
 

@@ -5,6 +5,7 @@ Shared by `gaps-modelled` and `classes-modelled`.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,11 @@ def check_count(count: int, offset: int | None = None) -> None:
     if count > _MAX_COUNT:
         message = f"{count} values are more than the {_MAX_COUNT} that a modelled coding can count"
         raise LimitExceeded(message, rule="limit-kept", offset=offset)
+
+
+def least_bytes(count: int) -> float:
+    """A lower bound on what an encoder writes: the parameters alone are half a byte."""
+    return 1 if count <= _MAX_COUNT else math.inf
 
 
 def write(model: Model, count: int) -> bytes:
@@ -73,10 +79,10 @@ def read(model: Model, stream: Stream, count: int) -> int:
     return values
 
 
-def search(cost: Callable[[Sequence[int]], float], start: Sequence[int], ends: Sequence[int]) -> Sequence[int]:
+def search(cost_of: Callable[[Sequence[int]], int], start: Sequence[int], ends: Sequence[int]) -> Sequence[int]:
     """Parameters near `start`, each 0 .. end - 1, that no single step makes cheaper."""
     best = list(start)
-    least = cost(best)
+    least = cost_of(best)
     improved = True
     while improved:
         improved = False
@@ -85,18 +91,18 @@ def search(cost: Callable[[Sequence[int]], float], start: Sequence[int], ends: S
                 while 0 <= best[which] + step < ends[which]:
                     trial = best.copy()
                     trial[which] += step
-                    bits = cost(trial)
-                    if bits >= least:
+                    trial_cost = cost_of(trial)
+                    if trial_cost >= least:
                         break
-                    best, least, improved = trial, bits, True
+                    best, least, improved = trial, trial_cost, True
     return best
 
 
-def cost_bits(model: Model) -> float:
-    """What `model` would write, in bits."""
+def cost(model: Model) -> int:
+    """What `model` would write, in units of 1/256 bit, but for a constant."""
     from plada_codec.kernels import range_coder as kernel
 
     coder = kernel.new_coder()
     kernel.start_encoder(coder)
     model(coder, np.empty(0, np.uint8))
-    return float(kernel.spent_bits(coder))
+    return int(kernel.spent(coder))

@@ -80,10 +80,13 @@ def deflate(content: bytes, *, thorough: bool) -> bytes:
     frames = []
     for level in levels:
         tuned = zstandard.ZstdCompressionParameters.from_level(level, source_size=len(content))
+        # The fast level looks no farther than its window, but a repetition must not escape the quick try.
+        far = level == _FAST_LEVEL and len(content) > 1 << tuned.window_log
         parameters = zstandard.ZstdCompressionParameters.from_level(
             level,
             source_size=len(content),
-            window_log=min(tuned.window_log, _MAX_WINDOW_LOG),
+            window_log=_MAX_WINDOW_LOG if far else min(tuned.window_log, _MAX_WINDOW_LOG),
+            enable_ldm=far,
             write_content_size=True,
             write_checksum=False,
             write_dict_id=False,

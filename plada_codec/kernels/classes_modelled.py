@@ -16,7 +16,7 @@ from plada_codec.kernels.range_coder import code_raw, ended
 _CANDIDATES = 16
 _GUESSES = 2
 _BUCKETS = 8
-_CHANGE_BITS, _PRIOR_BITS = 4, 3
+_CHANGE_BITS, _PRIOR_BITS = np.int64(4), np.int64(3)
 _LARGEST_SHARE = 64_000
 _MAX_DISTANCE = np.int64(1 << 32)
 
@@ -49,19 +49,19 @@ def code_labels(coder, data, positions, labels, num_classes, change_exponent, pr
     uses = np.zeros((_GUESSES, 3, 8, 4, 2), np.int64)
     excluded = np.zeros(_GUESSES, np.int64)
     previous = np.int64(-1)
-    right_guess = 0
+    right_guess = np.int64(0)
 
     position = np.int64(-1)
-    for t in range(len(labels)):
-        distance = positions[t] - position
-        position = positions[t]
-        if t > 0:
-            weakest = 0
+    for number in range(len(labels)):
+        distance = positions[number] - position
+        position = positions[number]
+        if number > 0:
+            weakest = np.int64(0)
             for i in range(1, _CANDIDATES):
                 if weights[i] < weights[weakest]:
                     weakest = i
-            _forget(counts, weakest, labels, born[weakest], t, leaves, depth)
-            born[weakest] = t
+            _forget(counts, weakest, labels, born[weakest], number, leaves, depth)
+            born[weakest] = number
             near = min(distance, _MAX_DISTANCE)
             change = (near << 20) // (near + (np.int64(1) << change_exponent))
             fresh = ((total - weights[weakest]) * change) >> 20
@@ -72,17 +72,17 @@ def code_labels(coder, data, positions, labels, num_classes, change_exponent, pr
                 total += weights[i]
             weights[weakest] = fresh
 
-        strongest = 0
+        strongest = np.int64(0)
         for i in range(1, _CANDIDATES):
             if weights[i] > weights[strongest]:
                 strongest = i
         for i in range(_CANDIDATES):
-            counted[i] = t - born[i]
-        all_counted = np.int64(t)
+            counted[i] = number - born[i]
+        all_counted = np.int64(number)
         distance_class = min(3, (bits(distance) - 1) // 2)
-        last, right_guess = right_guess, 0
-        label = np.int64(labels[t])
-        wrong = 0
+        last, right_guess = right_guess, np.int64(0)
+        label = np.int64(labels[number])
+        wrong = np.int64(0)
         while wrong < guesses:
             leaf = _guess(counts, strongest, leaves, depth, previous, excluded, wrong)
             if leaf < 0:
@@ -122,19 +122,20 @@ def code_labels(coder, data, positions, labels, num_classes, change_exponent, pr
 
         if right_guess == 0:
             node = np.int64(1)
-            for level in range(depth - 1, -1, -1):
+            for height in range(depth - 1, -1, -1):
                 left, right = 2 * node, 2 * node + 1
-                first = (left << level) - leaves
-                left_classes = min(num_classes, first + (np.int64(1) << level)) - first
-                right_classes = max(0, min(num_classes, first + (np.int64(2) << level)) - first - left_classes)
+                first = (left << height) - leaves
+                left_classes = min(num_classes, first + (np.int64(1) << height)) - first
+                right_classes = max(0, min(num_classes, first + (np.int64(2) << height)) - first - left_classes)
                 left_count, right_count = all_counts[left], all_counts[right]
+                # Which guesses are below this node: bit e, if on the left, and bit e + 2, if on the right. Mostly none.
                 below = np.int64(0)
                 for e in range(wrong):
-                    if excluded[e] >> level == left:
+                    if excluded[e] >> height == left:
                         left_classes -= 1
                         left_count -= all_counts[excluded[e]]
                         below |= 1 << e
-                    elif excluded[e] >> level == right:
+                    elif excluded[e] >> height == right:
                         right_classes -= 1
                         right_count -= all_counts[excluded[e]]
                         below |= 4 << e
@@ -166,14 +167,14 @@ def code_labels(coder, data, positions, labels, num_classes, change_exponent, pr
                 tree_inputs[0] = stretch(probability)
                 tree_inputs[1] = stretch(pooled)
                 mixer = tree_mixers[min(_BUCKETS - 1, bits(mass // total))]
-                bit = code_mixed(coder, data, mixer, tree_inputs, ((leaves + label) >> level) & 1)
+                bit = code_mixed(coder, data, mixer, tree_inputs, ((leaves + label) >> height) & 1)
                 total = _reweigh(weights, shares, ones, total, bit, products)
                 node = left + bit
             label = node - leaves
 
         if ended(coder):
-            return t
-        labels[t] = label
+            return number
+        labels[number] = label
         previous = label
         node = leaves + label
         while node > 0:
@@ -210,10 +211,10 @@ def _mixers():
 
 
 @njit(cache=True, nogil=True)
-def _forget(counts, candidate, labels, born, t, leaves, depth):
+def _forget(counts, candidate, labels, born, end, leaves, depth):
     """Sets the counts of a candidate to 0: those it made since it was born, or all, whichever are fewer."""
-    if (t - born) * depth < 2 * leaves:
-        for s in range(born, t):
+    if (end - born) * depth < 2 * leaves:
+        for s in range(born, end):
             node = leaves + labels[s]
             while node > 0:
                 counts[node, candidate] = 0
@@ -226,13 +227,13 @@ def _forget(counts, candidate, labels, born, t, leaves, depth):
 def _guess(counts, candidate, leaves, depth, previous, excluded, wrong):
     """The leaf of the next guess; -1 if there is none."""
     node = np.int64(1)
-    for level in range(depth - 1, -1, -1):
+    for height in range(depth - 1, -1, -1):
         left, right = 2 * node, 2 * node + 1
         on_left, on_right = counts[left, candidate], counts[right, candidate]
         for e in range(wrong):
-            if excluded[e] >> level == left:
+            if excluded[e] >> height == left:
                 on_left -= counts[excluded[e], candidate]
-            elif excluded[e] >> level == right:
+            elif excluded[e] >> height == right:
                 on_right -= counts[excluded[e], candidate]
         if on_left == 0 and on_right == 0:
             if previous < 0:
@@ -241,7 +242,7 @@ def _guess(counts, candidate, leaves, depth, previous, excluded, wrong):
                 if excluded[e] == leaves + previous:
                     return np.int64(-1)
             return leaves + previous
-        prefers_right = on_right > on_left or (on_right == on_left and (leaves + previous) >> level == right)
+        prefers_right = on_right > on_left or (on_right == on_left and (leaves + previous) >> height == right)
         node = right if prefers_right else left
     return node
 

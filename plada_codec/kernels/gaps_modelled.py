@@ -9,7 +9,7 @@ from plada_codec.kernels.mixing import bits, rescale
 from plada_codec.kernels.range_coder import code, code_raw, ended
 
 #: Spec section 6.6: bits of the change exponent t; most levels; largest exponent of a block.
-_EXPONENT_BITS = 4
+_EXPONENT_BITS = np.int64(4)
 _MAX_LEVELS, _LEVELS_BELOW_CENTRE = 64, 20
 _MAX_BLOCK = 40
 #: sqrt(2) * 2^39, rounded down.

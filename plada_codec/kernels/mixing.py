@@ -9,8 +9,8 @@ from plada_codec.kernels.range_coder import code
 
 #: Spec section 5.5: largest argument of squash, in units of 1/256.
 _LARGEST = np.int64(2815)
-#: Spec section 5.5: weights of hypotheses are kept at about this many bits.
-WEIGHT_BITS = 30
+#: Spec section 5.5: weights of hypotheses are kept at this many bits.
+_WEIGHT_BITS = 30
 #: Spec section 5.5: learning rates of a mixer.
 FIRST_RATE, _LAST_RATE = 15_728, 2_097
 
@@ -70,7 +70,7 @@ def bits(x):
 @njit(cache=True, nogil=True)
 def rescale(products, total, weights):
     """Brings products (int64 [n], their sum `total`) to 30 bits, as `weights`; returns the sum of these."""
-    excess = bits(total) - WEIGHT_BITS
+    excess = bits(total) - _WEIGHT_BITS
     scaled = np.int64(0)
     if excess > 0:
         for i in range(len(weights)):

@@ -18,7 +18,7 @@ _NOTHING_HELD = -1
 _NO_END = 1 << 62
 
 #: Spec section 5.5.
-EVEN = 1 << 15
+EVEN = np.int64(1 << 15)
 _WHOLE_RANGE, _LEAST_RANGE = 1 << 32, 1 << 24
 _FLUSHED_BYTES = 4
 
@@ -108,9 +108,13 @@ def finish(coder, data):
 
 
 @njit(cache=True, nogil=True)
-def spent_bits(coder):
-    """What an encoder has written so far, in bits and parts of a bit."""
-    return 8.0 * (coder[AT] + coder[HELD_FF]) + 32.0 - np.log2(coder[RANGE])
+def spent(coder):
+    """What an encoder has written so far, in units of 1/256 bit; in integers, so that encoders choose alike."""
+    whole = coder[AT] + coder[HELD_FF]
+    log = 0
+    while coder[RANGE] >> (log + 1):
+        log += 1
+    return ((8 * whole - log) << 8) - (((coder[RANGE] << 8) >> log) & 0xFF)
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -320,14 +320,16 @@ def modelled_vectors() -> Iterator[Vector]:
             yield Vector(f"modelled-{change}-{prior}", f"t = {change}, u = {prior}", ["modelled"], raw)
     index, labels = _modelled_three()
     filled = {"index_code": 6, "label_code": 4, "index": _filled(index), "labels": _filled(labels)}
-    yield Vector("modelled-filled", "streams that keep the zero bytes at their end", ["modelled"], _raw(filled))
+    yield Vector(
+        "modelled-filled", "streams that keep the zero bytes at their end", ["modelled"], Raw(**filled).build()
+    )
 
 
 def _bad_modelled(bad: Any) -> Iterator[Vector]:
     index, labels = _modelled_three()
     both: dict[str, Any] = {"index_code": 6, "label_code": 4}
     good = both | {"index": index, "labels": labels}
-    assert decode(_raw(good)).indices.tolist() == [2, 3, 13]
+    assert decode(Raw(**good).build()).indices.tolist() == [2, 3, 13]
     for name, stream in (("index", index), ("labels", labels)):
         longest = _filled(stream)
         half = _many()[name]
@@ -372,10 +374,6 @@ def _bad_modelled(bad: Any) -> Iterator[Vector]:
     yield bad("modelled-labels-promised", "stream-end", comment, "bomb", "modelled", **million)
 
 
-def _raw(fields: dict[str, Any]) -> bytes:
-    return Raw(**fields).build()
-
-
 def _modelled_index(positions: Any, size: int, change_exponent: int) -> bytes:
     model = gaps_modelled.model(np.array(positions, np.int64), size, change_exponent)
     return modelled.write(model, len(positions))
@@ -415,7 +413,7 @@ def _filled(stream: bytes) -> bytes:
             {"label_code": 4, "labels": stream + bytes(zeros)},
         ):
             try:
-                decode(_raw(fields))
+                decode(Raw(**fields).build())
             except PladaError:
                 continue
             return stream + bytes(zeros)
@@ -739,6 +737,10 @@ def limit_vectors() -> Iterator[Vector]:
     )
     yield limited("c-above-limit", "C = max_classes + 1", Raw().build(), "limit-classes", max_classes=3)
     yield limited("c-at-limit", "C = max_classes", Raw().build(), None, max_classes=4)
+    counted: dict[str, Any] = {"reference_size": varint(2**32), "kept": varint(2**31), "index_code": 6, "index": b"\0"}
+    comment = "2^31 images in a modelled coding, within max_kept"
+    blob = Raw(**counted).build()
+    yield limited("modelled-beyond-31-bits", comment, blob, "limit-kept", "modelled", max_kept=2**31)
     claimed = Raw(reference_size=varint(2**47), kept=varint(2**46)).build()
     yield limited("bomb-kept", "k = 2^46 in three bytes", claimed, "limit-kept", "bomb")
     dropped = Raw(flags=0x40, reference_size=varint(2**40), kept=varint(5), labels=bytes(2)).build()
