@@ -8,8 +8,10 @@
         assert my_decoder(example.blob) == (example.payload.indices.tolist(), example.payload.labels.tolist())
 
 They are drawn so that every coding, every width and every boundary of the format is reached: sizes one less,
-one more and exactly at powers of two; nothing, one image and everything kept; runs, even spacing and chance;
-one class, a few and 65,536.
+one more and exactly at powers of two; nothing, one image and everything kept; runs, periods, chance, gaps of every
+scale, and a density that rises or falls throughout; one class, a few and 65,536; labels that all differ, and all
+but one alike; and what real selections look like: runs of alike images, each with a share that is kept and a
+favourite class of its own.
 """
 
 from __future__ import annotations
@@ -76,8 +78,7 @@ def payloads(draw: st.DrawFn, max_kept: int = 2_000) -> Payload:
     reference_size = draw(reference_sizes())
     num_classes = draw(class_counts())
     universe = draw(universes(reference_size))
-    positions = draw(_positions(universe.size(reference_size), max_kept))
-    labels = draw(_labels(len(positions), num_classes))
+    positions, labels = draw(_selections(universe.size(reference_size), num_classes, max_kept))
     digest = draw(st.just(b"") | st.binary(min_size=8, max_size=8) | st.binary(min_size=9, max_size=32))
     names = None
     if num_classes <= 20 and draw(st.booleans()):
@@ -88,9 +89,40 @@ def payloads(draw: st.DrawFn, max_kept: int = 2_000) -> Payload:
 
 
 @st.composite
+def _selections(
+    draw: st.DrawFn, size: int, num_classes: int, max_kept: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Kept positions in a universe of `size` images, and their labels."""
+    if draw(st.sampled_from(["alike", "unrelated", "unrelated"])) == "alike":
+        return draw(_runs_of_alike_images(size, num_classes, max_kept))
+    positions = draw(_positions(size, max_kept))
+    return positions, draw(_labels(len(positions), num_classes))
+
+
+@st.composite
+def _runs_of_alike_images(
+    draw: st.DrawFn, size: int, num_classes: int, max_kept: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions and labels where each run of images has a share that is kept and a favourite class of its own."""
+    images = draw(st.integers(1, min(size, 2 * max_kept)))
+    first = draw(st.sampled_from([0, size - images]) | st.integers(0, size - images))
+    length = draw(st.sampled_from([1, 2, 10, 100, 1_000]) | st.integers(1, images))
+    faithful = draw(st.sampled_from([0.3, 0.7, 0.95]))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    runs = -(-images // length)
+    shares = np.repeat(random.beta(0.3, 1, runs), length)[:images]
+    kept = np.flatnonzero(random.random(images) < shares)[:max_kept]
+    favourites = random.integers(0, num_classes, runs)[kept // length]
+    labels = np.where(random.random(len(kept)) < faithful, favourites, random.integers(0, num_classes, len(kept)))
+    return first + kept, labels
+
+
+@st.composite
 def _positions(draw: st.DrawFn, size: int, max_kept: int) -> NDArray[np.int64]:
     """Kept positions in a universe of `size` images."""
-    shape = draw(st.sampled_from(["few", "chance", "runs", "even", "all", "all but few", "none"]))
+    shape = draw(
+        st.sampled_from(["few", "chance", "runs", "periods", "scales", "thinning", "all", "all but few", "none"])
+    )
     few = st.lists(st.integers(0, size - 1), max_size=12, unique=True).map(sorted)
     if shape == "none":
         return np.empty(0, np.int64)
@@ -101,11 +133,17 @@ def _positions(draw: st.DrawFn, size: int, max_kept: int) -> NDArray[np.int64]:
     if shape == "all but few":
         return np.setdiff1d(np.arange(size, dtype=np.int64), np.array(draw(few), np.int64))
     kept = draw(st.integers(1, min(size, max_kept)))
-    if shape == "even":
-        return np.arange(kept, dtype=np.int64) * draw(st.integers(1, size // kept))
+    if shape == "periods":
+        gaps = draw(st.lists(st.integers(1, size // kept), min_size=1, max_size=3))
+        return np.cumsum(np.resize(gaps, kept)) - gaps[0]
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     if shape == "chance":
         return np.unique(random.integers(0, size, kept))
+    if shape == "scales":
+        return np.cumsum(((size // kept) ** random.random(kept)).astype(np.int64)) - 1
+    if shape == "thinning":
+        thinning = np.unique((size ** random.random(kept)).astype(np.int64)) - 1
+        return size - 1 - thinning[::-1] if draw(st.booleans()) else thinning
     starts = random.integers(0, size, draw(st.integers(1, 8)))
     lengths = random.integers(1, 1 + max(1, max_kept // 8), len(starts))
     runs = [np.arange(start, min(size, start + length)) for start, length in zip(starts, lengths, strict=True)]
@@ -115,11 +153,18 @@ def _positions(draw: st.DrawFn, size: int, max_kept: int) -> NDArray[np.int64]:
 @st.composite
 def _labels(draw: st.DrawFn, count: int, num_classes: int) -> NDArray[np.int64]:
     """Labels of `count` kept images."""
-    shape = draw(st.sampled_from(["constant", "listed", "uniform", "skewed", "runs"]))
+    shape = draw(st.sampled_from(["constant", "listed", "periods", "rising", "one other", "uniform", "skewed", "runs"]))
     if shape == "constant":
         return np.full(count, draw(st.integers(0, num_classes - 1)), np.int64)
     if shape == "listed" and count <= 20:
         return np.array(draw(st.lists(st.integers(0, num_classes - 1), min_size=count, max_size=count)), np.int64)
+    if shape == "periods":
+        return np.resize(draw(st.lists(st.integers(0, num_classes - 1), min_size=2, max_size=3)), count)
+    if shape == "rising":
+        return np.arange(count) % num_classes
+    if shape == "one other":
+        one, other = draw(st.integers(0, num_classes - 1)), draw(st.integers(0, num_classes - 1))
+        return np.where(np.arange(count) == draw(st.integers(0, count)), other, one)
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     if shape == "skewed":
         # Doubling frequencies make the longest Huffman codes.

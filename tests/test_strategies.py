@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given, settings
 
 from plada_codec import PladaError, Universe, decode, inspect
 from plada_codec.codings.table import INDEX_CODINGS, LABEL_CODINGS
+from plada_codec.kernels import range_coder
 from plada_codec.strategies import (
     BOUNDARY_CLASSES,
     BOUNDARY_SIZES,
@@ -41,6 +43,36 @@ def test_encoded_payloads_reach_every_coding_and_every_special_case() -> None:
     codings = {coding.name for coding in (*INDEX_CODINGS, *LABEL_CODINGS)}
     cases = {"complement", "universe", "names", "none", "one", "all", "digest 0", "digest 8"}
     assert codings | cases <= seen
+
+
+def test_encoded_payloads_drive_the_models_to_both_ends_of_their_parameters() -> None:
+    changes: set[int] = set()
+    priors: set[int] = set()
+
+    @settings(max_examples=1_000, database=None, deadline=None)
+    @given(encoded_payloads(max_kept=300))
+    def collect(example: Encoded) -> None:
+        info = inspect(example.blob)
+        extents = {extent.name: extent for extent in info.extents}
+        for section, name, bits in zip(info.sections, ("index stream", "label stream"), ([4], [4, 3]), strict=False):
+            # Only profile small looks for the best parameters; an empty stream may be that of an empty set.
+            if example.profile == "small" and section.coding.endswith("-modelled") and section.bytes:
+                start = extents[name].offset
+                change, *prior = _parameters(example.blob[start : start + section.bytes], bits)
+                changes.add(change)
+                priors.update(prior)
+
+    collect()
+    assert {0, 15} <= changes
+    assert {0, 7} <= priors
+
+
+def _parameters(stream: bytes, bits: list[int]) -> list[int]:
+    """The raw numbers that a modelled stream begins with (spec section 5.5)."""
+    data = np.frombuffer(stream, np.uint8).copy()
+    coder = range_coder.new_coder()
+    range_coder.start_decoder(coder, data)
+    return [int(range_coder.code_raw(coder, data, 0, width)) for width in bits]
 
 
 def test_sizes_and_classes_reach_every_boundary() -> None:

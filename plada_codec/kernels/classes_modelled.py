@@ -56,10 +56,7 @@ def code_labels(coder, data, positions, labels, num_classes, change_exponent, pr
         distance = positions[number] - position
         position = positions[number]
         if number > 0:
-            weakest = np.int64(0)
-            for i in range(1, _CANDIDATES):
-                if weights[i] < weights[weakest]:
-                    weakest = i
+            weakest = np.argmin(weights)
             _forget(counts, weakest, labels, born[weakest], number, leaves, depth)
             born[weakest] = number
             near = min(distance, _MAX_DISTANCE)
@@ -72,10 +69,7 @@ def code_labels(coder, data, positions, labels, num_classes, change_exponent, pr
                 total += weights[i]
             weights[weakest] = fresh
 
-        strongest = np.int64(0)
-        for i in range(1, _CANDIDATES):
-            if weights[i] > weights[strongest]:
-                strongest = i
+        strongest = np.argmax(weights)
         for i in range(_CANDIDATES):
             counted[i] = number - born[i]
         all_counted = np.int64(number)
