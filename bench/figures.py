@@ -48,6 +48,17 @@ def _sizes(rows: list[Row]) -> str:
                 f"| {corpus} | {100 * float(keep):g}% | {ours:,} | {paper:,} | {ours / paper:.3f} | "
                 f"{int(peer['bytes']):,} ({peer['coder']}) | {ours / int(peer['bytes']):.3f} |"
             )
+    quoted = []
+    for (corpus, _, keep), coders in by_cell(rows).items():
+        sizes = [f"{name} {int(row['bytes']):,}" for name, row in coders.items() if row["kind"] == "quoted"]
+        if sizes:
+            quoted.append(f"{corpus} {100 * float(keep):g}%: {', '.join(sizes)}; ours {size_of(coders, OURS):,}")
+    if quoted:
+        lines += [
+            "",
+            "The strongest general compressors there are, which take minutes (quoted from ../shared/corpora, not",
+            f"measured here): {'. '.join(quoted)}.",
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -205,7 +205,7 @@ enums:
       doc: Sections 6.3 and 5.3.
     6:
       id: gaps_modelled
-      doc: Reserved (section 5.1).
+      doc: Sections 6.6 and 5.5.
     7:
       id: runs_plain
       doc: Section 6.5.
@@ -228,7 +228,7 @@ enums:
       doc: Sections 7.4 and 5.3.
     4:
       id: classes_modelled
-      doc: Reserved (section 5.2).
+      doc: Sections 7.5 and 5.5.
 
   section_type:
     0x01:
