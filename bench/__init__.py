@@ -1,4 +1,4 @@
 """Benchmarks. `make bench` measures sizes, times and memory; `python -m bench.first_light` students on real images.
 
-All need ../shared/corpora. Results are in bench/results.
+The first needs ../shared/corpora, the second ../shared/data and ../shared/weights. Results are in bench/results.
 """

@@ -5,8 +5,8 @@ two plots to bench/results, prints the README's tables and what became of the ba
 
 What is measured is kept in .cache/bench: a run that was interrupted goes on, and after a change of plada_codec only its
 own coders are measured again, with the two yardsticks of time (zstd-19 and brotli -11, in their smallest variant), so
-that ratios of times are always of one process and moment. `--fresh` forgets what was measured, as it must where the
-way of measuring changes (bench/measure.py, bench/coders.py).
+that ratios of our times are always of one process and moment; the other peers' are after `--fresh`. That forgets what
+was measured, as it must where the way of measuring changes (bench/measure.py, bench/coders.py).
 
 Cells are measured by two processes at a time, on both cores of the machine this is for: absolute seconds suffer where
 they share memory bandwidth, ratios hardly, as a cell's coders run one after the other in one process. The corpus of the

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 #: `small` looks for the fewest bytes, `fast` avoids what is slow.
 PROFILES = ("small", "fast")
-#: A coding is tried thoroughly if a quick try came to at most this much of the best so far, and some bytes. (Level 19
-#: of zstd gains up to 7% over level 3 on selections that have no repetitions; repetitions show at once.)
-_REACH, _REACH_BYTES = 1.1, 256
+#: Up to so many values every coding is tried thoroughly; above, where it takes seconds, only if a quick try came to at
+#: most this much of the best so far. (Level 19 of zstd gains up to 7% over level 3 where there are no repetitions.)
+_TRIED_VALUES, _REACH = 1 << 17, 1.1
 
 
 def encode(
@@ -52,7 +52,8 @@ def encode(
 
     Args:
         payload: what to say.
-        profile: "small" tries every coding that could win, and keeps the smallest; "fast" computes what plain
+        profile: "small" tries every coding that could win (of more than 131,072 images, that looks as if it could),
+            and keeps the smallest; "fast" computes what plain
             and huffman streams would take without writing them, tries zstd only at a fast level, and leaves the
             modelled codings out.
         decoder_class: the least able receiver: "core", "zstd" or "full" (spec section 9).
@@ -314,7 +315,8 @@ def _smallest(candidates: list[Coding], values: Integers, given: Given, thorough
         if best is None or bounds[coding.code] < len(best[1]):
             quick = coding.codec.quick_try
             stream = coding.codec.encode(values, given, thorough=thorough and not quick)
-            if thorough and quick and (best is None or len(stream) <= _REACH * len(best[1]) + _REACH_BYTES):
+            in_reach = len(values) <= _TRIED_VALUES or best is None or len(stream) <= _REACH * len(best[1])
+            if thorough and quick and in_reach:
                 stream = coding.codec.encode(values, given, thorough=True)
             if best is None or len(stream) < len(best[1]):
                 best = coding, stream

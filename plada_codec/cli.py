@@ -233,10 +233,10 @@ def compare(source: str, from_format: str | None, as_json: bool, **said: Any) ->
     """Compare a selection's size with the paper's codings (Appendix E)."""
     from plada_codec.limits import Limits
     from plada_codec.paper import compare as compare_with_paper
-    from plada_codec.progress import progress_bar
+    from plada_codec.progress import FIRST_RUN, progress_bar
 
     payload = _read(source, from_format, Limits(), said)
-    with progress_bar("comparing") as progress:
+    with progress_bar(f"comparing ({FIRST_RUN})") as progress:
         comparison = compare_with_paper(payload, progress=progress)
     if as_json:
         click.echo(json.dumps(comparison.as_dict(), indent=2))
@@ -281,7 +281,10 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
     """Convert between plada, npz, csv, jsonl, arrow, parquet, roaring, idx-raw and bmp-raw."""
     from plada_codec.limits import Limits
 
-    _write(_read(source, from_format, Limits(), said), target, to_format)
+    with _patience("reading"):
+        payload = _read(source, from_format, Limits(), said)
+    with _patience("writing"):
+        _write(payload, target, to_format)
 
 
 @main.command()
@@ -426,7 +429,9 @@ def _patience(what: str) -> Iterator[None]:
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(f"{what} (the first run on a machine compiles its kernels)"):
+    from plada_codec.progress import FIRST_RUN
+
+    with Console(stderr=True).status(f"{what} ({FIRST_RUN})"):
         yield
 
 

@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+#: Said of work that may compile kernels, which takes some ten seconds.
+FIRST_RUN = "the first run on a machine compiles its kernels"
+
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int | None], None]]:

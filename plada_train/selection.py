@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec import Payload, Universe, encode
-from plada_codec.progress import progress_bar
+from plada_codec.progress import FIRST_RUN, progress_bar
 from plada_train.errors import BadInput
 from plada_train.scores import Scores
 
@@ -91,7 +91,7 @@ def select(
         return payload, encode(payload)
 
     most = kept_count(keep, len(candidates))
-    with progress_bar(f"choosing from {len(candidates)} images"):
+    with progress_bar(f"choosing from {len(candidates)} images ({FIRST_RUN})"):
         whole = encoded(most)
         if max_bytes is None or len(whole[1]) <= max_bytes:
             return whole

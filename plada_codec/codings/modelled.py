@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _MAX_COUNT = (1 << 31) - 1
 #: Parameters are chosen on this many values, the first ones.
 SEARCHED_VALUES = 1 << 14
-#: Room for a stream at first: twice what is usual; a stream that needs more is written again.
-_BYTES_PER_VALUE, _LEAST_ROOM = 4, 64
+#: Room for a stream at first, more than is usual; a stream that needs more is written again.
+_BYTES_PER_VALUE, _LEAST_ROOM = 2, 64
 
 
 def check_count(count: int, offset: int | None = None) -> None:

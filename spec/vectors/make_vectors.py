@@ -507,9 +507,9 @@ def invalid_vectors() -> Iterator[Vector]:
     )
     yield bad("index-longer-than-memory", "header", "an index length of 2^62", "bomb", index_length=varint(2**62))
     for code in range(9, 16):
-        yield bad(f"index-code-{code}", "coding", f"index coding {code}, reserved or unknown", index_code=code)
+        yield bad(f"index-code-{code}", "coding", f"index coding {code}, unknown", index_code=code)
     for code in range(5, 16):
-        yield bad(f"label-code-{code}", "coding", f"label coding {code}, reserved or unknown", label_code=code)
+        yield bad(f"label-code-{code}", "coding", f"label coding {code}, unknown", label_code=code)
     yield bad("n-zero", "reference-size", "N = 0", reference_size=b"\0", kept=b"\0", index=b"", labels=b"")
     yield bad("c-zero", "classes", "C = 0", num_classes=b"\0")
     yield bad("c-too-many", "classes", "C = 65,537", num_classes=varint(65_537))
