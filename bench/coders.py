@@ -65,8 +65,7 @@ def _index_stream(coding: Coding, payload: Payload) -> Task | None:
 
 
 def _label_stream(coding: Coding, payload: Payload) -> Task | None:
-    positions = Selection.of(payload).positions.astype(np.int64, copy=False)
-    return _stream(coding, payload.labels, Given(payload.num_classes, Limits(), positions), "")
+    return _stream(coding, payload.labels, Given(payload.num_classes, Limits(), payload.positions), "")
 
 
 def _stream(coding: Coding, values: Integers, given: Given, variant: str) -> Task | None:

@@ -29,6 +29,7 @@ import pyroaring
 import zstandard
 
 from bench import baselines
+from plada_codec.reader import Reader, varint_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,9 +62,8 @@ class Selection(NamedTuple):
 
     @classmethod
     def of(cls, payload: Payload) -> Selection:
-        positions = (payload.indices - payload.universe.offset) // payload.universe.stride
         known = Known(payload.universe_size, payload.num_classes, payload.kept)
-        return cls(positions, payload.labels, known)
+        return cls(payload.positions, payload.labels, known)
 
 
 class Peer(Protocol):
@@ -373,22 +373,14 @@ class RangeCoder:
 
 
 def _joined(first: bytes, second: bytes) -> bytes:
-    """Both, with the size of the first in front as a LEB128 varint."""
-    size, prefix = len(first), bytearray()
-    while size >> 7:
-        prefix.append(size & 127 | 128)
-        size >>= 7
-    return bytes(prefix) + bytes([size]) + first + second
+    """Both, with the size of the first in front as a varint."""
+    return varint_bytes(len(first)) + first + second
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:
-    size = shift = at = 0
-    while True:
-        size |= (data[at] & 127) << shift
-        shift += 7
-        at += 1
-        if data[at - 1] < 128:
-            return data[at : at + size], data[at + size :]
+    reader = Reader(memoryview(data), 0, len(data), "header")
+    first = bytes(reader.take(reader.varint("size"), "the first part"))
+    return first, data[reader.position :]
 
 
 ZSTD_19 = GeneralPurpose("zstd-19", (Setting("", _zstd_19, _zstd_decompress),))

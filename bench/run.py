@@ -195,9 +195,7 @@ def _paper_rows(cell: str, payload: Payload, selection: str) -> list[dict[str, A
     path, key = _cache_path(cell, "paper"), selection + _keys()["paper"]
     cached: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     if cached.get("key") != key:
-        universe = payload.universe
-        positions = (payload.indices - universe.offset) // universe.stride
-        alone = Payload(positions, payload.labels, payload.universe_size, payload.num_classes)
+        alone = Payload(payload.positions, payload.labels, payload.universe_size, payload.num_classes)
         layouts = [asdict(layout) for layout in compare(alone).layouts]
         cached = {"key": key, "layouts": layouts}
         _write_cache(path, cached)

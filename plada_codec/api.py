@@ -53,9 +53,8 @@ def encode(
     Args:
         payload: what to say.
         profile: "small" tries every coding that could win (of more than 131,072 images, that looks as if it could),
-            and keeps the smallest; "fast" computes what plain
-            and huffman streams would take without writing them, tries zstd only at a fast level, and leaves the
-            modelled codings out.
+            and keeps the smallest; "fast" computes what plain and huffman streams would take without writing them,
+            tries zstd only at a fast level, and leaves the modelled codings out.
         decoder_class: the least able receiver: "core", "zstd" or "full" (spec section 9).
         index_coding: "auto", or a name of spec section 5.1 such as "gaps-zstd".
         label_coding: "auto", or a name of spec section 5.2 such as "classes-huffman".
@@ -82,7 +81,7 @@ def encode(
     _check_limits(payload.reference_size, payload.num_classes, payload.kept, limits, {})
 
     index_candidates = _candidates(INDEX_CODINGS, index_coding, decoder_class, thorough)
-    positions = _positions(payload)
+    positions = payload.positions
     if payload.kept in (0, size) and index_candidates[0].code == ALL_PLAIN:
         index, index_stream, complement = index_candidates[0], b"", payload.kept == 0
     else:
@@ -267,12 +266,6 @@ def inspect(blob: Buffer) -> Inspection:
     )
 
 
-def _positions(payload: Payload) -> Integers:
-    if payload.universe == Universe():
-        return payload.indices
-    return (payload.indices - payload.universe.offset) // payload.universe.stride
-
-
 def _complement(positions: Integers, universe_size: int) -> Integers:
     from plada_codec.kernels.complement import fill_complement
 
@@ -313,10 +306,9 @@ def _smallest(candidates: list[Coding], values: Integers, given: Given, thorough
     best: tuple[Coding, bytes] | None = None
     for coding in trials:
         if best is None or bounds[coding.code] < len(best[1]):
-            quick = coding.codec.quick_try
-            stream = coding.codec.encode(values, given, thorough=thorough and not quick)
-            in_reach = len(values) <= _TRIED_VALUES or best is None or len(stream) <= _REACH * len(best[1])
-            if thorough and quick and in_reach:
+            try_first = coding.codec.quick_try and best is not None and len(values) > _TRIED_VALUES
+            stream = coding.codec.encode(values, given, thorough=thorough and not try_first)
+            if thorough and try_first and best is not None and len(stream) <= _REACH * len(best[1]):
                 stream = coding.codec.encode(values, given, thorough=True)
             if best is None or len(stream) < len(best[1]):
                 best = coding, stream

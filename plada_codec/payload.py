@@ -150,6 +150,13 @@ class Payload:
         """Number of images M of the universe."""
         return self.universe.size(self.reference_size)
 
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Positions of the kept images in the universe (int64 [k]): the indices themselves where it is everything."""
+        if self.universe == Universe():
+            return self.indices
+        return (self.indices - self.universe.offset) // self.universe.stride
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Payload):
             return NotImplemented

@@ -273,10 +273,6 @@ def bare(payload: Payload) -> Payload:
     return Payload(*fields)
 
 
-def positions_of(payload: Payload) -> Integers:
-    return (payload.indices - payload.universe.offset) // payload.universe.stride
-
-
 def agreed(blob: bytes) -> Payload | str:
     """What both decoders make of the bytes: one payload, or the rule by which both refuse."""
     try:
@@ -297,7 +293,7 @@ def agreed(blob: bytes) -> Payload | str:
 def test_both_decoders_read_modelled_payloads_of_any_parameters(
     payload: Payload, change: int, label_change: int, prior: int, complement: bool
 ) -> None:
-    positions, size = positions_of(payload), payload.universe_size
+    positions, size = payload.positions, payload.universe_size
     complement = complement and size <= 1_000
     coded = np.setdiff1d(np.arange(size), positions) if complement else positions
     index = index_stream(coded, size, change)
@@ -335,8 +331,8 @@ def test_both_decoders_agree_on_arbitrary_bytes(
 def test_both_decoders_agree_on_streams_that_were_changed(
     payload: Payload, change: int, label_change: int, prior: int, data: st.DataObject
 ) -> None:
-    index = bytearray(index_stream(positions_of(payload), payload.universe_size, change))
-    labels = bytearray(label_stream(positions_of(payload), payload.labels, payload.num_classes, label_change, prior))
+    index = bytearray(index_stream(payload.positions, payload.universe_size, change))
+    labels = bytearray(label_stream(payload.positions, payload.labels, payload.num_classes, label_change, prior))
     stream = data.draw(st.sampled_from([index, labels]), "stream")
     at = data.draw(st.integers(0, min(9, len(stream))) | st.integers(0, len(stream)))
     how = data.draw(st.sampled_from(["flip", "cut off", "cut out", "add", "zeros"]))
@@ -357,7 +353,7 @@ def test_both_decoders_agree_on_streams_that_were_changed(
 def test_zero_bytes_may_follow_a_stream_as_far_as_it_is_read_and_no_farther(
     payload: Payload, change: int, label_change: int, prior: int, zeros: int
 ) -> None:
-    positions, size, num_classes = positions_of(payload), payload.universe_size, payload.num_classes
+    positions, size, num_classes = payload.positions, payload.universe_size, payload.num_classes
     index = index_stream(positions, size, change)
     labels = label_stream(positions, payload.labels, num_classes, label_change, prior)
     for stream, count, model in (
@@ -517,7 +513,7 @@ def test_auto_of_profile_small_is_never_larger_than_any_other_coding(payload: Pa
 
 @given(payloads(max_kept=300).filter(lambda payload: payload.kept > 0))
 def test_the_parameters_that_are_looked_for_are_no_worse_than_the_usual_ones(payload: Payload) -> None:
-    positions, labels, size = positions_of(payload), payload.labels, payload.universe_size
+    positions, labels, size = payload.positions, payload.labels, payload.universe_size
     info = inspect(encode(payload, index_coding="gaps-modelled", label_coding="classes-modelled"))
     index, classes = info.sections[0].bytes, info.sections[1].bytes
     # The search goes by what is written so far, which leaves the last three bytes open.

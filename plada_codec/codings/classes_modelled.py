@@ -19,14 +19,8 @@ if TYPE_CHECKING:
 _USUAL_EXPONENTS, _EXPONENTS = (9, 3), (16, 8)
 
 
-class ClassesModelled:
+class ClassesModelled(modelled.Modelled):
     """A mixture over the place of the last change; when thorough, its two parameters are fitted."""
-
-    exact = False
-    quick_try = False
-
-    def least_bytes(self, values: Integers, given: Given) -> float:
-        return modelled.least_bytes(len(values))
 
     def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         modelled.check_count(len(values))

@@ -17,14 +17,8 @@ if TYPE_CHECKING:
 _USUAL_CHANGE_EXPONENT, _CHANGE_EXPONENTS = 9, 16
 
 
-class GapsModelled:
+class GapsModelled(modelled.Modelled):
     """A hidden Markov model; when thorough, its expected length of a run of alike images is fitted."""
-
-    exact = False
-    quick_try = False
-
-    def least_bytes(self, values: Integers, given: Given) -> float:
-        return modelled.least_bytes(len(values))
 
     def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         modelled.check_count(len(values))

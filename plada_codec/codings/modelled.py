@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from plada_codec.codings.base import Stream
+    from plada_codec.codings.base import Given, Integers, Stream
 
     #: Codes all values with a coder and a stream, and returns how many it could.
     Model = Callable[[NDArray[np.int64], NDArray[np.uint8]], int]
@@ -37,9 +37,15 @@ def check_count(count: int, offset: int | None = None) -> None:
         raise LimitExceeded(message, rule="limit-kept", offset=offset)
 
 
-def least_bytes(count: int) -> float:
-    """A lower bound on what an encoder writes: the parameters alone are half a byte."""
-    return 1 if count <= _MAX_COUNT else math.inf
+class Modelled:
+    """What the modelled codings have in common."""
+
+    exact = False
+    quick_try = False
+
+    def least_bytes(self, values: Integers, given: Given) -> float:
+        """The parameters alone are half a byte."""
+        return 1 if len(values) <= _MAX_COUNT else math.inf
 
 
 def write(model: Model, count: int) -> bytes:

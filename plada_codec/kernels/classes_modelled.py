@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from plada_codec.kernels.mixing import FIRST_RATE, bits, code_mixed, rescale, stretch
+from plada_codec.kernels.mixing import FIRST_RATE, bits, change_over, code_mixed, rescale, stretch
 from plada_codec.kernels.range_coder import code_raw, ended
 
 #: Spec section 7.5.
@@ -18,7 +18,6 @@ _GUESSES = 2
 _BUCKETS = 8
 _CHANGE_BITS, _PRIOR_BITS = np.int64(4), np.int64(3)
 _LARGEST_SHARE = 64_000
-_MAX_DISTANCE = np.int64(1 << 32)
 
 
 @njit(cache=True, nogil=True)
@@ -59,8 +58,7 @@ def code_labels(coder, data, positions, labels, num_classes, change_exponent, pr
             weakest = np.argmin(weights)
             _forget(counts, weakest, labels, born[weakest], number, leaves, depth)
             born[weakest] = number
-            near = min(distance, _MAX_DISTANCE)
-            change = (near << 20) // (near + (np.int64(1) << change_exponent))
+            change = change_over(distance, change_exponent)
             fresh = ((total - weights[weakest]) * change) >> 20
             weights[weakest] = 0
             total = fresh

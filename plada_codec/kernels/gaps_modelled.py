@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from plada_codec.kernels.mixing import bits, rescale
+from plada_codec.kernels.mixing import bits, change_over, rescale
 from plada_codec.kernels.range_coder import code, code_raw, ended
 
 #: Spec section 6.6: bits of the change exponent t; most levels; largest exponent of a block.
@@ -14,7 +14,6 @@ _MAX_LEVELS, _LEVELS_BELOW_CENTRE = 64, 20
 _MAX_BLOCK = 40
 #: sqrt(2) * 2^39, rounded down.
 _ROOT = 777_472_127_993
-_MAX_DISTANCE = np.int64(1 << 32)
 
 
 @njit(cache=True, nogil=True)
@@ -75,9 +74,8 @@ def code_positions(coder, data, positions, universe_size, change_exponent):
             return i
         positions[i] = at
 
-        distance = min(at + 1 - first_open, _MAX_DISTANCE)
+        change = change_over(at + 1 - first_open, change_exponent)
         first_open = at + 1
-        change = (distance << 20) // (distance + (np.int64(1) << change_exponent))
         per_weight = (change << 30) // total
         prior_total = np.int64(0)
         for level in range(levels):

@@ -11,6 +11,8 @@ from plada_codec.kernels.range_coder import code
 _LARGEST = np.int64(2815)
 #: Spec section 5.5: weights of hypotheses are kept at this many bits.
 _WEIGHT_BITS = 30
+#: Spec section 5.5: distances count up to this.
+_MAX_DISTANCE = np.int64(1 << 32)
 #: Spec section 5.5: learning rates of a mixer.
 FIRST_RATE, _LAST_RATE = 15_728, 2_097
 
@@ -54,6 +56,13 @@ def code_mixed(coder, data, mixer, inputs, bit):
         mixer[i] += (inputs[i] * step + (1 << 27)) >> 28
     mixer[n] -= (mixer[n] - _LAST_RATE) >> 10
     return bit
+
+
+@njit(cache=True, nogil=True)
+def change_over(distance, exponent):
+    """The probability of a change over a distance of positions (>= 1), in units of 2^-20."""
+    near = min(distance, _MAX_DISTANCE)
+    return (near << 20) // (near + (np.int64(1) << exponent))
 
 
 @njit(cache=True, nogil=True)
