@@ -23,23 +23,24 @@ sys.path.insert(0, str(ROOT / "spec" / "decoder"))
 import plada_decode as oracle  # noqa: E402
 
 #: Low enough that a fuzzed claim costs no time.
-MAX_KEPT = 5_000
+LIMITS = {"max_kept": 5_000, "max_soft_label_values": 20_000}
 INTERESTING = (0x00, 0x01, 0x02, 0x7F, 0x80, 0x81, 0xFE, 0xFF)
 
 
 def disagreement(blob: bytes) -> str | None:
     """How codec and plain decoder differ on `blob`; None if they agree."""
     try:
-        payload = decode(blob, Limits(max_kept=MAX_KEPT))
-        ours: object = (payload.indices.tolist(), payload.labels.tolist(), payload.class_names)
+        payload = decode(blob, Limits(**LIMITS))
+        codes = [None if array is None else array.tolist() for array in (payload.soft_labels, payload.weights)]
+        ours: object = (payload.indices.tolist(), payload.labels.tolist(), payload.class_names, *codes)
     except PladaError as error:
         ours = (error.kind, error.rule)
     except Exception as error:
         return f"the codec raised {error!r}"
     try:
-        decoded = oracle.decode(blob, oracle.Limits(max_kept=MAX_KEPT))
+        decoded = oracle.decode(blob, oracle.Limits(**LIMITS))
         names = None if decoded.class_names is None else tuple(decoded.class_names)
-        theirs: object = (decoded.indices, decoded.labels, names)
+        theirs: object = (decoded.indices, decoded.labels, names, decoded.soft_labels, decoded.weights)
     except oracle.DecodeError as error:
         theirs = (error.kind, error.rule)
     except Exception as error:

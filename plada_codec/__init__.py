@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from plada_codec.paper import compare
     from plada_codec.payload import Payload, Universe
     from plada_codec.reference import open_images, reference_digest
+    from plada_codec.soft_labels import concentrations, quantised_concentrations
+    from plada_codec.weights import dequantised_weights, quantised_weights
 
 _HOMES = {
     "api": ("Inspection", "decode", "encode", "inspect"),
@@ -42,6 +44,8 @@ _HOMES = {
     "limits": ("Limits",),
     "payload": ("Payload", "Universe"),
     "reference": ("open_images", "reference_digest"),
+    "soft_labels": ("concentrations", "quantised_concentrations"),
+    "weights": ("dequantised_weights", "quantised_weights"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -58,10 +62,14 @@ __all__ = [
     "Universe",
     "Unsupported",
     "compare",
+    "concentrations",
     "decode",
+    "dequantised_weights",
     "encode",
     "inspect",
     "open_images",
+    "quantised_concentrations",
+    "quantised_weights",
     "reference_digest",
 ]
 

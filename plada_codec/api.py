@@ -11,21 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plada_codec import container
+from plada_codec import container, streams
 from plada_codec.class_names import decode_class_names, encode_class_names
 from plada_codec.codings.base import Given, Stream
-from plada_codec.codings.table import (
-    DECODER_CLASSES,
-    INDEX_CODINGS,
-    LABEL_CODINGS,
-    Coding,
-    coding_named,
-)
-from plada_codec.container import ALL_PLAIN, CLASS_NAMES_TYPE, Container
+from plada_codec.codings.table import DECODER_CLASSES, INDEX_CODINGS, LABEL_CODINGS
+from plada_codec.container import ALL_PLAIN, CLASS_NAMES_TYPE, SOFT_LABELS_TYPE, WEIGHTS_TYPE, Container
 from plada_codec.errors import InvalidPayload, LimitExceeded, ReferenceMismatch
 from plada_codec.limits import Limits
 from plada_codec.payload import MAX_DIGEST_BYTES, MIN_DIGEST_BYTES, Payload, Universe
 from plada_codec.reader import view_of
+from plada_codec.soft_labels import decode_soft_labels, encode_soft_labels
+from plada_codec.weights import decode_weights, encode_weights
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -34,9 +30,6 @@ if TYPE_CHECKING:
 
 #: `small` looks for the fewest bytes, `fast` avoids what is slow.
 PROFILES = ("small", "fast")
-#: Up to so many values every coding is tried thoroughly; above, where it takes seconds, only if a quick try came to at
-#: most this much of the best so far. (Level 19 of zstd gains up to 7% over level 3 where there are no repetitions.)
-_TRIED_VALUES, _REACH = 1 << 17, 1.1
 
 
 def encode(
@@ -80,7 +73,7 @@ def encode(
     size = payload.universe_size
     _check_limits(payload.reference_size, payload.num_classes, payload.kept, limits, {})
 
-    index_candidates = _candidates(INDEX_CODINGS, index_coding, decoder_class, thorough)
+    index_candidates = streams.candidates(INDEX_CODINGS, index_coding, decoder_class, thorough)
     positions = payload.positions
     if payload.kept in (0, size) and index_candidates[0].code == ALL_PLAIN:
         index, index_stream, complement = index_candidates[0], b"", payload.kept == 0
@@ -89,15 +82,21 @@ def encode(
         for complement in _complements(payload.kept, size, thorough):
             coded = _complement(positions, size) if complement else positions
             _check_coded(len(coded), limits, None)
-            trials.append((*_smallest(index_candidates, coded, Given(size, limits), thorough), complement))
+            trials.append((*streams.smallest(index_candidates, coded, Given(size, limits), thorough), complement))
         index, index_stream, complement = min(trials, key=lambda trial: len(trial[1]))
-    label_candidates = _candidates(LABEL_CODINGS, label_coding, decoder_class, thorough)
+    label_candidates = streams.candidates(LABEL_CODINGS, label_coding, decoder_class, thorough)
     given = Given(payload.num_classes, limits, positions)
-    label, label_stream = _smallest(label_candidates, payload.labels, given, thorough)
+    label, label_stream = streams.smallest(label_candidates, payload.labels, given, thorough)
     sections = []
     if payload.class_names is not None:
         coder, data = encode_class_names(payload.class_names, limits, with_zstd=decoder_class != "core")
         sections.append((CLASS_NAMES_TYPE, coder, data))
+    if payload.soft_labels is not None:
+        coder, data = encode_soft_labels(payload.soft_labels, limits, decoder_class, thorough=thorough)
+        sections.append((SOFT_LABELS_TYPE, coder, data))
+    if payload.weights is not None:
+        coder, data = encode_weights(payload.weights, positions, limits, decoder_class, thorough=thorough)
+        sections.append((WEIGHTS_TYPE, coder, data))
     return container.build_container(
         index_coding=index,
         label_coding=label,
@@ -140,16 +139,23 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
         positions: Integers = np.arange(parsed.kept, dtype=np.int64)
     else:
         given = Given(size, limits)
-        positions = _read_stream(parsed.index_coding, view, parsed.index_stream, parsed.coded, given, np.int64)
+        stream = _stream(view, *parsed.index_stream)
+        positions = streams.read(parsed.index_coding, stream, parsed.coded, given, np.int64)
         if parsed.complement:
             positions = _complement(positions, size)
     given = Given(parsed.num_classes, limits, positions)
-    labels = _read_stream(parsed.label_coding, view, parsed.label_stream, parsed.kept, given, np.int32)
-    class_names = None
+    stream = _stream(view, *parsed.label_stream)
+    labels = streams.read(parsed.label_coding, stream, parsed.kept, given, np.int32)
+    class_names = soft_labels = weights = None
     for section in parsed.sections:
+        stream = _stream(view, section.offset, section.size)
         if section.type == CLASS_NAMES_TYPE:
-            data = np.frombuffer(view[section.offset : section.offset + section.size], np.uint8)
-            class_names = decode_class_names(Stream(data, section.offset), section.coder, parsed.num_classes, limits)
+            class_names = decode_class_names(stream, section.coder, parsed.num_classes, limits)
+        elif section.type == SOFT_LABELS_TYPE:
+            used = int(np.count_nonzero(np.bincount(labels)))
+            soft_labels = decode_soft_labels(stream, section.coder, used, parsed.num_classes, limits)
+        elif section.type == WEIGHTS_TYPE:
+            weights = decode_weights(stream, section.coder, positions, limits)
     if parsed.universe != Universe():
         positions *= parsed.universe.stride
         positions += parsed.universe.offset
@@ -161,6 +167,8 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
         parsed.reference_digest,
         parsed.universe,
         class_names,
+        soft_labels,
+        weights,
     )
 
 
@@ -241,12 +249,11 @@ def inspect(blob: Buffer) -> Inspection:
         SectionInfo("labels", parsed.label_coding.name, parsed.label_stream[1]),
     ]
     for section in parsed.sections:
-        known = section.type == CLASS_NAMES_TYPE
-        if known and section.coder == container.ZSTD_CODER:
-            decoder_classes.append("zstd")
+        if section.type in container.SECTION_NAMES:
+            decoder_classes.append(container.DECODER_CLASS_OF_CODER.get(section.coder, "core"))
         sections.append(
             SectionInfo(
-                "class-names" if known else f"ancillary {section.type:02x}",
+                container.SECTION_NAMES.get(section.type, f"ancillary {section.type:02x}"),
                 container.CODERS.get(section.coder, str(section.coder)),
                 section.size,
             )
@@ -282,54 +289,8 @@ def _complements(kept: int, universe_size: int, thorough: bool) -> tuple[bool, .
     return (kept > dropped,)
 
 
-def _candidates(table: tuple[Coding, ...], name: str, decoder_class: str, thorough: bool) -> list[Coding]:
-    if name == "auto":
-        readable = [coding for coding in table if coding.readable_by(decoder_class)]
-        return [coding for coding in readable if thorough or not coding.is_modelled]
-    coding = coding_named(table, name)
-    if not coding.readable_by(decoder_class):
-        raise InvalidPayload(
-            f"{name} needs a decoder of class {coding.decoder_class}, not {decoder_class}", rule="coding"
-        )
-    return [coding]
-
-
-def _smallest(candidates: list[Coding], values: Integers, given: Given, thorough: bool) -> tuple[Coding, bytes]:
-    """The smallest stream among the candidates, and its coding."""
-    if not len(values):
-        return candidates[0], b""  # spec section 4: an empty set has an empty stream in every coding
-    if len(candidates) == 1:
-        return candidates[0], candidates[0].codec.encode(values, given, thorough=thorough)
-    bounds = {coding.code: coding.codec.least_bytes(values, given) for coding in candidates}
-    # Exact sizes first: the best of them spares most of the trials that can only be judged by encoding.
-    trials = sorted(candidates, key=lambda coding: (not coding.codec.exact, bounds[coding.code]))
-    best: tuple[Coding, bytes] | None = None
-    for coding in trials:
-        if best is None or bounds[coding.code] < len(best[1]):
-            try_first = coding.codec.quick_try and best is not None and len(values) > _TRIED_VALUES
-            stream = coding.codec.encode(values, given, thorough=thorough and not try_first)
-            if thorough and try_first and best is not None and len(stream) <= _REACH * len(best[1]):
-                stream = coding.codec.encode(values, given, thorough=True)
-            if best is None or len(stream) < len(best[1]):
-                best = coding, stream
-    assert best is not None
-    return best
-
-
-def _read_stream(
-    coding: Coding,
-    view: memoryview,
-    extent: tuple[int, int],
-    count: int,
-    given: Given,
-    dtype: type[np.signedinteger[Any]],
-) -> Integers:
-    offset, size = extent
-    stream = Stream(np.frombuffer(view[offset : offset + size], np.uint8), offset)
-    if not count:
-        stream.expect_bytes(0)
-        return np.empty(0, dtype)
-    return coding.codec.decode(stream, count, given)
+def _stream(view: memoryview, offset: int, size: int) -> Stream:
+    return Stream(np.frombuffer(view[offset : offset + size], np.uint8), offset)
 
 
 def _check_limits(reference_size: int, num_classes: int, kept: int, limits: Limits, offsets: dict[str, int]) -> None:

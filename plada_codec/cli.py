@@ -157,7 +157,10 @@ def encode(
 @click.option("--reference", metavar="HEX", help="Digest that the payload must be for.")
 @_limit_option
 def decode(source: str, output: str, to_format: str | None, reference: str | None, max_kept: int | None) -> None:
-    """Decode a payload to npz, csv, jsonl, arrow, parquet, ..."""
+    """Decode a payload to npz, csv, jsonl, arrow, parquet, ...
+
+    All but npz, arrow, parquet and plada hold indices and labels only: class names, soft labels and weights are lost.
+    """
     from plada_codec import api
 
     with naming(source), _patience("decoding"):
@@ -278,7 +281,10 @@ def digest(source: str, as_json: bool) -> None:
 @_from_option
 @_to_option
 def convert(source: str, target: str, from_format: str | None, to_format: str | None, **said: Any) -> None:
-    """Convert between plada, npz, csv, jsonl, arrow, parquet, roaring, idx-raw and bmp-raw."""
+    """Convert between plada, npz, csv, jsonl, arrow, parquet, roaring, idx-raw and bmp-raw.
+
+    All but npz, arrow, parquet and plada hold indices and labels only: class names, soft labels and weights are lost.
+    """
     from plada_codec.limits import Limits
 
     with _patience("reading"):

@@ -1,7 +1,8 @@
 """Runs an external decoder over the vectors of the specification and over generated payloads.
 
 A decoder is a command that reads a payload from standard input and writes CSV (`index,label`) to standard
-output, or exits with another code than 0 for a payload that must be refused.
+output, or exits with another code than 0 for a payload that must be refused. Class names, soft labels and weights are
+not part of that: a decoder may skip them, and so accept a payload in which only they are bad.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from plada_codec.api import decode, inspect
+from plada_codec.container import SECTION_NAMES
 from plada_codec.errors import InvalidPayload, PladaError, Unsupported
 from plada_codec.files import BadFile
 from plada_codec.interop import csv
@@ -72,7 +74,13 @@ def run_conformance(
         raise InvalidPayload("the decoder command is empty", rule="decoder")
     vectors = _vectors()
     generated = [
-        _Case(f"generated-{number}", f"seed {seed}, bytes {blob[:64].hex()}", blob, _csv_sha256(blob), _has_names(blob))
+        _Case(
+            f"generated-{number}",
+            f"seed {seed}, bytes {blob[:64].hex()}",
+            blob,
+            _csv_sha256(blob),
+            _has_skippable(blob),
+        )
         for number, blob in enumerate(_generate(examples, seed))
     ]
     cases = vectors + generated
@@ -152,10 +160,10 @@ def _generate(examples: int, seed: int) -> list[bytes]:
     return found
 
 
-def _has_names(blob: bytes) -> bool:
-    """Whether a decoder that skips class names, as it may, could accept what others refuse."""
+def _has_skippable(blob: bytes) -> bool:
+    """Whether a decoder that skips ancillary sections, as it may, could accept what others refuse."""
     try:
-        return any(section.type == "class-names" for section in inspect(blob).sections)
+        return any(section.type in SECTION_NAMES.values() for section in inspect(blob).sections)
     except PladaError:
         return False
 

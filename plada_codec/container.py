@@ -23,12 +23,15 @@ SIGNATURE = b"\x8fPL"
 FORMAT_VERSION = 1
 #: Spec section 8: types below this one are critical.
 FIRST_ANCILLARY_TYPE = 0x80
-CLASS_NAMES_TYPE = 0x81
+CLASS_NAMES_TYPE, SOFT_LABELS_TYPE, WEIGHTS_TYPE = 0x81, 0x82, 0x83
+#: Spec section 8: the sections that this decoder reads.
+SECTION_NAMES = {CLASS_NAMES_TYPE: "class-names", SOFT_LABELS_TYPE: "soft-labels", WEIGHTS_TYPE: "weights"}
 #: Spec section 8: types are bytes, and strictly ascending.
 MAX_SECTIONS = 256
-#: Spec section 8: the coders of sections.
+#: Spec sections 8 and 9: the coders of sections, and the least decoder class that reads each.
 PLAIN_CODER, ZSTD_CODER = 0, 2
 CODERS = {PLAIN_CODER: "plain", 1: "huffman", ZSTD_CODER: "zstd", 3: "modelled"}
+DECODER_CLASS_OF_CODER = {PLAIN_CODER: "core", 1: "core", ZSTD_CODER: "zstd", 3: "full"}
 #: Spec section 6.1: the code of `all-plain`, with which k, index length and index stream are absent.
 ALL_PLAIN = 0
 

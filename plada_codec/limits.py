@@ -19,9 +19,10 @@ class Limits:
     Attributes:
         max_reference_size: largest number of images N in the reference set.
         max_classes: largest number of classes C.
-        max_kept: largest number of kept images k, and of coded ones d (12 bytes of output each).
+        max_kept: largest number of kept images k, and of coded ones d (12 bytes of output each, 13 with weights).
         max_stream_bytes: largest content of one zstd stream, in bytes; also the largest bitmap that is written.
         max_class_names_bytes: largest plain form of the class names, in bytes.
+        max_soft_label_values: largest number of codes of the soft labels, used classes times classes.
     """
 
     max_reference_size: int = 1 << 48
@@ -29,6 +30,7 @@ class Limits:
     max_kept: int = 1 << 25
     max_stream_bytes: int = 1 << 28
     max_class_names_bytes: int = 1 << 20
+    max_soft_label_values: int = 1 << 22
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Spec section 3.2: a digest has 8 .. 32 bytes, or none.
 MIN_DIGEST_BYTES, MAX_DIGEST_BYTES = 8, 32
+#: Spec sections 8.2 and 8.3: every code is below.
+SOFT_LABEL_CODES, WEIGHT_CODES = 64, 16
+_DIMENSIONS = {1: "one dimension", 2: "two dimensions"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Payload:
             given is sent; eight are enough against mistakes (spec section 12).
         universe: the images that the payload speaks of; by default all.
         class_names: C names without control characters, or None.
+        soft_labels: uint8 [U, C] with a row for each of `used_classes`, or None: codes 0 .. 63 of Dirichlet
+            concentrations, no row all 0 (`plada_codec.soft_labels` makes and reads them; spec section 8.2).
+        weights: uint8 [k], or None: codes 0 .. 15 of how much each image counts (`plada_codec.weights` makes and
+            reads them; spec section 8.3).
 
     Raises:
         InvalidPayload: if any of this does not hold.
@@ -60,6 +67,8 @@ class Payload:
     reference_digest: bytes = b""
     universe: Universe = Universe()
     class_names: tuple[str, ...] | None = None
+    soft_labels: NDArray[np.uint8] | None = None
+    weights: NDArray[np.uint8] | None = None
 
     def __init__(
         self,
@@ -70,8 +79,11 @@ class Payload:
         reference_digest: bytes = b"",
         universe: Universe = Universe(),
         class_names: Sequence[str] | None = None,
+        soft_labels: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
     ) -> None:
-        self._fill(indices, labels, reference_size, num_classes, reference_digest, universe, class_names, copy=True)
+        said = (reference_size, num_classes, reference_digest, universe, class_names, soft_labels, weights)
+        self._fill(indices, labels, *said, copy=True)
 
     @classmethod
     def _owning(cls, indices: ArrayLike, labels: ArrayLike, *fields: Any) -> Payload:
@@ -89,6 +101,8 @@ class Payload:
         reference_digest: bytes,
         universe: Universe,
         class_names: Sequence[str] | None,
+        soft_labels: ArrayLike | None,
+        weights: ArrayLike | None,
         *,
         copy: bool,
     ) -> None:
@@ -109,6 +123,8 @@ class Payload:
         put(self, "indices", _frozen_integers(indices, "indices", np.int64, copy))
         put(self, "labels", _frozen_integers(labels, "labels", np.int32, copy, c))
         self._check_arrays()
+        put(self, "soft_labels", None if soft_labels is None else self._checked_soft_labels(soft_labels, copy))
+        put(self, "weights", None if weights is None else self._checked_weights(weights, copy))
 
     def _check_arrays(self) -> None:
         kept, labelled = len(self.indices), len(self.labels)
@@ -140,6 +156,31 @@ class Payload:
                 f"index {bad} is not in the universe of offset {offset} and stride {stride}", rule="universe"
             )
 
+    def _checked_soft_labels(self, values: ArrayLike, copy: bool) -> NDArray[np.uint8]:
+        shape = (len(self.used_classes), self.num_classes)
+        if isinstance(values, list | tuple) and not values:
+            values = np.empty((0, self.num_classes), np.uint8)  # a list of no rows has only one dimension
+        codes: NDArray[np.uint8] = _frozen_integers(values, "soft_labels", np.uint8, copy, SOFT_LABEL_CODES, 2)
+        if codes.shape != shape:
+            raise InvalidPayload(
+                f"soft_labels has shape {codes.shape}, but there are {shape[0]} used classes of {shape[1]}",
+                rule="soft-labels",
+            )
+        said = codes.any(axis=1)
+        if not said.all():
+            raise InvalidPayload(
+                f"the soft labels of class {self.used_classes[said.argmin()]} are all 0", rule="soft-labels"
+            )
+        return codes
+
+    def _checked_weights(self, values: ArrayLike, copy: bool) -> NDArray[np.uint8]:
+        codes: NDArray[np.uint8] = _frozen_integers(values, "weights", np.uint8, copy, WEIGHT_CODES)
+        if len(codes) != self.kept:
+            raise InvalidPayload(
+                f"{self.kept} indices but {len(codes)} weights: there must be one weight for each", rule="weights"
+            )
+        return codes
+
     @property
     def kept(self) -> int:
         """Number of kept images k."""
@@ -157,6 +198,11 @@ class Payload:
             return self.indices
         return (self.indices - self.universe.offset) // self.universe.stride
 
+    @property
+    def used_classes(self) -> NDArray[np.int64]:
+        """The classes that have a kept image, ascending (int64 [U])."""
+        return np.flatnonzero(np.bincount(self.labels, minlength=self.num_classes))
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Payload):
             return NotImplemented
@@ -165,6 +211,8 @@ class Payload:
             == (other.reference_size, other.num_classes, other.reference_digest, other.universe, other.class_names)
             and np.array_equal(self.indices, other.indices)
             and np.array_equal(self.labels, other.labels)
+            and _same_codes(self.soft_labels, other.soft_labels)
+            and _same_codes(self.weights, other.weights)
         )
 
     def __hash__(self) -> int:
@@ -172,15 +220,26 @@ class Payload:
 
     def __reduce__(self) -> tuple[object, ...]:
         # Copies and pickles are made, and so checked, like any other payload.
-        values = (self.reference_size, self.num_classes, self.reference_digest, self.universe, self.class_names)
-        return type(self), (self.indices, self.labels, *values)
+        said = (self.reference_size, self.num_classes, self.reference_digest, self.universe, self.class_names)
+        return type(self), (self.indices, self.labels, *said, self.soft_labels, self.weights)
 
     def __repr__(self) -> str:
         return (
             f"Payload(kept={self.kept}, reference_size={self.reference_size}, num_classes={self.num_classes}, "
             f"reference_digest={self.reference_digest.hex() or None}, universe={self.universe}, "
-            f"class_names={self.class_names if self.class_names is None else len(self.class_names)})"
+            f"class_names={_count(self.class_names)}, soft_labels={_count(self.soft_labels)}, "
+            f"weights={_count(self.weights)})"
         )
+
+
+def _count(values: Sequence[str] | NDArray[np.uint8] | None) -> int | None:
+    return None if values is None else len(values)
+
+
+def _same_codes(one: NDArray[np.uint8] | None, other: NDArray[np.uint8] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)
 
 
 def checked_class_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
@@ -223,26 +282,32 @@ def _digest(value: Any) -> bytes:
 
 
 def _frozen_integers(
-    values: Any, name: str, dtype: type[np.signedinteger[Any]], copy: bool, below: int | None = None
+    values: Any,
+    name: str,
+    dtype: type[np.integer[Any]],
+    copy: bool,
+    below: int | None = None,
+    dimensions: int = 1,
 ) -> Any:
     """`values` as a read-only array of `dtype`, which nobody else can write to if `copy`."""
+    rule = _rule(name)
     try:
         array = np.asarray(values)
     except (ValueError, TypeError) as error:
-        raise InvalidPayload(f"{name} cannot be made an array: {error}", rule=name) from None
+        raise InvalidPayload(f"{name} cannot be made an array: {error}", rule=rule) from None
     if array.size == 0 and array.dtype == np.float64 and not isinstance(values, np.ndarray):
         array = array.astype(dtype)  # numpy's dtype for an empty list
-    if array.ndim != 1:
-        raise InvalidPayload(f"{name} must have one dimension, not {array.ndim}", rule=name)
+    if array.ndim != dimensions:
+        raise InvalidPayload(f"{name} must have {_DIMENSIONS[dimensions]}, not {array.ndim}", rule=rule)
     if array.dtype.kind not in "iu":
-        raise InvalidPayload(f"{name} must be integers, not {array.dtype}", rule=name)
+        raise InvalidPayload(f"{name} must be integers, not {array.dtype}", rule=rule)
     if array.size:
         low, high = int(array.min()), int(array.max())
         if below is not None and (low < 0 or high >= below):
             bad = low if low < 0 else high
-            raise InvalidPayload(f"{name} has a {bad}, but must be 0 .. {below - 1}", rule=name)
+            raise InvalidPayload(f"{name} has a {bad}, but must be 0 .. {below - 1}", rule=rule)
         if high > np.iinfo(dtype).max:
-            raise InvalidPayload(f"{name} has a {high}, which is beyond any reference set", rule=name)
+            raise InvalidPayload(f"{name} has a {high}, which is beyond any reference set", rule=rule)
     array = array.astype(dtype, copy=copy)
     array.flags.writeable = False
     return array

@@ -11,7 +11,7 @@ They are drawn so that every coding, every width and every boundary of the forma
 one more and exactly at powers of two; nothing, one image and everything kept; runs, periods, chance, gaps of every
 scale, and a density that rises or falls throughout; one class, a few and 65,536; labels that all differ, and all
 but one alike; and what real selections look like: runs of alike images, each with a share that is kept and a
-favourite class of its own.
+favourite class of its own. Class names, soft labels and weights are there or not, each by itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from plada_codec.api import PROFILES, encode
 from plada_codec.codings.table import INDEX_CODINGS, LABEL_CODINGS
 from plada_codec.errors import InvalidPayload, LimitExceeded
-from plada_codec.payload import Payload, Universe
+from plada_codec.payload import SOFT_LABEL_CODES, WEIGHT_CODES, Payload, Universe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +38,8 @@ HUGE_SIZES = (2**32 - 1, 2**32, 2**32 + 1, 2**48)
 BOUNDARY_CLASSES = (1, 2, 3, 4, 5, 10, 128, 129, 255, 256, 257, 65_535, 65_536)
 #: Bitmaps are named by hand only up to this universe, so that examples stay small.
 _MAX_BITMAP = 1 << 20
+#: Soft labels are drawn up to so many codes.
+_MAX_SOFT_LABEL_VALUES = 2_000
 _CHECKSUM_BYTES = 4
 
 
@@ -84,8 +86,11 @@ def payloads(draw: st.DrawFn, max_kept: int = 2_000) -> Payload:
     if num_classes <= 20 and draw(st.booleans()):
         printable = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
         names = draw(st.lists(printable, min_size=num_classes, max_size=num_classes))
+    used = len(np.unique(labels))
+    soft_labels = draw(_soft_labels(used, num_classes)) if used * num_classes <= _MAX_SOFT_LABEL_VALUES else None
+    weights = draw(st.none() | _codes(len(positions), WEIGHT_CODES))
     indices = positions * universe.stride + universe.offset
-    return Payload(indices, labels, reference_size, num_classes, digest, universe, names)
+    return Payload(indices, labels, reference_size, num_classes, digest, universe, names, soft_labels, weights)
 
 
 @st.composite
@@ -171,6 +176,34 @@ def _labels(draw: st.DrawFn, count: int, num_classes: int) -> NDArray[np.int64]:
         return np.minimum(random.geometric(draw(st.sampled_from([0.02, 0.3, 0.5, 0.9])), count) - 1, num_classes - 1)
     labels = random.integers(0, num_classes, count)
     return np.sort(labels) if shape == "runs" else labels
+
+
+@st.composite
+def _soft_labels(draw: st.DrawFn, used_classes: int, num_classes: int) -> NDArray[np.int64] | None:
+    """Codes of soft labels, or none: no row is all 0."""
+    if draw(st.booleans()):
+        return None
+    codes = draw(_codes(used_classes * num_classes, SOFT_LABEL_CODES)).reshape(used_classes, num_classes)
+    codes[~codes.any(axis=1), draw(st.integers(0, num_classes - 1))] = draw(st.integers(1, SOFT_LABEL_CODES - 1))
+    return codes
+
+
+@st.composite
+def _codes(draw: st.DrawFn, count: int, space: int) -> NDArray[np.int64]:
+    """`count` codes below `space`: alike, near a middle one or an end, with a period, listed or any."""
+    largest = space - 1
+    shape = draw(st.sampled_from(["alike", "near", "periods", "any", "listed"]))
+    if shape == "listed" and count <= 20:
+        return np.array(draw(st.lists(st.integers(0, largest), min_size=count, max_size=count)), np.int64)
+    if shape == "alike":
+        return np.full(count, draw(st.integers(0, largest)), np.int64)
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    if shape == "periods":
+        return np.resize(random.integers(0, space, draw(st.integers(5, 50))), count)
+    if shape == "near":
+        middle = draw(st.sampled_from([0, largest // 2, largest]))
+        return np.clip(np.rint(random.normal(middle, 2, count)).astype(np.int64), 0, largest)
+    return random.integers(0, space, count)
 
 
 @st.composite

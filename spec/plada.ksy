@@ -239,10 +239,10 @@ enums:
       doc: Section 8.1.
     0x82:
       id: soft_labels
-      doc: Reserved, ancillary (section 8).
+      doc: Section 8.2.
     0x83:
-      id: image_weights
-      doc: Reserved, ancillary (section 8).
+      id: weights
+      doc: Section 8.3.
     0x84:
       id: signature
       doc: Reserved, ancillary (section 8).

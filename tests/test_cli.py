@@ -18,7 +18,16 @@ from plada_codec.cli import main
 
 SPEC = Path(__file__).parent.parent / "spec"
 ORACLE = SPEC / "decoder" / "plada_decode.py"
-PAYLOAD = Payload([2, 3, 4, 50, 900], [1, 1, 0, 2, 1], 1000, 3, bytes(range(8)), class_names=["a", "b", "c"])
+PAYLOAD = Payload(
+    [2, 3, 4, 50, 900],
+    [1, 1, 0, 2, 1],
+    1000,
+    3,
+    bytes(range(8)),
+    class_names=["a", "b", "c"],
+    soft_labels=[[45, 0, 37], [35, 50, 39], [40, 40, 52]],
+    weights=[15, 12, 12, 9, 13],
+)
 
 
 def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
@@ -92,6 +101,7 @@ def test_decode_and_convert_write_every_format(tmp_path: Path, plada: Path, suff
     payload = interop.read(out, reference_size=1000, num_classes=3)
     assert payload.indices.tolist() == PAYLOAD.indices.tolist()
     assert payload.labels.tolist() == PAYLOAD.labels.tolist()
+    assert payload == PAYLOAD or suffix not in ("npz", "parquet", "arrow", "plada")
     ok("convert", out, tmp_path / "again.csv", "--reference-size", "1000", "--classes", "3")
     assert (tmp_path / "again.csv").read_text().splitlines()[1:] == ["2,1", "3,1", "4,0", "50,2", "900,1"]
 
@@ -114,7 +124,16 @@ def test_inspect_json_has_what_was_promised(plada: Path) -> None:
 
 def test_inspect_for_people_says_the_same(plada: Path) -> None:
     text = ok("inspect", plada).stdout
-    for word in ("1,000 images", "0001020304050607", "classes", "kept", "section index", "section labels"):
+    for word in (
+        "1,000 images",
+        "0001020304050607",
+        "classes",
+        "kept",
+        "section index",
+        "section labels",
+        "section soft-labels",
+        "section weights",
+    ):
         assert word in text
     listing = ok("inspect", "--hex", plada).stdout.splitlines()
     assert bytes.fromhex("".join(line[8:31] for line in listing)) == plada.read_bytes()

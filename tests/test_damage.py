@@ -34,11 +34,11 @@ from plada_codec.strategies import Encoded, damaged_payloads, encoded_payloads
 
 SAMPLES = [
     encode(
-        Payload([2, 3, 4, 50, 900], [1, 1, 0, 2, 1], 1000, 3, b"reference", class_names=names),
+        Payload([2, 3, 4, 50, 900], [1, 1, 0, 2, 1], 1000, 3, b"reference", Universe(), *said),
         index_coding=index.name,
         label_coding=label.name,
     )
-    for names in (None, ["a", "b", "c"])
+    for said in ((), (["a", "b", "c"], [[9, 8, 0], [7, 60, 7], [1, 2, 3]], [15, 0, 3, 3, 4]))
     for index in INDEX_CODINGS[1:]
     for label in LABEL_CODINGS[1:]
 ]
@@ -215,6 +215,23 @@ def test_errors_survive_pickling_and_say_kind_rule_and_offset() -> None:
         ({"class_names": ["a", "b", "\ud800"]}, "class-names"),
         ({"class_names": "abc"}, "class-names"),
         ({"class_names": 7}, "class-names"),
+        ({"soft_labels": [[1, 2, 3]] * 2}, "soft-labels"),
+        ({"soft_labels": [[1, 2]] * 3}, "soft-labels"),
+        ({"soft_labels": [[1, 2, 3], [1, 2], [1, 2, 3]]}, "soft-labels"),
+        ({"soft_labels": [[1, 2, 3], [0, 0, 0], [1, 2, 3]]}, "soft-labels"),
+        ({"soft_labels": [[1, 2, 64]] * 3}, "soft-labels"),
+        ({"soft_labels": [[1, 2, -1]] * 3}, "soft-labels"),
+        ({"soft_labels": np.ones((3, 3))}, "soft-labels"),
+        ({"soft_labels": [1, 2, 3]}, "soft-labels"),
+        ({"soft_labels": []}, "soft-labels"),
+        ({"soft_labels": 7}, "soft-labels"),
+        ({"labels": [0, 0, 2], "soft_labels": [[1, 2, 3]] * 3}, "soft-labels"),
+        ({"weights": [1, 2]}, "weights"),
+        ({"weights": [1, 2, 16]}, "weights"),
+        ({"weights": [1, 2, -1]}, "weights"),
+        ({"weights": [0.5, 0.5, 1.0]}, "weights"),
+        ({"weights": [[1, 2, 3]]}, "weights"),
+        ({"weights": "abc"}, "weights"),
     ],
     ids=str,
 )
@@ -251,7 +268,8 @@ def test_the_checksum_is_the_one_of_zlib() -> None:
 
 
 def test_copies_and_pickles_of_a_payload_are_payloads() -> None:
-    payload = Payload([1, 2, 3], [0, 0, 0], 20, 4, bytes(8), class_names=list("abcd"))
+    said = (list("abcd"), [[1, 2, 3, 63]], [15, 0, 7])
+    payload = Payload([1, 2, 3], [0, 0, 0], 20, 4, bytes(8), Universe(), *said)
     for again in (copy.copy(payload), copy.deepcopy(payload), pickle.loads(pickle.dumps(payload))):
         assert again == payload
         with pytest.raises(ValueError, match="read-only"):

@@ -354,6 +354,9 @@ def test_json_lines_may_hold_more() -> None:
         ({"stride": [1, 2]}, "'stride' must be one integer"),
         ({"stride": 2}, "index 3 is not in the universe"),
         ({"offset": 0.5}, "'offset' must be one integer"),
+        ({"soft_labels": [[1] * 10]}, "soft_labels has shape (1, 10), but there are 2 used classes of 10"),
+        ({"soft_labels": np.ones((2, 10))}, "soft_labels must be integers, not float64"),
+        ({"weights": [1, 16]}, "weights has a 16, but must be 0 .. 15"),
     ],
 )
 def test_bad_npz_is_refused(arrays: dict[str, Any], message: str) -> None:
@@ -396,6 +399,9 @@ def test_what_an_npz_claims_is_judged_before_it_is_made(shape: str) -> None:
         ({"index": [3, None], "label": [6, 5]}, "column 'index' has 1 missing values"),
         ({"index": [14, 3], "label": [6, 5]}, "indices must be strictly increasing"),
         ({"index": [3, 14], "label": [6, 10]}, "labels has a 10"),
+        ({"index": [3, 14], "label": [6, 5], "weight_code": [0.5, 1]}, "column 'weight_code' must be integers"),
+        ({"index": [3, 14], "label": [6, 5], "weight_code": [1, None]}, "column 'weight_code' has 1 missing values"),
+        ({"index": [3, 14], "label": [6, 5], "weight_code": [1, 16]}, "weights has a 16"),
     ],
 )
 def test_bad_columns_are_refused(format: str, columns: dict[str, list[Any]], message: str) -> None:
@@ -408,7 +414,8 @@ def test_bad_columns_are_refused(format: str, columns: dict[str, list[Any]], mes
     [
         b"{", b"[]", b"\xff", b'{"reference_digest": 5}', b'{"reference_digest": "xy"}', b'{"reference_size": 0}',
         b'{"reference_size": "100"}', b'{"num_classes": null}', b'{"offset": -1}', b'{"stride": 1.5}',
-        b'{"class_names": "abc"}', b'{"class_names": 7}', b'{"class_names": [1]}',
+        b'{"class_names": "abc"}', b'{"class_names": 7}', b'{"class_names": [1]}', b'{"soft_labels": "abc"}',
+        b'{"soft_labels": [[1], [1, 2]]}', b'{"soft_labels": {"1": 2}}', b'{"soft_labels": [["1"], ["2"]]}',
     ],
 )  # fmt: skip
 def test_bad_metadata_is_refused(format: str, metadata: bytes) -> None:

@@ -32,7 +32,8 @@ def test_encoded_payloads_reach_every_coding_and_every_special_case() -> None:
         seen.update(name for name, true in {
             "complement": info.complement,
             "universe": payload.universe != Universe(),
-            "names": bool(others),
+            **{section.type: True for section in others},
+            **{f"{section.type} {section.coding}": True for section in others},
             "none": payload.kept == 0,
             "one": payload.kept == 1,
             "all": payload.kept == payload.universe_size,
@@ -41,8 +42,10 @@ def test_encoded_payloads_reach_every_coding_and_every_special_case() -> None:
 
     collect()
     codings = {coding.name for coding in (*INDEX_CODINGS, *LABEL_CODINGS)}
-    cases = {"complement", "universe", "names", "none", "one", "all", "digest 0", "digest 8"}
-    assert codings | cases <= seen
+    coders = ("plain", "huffman", "zstd", "modelled")
+    sections = {"class-names", *(f"{name} {coder}" for name in ("soft-labels", "weights") for coder in coders)}
+    cases = {"complement", "universe", "none", "one", "all", "digest 0", "digest 8"}
+    assert codings | sections | cases <= seen
 
 
 def test_encoded_payloads_drive_the_models_to_both_ends_of_their_parameters() -> None:

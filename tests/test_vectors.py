@@ -11,7 +11,7 @@ import jsonschema
 import plada_decode as oracle
 import pytest
 
-from plada_codec import Limits, PladaError, decode
+from plada_codec import Limits, Payload, PladaError, decode
 from plada_codec.codings.table import INDEX_CODINGS, LABEL_CODINGS
 
 VECTORS = Path(__file__).parent.parent / "spec" / "vectors"
@@ -28,13 +28,18 @@ def expected_reference(vector: dict[str, Any]) -> bytes | None:
     return bytes.fromhex(vector["expected_reference"]) if "expected_reference" in vector else None
 
 
-def assert_result(vector: dict[str, Any], indices: list[int], labels: list[int], names: list[str] | None) -> None:
+def assert_result(
+    vector: dict[str, Any], said: Payload | oracle.Decoded, indices: list[int], labels: list[int]
+) -> None:
     rows = "".join(f"{index},{label}\n" for index, label in zip(indices, labels, strict=True))
     assert hashlib.sha256(b"index,label\n" + rows.encode()).hexdigest() == vector["csv_sha256"]
     assert len(indices) == vector["header"]["kept"]
     if "indices" in vector:
         assert (indices, labels) == (vector["indices"], vector["labels"])
-    assert names == vector.get("class_names")
+    assert (said.class_names and list(said.class_names)) == vector.get("class_names")
+    soft_labels = None if said.soft_labels is None else [bytes(row).hex() for row in said.soft_labels]
+    assert soft_labels == vector.get("soft_labels")
+    assert (None if said.weights is None else bytes(said.weights).hex()) == vector.get("weights")
 
 
 @each_vector
@@ -46,8 +51,7 @@ def test_the_codec_gives_the_stated_result(vector: dict[str, Any]) -> None:
         assert {"kind": refused.value.kind, "rule": refused.value.rule} == vector["error"]
     else:
         payload = decode(blob_of(vector), limits, expected_reference(vector))
-        names = None if payload.class_names is None else list(payload.class_names)
-        assert_result(vector, payload.indices.tolist(), payload.labels.tolist(), names)
+        assert_result(vector, payload, payload.indices.tolist(), payload.labels.tolist())
 
 
 @each_vector
@@ -59,7 +63,7 @@ def test_the_plain_decoder_gives_the_stated_result(vector: dict[str, Any]) -> No
         assert {"kind": refused.value.kind, "rule": refused.value.rule} == vector["error"]
     else:
         decoded = oracle.decode(blob_of(vector), limits, expected_reference(vector))
-        assert_result(vector, decoded.indices, decoded.labels, decoded.class_names)
+        assert_result(vector, decoded, decoded.indices, decoded.labels)
 
 
 def test_the_index_follows_its_schema_and_names_every_file_once() -> None:

@@ -9,7 +9,7 @@
 | `npz` | numpy arrays `indices` and `labels`, and the rest under the names of Payload | everything |
 | `csv` | lines `index,label`; a header that says so is optional | indices, labels |
 | `jsonl` | lines `{"index":..,"label":..}`; further keys are passed over | indices, labels |
-| `arrow` | Arrow IPC (file or stream): integer columns `index` and `label` | everything |
+| `arrow` | Arrow IPC (file or stream): integer columns `index`, `label` and, of weights, `weight_code` | everything |
 | `parquet` | the same as Parquet | everything |
 | `roaring` | the indices as Roaring's portable serialisation, then the labels as u16 | indices, labels |
 | `idx-raw` | the paper's raw index list: the indices as u32, then the labels as u16 | indices, labels |
@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from plada_codec.errors import PladaError, Unsupported
 from plada_codec.files import BadFile, atomic_write
@@ -34,6 +34,9 @@ from plada_codec.interop import arrow, csv, jsonl, npz, plada, raw, roaring
 from plada_codec.interop.base import MUST_SAY, Contents, Source, missing
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload, Universe
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ def read(
     reference_digest: bytes | None = None,
     universe: Universe | None = None,
     class_names: Sequence[str] | None = None,
+    soft_labels: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     limits: Limits = Limits(),
 ) -> Payload:
     """Reads a payload.
@@ -74,12 +79,14 @@ def read(
     Args:
         source: a path, or a binary stream (which need not be seekable, and is left open).
         format: a name in `FORMATS`; by default the suffix of the path.
-        reference_size: N. This and the next four are as in Payload; what is given takes the place of what the
+        reference_size: N. This and the next six are as in Payload; what is given takes the place of what the
             file says.
         num_classes: C.
         reference_digest: first bytes of the reference digest.
         universe: the images that the payload speaks of.
         class_names: C names.
+        soft_labels: codes, a row for each used class.
+        weights: codes, one for each kept image.
         limits: what to agree to read: no more than `max_kept` images, whatever the file claims.
 
     Raises:
@@ -97,6 +104,8 @@ def read(
         "reference_digest": reference_digest,
         "universe": universe,
         "class_names": class_names,
+        "soft_labels": soft_labels,
+        "weights": weights,
     }
     try:
         with _opened(source) as stream:
@@ -115,7 +124,7 @@ def read(
 def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: str | None = None) -> None:
     """Writes a payload; a file is complete or not there at all (`atomic_write`).
 
-    What the format cannot say (see the table above) is lost.
+    What the format cannot say (see the table above), such as class names, soft labels and weights, is lost.
 
     Args:
         payload: what to write.

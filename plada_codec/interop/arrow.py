@@ -1,11 +1,13 @@
 """The formats `arrow` (Arrow IPC, file or stream) and `parquet`: integer columns `index` and `label`. Extra `arrow`.
 
+A third integer column, `weight_code`, is there only if the payload has weights.
+
 The rest of the payload is a JSON object under `plada` in the schema's metadata, each key of which is optional:
 
     {"reference_size": .., "num_classes": .., "reference_digest": hex, "offset": .., "stride": ..,
-     "class_names": [..] or null}
+     "class_names": [..] or null, "soft_labels": a list of codes for each used class, or null}
 
-Written: index as int64, label as int32; IPC as a file.
+Written: index as int64, label as int32, weight_code as uint8; IPC as a file.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from plada_codec.files import BadFile
 from plada_codec.interop.base import Contents, Source, extra_module, faults_are
 from plada_codec.payload import Payload, Universe
 
-_COLUMNS = ("index", "label")
+_COLUMNS, _WEIGHTS_COLUMN = ("index", "label"), "weight_code"
 _METADATA_KEY = b"plada"
-_SAID = ("reference_size", "num_classes", "reference_digest", "universe", "class_names")
+_SAID = ("reference_size", "num_classes", "reference_digest", "universe", "class_names", "soft_labels")
 #: What an IPC file begins with, and an IPC stream does not.
 _FILE_MAGIC = b"ARROW1"
 
@@ -32,7 +34,8 @@ def read_ipc(source: Source) -> Contents:
     opener = pyarrow.ipc.open_file if is_file else pyarrow.ipc.open_stream
     with faults_are("not Arrow IPC, or damaged"):
         schema = opener(data).schema
-        options = pyarrow.ipc.IpcReadOptions(included_fields=_column_numbers(pyarrow, schema), use_threads=False)
+        numbers = list(_columns(pyarrow, schema).values())
+        options = pyarrow.ipc.IpcReadOptions(included_fields=numbers, use_threads=False)
         reader = opener(data, options=options)
         batches: list[Any] = []
         kept = 0
@@ -51,9 +54,9 @@ def read_parquet(source: Source) -> Contents:
     with faults_are("not Parquet, or damaged"):
         file = parquet.ParquetFile(pyarrow.BufferReader(data))
         schema = file.schema_arrow
-        _column_numbers(pyarrow, schema)
+        columns = list(_columns(pyarrow, schema))
         source.check_kept(file.metadata.num_rows)
-        return _contents(file.read(columns=list(_COLUMNS), use_threads=False), schema.metadata)
+        return _contents(file.read(columns=columns, use_threads=False), schema.metadata)
 
 
 def write_ipc(payload: Payload, stream: BinaryIO) -> None:
@@ -70,25 +73,28 @@ def write_parquet(payload: Payload, stream: BinaryIO) -> None:
     extra_module("pyarrow.parquet", "arrow").write_table(_table(pyarrow, payload), stream)
 
 
-def _column_numbers(pyarrow: Any, schema: Any) -> list[int]:
-    numbers = []
-    for name in _COLUMNS:
+def _columns(pyarrow: Any, schema: Any) -> dict[str, int]:
+    """The names and numbers of the columns to read."""
+    numbers = {}
+    with_weights = _WEIGHTS_COLUMN in schema.names
+    for name in (*_COLUMNS, _WEIGHTS_COLUMN) if with_weights else _COLUMNS:
         found = schema.get_all_field_indices(name)
         if len(found) != 1:
             raise BadFile(f"there must be one column {name!r}, not {len(found)}", rule="file")
         kind = schema.field(found[0]).type
         if not pyarrow.types.is_integer(kind):
             raise BadFile(f"column {name!r} must be integers, not {kind}", rule="file")
-        numbers.append(found[0])
+        numbers[name] = found[0]
     return numbers
 
 
 def _contents(table: Any, metadata: dict[bytes, bytes] | None) -> Contents:
     table.validate(full=True)
-    for name in _COLUMNS:
+    for name in table.column_names:
         if missing_values := table.column(name).null_count:
             raise BadFile(f"column {name!r} has {missing_values} missing values", rule="file")
-    indices, labels = (table.column(name).to_numpy() for name in _COLUMNS)
+    columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    indices, labels = (columns[name] for name in _COLUMNS)
     with faults_are("the schema's metadata 'plada' is not what it should be"):
         said = json.loads((metadata or {}).get(_METADATA_KEY, b"{}"))
         bounds = {name: said.pop(name) for name in ("offset", "stride") if name in said}
@@ -98,7 +104,10 @@ def _contents(table: Any, metadata: dict[bytes, bytes] | None) -> Contents:
             said["reference_digest"] = bytes.fromhex(said["reference_digest"])
         if not isinstance(said.get("class_names"), list | None):
             raise TypeError("class_names is no list")
-        return Contents(indices, labels, {name: value for name, value in said.items() if name in _SAID})
+        said = {name: value for name, value in said.items() if name in _SAID}
+        if _WEIGHTS_COLUMN in columns:
+            said["weights"] = columns[_WEIGHTS_COLUMN]
+        return Contents(indices, labels, said)
 
 
 def _table(pyarrow: Any, payload: Payload) -> Any:
@@ -109,6 +118,10 @@ def _table(pyarrow: Any, payload: Payload) -> Any:
         "offset": payload.universe.offset,
         "stride": payload.universe.stride,
         "class_names": payload.class_names,
+        "soft_labels": None if payload.soft_labels is None else payload.soft_labels.tolist(),
     }
-    table = pyarrow.table(dict(zip(_COLUMNS, (payload.indices, payload.labels), strict=True)))
+    columns = dict(zip(_COLUMNS, (payload.indices, payload.labels), strict=True))
+    if payload.weights is not None:
+        columns[_WEIGHTS_COLUMN] = payload.weights
+    table = pyarrow.table(columns)
     return table.replace_schema_metadata({_METADATA_KEY: json.dumps(said)})

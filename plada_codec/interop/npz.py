@@ -5,8 +5,10 @@
     reference_digest             uint8 [0, or 8 .. 32]
     offset, stride               one integer each: the universe
     class_names                  text [C]
+    soft_labels                  integers [used classes, C]: codes
+    weights                      integers [k]: codes
 
-Only the first two must be there. Written: int64, int32, and the class names only if there are any.
+Only the first two must be there. Written: int64, int32, uint8, and the last three only if the payload has them.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     from plada_codec.limits import Limits
 
+_CODES = ("soft_labels", "weights")
+
 
 def read(source: Source) -> Contents:
     """Reads what is there; nothing is unpickled, and no array is made that the limits do not allow."""
@@ -45,6 +49,7 @@ def read(source: Source) -> Contents:
             said["reference_digest"] = arrays.vector("reference_digest", "u1", "uint8").tobytes()
         if "class_names" in arrays:
             said["class_names"] = arrays.vector("class_names", "U", "text").tolist()
+        said |= {name: arrays.get(name) for name in _CODES if name in arrays}
         indices, labels = arrays.get("indices"), arrays.get("labels")
         source.check_kept(max(indices.size, labels.size))
         return Contents(indices, labels, said)
@@ -63,6 +68,7 @@ def write(payload: Payload, stream: BinaryIO) -> None:
     }
     if payload.class_names is not None:
         arrays["class_names"] = np.array(payload.class_names)
+    arrays |= {name: codes for name in _CODES if (codes := getattr(payload, name)) is not None}
     np.savez(stream, **arrays)
 
 

@@ -2,7 +2,7 @@
 
 It follows that text section by section, under the same names, and it is written to be compared with it, not
 to be fast. It needs Python 3.11 and the standard library; the codings whose names end in `-zstd` also need the
-package `zstandard`. It is of decoder class `full`, and it reads class names.
+package `zstandard`. It is of decoder class `full`, and it reads class names, soft labels and weights.
 
 As a program, `python plada_decode.py [FILE|-]` reads a payload (from standard input unless a file is named) and
 writes it to standard output as CSV: a line `index,label`, then one line for each kept image. For a payload that
@@ -913,7 +913,7 @@ class ClassesModel:
 def read_classes_modelled(stream: bytes, offset: int, positions: Sequence[int], num_classes: int) -> list[int]:
     """7.5."""
     if len(positions) >= 1 << 31:
-        message = f"{len(positions)} images are kept, which must be below 2^31 in classes-modelled"
+        message = f"{len(positions)} labels or codes, which must be fewer than 2^31 in classes-modelled"
         raise DecodeError("limit-kept", message, offset)
     coder = RangeDecoder(stream, offset)
     model = ClassesModel(coder, num_classes)
@@ -931,10 +931,19 @@ def read_classes_modelled(stream: bytes, offset: int, positions: Sequence[int], 
 # ---------------------------------------------------------------------------------------------------------
 
 CLASS_NAMES = 0x81
+SOFT_LABELS = 0x82
+WEIGHTS = 0x83
 MAX_SECTIONS = 256
 
 SECTION_PLAIN = 0
 SECTION_ZSTD = 2
+
+#: The label coding by which each coder of a section writes a sequence of codes (8.4).
+CODE_CODINGS = {0: "classes-plain", 1: "classes-huffman", 2: "classes-zstd", 3: "classes-modelled"}
+
+#: Codes of soft labels, and codes of weights, are below these (8.2, 8.3).
+SOFT_LABEL_CODES = 64
+WEIGHT_CODES = 16
 
 
 def read_sections(fields: Fields) -> list[Section]:
@@ -992,6 +1001,49 @@ def read_class_names(section: Section, num_classes: int, max_class_names_bytes: 
     return names
 
 
+def read_soft_labels(section: Section, labels: list[int], num_classes: int, limits: "Limits") -> list[list[int]]:
+    """The rows of codes, one for each class that is among the labels, ascending (8.2)."""
+    coding = code_coding(section)
+    n = len(set(labels)) * num_classes
+    if n > limits.max_soft_label_values:
+        message = f"the soft labels have {n} codes; the limit is {limits.max_soft_label_values}"
+        raise DecodeError("limit-soft-labels", message, section.data_at)
+    codes = read_codes(coding, section, range(n), SOFT_LABEL_CODES, limits)
+    rows = [codes[at : at + num_classes] for at in range(0, n, num_classes)]
+    for label, row in zip(sorted(set(labels)), rows, strict=True):
+        if not any(row):
+            raise DecodeError("soft-labels", f"every soft label code of class {label} is 0", section.data_at)
+    return rows
+
+
+def concentration(code: int) -> float:
+    """What a code of the soft labels stands for (8.2)."""
+    return 2.0 ** ((code - 43) / 2) if code > 0 else 0.0
+
+
+def read_weights(section: Section, positions: Sequence[int], limits: "Limits") -> list[int]:
+    """The code of each kept image (8.3)."""
+    return read_codes(code_coding(section), section, positions, WEIGHT_CODES, limits)
+
+
+def scaled_weights(codes: list[int]) -> list[float]:
+    """The weights that codes stand for, scaled to a mean of 1 (8.3)."""
+    total = sum(1 << code for code in codes)
+    return [(len(codes) << code) / total for code in codes]
+
+
+def code_coding(section: Section) -> str:
+    """The label coding that the section's coder stands for (8.4)."""
+    if section.coder not in CODE_CODINGS:
+        raise DecodeError("coding", f"section {section.type:02x} is not written in coder {section.coder}", section.at)
+    return CODE_CODINGS[section.coder]
+
+
+def read_codes(coding: str, section: Section, positions: Sequence[int], size: int, limits: "Limits") -> list[int]:
+    """The sequence of codes, each below `size`, of which there is one for each position (8.4)."""
+    return kept_labels(coding, section.data, section.data_at, positions, size, limits.max_stream_bytes)
+
+
 # ---------------------------------------------------------------------------------------------------------
 # 9. Limits and decoder classes
 # ---------------------------------------------------------------------------------------------------------
@@ -1006,6 +1058,7 @@ class Limits:
     max_kept: int = 1 << 25
     max_stream_bytes: int = 1 << 28
     max_class_names_bytes: int = 1 << 20
+    max_soft_label_values: int = 1 << 22
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -1019,11 +1072,12 @@ RULES = {
         "signature", "varint", "digest-length", "checksum",
         "reference-size", "classes", "universe", "kept", "section-order",
         "stream-length", "zstd-frame", "zstd-size", "huffman-table", "index-range", "run-count", "gap-width",
-        "bitmap-count", "label-range", "padding", "class-names",
+        "bitmap-count", "label-range", "padding", "class-names", "soft-labels",
     ],
     "Unsupported": ["version", "coding", "section-critical"],
     "LimitExceeded": [
         "limit-reference-size", "limit-classes", "limit-kept", "limit-stream-bytes", "limit-class-names",
+        "limit-soft-labels",
     ],
     "ReferenceMismatch": ["reference"],
 }  # fmt: skip
@@ -1043,7 +1097,11 @@ class DecodeError(ValueError):
 
 @dataclass
 class Decoded:
-    """What a payload says: labels[i] is the class of the kept image number indices[i] (1)."""
+    """What a payload says: labels[i] is the class of the kept image number indices[i] (1).
+
+    `soft_labels` are rows of codes (8.2), and weights[i] is the code of the image number indices[i] (8.3); both are
+    None where the payload has no such section.
+    """
 
     indices: list[int]
     labels: list[int]
@@ -1053,6 +1111,8 @@ class Decoded:
     offset: int
     stride: int
     class_names: list[str] | None
+    soft_labels: list[list[int]] | None
+    weights: list[int] | None
     index_coding: str
     label_coding: str
     complement: bool
@@ -1126,15 +1186,19 @@ def decode(data: bytes, limits: Limits = Limits(), expected_reference: bytes | N
     # Step 9: label stream.
     labels = kept_labels(label_coding, payload.label_stream, at["label stream"], positions, c, limits.max_stream_bytes)
 
-    # Step 10: class names.
-    class_names = None
+    # Steps 10 to 12: class names, soft labels, weights. The sections are in this order, or step 5 refused them.
+    class_names = soft_labels = weights = None
     for section in payload.sections or []:
         if section.type == CLASS_NAMES:
             class_names = read_class_names(section, c, limits.max_class_names_bytes)
+        elif section.type == SOFT_LABELS:
+            soft_labels = read_soft_labels(section, labels, c, limits)
+        elif section.type == WEIGHTS:
+            weights = read_weights(section, positions, limits)
 
     return Decoded(
         indices, labels, n, c, payload.digest, payload.offset, payload.stride,
-        class_names, index_coding, label_coding, complement,
+        class_names, soft_labels, weights, index_coding, label_coding, complement,
     )  # fmt: skip
 
 

@@ -43,6 +43,8 @@ FLAGS = {
     "universe": "offset and stride are used",
     "digest": "a digest that is not of 8 bytes",
     "section": "has a list of sections",
+    "soft-labels": "concerns the section of soft labels",
+    "weights": "concerns the section of weights",
     "ancillary": "an error in an ancillary section: a decoder that skips the section accepts the payload",
     "canonical": "a second way to say the same, which must be refused",
     "truncated": "ends too early",
@@ -111,6 +113,11 @@ def bits(text: str) -> bytes:
 def frame(content: bytes, **options: Any) -> bytes:
     """A zstd stream with options that an encoder must not use."""
     return zstandard.ZstdCompressor(level=3, **options).compress(content)[4:]
+
+
+def section(type_: int, coder: int, data: bytes) -> bytes:
+    """One section of a list (spec section 8)."""
+    return bytes([type_, coder]) + varint(len(data)) + data
 
 
 def valid_vectors() -> Iterator[Vector]:
@@ -240,12 +247,11 @@ def valid_vectors() -> Iterator[Vector]:
         ["section"],
         Raw(flags=0x80, sections=varint(1) + unknown).build(),
     )
-    both = bytes([0x81, 0]) + varint(7) + b"a\nb\nc\nd" + bytes([0x82, 0]) + varint(0) + unknown
     yield Vector(
-        "section-three",
+        "section-reserved",
         "class names, a reserved ancillary section and an unknown one",
         ["section"],
-        Raw(flags=0x80, sections=varint(3) + both).build(),
+        Raw(flags=0x80, sections=varint(3) + section(0x81, 0, b"a\nb\nc\nd") + section(0x84, 9, b"") + unknown).build(),
     )
     yield Vector(
         "header-intact", "the payload whose header the vectors `damage-` and `forged-` damage", [], header_intact()
@@ -323,6 +329,165 @@ def modelled_vectors() -> Iterator[Vector]:
     yield Vector(
         "modelled-filled", "streams that keep the zero bytes at their end", ["modelled"], Raw(**filled).build()
     )
+
+
+CODERS = ("plain", "huffman", "zstd", "modelled")
+#: Codes for the used classes 0, 1 and 3 of four, and for six images: those of the worked examples.
+SIX_SOFT_LABELS = [[45, 37, 33, 0], [35, 50, 36, 39], [0, 40, 37, 47]]
+SIX_WEIGHTS = [15, 12, 12, 9, 13, 12]
+
+
+def codes_section(type_: int, coder: int, codes: Any, space: int, positions: Any) -> bytes:
+    """A section of codes in a coder of one's choice."""
+    given = Given(space, Limits(), np.array(positions, np.int64))
+    codec = LABEL_CODINGS[1 + coder].codec
+    values = np.array(codes, np.int32).ravel()
+    return section(type_, coder, codec.encode(values, given, thorough=True) if len(values) else b"")
+
+
+def soft_labels_section(coder: int, codes: Any) -> bytes:
+    return codes_section(0x82, coder, codes, 64, range(np.size(codes)))
+
+
+def weights_section(coder: int, codes: Any, positions: Any) -> bytes:
+    return codes_section(0x83, coder, codes, 16, positions)
+
+
+def code_vectors() -> Iterator[Vector]:
+    """Sections of soft labels and of weights (spec sections 8.2 to 8.4)."""
+    kept = [2, 3, 4, 5, 12, 19]
+    six: dict[str, Any] = {
+        "flags": 0x81,
+        "digest": DIGEST,
+        "kept": varint(6),
+        "index": bytes([2, 0, 0, 0, 6, 6]),
+        "labels": bytes([0x54, 0xD0]),
+    }
+    random = np.random.default_rng(4)
+    concentrations = np.clip(np.rint(random.normal(33, 4, (12, 12))), 0, 63).astype(int) + 11 * np.eye(12, dtype=int)
+    positions = np.flatnonzero(random.random(2_000) < 0.1)
+    weights = np.clip(15 - random.geometric(0.3, len(positions)), 0, 15)
+    many = Payload(positions, np.arange(len(positions)) % 12, 2_000, 12)
+    for coder, name in enumerate(CODERS):
+        example = ["example"] if coder == 0 else []
+        data = soft_labels_section(coder, SIX_SOFT_LABELS)
+        comment = f"soft labels of three used classes of four, {name}"
+        blob = Raw(**six, sections=b"\1" + data).build()
+        yield Vector(f"soft-labels-{name}", comment, ["section", "soft-labels", *example], blob)
+        data = weights_section(coder, SIX_WEIGHTS, kept)
+        blob = Raw(**six, sections=b"\1" + data).build()
+        yield Vector(f"weights-{name}", f"weights of six images, {name}", ["section", "weights", *example], blob)
+        both = soft_labels_section(coder, concentrations) + weights_section(coder, weights, positions)
+        blob = raw_of(many, b"\2" + both)
+        comment = f"soft labels of twelve classes and weights of some 200 images, {name}"
+        yield Vector(f"codes-many-{name}", comment, ["section", "soft-labels", "weights"], blob)
+        nothing: dict[str, Any] = {"flags": 0x80, "kept": b"\0", "index": b"", "labels": b""}
+        both = soft_labels_section(coder, []) + weights_section(coder, [], [])
+        blob = Raw(**nothing, sections=b"\2" + both).build()
+        comment = f"k = 0: no soft labels and no weights, {name}"
+        yield Vector(f"codes-empty-{name}", comment, ["section", "soft-labels", "weights", "empty"], blob)
+    for name, codes, ones in (
+        ("smallest", [[1, 0, 0, 0], [0, 0, 0, 1], [0, 1, 0, 0]], [0] * 6),
+        ("largest", [[63] * 4] * 3, [15] * 6),
+    ):
+        both = soft_labels_section(1, codes) + weights_section(1, ones, kept)
+        comment = f"the {name} codes, and one-symbol tables or nearly"
+        blob = Raw(**six, sections=b"\2" + both).build()
+        yield Vector(f"codes-{name}", comment, ["section", "soft-labels", "weights"], blob)
+    everything = Payload(
+        [5, 8, 17],
+        [0, 1, 0],
+        20,
+        2,
+        DIGEST,
+        Universe(2, 3),
+        ["cat", "dog"],
+        [[52, 40], [41, 50]],
+        [15, 3, 9],
+    )
+    comment = "a universe, class names, soft labels and weights"
+    yield Vector("section-all", comment, ["section", "universe", "soft-labels", "weights"], encode(everything))
+
+
+def raw_of(payload: Payload, sections: bytes) -> bytes:
+    """A payload without sections, and sections of one's choice."""
+    blob = encode(payload, index_coding="gaps-plain", label_coding="classes-plain")
+    parsed = parse_container(memoryview(blob))
+    (at, size), end = parsed.index_stream, sum(parsed.label_stream)
+    return Raw(
+        flags=0x80,
+        reference_size=varint(payload.reference_size),
+        num_classes=varint(payload.num_classes),
+        kept=varint(payload.kept),
+        index=blob[at : at + size],
+        labels=blob[at + size : end],
+        sections=sections,
+    ).build()
+
+
+def _bad_codes(bad: Any) -> Iterator[Vector]:
+    """Sections of codes of the payload of `Raw`: three images, of the classes 0, 1 and 2 of four."""
+    yield from _bad_sequence(bad, 0x82, "soft-labels", 12, 64)
+    yield from _bad_sequence(bad, 0x83, "weights", 3, 16)
+    three = section(0x81, 0, b"a\nb\nc\nd") + section(0x82, 0, b"") + section(0xFE, 9, b"abc")
+    comment = "no bytes of soft labels, which were reserved when this vector was made"
+    flags = ["section", "soft-labels", "ancillary"]
+    yield bad("section-three", "stream-length", comment, *flags, flags=0x80, sections=b"\3" + three)
+    padded = ((0x82, "soft-labels", f"{1:06b}" * 9 + "01"), (0x83, "weights", f"{1:04b}" * 3 + "0001"))
+    for type_, name, text in padded:
+        listed = b"\1" + section(type_, 0, bits(text))
+        flags = ["section", name, "ancillary", "canonical"]
+        comment = "a one in the padding of plain codes, C = 3"
+        yield bad(f"{name}-padding", "padding", comment, *flags, flags=0x80, num_classes=varint(3), sections=listed)
+    for row in range(3):
+        codes = np.eye(4, dtype=int)[:3]
+        codes[row] = 0
+        listed = b"\1" + soft_labels_section(row, codes)
+        comment = f"every code of the used class {row} is 0"
+        flags = ["section", "soft-labels", "ancillary"]
+        yield bad(f"soft-labels-row-{row}", "soft-labels", comment, *flags, flags=0x80, sections=listed)
+
+
+def _bad_sequence(bad: Any, type_: int, name: str, count: int, space: int) -> Iterator[Vector]:
+    """A section of `count` codes below `space`, in the payload of `Raw`."""
+    nothing: dict[str, Any] = {"kept": b"\0", "index": b"", "labels": b""}
+
+    def of(id_: str, rule: str, comment: str, coder: int, data: bytes, *more: str, **fields: Any) -> Vector:
+        listed = b"\1" + section(type_, coder, data)
+        flags = ["section", name, "ancillary", *more]
+        return bad(f"{name}-{id_}", rule, comment, *flags, flags=0x80, sections=listed, **fields)  # type: ignore[no-any-return]
+
+    ones = bits(f"{1:0{space.bit_length() - 1}b}" * count)
+    content = bytes([1] * count)
+    stream = deflate(content, thorough=False)
+    # unused 0; used 2; lengths 1 (+1), 1 (+0); the others unused; codes 0, 1
+    table = f"1 010 011 1 {_gamma(space - 2)}"
+    coded = bits(table + "1" * count)
+    for coder, data in enumerate((ones, coded, stream)):
+        decode(Raw(flags=0x80, sections=b"\1" + section(type_, coder, data)).build())
+
+    for coder in (4, 255):
+        yield of(f"coder-{coder}", "coding", f"coder {coder}, unknown", coder, ones)
+    yield of("coder-of-nothing", "coding", "k = 0, and coder 4, unknown", 4, b"", "empty", **nothing)
+    for coder, coder_name in enumerate(CODERS):
+        comment = f"k = 0, and a byte, {coder_name}"
+        yield of(f"empty-{coder_name}", "stream-length", comment, coder, b"\0", "empty", **nothing)
+    yield of("nothing", "stream-length", "no bytes", 0, b"")
+    yield of("short", "stream-length", "a byte too few", 0, ones[:-1], "truncated")
+    yield of("long", "stream-length", "a byte too many", 0, ones + b"\0", "trailing")
+    lengthless = bits(f"1 010 1 1 {_gamma(space - 2)}")
+    yield of("huffman-table", "huffman-table", "two used codes of no bits", 1, lengthless)
+    yield of("huffman-ended", "stream-end", "the table only", 1, bits(table), "truncated")
+    yield of("huffman-left-over", "stream-length", "a byte left over", 1, coded + b"\0", "trailing")
+    padded = coded[:-1] + bytes([coded[-1] | 1])
+    yield of("huffman-padding", "padding", "a one in the padding", 1, padded, "canonical")
+    large = deflate(content[:-1] + bytes([space]), thorough=False)
+    yield of("zstd-range", "label-range", f"a code of {space}", 2, large, "zstd")
+    yield of("zstd-size", "zstd-size", "a code too few", 2, deflate(content[:-1], thorough=False), "zstd")
+    yield of("zstd-cut", "zstd-frame", "a frame cut short", 2, stream[:-1], "zstd", "truncated")
+    comment = "no bytes, where more than four are read"
+    yield of("modelled-nothing", "stream-end", comment, 3, b"", "modelled", "truncated")
+    yield of("modelled-left-over", "stream-length", "more bytes than are read", 3, bytes(99), "modelled", "trailing")
 
 
 def _bad_modelled(bad: Any) -> Iterator[Vector]:
@@ -420,16 +585,16 @@ def _filled(stream: bytes) -> bytes:
     raise AssertionError("this is no stream of three images")
 
 
+def _gamma(n: int) -> str:
+    return "0" * (n.bit_length() - 1) + f"{n:b}"
+
+
 def _huffman_stream(lengths: list[int], symbols: list[int]) -> bytes:
     """A huffman stream (spec section 5.4) of symbols that are all used, written as text."""
-
-    def gamma(n: int) -> str:
-        return "0" * (n.bit_length() - 1) + f"{n:b}"
-
-    text, previous = gamma(1) + gamma(len(lengths)), 0
+    text, previous = _gamma(1) + _gamma(len(lengths)), 0
     for length in lengths:
         delta = length - previous
-        text += gamma((2 * delta if delta >= 0 else -2 * delta - 1) + 1)
+        text += _gamma((2 * delta if delta >= 0 else -2 * delta - 1) + 1)
         previous = length
     codes, code = {}, 0
     for length in range(1, 25):
@@ -576,6 +741,7 @@ def invalid_vectors() -> Iterator[Vector]:
     yield bad("runs-huge", "index-range", "a skip of 2^63 - 1", "bomb", index_code=7, index=varint(2**63 - 1) + b"\0")
     yield from _bad_huffman(bad)
     yield from _bad_modelled(bad)
+    yield from _bad_codes(bad)
     # Labels.
     yield bad("label-range", "label-range", "class 3 of 3", num_classes=varint(3), labels=bytes([0b00011100]))
     yield bad("label-padding", "padding", "a one in the padding", "canonical", labels=bytes([0b00011001]))
@@ -763,6 +929,30 @@ def limit_vectors() -> Iterator[Vector]:
         "ancillary",
         max_class_names_bytes=7,
     )
+    soft = Raw(flags=0x80, sections=b"\1" + soft_labels_section(2, np.ones(12, int))).build()
+    flags = ("section", "soft-labels", "ancillary")
+    yield limited("soft-labels-at-limit", "12 codes of soft labels", soft, None, *flags[:2], max_soft_label_values=12)
+    yield limited(
+        "soft-labels-above-limit",
+        "12 codes of soft labels",
+        soft,
+        "limit-soft-labels",
+        *flags,
+        max_soft_label_values=11,
+    )
+    yield limited(
+        "soft-labels-zstd-above-limit", "12 bytes under zstd", soft, "limit-stream-bytes", *flags, max_stream_bytes=11
+    )
+    weights = Raw(flags=0x80, sections=b"\1" + weights_section(2, [1, 2, 3], [2, 3, 13])).build()
+    flags = ("section", "weights", "ancillary")
+    yield limited(
+        "weights-zstd-above-limit", "3 bytes under zstd", weights, "limit-stream-bytes", *flags, max_stream_bytes=2
+    )
+    every = Payload(range(65), range(65), 200, 65_536)
+    comment = "65 classes of 65,536: 4,259,840 codes in eight bytes"
+    blob = raw_of(every, b"\1" + section(0x82, 3, bytes(8)))
+    flags = ("section", "soft-labels", "ancillary", "bomb")
+    yield limited("bomb-soft-labels", comment, blob, "limit-soft-labels", *flags)
     six = encode(Payload([1], [0], 20, 3, DIGEST))
     yield Vector(
         "reference-mismatch", "another digest is expected", ["digest"], six, "reference", expected_reference=bytes(8)
@@ -821,6 +1011,10 @@ def entry(vector: Vector, folder: str, blob: bytes) -> dict[str, Any]:
         result["indices"], result["labels"] = payload.indices.tolist(), payload.labels.tolist()
     if payload.class_names is not None:
         result["class_names"] = list(payload.class_names)
+    if payload.soft_labels is not None:
+        result["soft_labels"] = [bytes(row).hex() for row in payload.soft_labels]
+    if payload.weights is not None:
+        result["weights"] = bytes(payload.weights).hex()
     return result
 
 
@@ -828,7 +1022,7 @@ def main() -> None:
     entries = []
     added = 0
     folders = {
-        "valid": (v for group in (valid_vectors(), modelled_vectors()) for v in group),
+        "valid": (v for group in (valid_vectors(), modelled_vectors(), code_vectors()) for v in group),
         "invalid": (v for group in (invalid_vectors(), damaged_headers()) for v in group),
         "limit": limit_vectors(),
     }

@@ -1,0 +1,45 @@
+"""Sequences of codes, as the sections `soft labels` and `weights` hold them (spec section 8.4).
+
+They are label streams with codes in the place of labels; the section's coder says which label coding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plada_codec import streams
+from plada_codec.codings.table import LABEL_CODINGS, Coding
+from plada_codec.errors import Unsupported
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from plada_codec.codings.base import Given, Stream
+
+#: By coder: plain, huffman, zstd, modelled. `constant-plain` is no coder of a sequence.
+_CODINGS = LABEL_CODINGS[1:]
+
+
+def encode_codes(codes: NDArray[np.uint8], given: Given, decoder_class: str, *, thorough: bool) -> tuple[int, bytes]:
+    """(coder, bytes) of a sequence of codes (uint8 [n]), the fewest bytes that `decoder_class` can read."""
+    readable = streams.candidates(_CODINGS, "auto", decoder_class, thorough)
+    coding, stream = streams.smallest(readable, codes.astype(np.int32), given, thorough)
+    return _CODINGS.index(coding), stream
+
+
+def coding_of_coder(coder: int, offset: int) -> Coding:
+    """How a section with this coder holds its sequence of codes; Unsupported (`coding`) if there is no such coder."""
+    if coder >= len(_CODINGS):
+        raise Unsupported(f"a section of codes in coder {coder}", rule="coding", offset=offset)
+    return _CODINGS[coder]
+
+
+def decode_codes(coding: Coding, stream: Stream, count: int, given: Given) -> NDArray[np.uint8]:
+    """The codes of a sequence (uint8 [count]).
+
+    Raises:
+        Truncated, Corrupt, LimitExceeded: by the rules of the label codings.
+    """
+    return streams.read(coding, stream, count, given, np.int32).astype(np.uint8)
