@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec import Payload, Universe
-from plada_train.selection import kept_count, ranking
+from plada_train import selection
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,11 +46,6 @@ class Scores:
     label: NDArray[np.integer[Any]]
     num_classes: int
 
-    @functools.cached_property
-    def by_energy(self) -> NDArray[np.int64]:
-        """The images from the lowest energy to the highest."""
-        return ranking(self.energy)
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -66,10 +61,10 @@ class Rule:
         size = len(scores.energy)
         if self.stride > 1:
             indices = np.arange(0, size, self.stride)
-        elif self.alpha is None:
-            indices = np.sort(scores.by_energy[: kept_count(self.keep, size)])
         else:
-            indices = safety_net(scores, kept_count(self.keep, size), self.alpha)
+            count = selection.kept_count(self.keep, size)
+            rule = selection.Rule(alpha=self.alpha)
+            indices = rule.choose(scores.energy, scores.label, scores.num_classes, count)
         return Payload(indices, scores.label[indices], size, scores.num_classes, DIGEST, Universe(0, self.stride))
 
 
@@ -113,33 +108,6 @@ def require_corpora() -> None:
     """Ends the benchmark where the corpora are not to be had."""
     if not CORPORA.exists():
         raise SystemExit(f"this benchmark needs {CORPORA}")
-
-
-def safety_net(scores: Scores, budget: int, alpha: float) -> NDArray[np.int64]:
-    """The images of lowest energy in each class, in quotas proportional to n_c^alpha: int64 [budget], increasing.
-
-    No quota exceeds n_c: what a class cannot use goes to the others in the same proportion. What rounding down leaves
-    of the budget goes to the lowest energies of all.
-    """
-    counts = np.bincount(scores.label, minlength=scores.num_classes)
-    weights = np.where(counts > 0, np.maximum(counts, 1.0) ** alpha, 0.0)
-    quotas = np.zeros(len(counts))
-    is_open = counts > 0
-    while is_open.any():
-        quotas[is_open] = (budget - counts[~is_open].sum()) * weights[is_open] / weights[is_open].sum()
-        full = is_open & (quotas >= counts)
-        if not full.any():
-            break
-        quotas[full] = counts[full]
-        is_open &= ~full
-    labels = scores.label[scores.by_energy]
-    by_class = np.argsort(labels, kind="stable")
-    starts = np.cumsum(counts) - counts
-    rank_in_class = np.empty(len(labels), np.int64)
-    rank_in_class[by_class] = np.arange(len(labels)) - np.repeat(starts, counts)
-    chosen = rank_in_class < np.floor(quotas)[labels]
-    chosen[np.flatnonzero(~chosen)[: budget - chosen.sum()]] = True
-    return np.sort(scores.by_energy[chosen])
 
 
 def _lowest_energy(*keep_rates: float) -> tuple[Rule, ...]:

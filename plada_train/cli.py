@@ -10,10 +10,11 @@ import json
 import os
 import re
 import tempfile
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Before torch is imported: waiting OpenMP threads that spin slow a shared machine down tenfold and more.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -22,13 +23,21 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 import click
 
 from plada_codec.cli import OneLineErrors, complain, finite, naming, option_group
-from plada_train.recipe import Recipe
+from plada_train.errors import PladaWarning
+from plada_train.files import UNFINISHED
+from plada_train.recipe import Recipe, Targets
 
-#: What the extra `train` brings.
-EXTRA = {"PIL", "safetensors", "sklearn", "timm", "torch", "torchvision"}
+if TYPE_CHECKING:
+    from plada_train.data import LabelledImages
+    from plada_train.models import Classifier
+
+#: Which extra brings a package.
+EXTRAS = dict.fromkeys(("PIL", "huggingface_hub", "safetensors", "sklearn", "timm", "torch", "torchvision"), "train")
+EXTRAS |= dict.fromkeys(("onnx", "onnx_ir", "onnxscript"), "export")
 
 #: Characters of a keep rate.
 MAX_RATE_LENGTH = 40
+TEACHER_LABEL_SMOOTHING = 0.1
 Command = Callable[..., None]
 FILE = click.Path(path_type=Path)
 POSITIVE = click.IntRange(min=1)
@@ -37,19 +46,26 @@ SEED = click.IntRange(0, 2**32 - 1)
 RATE = click.FloatRange(min=0)
 BATCH_SIZE = click.IntRange(1, 1 << 20)
 THREADS = click.IntRange(1, 1024)
+TEMPERATURE = click.FloatRange(1e-3, 1e3)
 ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+SHARE = click.FloatRange(0, 1, min_open=True)
+PORTION = click.FloatRange(0, 1)
 
 
 class _Commands(OneLineErrors):
-    """Where the extra is not installed, says so in one line too."""
+    """Warnings are one line too, and so is that the extra is not installed."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", PladaWarning)
+                warnings.showwarning = _in_one_line(warnings.showwarning)
+                return super().invoke(ctx)
         except ModuleNotFoundError as error:
-            if error.name is None or error.name.partition(".")[0] not in EXTRA:
+            extra = EXTRAS.get((error.name or "").partition(".")[0])
+            if extra is None:
                 raise
-            complain(f"{ctx.info_name}: {error.name} is not installed: pip install plada[train]")
+            complain(f"{ctx.info_name}: {error.name} is not installed: pip install plada[{extra}]")
             ctx.exit(1)
 
 
@@ -61,6 +77,18 @@ def main() -> None:
     SRC is a folder of images (of the target: one folder for each class), a folder of WebDataset shards, one shard, or a
     pattern such as 'ref-{000..007}.tar' (of the target: with .cls members).
     """
+
+
+def _in_one_line(show_others: Callable[..., None]) -> Callable[..., None]:
+    """A `warnings.showwarning` that says ours in one line, and leaves others to `show_others`."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, PladaWarning):
+            complain(f"plada-train: warning: {message}")
+        else:
+            show_others(message, category, *where, **more)
+
+    return show
 
 
 def _rate(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
@@ -99,7 +127,12 @@ _compute_options = option_group(
     _option("--threads", type=THREADS, default=2, metavar="N", help="Threads of torch."),
 )
 _recipe_options = option_group(
-    _option("--weights", type=FILE, help="Weights to begin with, safetensors or pth. [default: random]"),
+    _option(
+        "--weights",
+        default="hub",
+        metavar="FILE|NAME",
+        help="To begin with: a file, safetensors or pth; timm's own (hub, hub:TAG); hf-hub:OWNER/NAME; none: random.",
+    ),
     _option(
         "--model-arg",
         "model_args",
@@ -129,17 +162,69 @@ _recipe_options = option_group(
         metavar="X",
         help="Peak of AdamW's.",
     ),
+    _option("--warmup", type=PORTION, default=Recipe.warmup, metavar="P", help="Share of the steps in which it rises."),
     _option("--weight-decay", type=RATE, callback=finite, default=Recipe.weight_decay, metavar="X", help="AdamW's."),
+    _option(
+        "--label-smoothing",
+        type=PORTION,
+        metavar="P",
+        help=f"Share of a hard target that all classes get. [default: {TEACHER_LABEL_SMOOTHING} for a teacher, else 0]",
+    ),
     _option("--flip/--no-flip", default=Recipe.flip, help="Mirror half of the training images."),
+    _option("--amp", is_flag=True, help="Compute in bfloat16 what loses little by it."),
     _option("--seed", type=SEED, default=Recipe.seed, metavar="N", help="The same seed gives the same results."),
+    _option(
+        "--checkpoint-s",
+        type=RATE,
+        callback=finite,
+        default=Recipe.checkpoint_s,
+        metavar="S",
+        help="Seconds between two states of an unfinished training that are kept.",
+    ),
     _compute_options,
+)
+_student_options = option_group(
+    _option(
+        "--targets",
+        type=click.Choice(["hard", "average", "dirichlet"]),
+        default=Recipe.targets,
+        help="Learn classes, or the payload's soft labels: their averages, or drawn anew each time.",
+    ),
+    _option("--no-weights", is_flag=True, help="Let all images count alike, whatever weights the payload has."),
 )
 _select_options = option_group(
     _option("--keep", callback=_rate, metavar="P", help="Share of the images to keep: floor(P M) of M, the surest."),
-    _option("--max-bytes", type=POSITIVE, metavar="B", help="Keep fewer if need be, so that the payload fits B bytes."),
+    _option("--kept", type=POSITIVE, metavar="K", help="Their number instead."),
+    _option("--max-bytes", type=POSITIVE, metavar="B", help="Keep no more than B bytes hold; alone, as many as that."),
+    _option(
+        "--score",
+        type=click.Choice(["energy", "entropy"]),
+        multiple=True,
+        default=["energy"],
+        help="What the surest have the least of; may be repeated: their consensus.",
+    ),
+    _option("--inverse", is_flag=True, help="Keep the least sure instead (for a target far from the reference set)."),
+    _option(
+        "--safety-net",
+        "alpha",
+        type=float,
+        callback=finite,
+        metavar="ALPHA",
+        help="Keep some of each class: quotas as n^ALPHA of its n images; 1 proportional, 0 equal, paper -0.2.",
+    ),
+    _option("--reserved", callback=_rate, default="1", metavar="P", help="Share of the kept images that quotas get."),
     _option("--stride", type=POSITIVE, default=1, metavar="S", help="Choose from every S-th image only ..."),
     _option("--offset", type=NATURAL, default=0, metavar="O", help="... from image O on."),
     _option("--class-names", is_flag=True, help="Send the names of the classes too."),
+    _option("--soft-labels", is_flag=True, help="Send what the teacher's probabilities are like in each class too."),
+    _option(
+        "--importance-weights",
+        "weights_tau",
+        type=ABOVE_ZERO,
+        callback=finite,
+        metavar="TAU",
+        help="Send a weight of each image too, exp(-score / TAU), TAU in standard deviations of the kept images'.",
+    ),
 )
 _reference_option = click.option("--reference", required=True, metavar="SRC", help="The reference set.")
 _target_train_option = click.option("--target-train", required=True, metavar="SRC", help="Images to teach with.")
@@ -147,17 +232,32 @@ _target_test_option = click.option("--target-test", required=True, metavar="SRC"
 _folder_option = click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for what is made.")
 
 
-def _recipe(model: str, threads: int, options: dict[str, Any]) -> Recipe:
+def _recipe(model: str, threads: int, options: dict[str, Any], **defaults: Any) -> Recipe:
+    """The recipe of a command's options, with `defaults` for those that were not given."""
     import torch
 
+    from plada_train.models import parse_weights
+
     torch.set_num_threads(threads)
-    return Recipe(model=model, **options)
+    given = {name: value for name, value in options.items() if value is not None}
+    if "weights" in given:
+        given["weights"] = parse_weights(given["weights"])
+    return Recipe(model=model, **(defaults | given))
 
 
-def _keep(keep: str | None, max_bytes: int | None) -> str:
-    if keep is None and max_bytes is None:
-        raise click.UsageError("--keep or --max-bytes is needed")
-    return keep or "1"
+def _selection(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `plada_train.selection.select`, taken out of a command's options."""
+    sizes = {name: options.pop(name) for name in ("keep", "kept", "max_bytes")}
+    if all(size is None for size in sizes.values()):
+        raise click.UsageError("--kept, --keep or --max-bytes is needed.")
+    if None not in (sizes["keep"], sizes["kept"]):
+        raise click.UsageError("--keep and --kept exclude each other.")
+    if options["alpha"] is None and options["reserved"] != "1":
+        raise click.UsageError("--reserved is for --safety-net.")
+    from plada_train.selection import Rule
+
+    rule = Rule(**{name: options.pop(name) for name in ("score", "inverse", "alpha", "reserved")})
+    return sizes | {"rule": rule} | {name: options.pop(name) for name in ("class_names", "soft_labels", "weights_tau")}
 
 
 @main.command()
@@ -165,8 +265,9 @@ def _keep(keep: str | None, max_bytes: int | None) -> str:
 @_target_train_option
 @_target_test_option
 @_select_options
-@click.option("--teacher", required=True, metavar="MODEL", help="A timm model.")
-@click.option("--student", required=True, metavar="MODEL", help="A timm model. The options below are for both.")
+@_option("--teacher", default="convnextv2_tiny", metavar="MODEL", help="A timm model.")
+@_option("--student", default="resnet18", metavar="MODEL", help="A timm model.")
+@_student_options
 @_recipe_options
 @_folder_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -174,23 +275,29 @@ def run(
     reference: str,
     target_train: str,
     target_test: str,
-    keep: str | None,
-    max_bytes: int | None,
     stride: int,
     offset: int,
-    class_names: bool,
     teacher: str,
     student: str,
+    targets: Targets,
+    no_weights: bool,
     output: Path,
     as_json: bool,
     threads: int,
     **options: Any,
 ) -> None:
-    """Run the whole method: teacher, scores, payload, student."""
-    rate = _keep(keep, max_bytes)
-    recipe = _recipe(teacher, threads, options)
-    from dataclasses import replace
+    """Run the whole method: teacher, scores, payload, student.
 
+    Whenever it is ended, the same command goes on, to the same results.
+
+    \b
+    Example:
+      plada-train run --reference REF --target-train TRAIN --target-test TEST \\
+      --keep 0.05 --safety-net 0 --output out
+    """  # noqa: D301
+    selection = _selection(options)
+    teacher_recipe = _recipe(teacher, threads, options, label_smoothing=TEACHER_LABEL_SMOOTHING)
+    student_recipe = _recipe(student, threads, options, targets=targets, importance=not no_weights)
     from plada_train.run import run as run_all
 
     report = run_all(
@@ -198,13 +305,11 @@ def run(
         target_train,
         target_test,
         output,
-        teacher=recipe,
-        student=replace(recipe, model=student),
-        keep=rate,
-        max_bytes=max_bytes,
+        teacher=teacher_recipe,
+        student=student_recipe,
         offset=offset,
         stride=stride,
-        class_names=class_names,
+        **selection,
     )
     if as_json:
         click.echo(json.dumps(report, indent=2))
@@ -219,100 +324,207 @@ def run(
 @main.command()
 @_target_train_option
 @_target_test_option
-@click.option("--model", required=True, help="A timm model.")
+@_option("--model", default="convnextv2_tiny", metavar="MODEL", help="A timm model.")
 @_recipe_options
 @_folder_option
 def teacher(target_train: str, target_test: str, model: str, output: Path, threads: int, **options: Any) -> None:
-    """Train a teacher on the target; writes teacher.safetensors and teacher.json."""
-    recipe = _recipe(model, threads, options)
+    """Train a teacher on the target; writes teacher.safetensors and teacher.json.
+
+    Whenever it is ended, the same command goes on from teacher.unfinished, to the same result.
+
+    \b
+    Example:
+      plada-train teacher --target-train train --target-test test --output out
+    """  # noqa: D301
     from plada_train import stages
     from plada_train.data import open_test_images, open_training_images
+    from plada_train.distributed import is_first, joined
     from plada_train.files import output_file
+
+    path = output / "teacher.safetensors"
+    with joined(options["device"]) as device:
+        recipe = _recipe(model, threads, options | {"device": device}, label_smoothing=TEACHER_LABEL_SMOOTHING)
+        if is_first():
+            output_file(path)
+        data = open_training_images(target_train)
+        test = open_test_images(target_test, data.num_classes, data.class_names)
+        classifier = stages.teach(data, recipe, path.with_suffix(UNFINISHED))
+        if is_first():
+            _finish(classifier, test, recipe, path)
+
+
+def _finish(classifier: Classifier, test: LabelledImages | None, recipe: Recipe, path: Path) -> None:
+    """Writes what was trained, measured if there is something to measure on, and removes what was kept meanwhile."""
+    from plada_train import stages
     from plada_train.models import save_checkpoint
 
-    path = output_file(output / "teacher.safetensors")
-    data = open_training_images(target_train)
-    test = open_test_images(target_test, data.num_classes, data.class_names)
-    classifier = stages.teach(data, recipe)
-    accuracy = stages.measure(classifier, test, recipe)
+    accuracy = None if test is None else stages.measure(classifier, test, recipe)
     save_checkpoint(classifier, path, accuracy=accuracy)
-    click.echo(f"{path}: accuracy {accuracy:.1%}")
+    path.with_suffix(UNFINISHED).unlink(missing_ok=True)
+    click.echo(f"{path}: accuracy {'not measured' if accuracy is None else f'{accuracy:.1%}'}")
 
 
-@main.command()
+@main.command(context_settings={"default_map": {"workers": 1}})
 @_reference_option
 @click.option("--teacher", required=True, type=FILE, help="The checkpoint teacher.safetensors.")
+@_option("--temperature", type=TEMPERATURE, callback=finite, default=1.0, metavar="T", help="Of energy and entropy.")
+@_option("--shard-size", type=POSITIVE, default=1 << 16, metavar="N", help="Images labelled between two files.")
+@_option("--amp", is_flag=True, help="Compute in bfloat16 what loses little by it: faster, and other scores.")
 @_compute_options
-@click.option("--output", required=True, type=FILE, metavar="FILE", help="The scores, npz.")
-def score(reference: str, teacher: Path, output: Path, threads: int, **options: Any) -> None:
-    """Label and score the reference set with a teacher; writes label, energy and entropy of each image."""
+@click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for the scores.")
+def score(
+    reference: str, teacher: Path, temperature: float, shard_size: int, output: Path, threads: int, **options: Any
+) -> None:
+    """Label and score the reference set with a teacher, shard by shard.
+
+    Whenever it is ended, the same command goes on from the shards that are there, to the same bytes.
+
+    \b
+    Example:
+      plada-train score --reference 'ref-{000..007}.tar' --teacher out/teacher.safetensors --output out/scores
+    """  # noqa: D301
     from plada_codec.reference import open_images
     from plada_train import stages
-    from plada_train.files import output_file
+    from plada_train.files import output_folder
     from plada_train.models import load_checkpoint
 
-    output_file(output)
+    output_folder(output)
     classifier = load_checkpoint(teacher, options["device"])
     recipe = _recipe(classifier.config.model, threads, options)
-    scores = stages.score(classifier, open_images(reference), recipe)
-    scores.save(output)
+    images = open_images(reference)
+    scores = stages.score(classifier, images, recipe, output, temperature=temperature, shard_size=shard_size)
     click.echo(f"{output}: {len(scores.label)} images, {scores.num_classes} classes")
 
 
 @main.command()
-@click.option("--scores", required=True, type=FILE, help="What `score` wrote.")
+@click.option(
+    "--scores", required=True, multiple=True, type=FILE, help="What `score` wrote; may be repeated: their consensus."
+)
 @_select_options
 @click.option("--output", required=True, type=FILE, metavar="FILE", help="The payload.")
-def select(
-    scores: Path,
-    keep: str | None,
-    max_bytes: int | None,
-    stride: int,
-    offset: int,
-    class_names: bool,
-    output: Path,
-) -> None:
-    """Choose the surest labels, by lowest energy, and write them as a payload."""
-    rate = _keep(keep, max_bytes)
+@click.option("--json", "as_json", is_flag=True, help="Print what was kept, class by class, as JSON.")
+def select(scores: tuple[Path, ...], stride: int, offset: int, output: Path, as_json: bool, **options: Any) -> None:
+    """Choose the labels to send, and write them as a payload.
+
+    \b
+    Example:
+      plada-train select --scores out/scores --keep 0.01 --safety-net -0.2 --output task.plada
+    """  # noqa: D301
+    selection = _selection(options)
     from plada_train.files import output_file, write_bytes
     from plada_train.scores import Scores
-    from plada_train.selection import select as select_lowest
-    from plada_train.selection import universe_of
+    from plada_train.selection import report_of, universe_of
+    from plada_train.selection import select as select_by_rule
 
     output_file(output)
-    loaded = Scores.load(scores)
-    universe = universe_of(len(loaded.label), offset, stride)
-    payload, encoded = select_lowest(loaded, rate, max_bytes=max_bytes, universe=universe, class_names=class_names)
+    loaded = [Scores.load(path) for path in scores]
+    universe = universe_of(len(loaded[0].label), offset, stride)
+    payload, encoded = select_by_rule(loaded, universe=universe, **selection)
     write_bytes(output, encoded)
-    click.echo(f"{output}: {payload.kept} of {payload.reference_size} images kept, {len(encoded)} bytes")
+    if as_json:
+        click.echo(json.dumps(report_of(loaded[0], payload, encoded), indent=2))
+    else:
+        click.echo(f"{output}: {payload.kept} of {payload.reference_size} images kept, {len(encoded)} bytes")
 
 
 @main.command()
 @_reference_option
 @click.option("--payload", required=True, type=FILE, help="What was received.")
-@_target_test_option
-@click.option("--model", required=True, help="A timm model.")
+@click.option("--target-test", metavar="SRC", help="Images to measure accuracy on, where the client has any.")
+@_option("--model", default="resnet18", metavar="MODEL", help="A timm model.")
+@_student_options
 @_recipe_options
 @_folder_option
 def student(
-    reference: str, payload: Path, target_test: str, model: str, output: Path, threads: int, **options: Any
+    reference: str,
+    payload: Path,
+    target_test: str | None,
+    model: str,
+    targets: Targets,
+    no_weights: bool,
+    output: Path,
+    threads: int,
+    **options: Any,
 ) -> None:
-    """Train a student on the client's side, from its reference set and a payload."""
-    recipe = _recipe(model, threads, options)
+    """Train a student on the client's side, from its reference set and a payload.
+
+    Writes student.safetensors and student.json. Whenever it is ended, the same command goes on from
+    student.unfinished, to the same result. torchrun may start it as several processes.
+
+    \b
+    Examples:
+      plada-train student --reference 'ref-{000..007}.tar' --payload task.plada --output out
+      torchrun --nproc-per-node 2 -m plada_train student --reference ref --payload task.plada --output out
+    """  # noqa: D301
     from plada_codec.reference import open_images
     from plada_train import stages
     from plada_train.data import open_test_images
+    from plada_train.distributed import is_first, joined
     from plada_train.files import output_file, read_bytes
-    from plada_train.models import save_checkpoint
 
-    path = output_file(output / "student.safetensors")
-    with naming(str(payload)):
-        received = stages.virtual_dataset(open_images(reference), read_bytes(payload))
-    test = open_test_images(target_test, received.num_classes, received.class_names)
-    classifier = stages.learn(received, recipe)
-    accuracy = stages.measure(classifier, test, recipe)
-    save_checkpoint(classifier, path, accuracy=accuracy)
-    click.echo(f"{path}: accuracy {accuracy:.1%}")
+    path = output / "student.safetensors"
+    with joined(options["device"]) as device:
+        options |= {"device": device, "targets": targets, "importance": not no_weights}
+        recipe = _recipe(model, threads, options)
+        if is_first():
+            output_file(path)
+        with naming(str(payload)):
+            received = stages.virtual_dataset(open_images(reference), read_bytes(payload))
+        test = open_test_images(target_test, received.num_classes, received.class_names) if target_test else None
+        classifier = stages.learn(received, recipe, path.with_suffix(UNFINISHED))
+        if is_first():
+            _finish(classifier, test, recipe, path)
+
+
+@main.command()
+@click.option("--checkpoint", required=True, type=FILE, help="student.safetensors, or any that was made here.")
+@click.option("--output", required=True, type=FILE, metavar="FILE", help="Its suffix says the format.")
+def export(checkpoint: Path, output: Path) -> None:
+    """Write a model for other runtimes: .onnx, or its plain state_dict as .pt or .safetensors.
+
+    The ONNX file takes `images`, float32 [N, 3, S, S], and gives `logits`; how images are prepared, and the names of
+    the classes, are in its metadata.
+
+    \b
+    Example:
+      plada-train export --checkpoint out/student.safetensors --output student.onnx
+    """  # noqa: D301
+    from plada_train.export import export as write
+    from plada_train.files import output_file
+    from plada_train.models import load_checkpoint
+
+    classifier = load_checkpoint(checkpoint)
+    write(classifier, output_file(output))
+    config = classifier.config
+    size = f"{config.image_size} x {config.image_size} pixels"
+    click.echo(f"{output}: {config.model}, {size}, {config.num_classes} classes, {output.stat().st_size} bytes")
+
+
+@main.command()
+@click.option("--target", "targets", required=True, multiple=True, metavar="SRC", help="May be repeated: train, test.")
+@_reference_option
+@_option("--threshold", type=SHARE, default=0.02, metavar="D", help="Mean absolute difference, 0 .. 1, of pixels.")
+@_option("--size", type=POSITIVE, default=32, metavar="PIXELS", help="Side of the square that images are scaled to.")
+@_option("--threads", type=THREADS, default=2, metavar="N", help="Images that are decoded at a time.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def leakage(targets: tuple[str, ...], reference: str, threshold: float, size: int, threads: int, as_json: bool) -> None:
+    """Find images of the target that are in the reference set too (paper, Appendix A).
+
+    Copies are found, other sizes and encodings of them too; crops and mirrored ones are not.
+
+    \b
+    Example:
+      plada-train leakage --target train --target test --reference 'ref-{000..007}.tar'
+    """  # noqa: D301
+    from plada_train.leakage import find, table
+
+    report = find(targets, reference, threshold=threshold, size=size, threads=threads)
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        from rich import print as rich_print
+
+        rich_print(table(report))
 
 
 @main.command()

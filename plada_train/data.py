@@ -1,16 +1,19 @@
-"""Images of a source, by number, as batches of tensors; the target task's images with their labels.
+"""Labelled images, and the batches of tensors that a classifier is trained on.
 
 Every image is asked for by its number, and one that cannot be decoded ends the work with an error that names it, from
-a loader's worker process too.
+a loader's worker process too. A batch of training is a function of the seed and of its number: training can go on at
+any batch, and is the same with any number of worker processes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from plada_codec.errors import PladaError
 from plada_codec.reference import NO_LABEL, ImageSource, open_images
+from plada_train import distributed
 from plada_train.errors import BadInput
 
 if TYPE_CHECKING:
@@ -26,8 +30,22 @@ if TYPE_CHECKING:
 
 #: From an RGB picture to a float32 tensor [3, H, W].
 Transform = Callable[[Image.Image], torch.Tensor]
-#: float32 [B, 3, H, W] and int64 [B].
-Batch = tuple[torch.Tensor, torch.Tensor]
+#: What random numbers are drawn for: the first part of the key that they are seeded with.
+ORDER, AUGMENTATION, STEP = range(3)
+
+
+class Batch(NamedTuple):
+    """What a step learns from.
+
+    Attributes:
+        inputs: float32 [B, 3, H, W], images, or [B, F], features.
+        labels: int64 [B].
+        weights: float32 [B], importance weights, or None: all equal.
+    """
+
+    inputs: torch.Tensor
+    labels: torch.Tensor
+    weights: torch.Tensor | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,9 @@ class LabelledImages:
         labels: int64 [n], one for each, 0 <= label < num_classes.
         num_classes: number of classes C.
         class_names: their names, where they are known.
+        weights: float64 [n], importance weight of each image, mean 1 (paper, D.4.2), or None: all equal.
+        concentrations: float64 [U, C], for each of the U classes among `labels`, ascending, the parameters of the
+            Dirichlet distribution of its images' soft labels (paper, D.3.2), or None where they are not known.
     """
 
     images: ImageSource
@@ -47,6 +68,13 @@ class LabelledImages:
     labels: NDArray[np.int64]
     num_classes: int
     class_names: tuple[str, ...] | None
+    weights: NDArray[np.float64] | None = None
+    concentrations: NDArray[np.float64] | None = None
+
+    def missing_classes(self) -> list[str]:
+        """Names, or else numbers, of the classes that no image is of."""
+        missing = np.flatnonzero(np.bincount(self.labels, minlength=self.num_classes) == 0)
+        return [self.class_names[c] if self.class_names else str(c) for c in missing]
 
 
 def open_training_images(source: str | Path) -> LabelledImages:
@@ -110,81 +138,146 @@ def picture(images: ImageSource, i: int) -> Image.Image:
         raise images.bad_image(i, "is not an image that can be decoded", "image-unreadable") from error
 
 
-class ImageBatches:
-    """Batches of the images `numbers` of a source, with their labels; can be gone through again and again.
+def shuffled(count: int, batch_size: int, seed: int, start: int, stop: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Which items are in batches `start` to `stop` - 1 of a training: the epoch, and this process's part, int64 [B].
+
+    Each epoch has another order, and no last batch of fewer items; of fewer items than a batch, all are one.
 
     Args:
-        images: the source.
-        numbers: int64 [n], which images.
-        labels: int64 [n], or None where they do not matter (zeros).
-        transform: from picture to tensor.
-        batch_size: images in a batch; the last may have fewer.
-        shuffle_seed: if given, another order each time, and no last batch of fewer images.
-        workers: processes that decode; 0: this one.
+        count: number of items.
+        batch_size: items in a batch, of all processes together.
+        seed: of the orders.
+        start: number of the first batch, counted through all epochs.
+        stop: number of the first batch that is not wanted.
+    """
+    per_epoch = batches_in(count, batch_size)
+    order = np.empty(0, np.int64)
+    for number in range(start, stop):
+        epoch, place = divmod(number, per_epoch)
+        if number == start or place == 0:
+            order = np.random.default_rng((ORDER, seed, epoch)).permutation(count)
+        yield epoch, distributed.part(order[place * batch_size :][:batch_size])
+
+
+def batches_in(count: int, batch_size: int) -> int:
+    """Batches in an epoch of `shuffled`."""
+    return max(1, count // batch_size)
+
+
+def reseed(*key: int) -> None:
+    """Seeds all generators that a transform or a model draws from, with natural numbers."""
+    # Four times as fast as numpy's SeedSequence: this is done for every image
+    seed = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "little")
+    random.seed(seed)
+    # torch.manual_seed looks at every kind of device, which takes longer than many an image
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)
+
+
+class FeatureBatches:
+    """Batches of features in memory (see `training.Batches`).
+
+    Args:
+        features: float32 [n, F].
+        labels: int64 [n].
+        batch_size: images in a batch.
+        seed: of their order.
+        weights: float64 [n], importance weights, or None.
     """
 
     def __init__(
         self,
-        images: ImageSource,
-        numbers: NDArray[np.int64],
-        labels: NDArray[np.int64] | None,
-        transform: Transform,
+        features: NDArray[np.float32],
+        labels: NDArray[np.int64],
         batch_size: int,
-        shuffle_seed: int | None = None,
-        workers: int = 0,
+        seed: int,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
-        shuffle = shuffle_seed is not None
-        self._loader: DataLoader[Any] = DataLoader(
-            _Pictures(images, numbers, labels, transform),
-            batch_size=batch_size,
-            shuffle=shuffle,
-            generator=torch.Generator().manual_seed(shuffle_seed or 0),
-            drop_last=shuffle and len(numbers) >= batch_size,
-            num_workers=workers,
-            collate_fn=_collate,
-        )
+        self._features = torch.from_numpy(features)
+        self._labels = torch.from_numpy(labels)
+        self._weights = _float32(weights)
+        self._plan = (len(features), batch_size, seed)
 
     def __len__(self) -> int:
-        return len(self._loader)
+        return batches_in(*self._plan[:2])
 
-    def __iter__(self) -> Iterator[Batch]:
-        for batch in self._loader:
-            if isinstance(batch, PladaError):
-                raise batch
-            yield batch
+    def run(self, start: int, stop: int) -> Iterator[Batch]:
+        for _, items in shuffled(*self._plan, start, stop):
+            chosen = torch.from_numpy(items)
+            weights = None if self._weights is None else self._weights[chosen]
+            yield Batch(self._features[chosen], self._labels[chosen], weights)
 
 
-class _Pictures(Dataset[tuple[torch.Tensor, int] | PladaError]):
-    """Errors are items: raised in a worker, they would arrive as another error, with its traceback as message."""
+class ImageBatches:
+    """Batches of images, decoded when they are needed (see `training.Batches`).
+
+    What the transform draws at random is a function of seed, epoch and image.
+
+    Args:
+        data: the images.
+        transform: from picture to tensor.
+        batch_size: images in a batch.
+        seed: of order and transform.
+        workers: processes that decode; 0: this one.
+    """
 
     def __init__(
-        self,
-        images: ImageSource,
-        numbers: NDArray[np.int64],
-        labels: NDArray[np.int64] | None,
-        transform: Transform,
+        self, data: LabelledImages, transform: Transform, batch_size: int, seed: int, workers: int = 0
     ) -> None:
-        self.images = images
-        self.numbers = numbers
-        self.labels = labels
-        self.transform = transform
+        self._pictures = _Pictures(data, transform, seed)
+        self._labels = torch.from_numpy(data.labels)
+        self._weights = _float32(data.weights)
+        self._plan = (len(data.labels), batch_size, seed)
+        self._workers = workers
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return batches_in(*self._plan[:2])
 
-    def __getitem__(self, item: int) -> tuple[torch.Tensor, int] | PladaError:
+    def run(self, start: int, stop: int) -> Iterator[Batch]:
+        """Raises BadSource if an image cannot be read or decoded."""
+        plan = shuffled(*self._plan, start, stop)
+        loader: DataLoader[Any] = DataLoader(
+            self._pictures,
+            batch_sampler=([(epoch, int(item)) for item in items] for epoch, items in plan),
+            num_workers=self._workers,
+            collate_fn=_collate,
+        )
+        for batch in loader:
+            if isinstance(batch, PladaError):
+                raise batch
+            items, pixels = batch
+            yield Batch(pixels, self._labels[items], None if self._weights is None else self._weights[items])
+
+
+def _float32(weights: NDArray[np.float64] | None) -> torch.Tensor | None:
+    return None if weights is None else torch.from_numpy(weights.astype(np.float32))
+
+
+class _Pictures(Dataset[tuple[int, torch.Tensor] | PladaError]):
+    """By epoch and item. Errors are items: raised in a worker, they would arrive as another, with its traceback."""
+
+    def __init__(self, data: LabelledImages, transform: Transform, seed: int) -> None:
+        self._images = data.images
+        self._numbers = data.numbers
+        self._transform = transform
+        self._seed = seed
+
+    def __getitem__(self, place: tuple[int, int]) -> tuple[int, torch.Tensor] | PladaError:
+        epoch, item = place
         try:
-            pixels = self.transform(picture(self.images, int(self.numbers[item])))
+            image = picture(self._images, int(self._numbers[item]))
         except PladaError as error:
             return error
-        return pixels, 0 if self.labels is None else int(self.labels[item])
+        reseed(AUGMENTATION, self._seed, epoch, item)
+        return item, self._transform(image)
 
 
-def _collate(items: list[tuple[torch.Tensor, int] | PladaError]) -> Batch | PladaError:
-    pixels, labels = [], []
+def _collate(items: list[tuple[int, torch.Tensor] | PladaError]) -> tuple[list[int], torch.Tensor] | PladaError:
+    numbers, pixels = [], []
     for item in items:
         if isinstance(item, PladaError):
             return item
-        pixels.append(item[0])
-        labels.append(item[1])
-    return torch.stack(pixels), torch.tensor(labels)
+        numbers.append(item[0])
+        pixels.append(item[1])
+    return numbers, torch.stack(pixels)

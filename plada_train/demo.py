@@ -23,6 +23,7 @@ SEED = 0
 OPTIONS = (
     "--teacher=test_resnet",
     "--student=test_resnet",
+    "--weights=none",
     "--image-size=32",
     "--no-flip",
     "--batch-size=32",

@@ -1,4 +1,4 @@
-"""The error of the training stages."""
+"""The error and the warnings of the training stages."""
 
 from __future__ import annotations
 
@@ -7,3 +7,11 @@ from plada_codec.errors import PladaError
 
 class BadInput(PladaError):
     """What a stage was given cannot be used: the message says what, and what to do."""
+
+
+class PladaWarning(UserWarning):
+    """What was given can be used, but perhaps not as it was meant; the command says it in one line."""
+
+
+class MissingClasses(PladaWarning):
+    """There are classes that nothing can be learnt of."""

@@ -8,6 +8,9 @@ from typing import Any
 
 from plada_codec.files import BadFile, atomic_write
 
+#: Suffix of the state of a training, which is kept beside its result until that is there.
+UNFINISHED = ".unfinished"
+
 
 def output_folder(path: Path) -> Path:
     """`path`, made if it is not there. Raises BadFile if nothing can be written to it."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+#: What a student learns of an image: its class, the average soft label of the class, or one drawn anew each time.
+Targets = Literal["hard", "average", "dirichlet"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,8 +17,8 @@ class Recipe:
     Attributes:
         model: name of a timm architecture.
         model_args: further arguments of `timm.create_model`.
-        weights: file of weights to begin with (safetensors or pth; the classifier in it is not used), or None for
-            random ones.
+        weights: what to begin with (the classifier in it is not used): a file (safetensors or pth), the name of
+            published weights (see `models.parse_weights`), or None: random ones.
         image_size: side of the square that images are scaled and cropped to, in pixels; None: the model's own.
         mean: mean of each input channel on a scale of 0 .. 1; None: what the weights or the model say.
         std: standard deviation, likewise.
@@ -23,17 +26,24 @@ class Recipe:
             memory (4 bytes a feature, thousands for each image).
         epochs: passes over the images.
         batch_size: images a step; also where nothing is trained, except on a CPU.
-        learning_rate: AdamW's peak rate, reached after a tenth of the steps and followed by a cosine to zero.
+        learning_rate: AdamW's peak rate, reached after the warm-up and followed by a cosine to zero.
+        warmup: share of the steps in which the rate rises, 0 .. 1.
         weight_decay: AdamW's, on weights but not on biases and norms.
+        label_smoothing: share of each hard target that is spread over all classes, 0 .. 1.
+        targets: what is learned of each image; but for "hard", the payload must have soft labels.
+        importance: use the payload's importance weights, where it has them.
         flip: mirror half of the training images; wrong for digits, letters and the like. Not with `freeze`.
+        amp: compute in bfloat16 what loses little by it (torch.autocast). Training is then repeatable only where
+            torch's bfloat16 kernels are; those for CPUs are not.
         seed: of the weights, the order of images and their augmentation.
         device: where torch computes: "cpu", "cuda", "cuda:1", ...
         workers: processes that decode images; 0: this one.
+        checkpoint_s: seconds between two checkpoints, where training keeps them.
     """
 
     model: str
     model_args: dict[str, Any] = field(default_factory=dict)
-    weights: Path | None = None
+    weights: Path | str | None = None
     image_size: int | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
@@ -41,8 +51,14 @@ class Recipe:
     epochs: int = 30
     batch_size: int = 64
     learning_rate: float = 1e-3
+    warmup: float = 0.1
     weight_decay: float = 0.05
+    label_smoothing: float = 0.0
+    targets: Targets = "hard"
+    importance: bool = True
     flip: bool = True
+    amp: bool = False
     seed: int = 0
     device: str = "cpu"
     workers: int = 0
+    checkpoint_s: float = 300

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,10 +19,11 @@ from plada_codec import compare
 from plada_codec.reference import open_images
 from plada_train import stages
 from plada_train.data import open_test_images, open_training_images
-from plada_train.files import output_folder, read_bytes, write_bytes, write_json
+from plada_train.errors import MissingClasses
+from plada_train.files import UNFINISHED, output_folder, read_bytes, write_bytes, write_json
 from plada_train.models import make_classifier, save_checkpoint
 from plada_train.recipe import Recipe
-from plada_train.selection import kept_count, select, universe_of
+from plada_train.selection import Rule, most_kept, select, universe_of
 
 #: The report names the version of each.
 PACKAGES = ("plada", "numpy", "zstandard", "pillow", "torch", "torchvision", "timm")
@@ -35,15 +37,19 @@ def run(
     *,
     teacher: Recipe,
     student: Recipe,
-    keep: float | str | Fraction = 1,
+    keep: float | str | Fraction | None = None,
+    kept: int | None = None,
     max_bytes: int | None = None,
+    rule: Rule = Rule(),
     offset: int = 0,
     stride: int = 1,
     class_names: bool = False,
+    soft_labels: bool = False,
+    weights_tau: float | None = None,
 ) -> dict[str, Any]:
-    """Runs all stages, and writes what each one made to `output`.
+    """Runs all stages, and writes what each one made to `output`. Goes on where an earlier call was ended.
 
-    `teacher.safetensors`, `scores.npz`, `payload.plada`, `student.safetensors` (the models with a `.json` each) and
+    `teacher.safetensors`, `scores`, `payload.plada`, `student.safetensors` (the models with a `.json` each) and
     `report.json`. The student is made from the reference set, opened anew, and the bytes of `payload.plada` alone.
 
     Args:
@@ -53,11 +59,15 @@ def run(
         output: folder for what is written; made if it is not there.
         teacher: how the teacher is made.
         student: how the student is made.
-        keep: share of the universe's images to keep (see `plada_train.selection.select`).
+        keep: share of the universe's images to keep (see `plada_train.selection.select` for this and the next three).
+        kept: their number, instead.
         max_bytes: the payload's largest size; fewer images are kept if need be.
+        rule: which images are kept.
         offset: first image of the universe.
         stride: distance of the universe's images.
         class_names: send the names of the classes too.
+        soft_labels: send the soft labels of the classes too.
+        weights_tau: if given, send importance weights of this temperature too.
 
     Returns:
         The report, as written. Accuracies are shares, 0 .. 1; `paper_zstd_bytes` is the paper's coding of the same
@@ -72,26 +82,38 @@ def run(
     images = open_images(reference)
     universe = universe_of(len(images), offset, stride)
     # What cannot work is found now, not after the first of the long stages.
-    kept_count(keep, universe.size(len(images)))
+    most_kept(universe.size(len(images)), keep=keep, kept=kept, max_bytes=max_bytes)
     for recipe in (teacher, student):
         make_classifier(recipe, train.num_classes)
     seconds: dict[str, float] = {}
+    # Until all is done, so that whoever calls again finds the last state of a training that was finished
+    teacher_path, student_path = output / "teacher.safetensors", output / "student.safetensors"
+    unfinished = [path.with_suffix(UNFINISHED) for path in (teacher_path, student_path)]
 
     with _timed(seconds, "teacher"):
-        teacher_model = stages.teach(train, teacher)
+        teacher_model = stages.teach(train, teacher, unfinished[0])
         teacher_accuracy = stages.measure(teacher_model, test, teacher)
-        save_checkpoint(teacher_model, output / "teacher.safetensors", accuracy=teacher_accuracy)
-    with _timed(seconds, "score"):
-        scores = stages.score(teacher_model, images, teacher)
-        scores.save(output / "scores.npz")
+        save_checkpoint(teacher_model, teacher_path, accuracy=teacher_accuracy)
+    with _timed(seconds, "score"), _left_to_select():
+        scores = stages.score(teacher_model, images, teacher, output / "scores")
     with _timed(seconds, "select"):
-        payload, encoded = select(scores, keep, max_bytes=max_bytes, universe=universe, class_names=class_names)
+        payload, encoded = select(
+            scores,
+            keep,
+            kept=kept,
+            max_bytes=max_bytes,
+            rule=rule,
+            universe=universe,
+            class_names=class_names,
+            soft_labels=soft_labels,
+            weights_tau=weights_tau,
+        )
         write_bytes(output / "payload.plada", encoded)
-    with _timed(seconds, "student"):
+    with _timed(seconds, "student"), _left_to_select():
         received = stages.virtual_dataset(open_images(reference), read_bytes(output / "payload.plada"))
-        student_model = stages.learn(received, student)
+        student_model = stages.learn(received, student, unfinished[1])
         student_accuracy = stages.measure(student_model, test, student)
-        save_checkpoint(student_model, output / "student.safetensors", accuracy=student_accuracy)
+        save_checkpoint(student_model, student_path, accuracy=student_accuracy)
 
     report = {
         "teacher_accuracy": teacher_accuracy,
@@ -108,11 +130,15 @@ def run(
             "reference": str(reference),
             "target_train": str(target_train),
             "target_test": str(target_test),
-            "keep": str(keep),
+            "keep": None if keep is None else str(keep),
+            "kept": kept,
             "max_bytes": max_bytes,
+            "rule": asdict(rule) | {"reserved": str(rule.reserved)},
             "offset": offset,
             "stride": stride,
             "class_names": class_names,
+            "soft_labels": soft_labels,
+            "weights_tau": weights_tau,
             "teacher": _plain(teacher),
             "student": _plain(student),
             "threads": torch.get_num_threads(),
@@ -120,6 +146,8 @@ def run(
         "versions": versions(),
     }
     write_json(output / "report.json", report)
+    for path in unfinished:
+        path.unlink(missing_ok=True)
     return report
 
 
@@ -130,6 +158,14 @@ def versions() -> dict[str, str]:
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
     return asdict(recipe) | {"weights": None if recipe.weights is None else str(recipe.weights)}
+
+
+@contextmanager
+def _left_to_select() -> Iterator[None]:
+    """Without a word of missing classes: the selection names them, once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MissingClasses)
+        yield
 
 
 @contextmanager

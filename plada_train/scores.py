@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plada_codec.files import atomic_write
 from plada_train.errors import BadInput
+from plada_train.files import output_folder
+from plada_train.score_shards import Manifest, Shard
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +34,13 @@ def entropy(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> NDAr
     return result
 
 
+def probabilities(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """softmax(f) of logits [n, C]: float64 [n, C]."""
+    _, below, log_sum = _below_top(logits, 1.0)
+    result: NDArray[np.float64] = np.exp(below - log_sum[:, None])
+    return result
+
+
 def _below_top(
     logits: NDArray[np.floating[Any]], temperature: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -45,15 +54,19 @@ def _below_top(
 
 @dataclass(frozen=True)
 class Scores:
-    """What a teacher says of a reference set.
+    """What a teacher says of a reference set of N images. On disk, a folder (see `score_shards`).
 
     Attributes:
         label: int32 [N], the class of the largest logit (the first of equal ones).
-        energy: float32 [N], see `energy`, temperature 1.
-        entropy: float32 [N], see `entropy`, temperature 1.
+        energy: float32 [N], see `energy`.
+        entropy: float32 [N], see `entropy`.
         reference_digest: 32 bytes.
         num_classes: number of classes C.
         class_names: their names, where they are known.
+        temperature: of energy and entropy.
+        soft_sum: float64 [C, C], row c: the sum of softmax(f(x)) over the images labelled c (paper, appendix D.3); None
+            where it is not known, or C too large for a payload to carry soft labels.
+        own_square_sum: float64 [C], the sum of softmax(f(x))_c ** 2 over the images labelled c; None likewise.
     """
 
     label: NDArray[np.int32]
@@ -62,40 +75,57 @@ class Scores:
     reference_digest: bytes
     num_classes: int
     class_names: tuple[str, ...] | None
+    temperature: float = 1.0
+    soft_sum: NDArray[np.float64] | None = None
+    own_square_sum: NDArray[np.float64] | None = None
 
-    def save(self, path: Path) -> None:
-        """Writes an npz file with these attributes; `class_names` is empty where they are not known."""
-        with atomic_write(path) as file:
-            np.savez(
-                file,
-                label=self.label,
-                energy=self.energy,
-                entropy=self.entropy,
-                reference_digest=np.frombuffer(self.reference_digest, np.uint8),
-                num_classes=np.int64(self.num_classes),
-                class_names=np.array(self.class_names or (), dtype=np.str_),
-            )
+    def save(self, folder: Path) -> None:
+        """Writes a folder of one shard, that does not say which teacher it is from. Raises BadFile if that fails."""
+        manifest = Manifest(
+            images=len(self.label),
+            num_classes=self.num_classes,
+            class_names=self.class_names,
+            reference_digest=self.reference_digest.hex(),
+            teacher_digest="",
+            temperature=self.temperature,
+            amp=False,
+            shard_size=len(self.label),
+            image_digests=("",),
+        )
+        manifest.write(output_folder(folder))
+        Shard(self.label, self.energy, self.entropy, self.soft_sum, self.own_square_sum).write(folder, manifest, 0)
 
     @classmethod
-    def load(cls, path: Path) -> Scores:
-        """Reads what `save` wrote. Raises BadInput if it is not that."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                scores = cls(
-                    label=file["label"],
-                    energy=file["energy"],
-                    entropy=file["entropy"],
-                    reference_digest=file["reference_digest"].tobytes(),
-                    num_classes=int(file["num_classes"]),
-                    class_names=tuple(file["class_names"].tolist()) or None,
-                )
-        except Exception as error:
-            raise BadInput(f"{path} is not a file of scores ({error})", rule="scores") from error
-        columns = (scores.label, scores.energy, scores.entropy)
-        if any(column.shape != (scores.label.size,) for column in columns):
-            raise BadInput(f"{path} has columns of different lengths", rule="scores")
-        if scores.label.dtype.kind not in "iu" or any(column.dtype.kind != "f" for column in columns[1:]):
-            raise BadInput(f"{path} has columns that are not label, energy and entropy", rule="scores")
-        if not all(np.isfinite(column).all() for column in columns):
-            raise BadInput(f"{path} has scores that are not finite", rule="scores")
+    def load(cls, folder: Path) -> Scores:
+        """Reads a folder of scores. Raises BadInput if it is none, or if a shard of it is missing or damaged."""
+        manifest = Manifest.read(folder)
+        scores = cls.of_shards(manifest, (Shard.read(folder, manifest, i) for i in range(manifest.num_shards)))
+        if not (np.isfinite(scores.energy).all() and np.isfinite(scores.entropy).all()):
+            raise BadInput(f"{folder} has scores that are not finite", rule="scores")
         return scores
+
+    @classmethod
+    def of_shards(cls, manifest: Manifest, shards: Iterable[Shard]) -> Scores:
+        """The rows of all shards, in order, and the sums of their sums."""
+        whole = Shard.of_zeros(manifest.images, manifest.num_classes)
+        soft_sum, own_square_sum = whole.soft_sum, whole.own_square_sum
+        for number, shard in enumerate(shards):
+            rows = manifest.rows(number)
+            whole.label[rows], whole.energy[rows], whole.entropy[rows] = shard.label, shard.energy, shard.entropy
+            soft_sum, own_square_sum = _sum(soft_sum, shard.soft_sum), _sum(own_square_sum, shard.own_square_sum)
+        return cls(
+            label=whole.label,
+            energy=whole.energy,
+            entropy=whole.entropy,
+            reference_digest=bytes.fromhex(manifest.reference_digest),
+            num_classes=manifest.num_classes,
+            class_names=manifest.class_names,
+            temperature=manifest.temperature,
+            soft_sum=soft_sum,
+            own_square_sum=own_square_sum,
+        )
+
+
+def _sum(total: NDArray[np.float64] | None, part: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """Their sum, which is not known if one of them is not."""
+    return None if total is None or part is None else total + part

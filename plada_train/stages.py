@@ -8,50 +8,70 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 
 from plada_codec import decode
+from plada_codec.errors import ReferenceMismatch
 from plada_codec.progress import progress_bar
 from plada_codec.reference import ImageSource, reference_digest
-from plada_train import training
+from plada_codec.soft_labels import concentrations
+from plada_codec.weights import dequantised_weights
+from plada_train import inference, labelling, training
 from plada_train.data import LabelledImages
-from plada_train.errors import BadInput
+from plada_train.errors import BadInput, MissingClasses
 from plada_train.models import Classifier
 from plada_train.recipe import Recipe
-from plada_train.scores import Scores, energy, entropy
+from plada_train.score_shards import SHARD_SIZE
+from plada_train.scores import Scores
 
 
-def teach(data: LabelledImages, recipe: Recipe) -> Classifier:
-    """The teacher: a classifier trained on the target's labelled images. Raises as `training.train`."""
+def teach(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) -> Classifier:
+    """The teacher: a classifier trained on the target's labelled images. Arguments and errors: `training.train`."""
     with progress_bar("training the teacher") as progress:
-        return training.train(data, recipe, progress)
+        return training.train(data, recipe, progress, checkpoint)
 
 
-def score(teacher: Classifier, reference: ImageSource, recipe: Recipe) -> Scores:
-    """Label, energy and entropy of every reference image, a batch of images in memory at a time.
+def score(
+    teacher: Classifier,
+    reference: ImageSource,
+    recipe: Recipe,
+    folder: Path | None = None,
+    *,
+    temperature: float = 1.0,
+    shard_size: int = SHARD_SIZE,
+) -> Scores:
+    """Label and scores of every reference image, a shard after the other.
 
     Args:
         teacher: the classifier.
         reference: the reference set.
-        recipe: of it, how to go about it: `batch_size`, `device`, `workers`.
+        recipe: of it, how to go about it: `batch_size`, `device`, `workers`, `amp`.
+        folder: where shards are kept (see `score_shards`). Those that are there already are not labelled again, so that
+            a run that was ended at any moment goes on, to the same bytes. None: nothing is kept.
+        temperature: of energy and entropy.
+        shard_size: images of a shard.
 
     Raises:
         BadSource: if an image cannot be read or decoded.
-        BadInput: if a logit is not finite.
+        BadInput: if a logit is not finite, or if the folder holds other scores.
+        BadFile: if a shard cannot be written.
+
+    Warns:
+        PladaWarning: of a shard that is damaged; it is labelled again.
+        MissingClasses: of classes that label no image.
     """
-    total = len(reference)
-    digest = digest_of(reference)
-    labels, energies, entropies = np.empty(total, np.int32), np.empty(total, np.float32), np.empty(total, np.float32)
-    start = 0
-    with progress_bar("labelling the reference set") as progress:
-        for batch in training.logits(teacher, reference, np.arange(total), recipe, progress):
-            if not np.isfinite(batch).all():
-                what = f"gets logits that are not finite from {teacher.config.model}"
-                raise reference.bad_image(start + int(np.argmin(np.isfinite(batch).all(axis=1))), what, "logits")
-            rows = slice(start, start + len(batch))
-            labels[rows], energies[rows], entropies[rows] = batch.argmax(axis=1), energy(batch), entropy(batch)
-            start = rows.stop
-    return Scores(labels, energies, entropies, digest, teacher.config.num_classes, teacher.config.class_names)
+    with progress_bar("computing the reference digest", "images") as progress:
+        manifest = labelling.manifest_of(teacher, reference, recipe, temperature, shard_size, progress)
+    if folder is not None:
+        labelling.prepare(folder, manifest)
+    with progress_bar("labelling the reference set", "images") as progress:
+        shards = labelling.shards(teacher, reference, recipe, manifest, folder, progress)
+        scores = Scores.of_shards(manifest, shards)
+    labelling.warn_of_unused_classes(scores)
+    return scores
 
 
 def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
@@ -59,33 +79,55 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
 
     Args:
         reference: the client's reference set; its digest is computed here.
-        payload: what was received.
+        payload: what was received; its soft labels and weights, where it has them, come along.
 
     Raises:
         ReferenceMismatch: if the payload is for another reference set, or does not say for which.
         PladaError: if the payload cannot be decoded.
         BadInput: if it keeps nothing.
+
+    Warns:
+        MissingClasses: of classes that the payload has no image of.
     """
+    announced = decode(payload)
+    if announced.reference_digest and announced.reference_size != len(reference):
+        # Found before all images are read
+        raise ReferenceMismatch(
+            f"the payload is for the reference set {announced.reference_digest.hex()} of {announced.reference_size} "
+            f"images, but {reference.source} has {len(reference)}",
+            rule="reference",
+        )
     received = decode(payload, expected_reference=digest_of(reference))
     if not received.kept:
         raise BadInput("the payload keeps no image: there is nothing to learn", rule="kept")
-    labels = received.labels.astype(np.int64)
-    return LabelledImages(reference, received.indices, labels, received.num_classes, received.class_names)
+    data = LabelledImages(
+        reference,
+        received.indices,
+        received.labels.astype(np.int64),
+        received.num_classes,
+        received.class_names,
+        weights=None if received.weights is None else dequantised_weights(received.weights),
+        concentrations=None if received.soft_labels is None else concentrations(received.soft_labels),
+    )
+    if missing := data.missing_classes():
+        what = f"the payload has no image of these classes: {', '.join(missing)}"
+        warnings.warn(what, MissingClasses, stacklevel=2)
+    return data
 
 
-def learn(data: LabelledImages, recipe: Recipe) -> Classifier:
-    """The student: a classifier trained on the virtual dataset. Raises as `training.train`."""
+def learn(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) -> Classifier:
+    """The student: a classifier trained on the virtual dataset. Arguments and errors: `training.train`."""
     with progress_bar("training the student") as progress:
-        return training.train(data, recipe, progress)
+        return training.train(data, recipe, progress, checkpoint)
 
 
 def measure(classifier: Classifier, data: LabelledImages, recipe: Recipe) -> float:
     """Accuracy on the target's test images, 0 .. 1. Raises BadSource as `score`."""
-    with progress_bar("testing") as progress:
-        return training.accuracy(classifier, data, recipe, progress)
+    with progress_bar("testing", "images") as progress:
+        return inference.accuracy(classifier, data, recipe, progress)
 
 
 def digest_of(images: ImageSource) -> bytes:
     """The reference digest, 32 bytes, with a progress bar. Raises BadSource if an image cannot be read."""
-    with progress_bar("computing the reference digest") as progress:
+    with progress_bar("computing the reference digest", "images") as progress:
         return reference_digest(images, progress)

@@ -1,150 +1,157 @@
-"""Training, logits and accuracy of a classifier.
+"""The training of a classifier.
 
-Training is repeatable: the same recipe, images, machine and number of threads give the same weights.
+Training is repeatable: the same recipe, images, machine and numbers of threads and processes give the same weights,
+also where it was interrupted and went on from a checkpoint, and with any number of worker processes. That is as far as
+torch's kernels are repeatable: on CPUs they are, but for bfloat16; for GPUs see torch.use_deterministic_algorithms.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
-from plada_codec.reference import ImageSource
+from plada_train import distributed
 from plada_train._timm import timm
-from plada_train.data import Batch, ImageBatches, LabelledImages
+from plada_train.checkpoints import Checkpoint, identity_of
+from plada_train.data import STEP, Batch, FeatureBatches, ImageBatches, LabelledImages, reseed
 from plada_train.errors import BadInput
+from plada_train.inference import forward
 from plada_train.models import Classifier, first_line, make_classifier
 from plada_train.recipe import Recipe
+from plada_train.targets import Objective, hard, objective_of
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-#: Images in a batch where nothing is trained, on a CPU: with 64, MobileNetV2 spends half of its time on page faults.
-CPU_FORWARD_BATCH = 16
 #: Called with the steps done and their number.
 Progress = Callable[[int, int], None]
 
 
 class Batches(Protocol):
-    """Batches of inputs and labels, to be gone through in each epoch; `len()`: their number."""
+    """What is trained on. Batches are numbered through all epochs; each is a function of its number alone."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Batches in an epoch."""
 
-    def __iter__(self) -> Iterator[Batch]: ...
+    def run(self, start: int, stop: int) -> Iterator[Batch]:
+        """Batches number `start` to `stop` - 1; of each, this process's part (see `distributed.part`)."""
 
 
-def train(data: LabelledImages, recipe: Recipe, progress: Progress) -> Classifier:
+def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: Path | None = None) -> Classifier:
     """A classifier of `data`'s classes, made and trained on `data` by `recipe`.
+
+    Args:
+        data: images, labels, and what is known of soft labels and weights.
+        recipe: the model and its training.
+        progress: told of each step.
+        checkpoint: file for the state of the training, every `recipe.checkpoint_s` seconds and at the end. If it is
+            there, training goes on from it.
 
     Raises:
         BadSource: if an image cannot be read or decoded.
-        BadInput: as `make_classifier`; if there are too few images; if the loss is not finite.
+        BadInput: as `make_classifier` and `objective_of`; if there are too few images; if the loss is not finite; if
+            the checkpoint is of another training.
+        BadFile: if the checkpoint cannot be written.
     """
+    if not recipe.importance:
+        data = replace(data, weights=None)
+    objective = objective_of(data, recipe)
+    processes = distributed.world_size()
+    if min(len(data.numbers), recipe.batch_size) < processes:
+        raise BadInput(
+            f"a batch of {recipe.batch_size} of {len(data.numbers)} images has not one for each of "
+            f"{processes} processes",
+            rule="batch",
+        )
     random.seed(recipe.seed)
     torch.manual_seed(recipe.seed)
     classifier = make_classifier(recipe, data.num_classes, data.class_names)
+    state = Checkpoint(checkpoint, identity_of(data, recipe), recipe.checkpoint_s) if checkpoint else None
     if recipe.freeze:
         layer = classifier.last_layer()
         function = classifier.features
-        features = np.concatenate(list(_forward(classifier, function, data.images, data.numbers, recipe, progress)))
-        _descend(layer, _FeatureBatches(features, data.labels, recipe), recipe, progress)
+        features = np.concatenate(list(forward(classifier, function, data.images, data.numbers, recipe, progress)))
+        batches = FeatureBatches(features, data.labels, recipe.batch_size, recipe.seed, data.weights)
+        fit(layer, batches, recipe, progress, objective=objective, checkpoint=state)
         return classifier
     if len(data.numbers) < 2:
         raise BadInput("one image is not enough to train a whole model on: keep more, or freeze it", rule="kept")
     transform = classifier.config.training_transform(recipe.flip)
-    batches = ImageBatches(
-        data.images, data.numbers, data.labels, transform, recipe.batch_size, recipe.seed, recipe.workers
-    )
-    _descend(classifier.network, batches, recipe, progress)
+    images = ImageBatches(data, transform, recipe.batch_size, recipe.seed, recipe.workers)
+    fit(classifier.network, images, recipe, progress, objective=objective, checkpoint=state)
     return classifier
 
 
-def logits(
-    classifier: Classifier, images: ImageSource, numbers: NDArray[np.int64], recipe: Recipe, progress: Progress
-) -> Iterator[NDArray[np.float32]]:
-    """Logits of the images `numbers`, a batch at a time: float32 [B, C]. Raises BadSource as `train`."""
-    return _forward(classifier, classifier.network, images, numbers, recipe, progress)
-
-
-def accuracy(classifier: Classifier, data: LabelledImages, recipe: Recipe, progress: Progress) -> float:
-    """Share of the images of `data` whose largest logit is that of their label. Raises BadSource as `train`."""
-    predicted = [batch.argmax(axis=1) for batch in logits(classifier, data.images, data.numbers, recipe, progress)]
-    return float(np.mean(np.concatenate(predicted) == data.labels))
-
-
-def _forward(
-    classifier: Classifier,
-    function: Callable[[torch.Tensor], torch.Tensor],
-    images: ImageSource,
-    numbers: NDArray[np.int64],
+def fit(
+    module: nn.Module,
+    batches: Batches,
     recipe: Recipe,
     progress: Progress,
-) -> Iterator[NDArray[np.float32]]:
-    transform = classifier.config.transform()
-    batch_size = CPU_FORWARD_BATCH if recipe.device == "cpu" else recipe.batch_size
-    batches = ImageBatches(images, numbers, None, transform, batch_size, workers=recipe.workers)
-    classifier.network.eval()
-    for step, (pixels, _) in enumerate(batches, 1):
-        with torch.inference_mode():
-            yield function(_placed(pixels, recipe)).float().cpu().numpy()
-        progress(step, len(batches))
+    *,
+    objective: Objective | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> None:
+    """Trains `module` in place, with AdamW, a linear warm-up and a cosine to zero (paper, section 5.1).
 
+    Args:
+        module: maps a batch's inputs to logits, float32 [B, C]; is on `recipe.device`, and left in evaluation mode.
+        batches: what it learns from, `recipe.epochs` times `len(batches)` of them.
+        recipe: of it, what is said of training.
+        progress: told of each step.
+        objective: the loss of each image, which the batch's weights multiply; by default cross entropy with
+            `recipe.label_smoothing`.
+        checkpoint: keeps the state; where it has one, training goes on from it.
 
-def _placed(inputs: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """`inputs` on the device, images in the models' memory format."""
-    if inputs.dim() == 4:
-        return inputs.to(recipe.device, memory_format=torch.channels_last)
-    return inputs.to(recipe.device)
-
-
-class _FeatureBatches:
-    """Batches of features, in another order each time."""
-
-    def __init__(self, features: NDArray[np.float32], labels: NDArray[np.int64], recipe: Recipe) -> None:
-        self._features = torch.from_numpy(features)
-        self._labels = torch.from_numpy(labels)
-        self._size = recipe.batch_size
-        self._generator = torch.Generator().manual_seed(recipe.seed)
-
-    def __len__(self) -> int:
-        return -(-len(self._labels) // self._size)
-
-    def __iter__(self) -> Iterator[Batch]:
-        order = torch.randperm(len(self._labels), generator=self._generator)
-        for start in range(0, len(order), self._size):
-            chosen = order[start : start + self._size]
-            yield self._features[chosen], self._labels[chosen]
-
-
-def _descend(module: nn.Module, batches: Batches, recipe: Recipe, progress: Progress) -> None:
+    Raises:
+        BadInput: if the module does not take a batch; if the loss is not finite; as `Checkpoint.resume`.
+        BadFile: if the checkpoint cannot be written.
+    """
+    objective = objective or hard(recipe.label_smoothing)
     steps = recipe.epochs * len(batches)
     optimizer = timm.optim.create_optimizer_v2(
         module, opt="adamw", lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     scheduler = timm.scheduler.CosineLRScheduler(
-        optimizer, t_initial=steps, warmup_t=steps // 10, warmup_lr_init=recipe.learning_rate / 100, t_in_epochs=False
+        optimizer,
+        t_initial=steps,
+        warmup_t=int(steps * recipe.warmup),
+        warmup_lr_init=recipe.learning_rate / 100,
+        t_in_epochs=False,
     )
+    start = checkpoint.resume(module, optimizer) if checkpoint else 0
     module.train()
-    step = 0
-    for _ in range(recipe.epochs):
-        for inputs, labels in batches:
-            try:
-                loss = functional.cross_entropy(module(_placed(inputs, recipe)), labels.to(recipe.device))
-            except (RuntimeError, ValueError) as error:
-                raise BadInput(
-                    f"a batch of {len(labels)} cannot be trained on ({first_line(error)})", rule="batch"
-                ) from error
-            if not torch.isfinite(loss):
-                raise BadInput(f"training diverged at step {step} of {steps}: lower the learning rate", rule="loss")
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            step += 1
-            scheduler.step_update(step)
-            progress(step, steps)
+    network = distributed.parallel(module)
+    for step, batch in enumerate(batches.run(start, steps), start):
+        reseed(STEP, recipe.seed, step, distributed.rank())
+        scheduler.step_update(step)
+        loss = _loss(network, batch, recipe, objective)
+        if not torch.isfinite(loss):
+            raise BadInput(f"training diverged at step {step} of {steps}: lower the learning rate", rule="loss")
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if checkpoint:
+            checkpoint.keep(step + 1, module, optimizer, now=step + 1 == steps)
+        progress(step + 1, steps)
+    distributed.share_buffers(module)
     module.eval()
+
+
+def _loss(network: nn.Module, batch: Batch, recipe: Recipe, objective: Objective) -> torch.Tensor:
+    device = torch.device(recipe.device)
+    inputs = batch.inputs
+    # Images in the models' memory format
+    memory_format = torch.channels_last if inputs.dim() == 4 else torch.preserve_format
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp):
+            logits = network(inputs.to(device, memory_format=memory_format))
+        losses = objective(logits.float(), batch.labels.to(device))
+    except (RuntimeError, ValueError) as error:
+        raise BadInput(
+            f"a batch of {len(batch.labels)} cannot be trained on ({first_line(error)})", rule="batch"
+        ) from error
+    return distributed.mean(losses if batch.weights is None else losses * batch.weights.to(device))

@@ -22,7 +22,6 @@ for package in ("brotli", "constriction", "pcodec", "pyppmd", "pyroaring"):
     pytest.importorskip(package, reason="needs the extra 'bench'")
 
 from bench import baselines, peers
-from bench.corpora import Scores, safety_net
 
 
 @st.composite
@@ -100,20 +99,3 @@ def test_a_universe_is_for_nothing() -> None:
     selection = peers.Selection.of(payload)
     assert peers.layout_names(selection) == ["labels"]
     assert np.array_equal(selection.positions, np.arange(100))
-
-
-@given(st.integers(1, 300), st.sampled_from([1.0, 0.0, -0.2]), st.integers(0, 99))
-def test_safety_net_keeps_the_surest_of_each_class_in_even_quotas(budget: int, alpha: float, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    label = np.sort(random.geometric(0.4, 300).clip(1, 9)) - 1
-    scores = Scores(random.integers(0, 50, 300).astype(np.float64), label, 10)
-    kept = safety_net(scores, budget, alpha)
-    assert len(np.unique(kept)) == budget
-    counts, taken = np.bincount(label, minlength=10), np.bincount(label[kept], minlength=10)
-    for c in range(10):
-        energies = np.sort(scores.energy[label == c])[: taken[c]]
-        assert np.array_equal(np.sort(scores.energy[kept[label[kept] == c]]), energies)
-    if alpha == 0:
-        # Classes that are not exhausted differ by the little that rounding left over
-        rest = taken[taken < counts]
-        assert rest.size == 0 or rest.max() - rest.min() <= 1 + 10

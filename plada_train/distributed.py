@@ -1,0 +1,113 @@
+"""Training by several processes, as torchrun or accelerate start them: each has its part of every batch.
+
+They are joined within `joined`; outside of it, there is one process, and all of this is free.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import distributed, nn
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+
+@contextmanager
+def joined(device: str) -> Iterator[str]:
+    """Joins the processes that the environment speaks of, by NCCL on GPUs and gloo elsewhere; yields this one's device.
+
+    The first process alone prints. An error in one of them ends all, and the first to fail alone says why.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield device
+        return
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        if is_first():
+            yield device
+        else:
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                yield device
+    except Exception:
+        if _failed_before():
+            raise SystemExit(1) from None
+        raise
+    finally:
+        distributed.destroy_process_group()
+
+
+def _failed_before() -> bool:
+    """Whether another process has failed: what fails here then is but a consequence, or the same."""
+    try:
+        store = distributed.distributed_c10d._get_default_store()
+        return int(store.add("plada-failed", 1)) > 1
+    except RuntimeError:  # the process that kept the store is gone
+        return True
+
+
+def world_size() -> int:
+    """Number of joined processes, 1 where none are joined."""
+    return distributed.get_world_size() if _is_joined() else 1
+
+
+def rank() -> int:
+    """Number of this process, 0 where none are joined."""
+    return distributed.get_rank() if _is_joined() else 0
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes and prints."""
+    return rank() == 0
+
+
+def part(items: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What is this process's of a batch; sizes of parts differ by one at most."""
+    return items[rank() :: world_size()]
+
+
+def parallel(module: nn.Module) -> nn.Module:
+    """`module`, given the first process's parameters and buffers; gradients are averages over the processes."""
+    return nn.parallel.DistributedDataParallel(module) if world_size() > 1 else module
+
+
+def mean(losses: torch.Tensor) -> torch.Tensor:
+    """Mean of the losses [B] of all processes; its gradients, averaged over the processes, are the mean's."""
+    if world_size() == 1:
+        return losses.mean()
+    total = torch.stack([losses.detach().sum(), losses.new_tensor(len(losses))])
+    distributed.all_reduce(total)
+    share = losses.sum() * world_size() / total[1]
+    return share + (total[0] / total[1] - share).detach()
+
+
+def share_buffers(module: nn.Module) -> None:
+    """Gives all processes the first one's buffers: each has seen other images in the last step."""
+    if world_size() > 1:
+        for buffer in module.buffers():
+            distributed.broadcast(buffer, 0)
+
+
+def from_first(value: T) -> T:
+    """The first process's `value`."""
+    values = [value]
+    if world_size() > 1:
+        distributed.broadcast_object_list(values, 0)
+    return values[0]
+
+
+def _is_joined() -> bool:
+    return distributed.is_available() and distributed.is_initialized()

@@ -1,0 +1,175 @@
+"""Scores as a folder of shards, so that labelling millions of images can stop at any moment and go on from there.
+
+    scores.json         what the scores are of, and from whom: a `Manifest`
+    shard-00000.npz     labels and scores of images 0 .. shard_size - 1: a `Shard`
+    shard-00001.npz     ...
+
+A file is whole or not there at all. Each shard holds a digest of its content and of all that decided it, so that it
+cannot pass for one of another teacher, of other images or with a damaged byte. The same content has the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from plada_codec.limits import Limits
+from plada_codec.payload import checked_class_names
+from plada_train.errors import BadInput
+from plada_train.files import read_bytes, write_bytes, write_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMAT = "plada-scores-1"
+#: Images of a shard: on a GPU, a minute of work that a kill may cost; 800 kB and the sums.
+SHARD_SIZE = 65_536
+#: Values C * C of a shard's soft sums at most, 32 MiB: decoders take no more soft labels.
+MAX_SOFT_SUM_VALUES = Limits.max_soft_label_values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a folder of scores is of. Digests are SHA-256 in hexadecimal, empty where they are not known.
+
+    Attributes:
+        images: number of reference images N.
+        num_classes: number of classes C.
+        class_names: their names, where they are known.
+        reference_digest: of the reference set (spec/reference-digest.md).
+        teacher_digest: of the teacher (`inference.fingerprint`).
+        temperature: of energy and entropy.
+        amp: whether the teacher computed in bfloat16.
+        shard_size: images of a shard; the last has fewer.
+        image_digests: of each shard, the digest of its images' bytes, one after the other.
+    """
+
+    images: int
+    num_classes: int
+    class_names: tuple[str, ...] | None
+    reference_digest: str
+    teacher_digest: str
+    temperature: float
+    amp: bool
+    shard_size: int
+    image_digests: tuple[str, ...]
+
+    @property
+    def num_shards(self) -> int:
+        """Number of shards."""
+        return len(self.image_digests)
+
+    def rows(self, number: int) -> slice:
+        """The images of shard `number`."""
+        return slice(number * self.shard_size, min((number + 1) * self.shard_size, self.images))
+
+    def write(self, folder: Path) -> None:
+        """Writes `scores.json`. Raises BadFile if that fails."""
+        write_json(folder / "scores.json", {"format": FORMAT, **asdict(self)})
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Reads what `write` wrote. Raises BadInput if it is not that."""
+        path = folder / "scores.json"
+        try:
+            values: dict[str, Any] = json.loads(path.read_bytes())
+            if values.pop("format") != FORMAT:
+                raise ValueError(f"its format is not {FORMAT}")
+            names = values.pop("class_names")
+            digests = tuple(map(str, values.pop("image_digests")))
+            manifest = cls(class_names=None if names is None else tuple(names), image_digests=digests, **values)
+            if manifest.class_names is not None:
+                checked_class_names(manifest.class_names, manifest.num_classes)
+            if len(digests) != -(-manifest.images // manifest.shard_size):
+                raise ValueError("the number of its shards is not that of its images")
+        except Exception as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            what = f"{folder} is not a folder of scores, which `plada-train score` writes ({path.name}: {reason})"
+            raise BadInput(what, rule="scores") from error
+        return manifest
+
+    def _decided_by(self, number: int) -> bytes:
+        """What the content of shard `number` depends on."""
+        decisive = (self.num_classes, self.teacher_digest, self.temperature, self.amp, self.image_digests[number])
+        return json.dumps(decisive).encode()
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Labels and scores of the n images of a shard. See `scores.Scores`, whose rows and summands they are.
+
+    Attributes:
+        label: int32 [n].
+        energy: float32 [n].
+        entropy: float32 [n].
+        soft_sum: float64 [C, C], or None.
+        own_square_sum: float64 [C], or None.
+    """
+
+    label: NDArray[np.int32]
+    energy: NDArray[np.float32]
+    entropy: NDArray[np.float32]
+    soft_sum: NDArray[np.float64] | None = None
+    own_square_sum: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of_zeros(cls, images: int, num_classes: int) -> Shard:
+        """A shard to be filled; without sums if soft sums were more than `MAX_SOFT_SUM_VALUES`."""
+        summed = num_classes**2 <= MAX_SOFT_SUM_VALUES
+        return cls(
+            label=np.zeros(images, np.int32),
+            energy=np.zeros(images, np.float32),
+            entropy=np.zeros(images, np.float32),
+            soft_sum=np.zeros((num_classes, num_classes)) if summed else None,
+            own_square_sum=np.zeros(num_classes) if summed else None,
+        )
+
+    def write(self, folder: Path, manifest: Manifest, number: int) -> None:
+        """Writes it as shard `number`. Raises BadFile if that fails."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        arrays = {name: array for name, array in values.items() if array is not None}
+        digest = np.frombuffer(_digest(arrays, manifest._decided_by(number)), np.uint8)
+        data = io.BytesIO()
+        np.savez(data, digest=digest, **arrays)
+        write_bytes(shard_path(folder, number), data.getvalue())
+
+    @classmethod
+    def read(cls, folder: Path, manifest: Manifest, number: int) -> Shard:
+        """Reads what `write` wrote. Raises BadInput if it is not there or not that, BadFile if it cannot be read."""
+        path = shard_path(folder, number)
+        if not path.exists():
+            what = f"{path} is missing: run `plada-train score` again, it goes on where it stopped"
+            raise BadInput(what, rule="scores-unfinished")
+        data = io.BytesIO(read_bytes(path))
+        rows = manifest.rows(number)
+        try:
+            with np.load(data, allow_pickle=False) as file:
+                arrays: dict[str, Any] = {name: file[name] for name in file.files}
+            if arrays.pop("digest").tobytes() != _digest(arrays, manifest._decided_by(number)):
+                raise ValueError("its digest is another")
+            shard = cls(**arrays)
+            if any(len(column) != rows.stop - rows.start for column in (shard.label, shard.energy, shard.entropy)):
+                raise ValueError("the number of its rows is another")
+        except Exception as error:
+            what = f"{path} is damaged or of other images ({error}): `plada-train score` labels these again"
+            raise BadInput(what, rule="scores-damaged") from error
+        return shard
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """The file of shard `number`."""
+    return folder / f"shard-{number:05}.npz"
+
+
+def _digest(arrays: dict[str, NDArray[Any]], decided_by: bytes) -> bytes:
+    digest = hashlib.sha256(decided_by)
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()
