@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench import accuracy_figures
 from bench.bars import by_cell, geometric_mean, size_of, smallest
 from bench.corpora import REAL, SPEED_CORPUS
 from bench.table import OURS, RESULTS, ROOT, Row, read_rows
@@ -23,7 +24,7 @@ def figures() -> str:
     """The README's part between the two marks."""
     plots = "![sizes](bench/results/size.png)\n\n![times](bench/results/speed.png)\n"
     size_rows, speed_rows = (read_rows(RESULTS / name) for name in ("size.csv", "speed.csv"))
-    return f"{tables(size_rows, speed_rows)}\n{plots}\n{_first_light()}"
+    return f"{tables(size_rows, speed_rows)}\n{plots}\n{accuracy_figures.figures()}"
 
 
 def tables(size_rows: list[Row], speed_rows: list[Row]) -> str:
@@ -112,23 +113,6 @@ def _speed(rows: list[Row]) -> str:
         f"{float(row['encode_peak_mb']):.0f} MB | {float(row['decode_peak_mb']):.0f} MB |"
         for row in rows
         if row["corpus"] == SPEED_CORPUS and row["keep"] in ("0.01", "1") and row["what"] == "file"
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _first_light() -> str:
-    rows = read_rows(RESULTS / "first-light.csv")
-    lines = [
-        "First light: students on real images from a reference set of 40,000 (frozen ImageNet features, a trained last "
-        "layer). Frozen\nfeatures flatter random choices of images; end-to-end students are still to be measured.",
-        "",
-        "| target | selection | kept | payload bytes | paper's zstd-19 | teacher | student |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row['target']} | {row['rule']} | {row['kept']} | {row['payload_bytes']} | {row['paper_zstd_bytes']} | "
-        f"{100 * float(row['teacher_accuracy']):.1f}% | {100 * float(row['student_accuracy']):.1f}% |"
-        for row in rows
     ]
     return "\n".join(lines) + "\n"
 

@@ -74,7 +74,7 @@ def _plot_sizes(rows: list[Row], path: Path) -> None:
     handles = axes[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=5, frameon=False)
     figure.suptitle(f"Bytes of a payload (lower is better; what is above {_LARGEST_RATIO} is left out)")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _plot_speed(size_rows: list[Row], speed_rows: list[Row], path: Path) -> None:
@@ -104,10 +104,10 @@ def _plot_speed(size_rows: list[Row], speed_rows: list[Row], path: Path) -> None
     )
     panel.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=5, frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
     image = io.BytesIO()
     # Without the library's release among its metadata, the same figures make the same file
     figure.savefig(image, format="png", dpi=110, metadata={"Software": None})

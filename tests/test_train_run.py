@@ -444,8 +444,8 @@ def test_the_demo_writes_digits_and_runs_on_them(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.skipif(not (SHARED / "data").exists(), reason="needs ../shared/data and ../shared/weights")
-def test_first_light_on_real_images(tmp_path: Path) -> None:
-    """A small version of bench/first_light.py: one shard of the reference set, a tenth of the training images."""
+def test_the_whole_method_on_real_images(tmp_path: Path) -> None:
+    """One shard of the reference set, a tenth of the training images."""
     target = SHARED / "data" / "targets" / "clothing10"
     result = plada_train(
         "run",
