@@ -1,12 +1,17 @@
 """What students learn from payloads, and from whatever else fits in as many bytes: `python -m bench.accuracy`.
 
 Every row of bench/results/accuracy.csv is one student (or teacher, or probe), measured on all test images of the
-target. The rows of the plan that the file has not yet are added to it one by one: the run can be interrupted for days,
-and goes on in another clone. Rows of other settings than `KINDS` are measured again; `--fresh` forgets all.
+target; without an accuracy if the budget holds nothing. `kept` are the images that it learns from, or what else was
+sent: components of a probe, parameters that are not zero. Rows of the plan that the file has not yet are added to it
+one by one: the run can be interrupted for days, and goes on in another clone. Rows that were measured with other
+settings are measured again; `--fresh` forgets all. Students compute in bfloat16, which CPUs do not repeat to the bit:
+rows that are measured again differ by less than seeds do.
 
-Kinds of student, all trained for the same number of steps whatever they learn from:
+Kinds of student, each trained for the same number of steps whatever it learns from:
 
     pixels       a small network trained from scratch: the measure
+    pixels-long  the same for six times as long: a sample of the plan, one seed. In the steps of `pixels`, a student
+                 sees 25,600 images, and not even once all that `everything` labels
     pre-trained  an ImageNet-trained network fine-tuned whole: a sample of the plan
     frozen       a last layer on the teacher's own frozen features. It copies the teacher's function from almost any
                  images: it cannot judge a selection, and is here to show so
@@ -24,6 +29,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import argparse
 import functools
+import hashlib
 import itertools
 import multiprocessing
 import sys
@@ -32,7 +38,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -40,7 +46,7 @@ from torch import nn
 
 from bench import alternatives
 from bench.table import RESULTS, ROOT, Row, read_rows, write_rows
-from plada_codec import Payload, compare, decode
+from plada_codec import Payload, compare, decode, encode
 from plada_codec.files import atomic_write
 from plada_codec.reference import ImageSource, open_images, reference_digest
 from plada_codec.soft_labels import concentrations
@@ -48,12 +54,14 @@ from plada_codec.weights import dequantised_weights
 from plada_train.data import LabelledImages, open_test_images, open_training_images, reseed
 from plada_train.errors import MissingClasses
 from plada_train.inference import forward
+from plada_train.labelling import record
 from plada_train.models import make_classifier
 from plada_train.pixels import MemoryBatches, Prepare, augmented, decoded, normalised, unchanged
 from plada_train.recipe import Recipe
-from plada_train.scores import Scores, energy, entropy, probabilities
+from plada_train.score_shards import Shard
+from plada_train.scores import Scores
 from plada_train.selection import Rule, select, universe_of
-from plada_train.targets import Objective, average, dirichlet
+from plada_train.targets import Objective, soft
 from plada_train.training import fit
 
 if TYPE_CHECKING:
@@ -62,6 +70,9 @@ if TYPE_CHECKING:
 SHARED = ROOT.parent / "shared"
 CACHE = ROOT / ".cache" / "accuracy"
 _COMMAND = "python -m bench.accuracy"
+#: What the first line of the file names.
+PACKAGES = ("numpy", "pillow", "scikit-learn", "timm", "torch", "torchvision", "zstandard")
+SOURCES = ("plada_codec", "plada_train", "bench")
 TARGETS = ("cifar10", "resisc12", "clothing10")
 SEEDS = (0, 1, 2)
 KEEP_RATES = ("0.01", "0.05", "0.1", "0.25")
@@ -80,18 +91,23 @@ RULES = {
 #: Those whose largest selection is sought for each budget.
 BUDGET_RULES = ("lowest energy", "Safety-Net 0")
 VARIANT_RULE = "Safety-Net 0"
-VARIANTS = ("average soft labels", "Dirichlet targets", "importance weights")
+#: Further arguments of `select`, and the student's targets. Temperatures are in standard deviations of the energy.
+VARIANTS: dict[str, tuple[dict[str, Any], Literal["average", "dirichlet"] | None]] = {
+    "average soft labels": ({"soft_labels": True}, "average"),
+    "Dirichlet targets": ({"soft_labels": True}, "dirichlet"),
+    "importance weights, tau 1": ({"weights_tau": 1.0}, None),
+    "importance weights, tau 3": ({"weights_tau": 3.0}, None),
+}
+EVERYTHING, STRIDE, STRIDE_LOWEST, RANDOM_LABELS = "everything", "stride", "stride, lowest energy", "random labels"
 #: What is not a payload of labels.
-PIXELS, PROBE, WEIGHTS = ("random images", "k-centre images"), "linear probe", ("pruned network", "tiny network")
+RANDOM_IMAGES, K_CENTRE_IMAGES, PRUNED, TINY = "random images", "k-centre images", "pruned network", "tiny network"
+PROBE, TEACHER, ALL_IMAGES = "linear probe", "teacher", "all target images"
 #: Below, the norms and biases of the network of the kind `pixels` alone do not fit.
 PRUNED_FROM_BYTES = 4_000
-RANDOM_LABELS = "random labels"
-ALL_IMAGES = "all target images"
-#: Temperature of the importance weights, in standard deviations of the energy.
-TAU = 1.0
 #: About 30 epochs of the target's training images.
 TEACHER_STEPS = 3_000
-#: Of 10, 30, 50 and 75 the one from which students learnt most at 4,000 bytes: the baseline is not to be held back.
+#: Of 10, 30 and 75 at 32 pixels, and 30 and 75 at 16, the one from which students of the kind `pixels` learnt most at
+#: 4,000 bytes, judged on the test images of cifar10 and resisc12: the baseline is not to be held back.
 JPEG_QUALITY = 10
 BACKBONE = Recipe(
     model="mobilenetv2_100",
@@ -99,6 +115,8 @@ BACKBONE = Recipe(
     image_size=96,
     freeze=True,
 )
+#: What the backbone makes of a source, by the names of files in `CACHE`.
+FEATURES = f"{BACKBONE.model}-{BACKBONE.image_size}px-features"
 
 
 @dataclass(frozen=True)
@@ -117,6 +135,11 @@ KINDS = {
             "pixels",
             Recipe(model="test_resnet", image_size=32, batch_size=64, learning_rate=4e-3, epochs=1, amp=True),
             400,
+        ),
+        Kind(
+            "pixels-long",
+            Recipe(model="test_resnet", image_size=32, batch_size=64, learning_rate=4e-3, epochs=1, amp=True),
+            2_400,
         ),
         Kind(
             "pre-trained",
@@ -147,36 +170,38 @@ class Run:
 
 
 def plan() -> Iterator[Run]:
-    """All rows, the measure first, seed by seed. The probe has no seed, and is measured once."""
+    """All rows, the measure first, seed by seed."""
     for kind, seed, target in itertools.product(KINDS, SEEDS, TARGETS):
-        yield from (replace(run, seed=seed) for run in _runs(kind, target) if seed == 0 or run.method != PROBE)
+        if seed == 0 or kind != "pixels-long":
+            # The probe has no seed
+            yield from (replace(run, seed=seed) for run in _runs(kind, target) if seed == 0 or run.method != PROBE)
 
 
 def _runs(kind: str, target: str) -> Iterator[Run]:
     run = functools.partial(Run, kind, target, 0)
-    if kind == "pre-trained":
-        for method in ("lowest energy", "inverse", "Safety-Net 0"):
-            yield run(method, "0.05")
-        yield run("stride", "1", 10)
-        yield run("everything", "1")
+    if kind in ("pixels-long", "pre-trained"):
+        yield from (run(method, "0.05") for method in ("lowest energy", "inverse", "Safety-Net 0"))
+        if kind == "pre-trained":
+            yield run(STRIDE, "1", 10)
+        else:
+            yield from (run(method, "0.25") for method in ("lowest energy", "Safety-Net 0"))
+            yield run(EVERYTHING, "1")
+            yield run(RANDOM_IMAGES, budget_bytes=2_000)
         return
     if kind == "frozen":
-        yield run("teacher")
+        yield run(TEACHER)
         yield from (run(PROBE, budget_bytes=budget) for budget in (*BUDGETS, 0))
     # All rules keep the same where they keep all
-    yield run("everything", "1")
+    yield run(EVERYTHING, "1")
     yield from (run(method, keep) for keep in KEEP_RATES for method in RULES)
-    yield from (run("stride", "1", stride) for stride in STRIDES)
-    yield from (run("stride, lowest energy", keep, stride) for stride in (20, 5) for keep in ("0.5", "0.25"))
+    yield from (run(STRIDE, "1", stride) for stride in STRIDES)
+    yield from (run(STRIDE_LOWEST, keep, stride) for stride in (20, 5) for keep in ("0.5", "0.25"))
     for budget in BUDGETS:
-        yield from (run(method, budget_bytes=budget) for method in (*BUDGET_RULES, *PIXELS, RANDOM_LABELS))
+        methods = [*BUDGET_RULES, RANDOM_IMAGES, K_CENTRE_IMAGES, RANDOM_LABELS]
         if kind == "pixels":
-            yield run(WEIGHTS[1], budget_bytes=budget)
-        if kind == "pixels" and budget >= PRUNED_FROM_BYTES:
-            yield run(WEIGHTS[0], budget_bytes=budget)
-    yield from (
-        run(f"{VARIANT_RULE}, {variant}", budget_bytes=budget) for budget in VARIANT_BUDGETS for variant in VARIANTS
-    )
+            methods += [TINY] if budget < PRUNED_FROM_BYTES else [TINY, PRUNED]
+        yield from (run(method, budget_bytes=budget) for method in methods)
+    yield from (run(f"{VARIANT_RULE}, {name}", budget_bytes=budget) for budget in VARIANT_BUDGETS for name in VARIANTS)
     yield run(ALL_IMAGES)
 
 
@@ -209,7 +234,7 @@ def prepare() -> None:
     for name, images in _sources():
         for size in sizes:
             _made(f"{name}-{size}px.npy", lambda images=images, size=size: decoded(images, size, _say(f"{size} px")))
-        _made(f"{name}-features.npy", lambda images=images: _features(images))
+        _made(f"{name}-{FEATURES}.npy", lambda images=images: _features(images))
     _made(
         "reference-digest.npy",
         lambda: np.frombuffer(reference_digest(_reference(), lambda done, total: None), np.uint8),
@@ -246,7 +271,7 @@ def _array(name: str) -> NDArray[Any]:
 
 def _inputs(kind: Kind, source: str) -> NDArray[Any]:
     """What a kind of student sees of the images of a source: pixels, or features."""
-    return _array(f"{source}-features" if kind.recipe.freeze else f"{source}-{kind.recipe.image_size}px")
+    return _array(f"{source}-{FEATURES}" if kind.recipe.freeze else f"{source}-{kind.recipe.image_size}px")
 
 
 @functools.cache
@@ -260,25 +285,15 @@ def _labels(target: str) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
 def _teacher(target: str, seed: int) -> tuple[Scores, float]:
     """What the teacher of a seed says of the reference set, and its accuracy."""
     num_classes, labels, test_labels = _labels(target)
-    lesson = _Lesson(np.array(_array(f"{target}-train-features")), labels, 0)
+    lesson = _Lesson(np.array(_array(f"{target}-train-{FEATURES}")), labels, 0)
     kind = replace(KINDS["frozen"], steps=TEACHER_STEPS)
     head = _trained(_network(kind, num_classes, seed), lesson, kind, seed)
-    accuracy = float(np.mean(_logits(head, _array(f"{target}-test-features")).argmax(1) == test_labels))
-    logits = _logits(head, _array("reference-features"))
-    label, p = logits.argmax(1).astype(np.int32), probabilities(logits)
-    soft_sum, own_square_sum = np.zeros((num_classes, num_classes)), np.zeros(num_classes)
-    np.add.at(soft_sum, label, p)
-    np.add.at(own_square_sum, label, p[np.arange(len(p)), label] ** 2)
-    scores = Scores(
-        label=label,
-        energy=energy(logits).astype(np.float32),
-        entropy=entropy(logits).astype(np.float32),
-        reference_digest=_array("reference-digest").tobytes(),
-        num_classes=num_classes,
-        class_names=None,
-        soft_sum=soft_sum,
-        own_square_sum=own_square_sum,
-    )
+    accuracy = float(np.mean(_logits(head, _array(f"{target}-test-{FEATURES}")).argmax(1) == test_labels))
+    logits = _logits(head, _array(f"reference-{FEATURES}"))
+    said = Shard.of_zeros(len(logits), num_classes)
+    record(said, slice(None), logits, temperature=1.0)
+    digest = _array("reference-digest").tobytes()
+    scores = Scores(**vars(said), reference_digest=digest, num_classes=num_classes, class_names=None)
     return scores, accuracy
 
 
@@ -313,103 +328,140 @@ class _Lesson:
     paper_bytes: int | str = ""
 
 
-def _measured(run: Run) -> dict[str, Any] | None:
-    """The row of a run; None if its budget holds nothing."""
+@dataclass(frozen=True)
+class _Found:
+    """What became of a run; no accuracy where the budget holds nothing. The fields are those of the row."""
+
+    accuracy: float | None
+    model: str
+    steps: int
+    kept: int = 0
+    classes: int = 0
+    payload_bytes: int = 0
+    paper_bytes: int | str = ""
+
+
+def _measured(run: Run) -> dict[str, Any]:
+    """The row of a run."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", MissingClasses)
     kind = KINDS[run.kind]
     num_classes, _, test_labels = _labels(run.target)
     scores, teacher_accuracy = _teacher(run.target, run.seed)
     start = time.perf_counter()
-    kept, payload_bytes, classes = 0, 0, num_classes
-    paper_bytes: int | str = ""
-    model = kind.recipe.model
-    if run.method == "teacher":
-        accuracy: float | None = teacher_accuracy
+    if run.method == TEACHER:
+        found = _Found(teacher_accuracy, BACKBONE.model, TEACHER_STEPS, classes=num_classes)
     elif run.method == PROBE:
-        accuracy, payload_bytes, kept = _probe(run)
-    elif run.method in WEIGHTS:
-        accuracy, payload_bytes, kept, model = _weights(run, kind)
+        found = _probe(run)
+    elif run.method in (PRUNED, TINY):
+        found = _weights(run, kind)
     else:
-        lesson = _lesson(run, kind, scores)
-        if lesson is None:
-            return None
-        kept, payload_bytes, paper_bytes = len(lesson.labels), lesson.payload_bytes, lesson.paper_bytes
-        classes = len(np.unique(lesson.labels))
-        network = _trained(_network(kind, num_classes, run.seed), lesson, kind, run.seed)
-        accuracy = _accuracy(network, run, kind)
-    if accuracy is None:
-        return None
+        found = _student(run, kind, scores)
     return dict(zip(vars(run), run.key, strict=True)) | {
-        "model": model,
+        "model": found.model,
         "image_size": kind.recipe.image_size,
-        "steps": kind.steps,
+        "steps": found.steps,
         "batch_size": kind.recipe.batch_size,
-        "kept": kept,
-        "classes": f"{classes}/{num_classes}",
-        "payload_bytes": payload_bytes,
-        "paper_bytes": paper_bytes,
-        "accuracy": f"{accuracy:.4f}",
+        "kept": found.kept,
+        "classes": f"{found.classes}/{num_classes}",
+        "payload_bytes": found.payload_bytes,
+        "paper_bytes": found.paper_bytes,
+        "accuracy": "" if found.accuracy is None else f"{found.accuracy:.4f}",
         "teacher_accuracy": f"{teacher_accuracy:.4f}",
         "test_images": len(test_labels),
         "seconds": f"{time.perf_counter() - start:.1f}",
+        "settings": settings_of(run),
     }
+
+
+def settings_of(run: Run) -> str:
+    """Digest of what decides a row, besides the sources."""
+    kind = KINDS[run.kind]
+    recipes = [replace(recipe, weights=None) for recipe in (kind.recipe, BACKBONE)]
+    decisive: list[Any] = [*recipes, kind.steps, TEACHER_STEPS]
+    if run.method in (RANDOM_IMAGES, K_CENTRE_IMAGES):
+        decisive.append(JPEG_QUALITY)
+    if run.method == TINY:
+        decisive.append(alternatives.TINY_RESNETS)
+    return hashlib.sha256(repr(decisive).encode()).hexdigest()[:8]
+
+
+def _student(run: Run, kind: Kind, scores: Scores) -> _Found:
+    num_classes, _, _ = _labels(run.target)
+    lesson = _lesson(run, kind, scores)
+    if lesson is None:
+        return _Found(None, kind.recipe.model, 0)
+    network = _trained(_network(kind, num_classes, run.seed), lesson, kind, run.seed)
+    return _Found(
+        _accuracy(network, run, kind),
+        kind.recipe.model,
+        kind.steps,
+        kept=len(lesson.labels),
+        classes=len(np.unique(lesson.labels)),
+        payload_bytes=lesson.payload_bytes,
+        paper_bytes=lesson.paper_bytes,
+    )
 
 
 def _lesson(run: Run, kind: Kind, scores: Scores) -> _Lesson | None:
     num_classes, train_labels, _ = _labels(run.target)
     if run.method == ALL_IMAGES:
         return _Lesson(_inputs(kind, f"{run.target}-train"), train_labels, 0)
-    if run.method in PIXELS:
+    if run.method in (RANDOM_IMAGES, K_CENTRE_IMAGES):
         return _pixels(run, kind)
     payload, encoded = _payload(run, scores)
     received = decode(encoded)
     labels = received.labels.astype(np.int64)
-    if run.method == RANDOM_LABELS:
-        labels = alternatives.random_labels(labels, num_classes, run.seed)
+    _, targets = VARIANTS.get(_variant(run), ({}, None))
+    objective = None
+    if targets and received.soft_labels is not None:
+        objective = soft(concentrations(received.soft_labels), labels, num_classes, targets)
     alone = Payload(payload.positions, payload.labels, payload.universe_size, num_classes)
     return _Lesson(
         rows=np.array(_inputs(kind, "reference")[received.indices]),
         labels=labels,
         payload_bytes=len(encoded),
-        objective=_objective(run, received),
+        objective=objective,
         weights=None if received.weights is None else dequantised_weights(received.weights),
         paper_bytes=compare(alone).best_zstd_bytes,
     )
 
 
 def _payload(run: Run, scores: Scores) -> tuple[Payload, bytes]:
-    method, _, variant = run.method.partition(", ")
-    rule = RULES.get("lowest energy" if method == RANDOM_LABELS else method, Rule())
-    return select(
+    variant = _variant(run)
+    rule = VARIANT_RULE if variant else run.method
+    arguments, _ = VARIANTS.get(variant, ({}, None))
+    payload, encoded = select(
         scores,
         run.keep or None,
         max_bytes=run.budget_bytes or None,
-        rule=rule,
+        rule=(RULES | dict.fromkeys((EVERYTHING, STRIDE, STRIDE_LOWEST, RANDOM_LABELS), Rule()))[rule],
         universe=universe_of(len(scores.label), 0, run.stride),
-        soft_labels=variant in VARIANTS[:2],
-        weights_tau=TAU if variant == VARIANTS[2] else None,
+        **arguments,
     )
+    if run.method == RANDOM_LABELS:
+        # Random labels take more bytes than the true ones, for which the budget was
+        labels = alternatives.random_labels(payload.labels.astype(np.int64), payload.num_classes, run.seed)
+        said = (payload.reference_size, payload.num_classes, payload.reference_digest)
+        payload = Payload(payload.indices, labels, *said)
+        encoded = encode(payload)
+    return payload, encoded
 
 
-def _objective(run: Run, received: Payload) -> Objective | None:
-    if received.soft_labels is None:
-        return None
-    used = np.unique(received.labels)
-    rows = np.zeros(received.num_classes, np.int64)
-    rows[used] = np.arange(len(used))
-    make = average if run.method.endswith(VARIANTS[0]) else dirichlet
-    return make(concentrations(received.soft_labels), rows)
+def _variant(run: Run) -> str:
+    """Which of `VARIANTS` it is, "" if none."""
+    rule, _, variant = run.method.partition(", ")
+    return variant if rule == VARIANT_RULE else ""
 
 
 def _pixels(run: Run, kind: Kind) -> _Lesson | None:
     """Images of the target, sent as the student on pixels takes them. Frozen features are those of images sent so."""
     num_classes, labels, _ = _labels(run.target)
     images = np.array(_array(f"{run.target}-train-{KINDS['pixels'].recipe.image_size}px"))
-    if run.method == PIXELS[0]:
+    if run.method == RANDOM_IMAGES:
         order = alternatives.balanced_order(labels, num_classes, run.seed)
     else:
-        features = np.array(_array(f"{run.target}-train-features"))
+        features = np.array(_array(f"{run.target}-train-{FEATURES}"))
         order = alternatives.k_centre_order(features, labels, num_classes, run.seed, 1_000)
     sent = alternatives.pixel_payload(images, labels, order, run.budget_bytes, JPEG_QUALITY)
     if sent is None:
@@ -427,20 +479,21 @@ def _features_of_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.concatenate([classifier.features(part).numpy() for part in torch.split(inputs, 64)])
 
 
-def _probe(run: Run) -> tuple[float | None, int, int]:
-    """Accuracy, bytes and number of components of a probe on the teacher's backbone."""
+def _probe(run: Run) -> _Found:
+    """A probe on the teacher's backbone, which the client must hold too."""
     num_classes, labels, test_labels = _labels(run.target)
-    features = np.array(_array(f"{run.target}-train-features"))
+    features = np.array(_array(f"{run.target}-train-{FEATURES}"))
     probe = alternatives.linear_probe(features, labels, num_classes, _basis(), run.budget_bytes or None)
     if probe is None:
-        return None, 0, 0
-    predicted = probe.logits(np.array(_array(f"{run.target}-test-features"))).argmax(1)
-    return float(np.mean(predicted == test_labels)), len(probe.data), probe.weights.shape[1]
+        return _Found(None, BACKBONE.model, 0)
+    predicted = probe.logits(np.array(_array(f"{run.target}-test-{FEATURES}"))).argmax(1)
+    accuracy = float(np.mean(predicted == test_labels))
+    return _Found(accuracy, BACKBONE.model, 0, probe.weights.shape[1], num_classes, len(probe.data))
 
 
 @functools.cache
 def _basis() -> alternatives.Basis:
-    return alternatives.Basis.of(np.array(_array("reference-features")))
+    return alternatives.Basis.of(np.array(_array(f"reference-{FEATURES}")))
 
 
 def _network(kind: Kind, num_classes: int, seed: int, **model_args: Any) -> nn.Module:
@@ -463,32 +516,34 @@ def _accuracy(network: nn.Module, run: Run, kind: Kind) -> float:
     return float(np.mean(_logits(network, _inputs(kind, f"{run.target}-test")).argmax(1) == test_labels))
 
 
-def _weights(run: Run, kind: Kind) -> tuple[float | None, int, int, str]:
-    """Accuracy, bytes, parameters that are not zero, and model, of a network that learnt from all target images."""
+def _weights(run: Run, kind: Kind) -> _Found:
+    """A network that learnt from all target images."""
     num_classes, labels, _ = _labels(run.target)
     lesson = _Lesson(_inputs(kind, f"{run.target}-train"), labels, 0)
-    if run.method == WEIGHTS[1]:
+    if run.method == TINY:
+        kind = replace(kind, recipe=replace(kind.recipe, model="resnet18"))
         model_args = alternatives.tiny_model_args(run.budget_bytes, num_classes)
         if model_args is None:
-            return None, 0, 0, ""
-        kind = replace(kind, recipe=replace(kind.recipe, model="resnet18"))
+            return _Found(None, kind.recipe.model, 0)
         network = _trained(_network(kind, num_classes, run.seed, **model_args), lesson, kind, run.seed)
     else:
-        network = _trained(_network(kind, num_classes, run.seed), lesson, kind, run.seed)
+        half = replace(kind, steps=kind.steps // 2)
+        network = _trained(_network(kind, num_classes, run.seed), lesson, half, run.seed)
         fits = alternatives.int8_weights(network, run.budget_bytes)
         if fits is None:
-            return None, 0, 0, ""
-        # Pruned to what fits, and then as long again to recover
+            return _Found(None, kind.recipe.model, 0)
+        # Pruned to what fits, it learns on for the other half
         weights = [tensor for tensor in fits.state.values() if tensor.dim() > 1]
         share = sum(int(tensor.count_nonzero()) for tensor in weights) / sum(tensor.numel() for tensor in weights)
         alternatives.prune_smallest(network, share)
-        network = _trained(network, lesson, kind, run.seed + len(SEEDS))
+        network = _trained(network, lesson, half, run.seed + len(SEEDS))
         alternatives.finish_pruning(network)
     sent = alternatives.int8_weights(network, run.budget_bytes)
     if sent is None:
-        return None, 0, 0, ""
+        return _Found(None, kind.recipe.model, kind.steps)
     network.load_state_dict(sent.state)
-    return _accuracy(network, run, kind), len(sent.data), sent.kept, kind.recipe.model
+    accuracy = _accuracy(network, run, kind)
+    return _Found(accuracy, kind.recipe.model, kind.steps, sent.kept, num_classes, len(sent.data))
 
 
 # All runs
@@ -500,18 +555,20 @@ def main() -> None:
         raise SystemExit(f"this benchmark needs {SHARED}")
     prepare()
     path = RESULTS / "accuracy.csv"
-    rows = {} if arguments.fresh or not path.exists() else {_key(row): row for row in map(dict, read_rows(path))}
-    runs = list(plan())
-    wanted = {run.key for run in runs}
-    done = {key: row for key, row in rows.items() if key in wanted and _is_current(row)}
-    todo = [run for run in runs if run.key not in done and (not arguments.kind or run.kind == arguments.kind)]
+    runs = {run.key: run for run in plan()}
+    rows = {_key(row): row for row in read_rows(path)} if path.exists() else {}
+    forgotten = [kind for kind in KINDS if arguments.fresh and arguments.kind in (None, kind)]
+    done: dict[tuple[str, ...], dict[str, Any]] = {
+        key: dict(row)
+        for key, row in rows.items()
+        if key in runs and row["settings"] == settings_of(runs[key]) and row["kind"] not in forgotten
+    }
+    todo = [run for key, run in runs.items() if key not in done and arguments.kind in (None, run.kind)]
     print(f"{len(done)} of {len(runs)} rows are there, {len(todo)} to be measured", file=sys.stderr)
     ends = time.monotonic() + 60 * arguments.minutes
     for run, row in _in_processes(arguments.workers, todo, ends):
-        if row is None:
-            continue
         done[run.key] = row
-        write_rows(path, _COMMAND, [done[each.key] for each in runs if each.key in done])
+        write_rows(path, _COMMAND, [done[key] for key in runs if key in done], PACKAGES, SOURCES)
         what = f"{run.kind} {run.target} {run.seed} {run.method} {run.keep or run.budget_bytes} /{run.stride}"
         print(f"{time.strftime('%H:%M:%S')} {len(done)} {what}: {row['accuracy']} {row['payload_bytes']} B", flush=True)
 
@@ -529,14 +586,7 @@ def _key(row: Row) -> tuple[str, ...]:
     return tuple(row[name] for name in Run.__dataclass_fields__)
 
 
-def _is_current(row: Row) -> bool:
-    """Whether the row was measured with the settings that hold now."""
-    kind = KINDS[row["kind"]]
-    settings = (kind.recipe.image_size, kind.steps, kind.recipe.batch_size)
-    return (row["image_size"], row["steps"], row["batch_size"]) == tuple(map(str, settings))
-
-
-def _in_processes(workers: int, runs: list[Run], ends: float) -> Iterator[tuple[Run, dict[str, Any] | None]]:
+def _in_processes(workers: int, runs: list[Run], ends: float) -> Iterator[tuple[Run, dict[str, Any]]]:
     """(run, row) of each run as it is done, none begun after `ends`; a failure ends all."""
     os.environ.update(OMP_NUM_THREADS="1")
     left = iter(runs)

@@ -9,6 +9,7 @@ deviation over seeds (n - 1 in the denominator).
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,44 +21,67 @@ from bench.accuracy import (
     ALL_IMAGES,
     BUDGET_RULES,
     BUDGETS,
+    EVERYTHING,
+    K_CENTRE_IMAGES,
     KEEP_RATES,
     KINDS,
-    PIXELS,
-    PROBE,
+    PRUNED,
+    PRUNED_FROM_BYTES,
+    RANDOM_IMAGES,
     RANDOM_LABELS,
     RULES,
+    SEEDS,
+    STRIDE,
+    STRIDE_LOWEST,
     STRIDES,
     TARGETS,
+    TEACHER,
+    TINY,
     VARIANT_BUDGETS,
     VARIANT_RULE,
     VARIANTS,
-    WEIGHTS,
 )
+from bench.accuracy import PROBE as LINEAR_PROBE
 from bench.bars import Bar
 from bench.plots import save
 from bench.table import RESULTS, Row, read_rows, write_rows
 from plada_codec.files import atomic_write
 
 _COMMAND = "python -m bench.accuracy_figures"
+#: The rule that is judged against what is no payload of labels; the first measurements in ../shared/corpora chose it.
+JUDGED_RULE = VARIANT_RULE
+#: What is compared at equal bytes, for each kind of student.
+_AT_EQUAL_BYTES = {
+    "pixels": (*BUDGET_RULES, RANDOM_IMAGES, K_CENTRE_IMAGES, PRUNED, TINY, LINEAR_PROBE),
+    "frozen": (*BUDGET_RULES, RANDOM_IMAGES, K_CENTRE_IMAGES, LINEAR_PROBE),
+}
 #: Colour, marker and line of each method in the plots (Okabe and Ito 2008): payloads of labels solid, the rest dashed.
 _STYLES = {
     "lowest energy": ("#D55E00", "o", "-"),
     "Safety-Net 0": ("#0072B2", "s", "-"),
     "Safety-Net -0.2": ("#56B4E9", "D", "-"),
     "inverse": ("#999999", "v", "-"),
-    "stride": ("#009E73", "^", "-"),
-    "random images": ("#CC79A7", "P", "--"),
-    "k-centre images": ("#E69F00", "X", "--"),
-    "tiny network": ("#000000", "<", "--"),
-    "pruned network": ("#000000", ">", ":"),
-    PROBE: ("#000000", "*", "--"),
-    RANDOM_LABELS: ("#999999", ".", ":"),
+    STRIDE: ("#009E73", "^", "-"),
+    RANDOM_IMAGES: ("#CC79A7", "P", "--"),
+    K_CENTRE_IMAGES: ("#E69F00", "X", "--"),
+    TINY: ("#000000", "<", "--"),
+    PRUNED: ("#000000", ">", ":"),
+    LINEAR_PROBE: ("#000000", "*", "--"),
+}
+_WHAT_KINDS_ARE = {
+    "pixels": "a small network trained from scratch on pixels: the measure",
+    "pixels-long": "the same, trained six times as long; one seed",
+    "pre-trained": "an ImageNet-trained network, fine-tuned whole",
+    "frozen": "a last layer on the teacher's own features: a clone of its function, that **cannot judge a selection**",
 }
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What the seeds of one row of the plan come to. Accuracies are shares, 0 .. 1; bytes are means."""
+    """What the seeds of one row of the plan come to; no accuracy (nan) where the budget holds nothing.
+
+    Accuracies are shares, 0 .. 1; bytes are means.
+    """
 
     kind: str
     target: str
@@ -89,7 +113,7 @@ def cells(rows: Iterable[Row]) -> list[Cell]:
             *key,
             len(group),
             _mean(group, "accuracy"),
-            float(np.std([float(row["accuracy"]) for row in group], ddof=1)) if len(group) > 1 else float("nan"),
+            float(np.std(_values(group, "accuracy"), ddof=1)) if len(group) > 1 else math.nan,
             _mean(group, "payload_bytes"),
             _mean(group, "paper_bytes"),
             _mean(group, "kept"),
@@ -98,134 +122,157 @@ def cells(rows: Iterable[Row]) -> list[Cell]:
     ]
 
 
+def _values(rows: list[Row], name: str) -> list[float]:
+    return [float(row[name] or "nan") for row in rows]
+
+
 def _mean(rows: list[Row], name: str) -> float:
-    return float(np.mean([float(row[name] or "nan") for row in rows]))
+    return float(np.mean(_values(rows, name)))
+
+
+# Tables
 
 
 def tables(found: list[Cell]) -> str:
     """All tables, as Markdown."""
-    at_equal_bytes = (_equal_bytes(found, kind) for kind in ("pixels", "frozen"))
-    return "\n".join((_rules(found), *at_equal_bytes, _variants(found), _agreement(found)))
+    selections = (_selections(found, kind) for kind in KINDS)
+    at_equal_bytes = (_equal_bytes(found, kind) for kind in _AT_EQUAL_BYTES)
+    return "\n".join((*selections, *at_equal_bytes, _variants(found), _agreement(found)))
 
 
 def figures() -> str:
     """The README's part."""
     found = cells(read_rows(RESULTS / "accuracy.csv"))
     plot = "![accuracy against bytes](bench/results/accuracy-pixels.png)\n"
-    return "\n".join((_equal_bytes(found, "pixels"), _agreement(found), plot))
+    return "\n".join((_equal_bytes(found, "pixels"), _variants(found), _agreement(found), plot))
 
 
-def _rules(found: list[Cell]) -> str:
+def _selections(found: list[Cell], kind: str) -> str:
     lines = [
-        "Accuracy in % on the target's test images, mean ± spread over seeds, of a small network trained from scratch",
-        "on what each selection labels, and the payload's bytes.",
+        f"Students of the kind *{kind}*: {_WHAT_KINDS_ARE[kind]}.",
+        "Accuracy in % on the target's test images, mean ± spread over seeds; the payload's bytes, and in brackets",
+        "those of the paper's coding (its smaller layout, zstd-19).",
         "",
-        "| selection | kept | " + " | ".join(TARGETS) + " |",
-        "|---|---|" + "---|" * len(TARGETS),
+        *_head(["what is labelled", "kept", *TARGETS]),
     ]
-    selections = [(method, keep, "1", "0") for method in RULES for keep in KEEP_RATES]
-    selections += [("stride", "1", str(stride), "0") for stride in STRIDES]
-    selections += [("stride, lowest energy", keep, stride, "0") for stride in ("20", "5") for keep in ("0.5", "0.25")]
-    selections += [("everything", "1", "1", "0"), (ALL_IMAGES, "", "1", "0")]
-    for selection in selections:
-        method, keep, stride, _ = selection
-        kept = f"{100 * float(keep):g}%" if keep else ""
-        if stride != "1":
-            kept += f" of every {stride}th"
-        lines.append(f"| {method} | {kept} | " + " | ".join(_texts(found, "pixels", selection)) + " |")
-    lines += [
-        f"| the teacher |  | {' | '.join(_texts(found, 'frozen', ('teacher', '', '1', '0')))} |",
-    ]
+    wanted = [(method, keep, "1", "0") for method in RULES for keep in KEEP_RATES]
+    wanted += [(STRIDE, "1", str(stride), "0") for stride in STRIDES]
+    wanted += [(STRIDE_LOWEST, keep, stride, "0") for stride in ("20", "5") for keep in ("0.5", "0.25")]
+    wanted += [(EVERYTHING, "1", "1", "0"), (ALL_IMAGES, "", "1", "0"), (TEACHER, "", "1", "0")]
+    for method, keep, stride, budget in wanted:
+        here = {c.target: c for c in found if c.kind == kind and c.selection == (method, keep, stride, budget)}
+        if here:
+            kept = f"{100 * float(keep):g}%" if keep else ""
+            kept += f" of every {stride}th" if stride != "1" else ""
+            lines.append(_line([method, kept, *(_text(here.get(target)) for target in TARGETS)]))
     return "\n".join(lines) + "\n"
-
-
-def _texts(found: list[Cell], kind: str, selection: tuple[str, ...]) -> list[str]:
-    by_target = {cell.target: cell for cell in found if cell.kind == kind and cell.selection == selection}
-    return [_text(by_target.get(target)) for target in TARGETS]
-
-
-def _text(cell: Cell | None) -> str:
-    if cell is None:
-        return "-"
-    size = f"; {cell.payload_bytes:,.0f} B" if cell.payload_bytes and cell.budget_bytes == "0" else ""
-    return _percent(cell) + size
-
-
-def _percent(cell: Cell) -> str:
-    spread = "" if np.isnan(cell.spread) else f" ± {100 * cell.spread:.1f}"
-    return f"{100 * cell.accuracy:.1f}{spread}"
-
-
-#: What is compared at equal bytes, for each kind of student.
-_AT_EQUAL_BYTES = {
-    "pixels": (*BUDGET_RULES, *PIXELS, *WEIGHTS, RANDOM_LABELS),
-    "frozen": (*BUDGET_RULES, *PIXELS, PROBE, RANDOM_LABELS),
-}
 
 
 def _equal_bytes(found: list[Cell], kind: str) -> str:
     lines = [
-        f"Accuracy in %, mean ± spread over seeds, of students of the kind *{kind}* at equal bytes: of each sort the",
-        "largest that fits the budget (a dash where nothing fits).",
+        f"At equal bytes: accuracy in %, mean ± spread over seeds, of students of the kind *{kind}*; of each sort the",
+        "largest that fits the budget (a dash where nothing fits). A linear probe needs the teacher's backbone at the",
+        "client, and a network's weights fix its architecture; labels and images do neither.",
         "",
-        "| target | what is sent | " + " | ".join(f"{budget:,} B" for budget in BUDGETS) + " |",
-        "|---|---|" + "---|" * len(BUDGETS),
+        *_head(["target", "what is sent", *(f"{budget:,} B" for budget in BUDGETS)]),
     ]
     for target, method in itertools.product(TARGETS, _AT_EQUAL_BYTES[kind]):
-        by_budget = {c.budget_bytes: c for c in found if (c.kind, c.target, c.method) == (kind, target, method)}
-        texts = [_text(by_budget.get(str(budget))) for budget in BUDGETS]
-        lines.append(f"| {target} | {method} | {' | '.join(texts)} |")
+        at = _at_budgets(found, kind, target, method)
+        lines.append(_line([target, method, *(_percent(at.get(budget)) for budget in BUDGETS)]))
     return "\n".join(lines) + "\n"
+
+
+def _at_budgets(found: list[Cell], kind: str, target: str, method: str) -> dict[int, Cell]:
+    """The cells of a method by budget. The probe is no student of either kind; it stands with the frozen ones."""
+    if method == LINEAR_PROBE:
+        kind = "frozen"
+    return {int(c.budget_bytes): c for c in found if (c.kind, c.target, c.method) == (kind, target, method)}
 
 
 def _variants(found: list[Cell]) -> str:
     lines = [
-        f"What Appendix D adds, within the same bytes ({VARIANT_RULE}; in brackets the number of kept images: what is",
-        "sent besides labels leaves room for fewer).",
+        f"What Appendix D adds, within the same bytes ({VARIANT_RULE}, students of the kind *pixels*; in brackets the",
+        "number of kept images: what is sent besides labels leaves room for fewer). Temperatures are in standard",
+        "deviations of the energy.",
         "",
-        "| target | bytes | hard labels | " + " | ".join(VARIANTS) + " |",
-        "|---|---|---|" + "---|" * len(VARIANTS),
+        *_head(["target", "bytes", "hard labels", *VARIANTS]),
     ]
-    at = {(c.target, c.method, c.budget_bytes): c for c in found if c.kind == "pixels"}
     for target, budget in itertools.product(TARGETS, VARIANT_BUDGETS):
         methods = [VARIANT_RULE, *(f"{VARIANT_RULE}, {variant}" for variant in VARIANTS)]
-        shown = [at.get((target, method, str(budget))) for method in methods]
+        shown = [_at_budgets(found, "pixels", target, method).get(budget) for method in methods]
         texts = ["-" if cell is None else f"{_percent(cell)} ({cell.kept:,.0f})" for cell in shown]
-        lines.append(f"| {target} | {budget:,} | {' | '.join(texts)} |")
+        lines.append(_line([target, f"{budget:,}", *texts]))
     return "\n".join(lines) + "\n"
-
-
-def agreement(found: list[Cell], one: str, other: str, target: str) -> tuple[float, int]:
-    """Spearman's rank correlation of two kinds of student over the payloads that both learnt from, and their number."""
-    from scipy.stats import spearmanr
-
-    accuracies: list[dict[tuple[str, ...], float]] = [
-        {c.selection: c.accuracy for c in found if (c.kind, c.target) == (kind, target) and _is_payload(c)}
-        for kind in (one, other)
-    ]
-    shared = sorted(accuracies[0].keys() & accuracies[1].keys())
-    if len(shared) < 3:
-        return float("nan"), len(shared)
-    return float(spearmanr(*([side[key] for key in shared] for side in accuracies)).statistic), len(shared)
-
-
-def _is_payload(cell: Cell) -> bool:
-    return cell.method not in (*PIXELS, *WEIGHTS, PROBE, RANDOM_LABELS, ALL_IMAGES, "teacher")
 
 
 def _agreement(found: list[Cell]) -> str:
     pairs = list(itertools.combinations(KINDS, 2))
     lines = [
-        "Do the kinds of student agree on which payload teaches more? Spearman's rank correlation of mean accuracies",
-        "(in brackets the number of payloads that both learnt from).",
+        "Do the kinds of student agree on which payload teaches more? Spearman's rank correlation of mean accuracies:",
+        "first over methods that keep equally many images or bytes (the mean of so many groups of three methods or",
+        "more), then over all payloads that both kinds learnt from, where the number of labels decides most.",
         "",
-        "| target | " + " | ".join(f"{one} / {other}" for one, other in pairs) + " |",
-        "|---|" + "---|" * len(pairs),
+        *_head(["target", *(f"{one} / {other}" for one, other in pairs)]),
     ]
     for target in TARGETS:
-        values = [agreement(found, *pair, target) for pair in pairs]
-        lines.append(f"| {target} | " + " | ".join(f"{value:.2f} ({count})" for value, count in values) + " |")
+        texts = []
+        for one, other in pairs:
+            within, groups, over_all, payloads = agreement(found, one, other, target)
+            texts.append(f"{within:.2f} ({groups}); {over_all:.2f} ({payloads})".replace("nan", "-"))
+        lines.append(_line([target, *texts]))
     return "\n".join(lines) + "\n"
+
+
+def agreement(found: list[Cell], one: str, other: str, target: str) -> tuple[float, int, float, int]:
+    """Spearman's rank correlation of two kinds of student.
+
+    Returns:
+        Its mean over groups of payloads of equal size, and their number; that over all payloads, and their number.
+    """
+    sides: list[dict[tuple[str, ...], float]] = [
+        {c.selection: c.accuracy for c in found if (c.kind, c.target) == (kind, target) and _is_payload(c)}
+        for kind in (one, other)
+    ]
+    shared = sorted(sides[0].keys() & sides[1].keys(), key=lambda selection: selection[1:])
+    pairs = {selection: (sides[0][selection], sides[1][selection]) for selection in shared}
+    groups = [list(group) for _, group in itertools.groupby(shared, key=lambda selection: selection[1:])]
+    within = [_spearman([pairs[selection] for selection in group]) for group in groups if len(group) > 2]
+    return float(np.mean(within)) if within else math.nan, len(within), _spearman(list(pairs.values())), len(shared)
+
+
+def _spearman(pairs: list[tuple[float, float]]) -> float:
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(*zip(*pairs, strict=True)).statistic) if len(pairs) > 2 else math.nan
+
+
+def _is_payload(cell: Cell) -> bool:
+    others = (RANDOM_IMAGES, K_CENTRE_IMAGES, PRUNED, TINY, LINEAR_PROBE, RANDOM_LABELS, ALL_IMAGES, TEACHER)
+    return cell.method not in others and not math.isnan(cell.accuracy)
+
+
+def _head(titles: list[str]) -> list[str]:
+    return [_line(titles), "|---" * len(titles) + "|"]
+
+
+def _line(texts: list[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _text(cell: Cell | None) -> str:
+    size = ""
+    if cell is not None and cell.payload_bytes:
+        size = f"; {cell.payload_bytes:,.0f} B ({cell.paper_bytes:,.0f})"
+    return _percent(cell) + size
+
+
+def _percent(cell: Cell | None) -> str:
+    if cell is None or math.isnan(cell.accuracy):
+        return "-"
+    return f"{100 * cell.accuracy:.1f}" + ("" if math.isnan(cell.spread) else f" ± {100 * cell.spread:.1f}")
+
+
+# Bars
 
 
 def bars(rows: list[Row]) -> list[Bar]:
@@ -233,42 +280,56 @@ def bars(rows: list[Row]) -> list[Bar]:
     found = cells(rows)
     reached = []
     for target in TARGETS:
-        reached += [_ahead(found, "pixels", target, other) for other in (*PIXELS, *WEIGHTS)]
-        reached += [_ahead(found, "frozen", target, other) for other in (*PIXELS, PROBE)]
-        reached.append(_at_chance(rows, target))
+        for kind, methods in _AT_EQUAL_BYTES.items():
+            reached += [_ahead(found, kind, target, other) for other in methods if other not in BUDGET_RULES]
+        reached += [_at_chance(rows, kind, target) for kind in ("pixels", "frozen")]
     return reached
 
 
 def _ahead(found: list[Cell], kind: str, target: str, other: str) -> Bar:
-    """Whether the better of our rules is ahead of `other` at every budget."""
-    behind = []
-    margins = []
-    for budget in BUDGETS:
-        here = {c.method: c for c in found if (c.kind, c.target, c.budget_bytes) == (kind, target, str(budget))}
-        ours = [here[rule].accuracy for rule in BUDGET_RULES if rule in here]
-        if ours and other in here:
-            margins.append(100 * (max(ours) - here[other].accuracy))
-            if margins[-1] <= 0:
-                behind.append(f"{budget:,} B")
+    """Whether the judged rule is ahead of `other` at every budget that holds something of it."""
+    ours, theirs = (_at_budgets(found, kind, target, method) for method in (JUDGED_RULE, other))
+    budgets = [budget for budget in BUDGETS if other != PRUNED or budget >= PRUNED_FROM_BYTES]
+    title, bar = f"{kind}: {JUDGED_RULE} ahead of {other} up to 8,000 bytes", "> 0 points at each budget"
+    seeds = len(SEEDS) if other != LINEAR_PROBE else 1
+    complete = all(
+        budget in ours and budget in theirs and ours[budget].seeds == len(SEEDS) and theirs[budget].seeds == seeds
+        for budget in budgets
+    )
+    if not complete:
+        return Bar(title, bar, "", "not measured", target)
+    margins = {
+        budget: 100 * (ours[budget].accuracy - theirs[budget].accuracy)
+        for budget in budgets
+        if not math.isnan(theirs[budget].accuracy)
+    }
+    behind = [f"{budget:,} B" for budget, margin in margins.items() if margin <= 0]
+    worst = min(margins, key=lambda budget: margins[budget])
+    error = 100 * math.hypot(*(np.nan_to_num(c.spread) / math.sqrt(c.seeds) for c in (ours[worst], theirs[worst])))
     return Bar(
-        what=f"{kind}: ahead of {other} up to 8,000 bytes",
-        bar="> 0 points",
-        reached=f"{min(margins):+.1f} to {max(margins):+.1f} points" if margins else "",
-        met="not measured" if not margins else "missed" if behind else "met",
-        where=target + (f"; behind at {', '.join(behind)}" if behind else ""),
+        title,
+        bar,
+        f"{margins[worst]:+.1f} to {max(margins.values()):+.1f} points (standard error of the first: {error:.1f})",
+        "missed" if behind else "met",
+        target + (f"; behind at {', '.join(behind)}" if behind else ""),
     )
 
 
-def _at_chance(rows: list[Row], target: str) -> Bar:
+def _at_chance(rows: list[Row], kind: str, target: str) -> Bar:
     """Students of random labels: their mean over seeds and budgets, in standard errors from 1 / C."""
-    chosen = [row for row in rows if row["target"] == target and row["method"] == RANDOM_LABELS]
-    accuracies = np.array([float(row["accuracy"]) for row in chosen if row["kind"] == "pixels"])
-    if len(accuracies) < 2:
-        return Bar("random labels: at chance", "|z| <= 3", "", "not measured", target)
+    chosen = [row for row in rows if (row["kind"], row["target"], row["method"]) == (kind, target, RANDOM_LABELS)]
+    title, bar = f"{kind}: students of random labels at chance", "within 3 standard errors"
+    if len(chosen) < len(SEEDS) * len(BUDGETS):
+        return Bar(title, bar, "", "not measured", target)
+    accuracies = np.array(_values(chosen, "accuracy"))
     chance = 1 / int(chosen[0]["classes"].split("/")[1])
-    z = (accuracies.mean() - chance) / (accuracies.std(ddof=1) / np.sqrt(len(accuracies)))
-    what = f"{100 * accuracies.mean():.1f}% of {len(accuracies)} students, chance {100 * chance:.1f}%, z = {z:+.1f}"
-    return Bar("random labels: at chance", "|z| <= 3", what, "met" if abs(z) <= 3 else "missed", target)
+    error = accuracies.std(ddof=1) / math.sqrt(len(accuracies))
+    away = (accuracies.mean() - chance) / error
+    what = f"{100 * accuracies.mean():.1f}% of {len(accuracies)} students, chance {100 * chance:.1f}%: {away:+.1f}"
+    return Bar(title, bar, what, "met" if abs(away) <= 3 else "missed", target)
+
+
+# Plots
 
 
 def plot(found: list[Cell], folder: Path) -> None:
@@ -278,14 +339,14 @@ def plot(found: list[Cell], folder: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    for kind in ("pixels", "frozen"):
+    for kind in _AT_EQUAL_BYTES:
         figure, axes = plt.subplots(1, len(TARGETS), figsize=(15, 5.5), layout="constrained")
         for panel, target in zip(axes, TARGETS, strict=True):
-            here = [cell for cell in found if cell.kind == kind and cell.target == target]
             for method, (colour, marker, line) in _STYLES.items():
-                points = sorted(
-                    (c for c in here if c.method == method and c.payload_bytes), key=lambda c: c.payload_bytes
-                )
+                if (kind, method) == ("pixels", LINEAR_PROBE):
+                    continue
+                points = [c for c in found if (c.kind, c.target, c.method) == (kind, target, method)]
+                points = sorted((c for c in points if c.payload_bytes), key=lambda c: c.payload_bytes)
                 panel.errorbar(
                     [c.payload_bytes for c in points],
                     [100 * c.accuracy for c in points],
@@ -301,19 +362,19 @@ def plot(found: list[Cell], folder: Path) -> None:
             panel.set(title=target, xlabel="bytes sent", xscale="log")
             panel.grid(alpha=0.3)
         axes[0].set_ylabel("accuracy on the target's test images (%)")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
         figure.suptitle(f"What students learn from as many bytes (student: {kind}; bars: spread over seeds)")
         save(figure, folder / f"accuracy-{kind}.png")
         plt.close(figure)
 
 
 def main() -> None:
-    """Writes summary, bars and plots."""
+    """Writes summary, bars, tables and plots."""
     rows = read_rows(RESULTS / "accuracy.csv")
     found = cells(rows)
     reached = bars(rows)
-    write_rows(RESULTS / "accuracy-summary.csv", _COMMAND, [_rounded(cell) for cell in found])
-    write_rows(RESULTS / "accuracy-bars.csv", _COMMAND, [asdict(bar) for bar in reached])
+    write_rows(RESULTS / "accuracy-summary.csv", _COMMAND, [_rounded(cell) for cell in found], (), ("bench",))
+    write_rows(RESULTS / "accuracy-bars.csv", _COMMAND, [asdict(bar) for bar in reached], (), ("bench",))
     plot(found, RESULTS)
     with atomic_write(RESULTS / "accuracy.md") as file:
         file.write(f"# What students learn, from accuracy.csv (`{_COMMAND}`)\n\n{tables(found)}".encode())
@@ -322,12 +383,10 @@ def main() -> None:
 
 
 def _rounded(cell: Cell) -> dict[str, Any]:
+    digits = {"accuracy": 4, "spread": 4, "payload_bytes": 0, "paper_bytes": 0, "kept": 0}
+    numbers = {name: getattr(cell, name) for name in digits}
     return asdict(cell) | {
-        "accuracy": f"{cell.accuracy:.4f}",
-        "spread": "" if np.isnan(cell.spread) else f"{cell.spread:.4f}",
-        "payload_bytes": f"{cell.payload_bytes:.0f}",
-        "paper_bytes": "" if np.isnan(cell.paper_bytes) else f"{cell.paper_bytes:.0f}",
-        "kept": f"{cell.kept:.0f}",
+        name: "" if math.isnan(number) else f"{number:.{digits[name]}f}" for name, number in numbers.items()
     }
 
 

@@ -386,6 +386,7 @@ def prune_smallest(network: nn.Module, share: float) -> None:
 
     The others are zero from now on, also while training goes on, until `finish_pruning`.
     """
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # which `prune` takes for granted
     weights = [(layer, "weight") for layer in _weighted(network)]
     prune.global_unstructured(weights, prune.L1Unstructured, amount=1 - share)
 

@@ -26,11 +26,18 @@ YARDSTICKS = ("zstd-19", "brotli -11")
 Row = dict[str, str]
 
 
-def write_rows(path: Path, command: str, rows: Sequence[dict[str, Any]]) -> None:
+def write_rows(
+    path: Path,
+    command: str,
+    rows: Sequence[dict[str, Any]],
+    packages: Sequence[str] = PACKAGES,
+    sources: Sequence[str] = ("plada_codec",),
+) -> None:
     """Writes the rows to `path`, below a comment with the command, machine, versions and sources that made them."""
     machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
     text = io.StringIO()
-    text.write(f"# {command}; {machine}; {' '.join(versions())}; plada_codec {sources_digest('plada_codec')[:12]}\n")
+    digests = ", ".join(f"{name} {sources_digest(name)[:12]}" for name in sources)
+    text.write(f"# {command}; {machine}; {' '.join(versions(packages))}; {digests}\n")
     lines = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     lines.writeheader()
     lines.writerows(rows)
@@ -44,9 +51,9 @@ def read_rows(path: Path) -> list[Row]:
         return list(csv.DictReader(line for line in file if not line.startswith("#")))
 
 
-def versions() -> list[str]:
-    """ "name release" of each of `PACKAGES`."""
-    return [f"{package} {version(package)}" for package in PACKAGES]
+def versions(packages: Sequence[str] = PACKAGES) -> list[str]:
+    """ "name release" of each package."""
+    return [f"{package} {version(package)}" for package in packages]
 
 
 def sources_digest(*names: str) -> str:

@@ -41,7 +41,7 @@ class OneLineErrors(click.Group):
             raise
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx else ctx.command_path
-            complain(f"{path}: {error.format_message()} See '{path} --help'.")
+            complain(f"{path}: {error.format_message().removesuffix('.')}. See '{path} --help'.")
             ctx.exit(2)
         except (PladaError, OSError) as error:
             complain(f"{ctx.info_name}: {_in_words(error)}")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plada_codec import streams
-from plada_codec.codings.table import LABEL_CODINGS, Coding
+from plada_codec.codings.table import LABEL_CODINGS, Coding, coding_named
+from plada_codec.container import CODERS
 from plada_codec.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     from plada_codec.codings.base import Given, Stream
 
-#: By coder: plain, huffman, zstd, modelled. `constant-plain` is no coder of a sequence.
-_CODINGS = LABEL_CODINGS[1:]
+#: By coder: the label coding of the same coder. (`constant-plain` is none of a sequence of codes.)
+_CODINGS = tuple(coding_named(LABEL_CODINGS, f"classes-{CODERS[coder]}") for coder in range(len(CODERS)))
 
 
 def encode_codes(codes: NDArray[np.uint8], given: Given, decoder_class: str, *, thorough: bool) -> tuple[int, bytes]:

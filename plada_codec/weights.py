@@ -1,7 +1,9 @@
 """The section `weights` (spec section 8.3): how much each kept image is to count (paper, appendix D.4.2).
 
-payload = Payload(..., weights=quantised_weights(np.exp(-energy / tau)))
-weights = dequantised_weights(payload.weights)
+A code is a whole octave. Only the differences of codes count, as receivers scale weights to a mean of 1.
+
+    payload = Payload(..., weights=quantised_weights(np.exp(-energy / tau)))
+    weights = dequantised_weights(payload.weights)
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ def quantised_weights(weights: ArrayLike) -> NDArray[np.uint8]:
     """The codes that are nearest to weights, in their logarithm; a factor of all weights makes no difference.
 
     Args:
-        weights: float [k], 0 or more and finite, not all 0. The largest gets the largest code; what is less than
-            2^-15 of it gets the smallest, which stands for 2^-15.
+        weights: float [k], 0 or more and finite, not all 0. The largest gets the largest code; all up to 2^-14.5 of
+            it get the smallest, which stands for 2^-15 of it.
 
     Returns:
         uint8 [k]: what `Payload.weights` wants.

@@ -11,6 +11,7 @@ import io
 import time
 import warnings
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,15 @@ from plada_train import distributed
 from plada_train._timm import timm
 from plada_train.data import LabelledImages
 from plada_train.errors import BadInput, PladaWarning
-from plada_train.files import read_bytes, write_bytes
+from plada_train.files import read_bytes, rewrite
+from plada_train.inference import fingerprint
+from plada_train.models import Classifier
 from plada_train.recipe import Recipe
 
 #: Fields of a recipe that do not change what comes of it.
-NO_MATTER = {"workers", "checkpoint_s"}
+IRRELEVANT = {"workers", "checkpoint_s"}
+#: Bytes of SHA-256, with which the file begins.
+DIGEST_BYTES = 32
 
 
 class Checkpoint:
@@ -71,17 +76,24 @@ class Checkpoint:
             "optimizer": optimizer.state_dict(),
         }
         torch.save(state, data)
-        write_bytes(self.path, hashlib.sha256(data.getbuffer()).digest() + data.getbuffer())
+        rewrite(self.path, hashlib.sha256(data.getbuffer()).digest(), data.getbuffer())
         self._kept_at_s = time.monotonic()
+
+    def drop(self) -> None:
+        """Removes the file, if there is one: nothing good can come of the state in it."""
+        if distributed.is_first():
+            self.path.unlink(missing_ok=True)
 
     def _load(self) -> dict[str, Any] | None:
         if not self.path.exists():
             return None
         data = read_bytes(self.path)
-        if hashlib.sha256(data[32:]).digest() != data[:32]:
+        if hashlib.sha256(memoryview(data)[DIGEST_BYTES:]).digest() != data[:DIGEST_BYTES]:
             warnings.warn(f"{self.path} is damaged: training starts again", PladaWarning, stacklevel=2)
             return None
-        state: dict[str, Any] = torch.load(io.BytesIO(data[32:]), map_location="cpu", weights_only=True)
+        file = io.BytesIO(data)
+        file.seek(DIGEST_BYTES)
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         theirs, ours = state["identity"], self._identity
         if theirs != ours:
             changes = [
@@ -96,9 +108,13 @@ class Checkpoint:
         return state
 
 
-def identity_of(data: LabelledImages, recipe: Recipe) -> dict[str, str]:
-    """What a training depends on: fields of the recipe, a digest of images' names and labels, software, processes."""
-    fields = {name: str(value) for name, value in asdict(recipe).items() if name not in NO_MATTER}
+def identity_of(data: LabelledImages, recipe: Recipe, classifier: Classifier) -> dict[str, str]:
+    """What the training of a `classifier` as it was made depends on, by name.
+
+    Fields of the recipe, the weights to begin with, labels, software, threads and processes. Images count by their
+    names: to read them all would take too long.
+    """
+    fields = {name: str(value) for name, value in asdict(recipe).items() if name not in IRRELEVANT}
     digest = hashlib.sha256(repr((data.num_classes, data.class_names)).encode())
     for column in (data.numbers, data.labels, data.weights, data.concentrations):
         digest.update(b"-" if column is None else column.tobytes())
@@ -106,7 +122,10 @@ def identity_of(data: LabelledImages, recipe: Recipe) -> dict[str, str]:
         digest.update(data.images.name(int(number)).encode(errors="surrogateescape") + b"\0")
     return fields | {
         "data": digest.hexdigest()[:16],
+        "starting_weights": fingerprint(classifier)[:16],
+        "threads": str(torch.get_num_threads()),
         "processes": str(distributed.world_size()),
+        "plada": version("plada"),
         "torch": str(torch.__version__),
         "timm": timm.__version__,
     }

@@ -25,7 +25,7 @@ import click
 from plada_codec.cli import OneLineErrors, complain, finite, naming, option_group
 from plada_train.errors import PladaWarning
 from plada_train.files import UNFINISHED
-from plada_train.recipe import Recipe, Targets
+from plada_train.recipe import TEACHER_LABEL_SMOOTHING, Recipe, Targets
 
 if TYPE_CHECKING:
     from plada_train.data import LabelledImages
@@ -37,13 +37,13 @@ EXTRAS |= dict.fromkeys(("onnx", "onnx_ir", "onnxscript"), "export")
 
 #: Characters of a keep rate.
 MAX_RATE_LENGTH = 40
-TEACHER_LABEL_SMOOTHING = 0.1
 Command = Callable[..., None]
 FILE = click.Path(path_type=Path)
 POSITIVE = click.IntRange(min=1)
 NATURAL = click.IntRange(min=0)
 SEED = click.IntRange(0, 2**32 - 1)
-RATE = click.FloatRange(min=0)
+#: Well within float32.
+RATE = click.FloatRange(0, 1e30)
 BATCH_SIZE = click.IntRange(1, 1 << 20)
 THREADS = click.IntRange(1, 1024)
 TEMPERATURE = click.FloatRange(1e-3, 1e3)
@@ -121,9 +121,21 @@ def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
 
 
 _compute_options = option_group(
-    _option("--batch-size", type=BATCH_SIZE, default=Recipe.batch_size, metavar="N", help="Images a step."),
+    _option(
+        "--batch-size",
+        type=BATCH_SIZE,
+        default=Recipe.batch_size,
+        metavar="N",
+        help="Images a step; on a CPU, where nothing is trained, 16 in any case.",
+    ),
     _option("--device", default=Recipe.device, help="Where torch computes: cpu, cuda, cuda:1, ..."),
-    _option("--workers", type=NATURAL, default=Recipe.workers, metavar="N", help="Processes that decode; 0: this one."),
+    _option(
+        "--workers",
+        type=NATURAL,
+        default=Recipe.workers,
+        metavar="N",
+        help="Processes that decode; 0: this one, in a thread where nothing is trained.",
+    ),
     _option("--threads", type=THREADS, default=2, metavar="N", help="Threads of torch."),
 )
 _recipe_options = option_group(
@@ -162,11 +174,19 @@ _recipe_options = option_group(
         metavar="X",
         help="Peak of AdamW's.",
     ),
-    _option("--warmup", type=PORTION, default=Recipe.warmup, metavar="P", help="Share of the steps in which it rises."),
+    _option(
+        "--warmup",
+        type=PORTION,
+        callback=finite,
+        default=Recipe.warmup,
+        metavar="P",
+        help="Share of the steps in which it rises.",
+    ),
     _option("--weight-decay", type=RATE, callback=finite, default=Recipe.weight_decay, metavar="X", help="AdamW's."),
     _option(
         "--label-smoothing",
         type=PORTION,
+        callback=finite,
         metavar="P",
         help=f"Share of a hard target that all classes get. [default: {TEACHER_LABEL_SMOOTHING} for a teacher, else 0]",
     ),
@@ -195,7 +215,7 @@ _student_options = option_group(
 _select_options = option_group(
     _option("--keep", callback=_rate, metavar="P", help="Share of the images to keep: floor(P M) of M, the surest."),
     _option("--kept", type=POSITIVE, metavar="K", help="Their number instead."),
-    _option("--max-bytes", type=POSITIVE, metavar="B", help="Keep no more than B bytes hold; alone, as many as that."),
+    _option("--max-bytes", type=POSITIVE, metavar="B", help="Keep as many as B bytes hold, no more than P or K says."),
     _option(
         "--score",
         type=click.Choice(["energy", "entropy"]),
@@ -220,7 +240,7 @@ _select_options = option_group(
     _option(
         "--importance-weights",
         "weights_tau",
-        type=ABOVE_ZERO,
+        type=TEMPERATURE,
         callback=finite,
         metavar="TAU",
         help="Send a weight of each image too, exp(-score / TAU), TAU in standard deviations of the kept images'.",
@@ -288,7 +308,7 @@ def run(
 ) -> None:
     """Run the whole method: teacher, scores, payload, student.
 
-    Whenever it is ended, the same command goes on, to the same results.
+    Whenever it is ended, the same command goes on, to the same results; on GPUs or with --amp not to the bit.
 
     \b
     Example:
@@ -296,6 +316,9 @@ def run(
       --keep 0.05 --safety-net 0 --output out
     """  # noqa: D301
     selection = _selection(options)
+    from plada_train.distributed import check_alone
+
+    check_alone("run")
     teacher_recipe = _recipe(teacher, threads, options, label_smoothing=TEACHER_LABEL_SMOOTHING)
     student_recipe = _recipe(student, threads, options, targets=targets, importance=not no_weights)
     from plada_train.run import run as run_all
@@ -330,11 +353,13 @@ def run(
 def teacher(target_train: str, target_test: str, model: str, output: Path, threads: int, **options: Any) -> None:
     """Train a teacher on the target; writes teacher.safetensors and teacher.json.
 
-    Whenever it is ended, the same command goes on from teacher.unfinished, to the same result.
+    Whenever it is ended, the same command goes on from teacher.unfinished, to the same result; on GPUs or with --amp
+    not to the bit. torchrun may start it as several processes.
 
     \b
-    Example:
+    Examples:
       plada-train teacher --target-train train --target-test test --output out
+      torchrun --nproc-per-node 2 -m plada_train teacher --target-train train --target-test test --output out
     """  # noqa: D301
     from plada_train import stages
     from plada_train.data import open_test_images, open_training_images
@@ -377,7 +402,8 @@ def score(
 ) -> None:
     """Label and score the reference set with a teacher, shard by shard.
 
-    Whenever it is ended, the same command goes on from the shards that are there, to the same bytes.
+    Whenever it is ended, the same command goes on from the shards that are there, to the same bytes; on GPUs or with
+    --amp not to the bit. Before it does, it reads the whole reference set again, for its digest.
 
     \b
     Example:
@@ -385,9 +411,11 @@ def score(
     """  # noqa: D301
     from plada_codec.reference import open_images
     from plada_train import stages
+    from plada_train.distributed import check_alone
     from plada_train.files import output_folder
     from plada_train.models import load_checkpoint
 
+    check_alone("score")
     output_folder(output)
     classifier = load_checkpoint(teacher, options["device"])
     recipe = _recipe(classifier.config.model, threads, options)
@@ -449,18 +477,21 @@ def student(
     """Train a student on the client's side, from its reference set and a payload.
 
     Writes student.safetensors and student.json. Whenever it is ended, the same command goes on from
-    student.unfinished, to the same result. torchrun may start it as several processes.
+    student.unfinished, to the same result; on GPUs or with --amp not to the bit. torchrun may start it as several
+    processes.
 
     \b
     Examples:
       plada-train student --reference 'ref-{000..007}.tar' --payload task.plada --output out
       torchrun --nproc-per-node 2 -m plada_train student --reference ref --payload task.plada --output out
     """  # noqa: D301
+    from plada_codec import decode
     from plada_codec.reference import open_images
     from plada_train import stages
     from plada_train.data import open_test_images
     from plada_train.distributed import is_first, joined
     from plada_train.files import output_file, read_bytes
+    from plada_train.models import make_classifier
 
     path = output / "student.safetensors"
     with joined(options["device"]) as device:
@@ -468,9 +499,13 @@ def student(
         recipe = _recipe(model, threads, options)
         if is_first():
             output_file(path)
+        encoded = read_bytes(payload)
         with naming(str(payload)):
-            received = stages.virtual_dataset(open_images(reference), read_bytes(payload))
-        test = open_test_images(target_test, received.num_classes, received.class_names) if target_test else None
+            said = decode(encoded)
+        # What cannot work is found now, not after all images of the reference set were read for its digest
+        test = open_test_images(target_test, said.num_classes, said.class_names) if target_test else None
+        make_classifier(recipe, said.num_classes)
+        received = stages.virtual_dataset(open_images(reference), encoded)
         classifier = stages.learn(received, recipe, path.with_suffix(UNFINISHED))
         if is_first():
             _finish(classifier, test, recipe, path)
@@ -503,7 +538,14 @@ def export(checkpoint: Path, output: Path) -> None:
 @main.command()
 @click.option("--target", "targets", required=True, multiple=True, metavar="SRC", help="May be repeated: train, test.")
 @_reference_option
-@_option("--threshold", type=SHARE, default=0.02, metavar="D", help="Mean absolute difference, 0 .. 1, of pixels.")
+@_option(
+    "--threshold",
+    type=SHARE,
+    callback=finite,
+    default=0.02,
+    metavar="D",
+    help="Mean absolute difference, 0 .. 1, of pixels.",
+)
 @_option("--size", type=POSITIVE, default=32, metavar="PIXELS", help="Side of the square that images are scaled to.")
 @_option("--threads", type=THREADS, default=2, metavar="N", help="Images that are decoded at a time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -531,7 +573,12 @@ def leakage(targets: tuple[str, ...], reference: str, threshold: float, size: in
 @click.option("--output", type=FILE, metavar="DIR", help="Folder for all that is made. [default: a temporary one]")
 @click.pass_context
 def demo(ctx: click.Context, output: Path | None) -> None:
-    """Run the whole method on scikit-learn's handwritten digits; takes less than a minute."""
+    """Run the whole method on scikit-learn's handwritten digits; takes less than a minute.
+
+    \b
+    Example:
+      plada-train demo --output out
+    """  # noqa: D301
     from plada_train.demo import OPTIONS, write_digits
 
     with tempfile.TemporaryDirectory() as temporary:

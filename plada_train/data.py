@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: From an RGB picture to a float32 tensor [3, H, W].
 Transform = Callable[[Image.Image], torch.Tensor]
+#: Called with what is done, in images or steps, and the whole.
+Progress = Callable[[int, int], None]
 #: What random numbers are drawn for: the first part of the key that they are seeded with.
 ORDER, AUGMENTATION, STEP = range(3)
 
@@ -134,6 +136,8 @@ def picture(images: ImageSource, i: int) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.convert("RGB")
+    except MemoryError:
+        raise
     except Exception as error:  # on damaged files, decoders raise whatever they run into
         raise images.bad_image(i, "is not an image that can be decoded", "image-unreadable") from error
 

@@ -1,18 +1,22 @@
 """Training by several processes, as torchrun or accelerate start them: each has its part of every batch.
 
-They are joined within `joined`; outside of it, there is one process, and all of this is free.
+They are joined within `joined`; outside of it, there is one process, and all of this is free. Gradients are summed as
+one tensor, always in the same order: torch's DistributedDataParallel arranges them anew after its first step, so that
+what goes on from a checkpoint would differ in the last bits from what was never ended.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import distributed, nn
+
+from plada_train.errors import BadInput, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,16 +30,23 @@ def joined(device: str) -> Iterator[str]:
     """Joins the processes that the environment speaks of, by NCCL on GPUs and gloo elsewhere; yields this one's device.
 
     The first process alone prints. An error in one of them ends all, and the first to fail alone says why.
+
+    Raises:
+        BadInput: if they cannot be joined.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not _are_several():
         yield device
         return
     if device == "cuda":
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    on_gpu = torch.device(device).type == "cuda"
-    if on_gpu:
-        torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        on_gpu = torch.device(device).type == "cuda"
+        if on_gpu:
+            torch.cuda.set_device(device)
+        distributed.init_process_group("nccl" if on_gpu else "gloo")
+    except Exception as error:
+        what = f"cannot join the other processes ({first_line(error)}): start them with torchrun"
+        raise BadInput(what, rule="processes") from error
     try:
         if is_first():
             yield device
@@ -50,8 +61,23 @@ def joined(device: str) -> Iterator[str]:
         distributed.destroy_process_group()
 
 
+def check_alone(command: str) -> None:
+    """Raises BadInput in the first of several processes, and ends the others: each would do the whole command."""
+    if _are_several():
+        if os.environ.get("RANK", "0") != "0":
+            raise SystemExit(1)
+        raise BadInput(f"{command} is for one process: start it without torchrun", rule="processes")
+
+
+def _are_several() -> bool:
+    return os.environ.get("WORLD_SIZE", "1") != "1"
+
+
 def _failed_before() -> bool:
-    """Whether another process has failed: what fails here then is but a consequence, or the same."""
+    """Whether another process has failed: what fails here then is but a consequence, or the same.
+
+    Asked of the store that the processes met at, which torch keeps to itself.
+    """
     try:
         store = distributed.distributed_c10d._get_default_store()
         return int(store.add("plada-failed", 1)) > 1
@@ -79,26 +105,36 @@ def part(items: NDArray[np.int64]) -> NDArray[np.int64]:
     return items[rank() :: world_size()]
 
 
-def parallel(module: nn.Module) -> nn.Module:
-    """`module`, given the first process's parameters and buffers; gradients are averages over the processes."""
-    return nn.parallel.DistributedDataParallel(module) if world_size() > 1 else module
-
-
 def mean(losses: torch.Tensor) -> torch.Tensor:
-    """Mean of the losses [B] of all processes; its gradients, averaged over the processes, are the mean's."""
+    """Mean of the losses [B] of all processes; its gradients, summed over the processes, are the mean's."""
     if world_size() == 1:
         return losses.mean()
     total = torch.stack([losses.detach().sum(), losses.new_tensor(len(losses))])
     distributed.all_reduce(total)
-    share = losses.sum() * world_size() / total[1]
+    share = losses.sum() / total[1]
     return share + (total[0] / total[1] - share).detach()
 
 
-def share_buffers(module: nn.Module) -> None:
-    """Gives all processes the first one's buffers: each has seen other images in the last step."""
+def sum_gradients(module: nn.Module) -> None:
+    """Gives all processes the sums of their gradients."""
+    if world_size() == 1:
+        return
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    total = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(total)
+    parts = torch.split(total, [gradient.numel() for gradient in gradients])
+    for gradient, summed in zip(gradients, parts, strict=True):
+        gradient.copy_(summed.view_as(gradient))
+
+
+@torch.no_grad()
+def share(tensors: Iterable[torch.Tensor]) -> None:
+    """Gives all processes the first one's tensors, such as buffers: each process has seen other images."""
     if world_size() > 1:
-        for buffer in module.buffers():
-            distributed.broadcast(buffer, 0)
+        for tensor in tensors:
+            value = tensor.contiguous()
+            distributed.broadcast(value, 0)
+            tensor.copy_(value)
 
 
 def from_first(value: T) -> T:

@@ -1,4 +1,4 @@
-"""The error and the warnings of the training stages."""
+"""The error and the warnings of the training stages, and what other libraries' errors come to in them."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ class PladaWarning(UserWarning):
 
 class MissingClasses(PladaWarning):
     """There are classes that nothing can be learnt of."""
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, in one line."""
+    return (str(error) or type(error).__name__).splitlines()[0]

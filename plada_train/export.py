@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from plada_train.errors import BadInput
+from plada_train.errors import BadInput, first_line
 from plada_train.files import write_bytes
-from plada_train.models import Classifier, ModelConfig, first_line
+from plada_train.models import Classifier, ModelConfig
 
 #: Version of ONNX's operators, and the oldest version of its files that has them, which older runtimes read too.
 OPSET, IR_VERSION = 18, 8

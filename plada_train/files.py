@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,24 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Writes a file. Raises BadFile if that fails."""
     with atomic_write(path) as file:
         file.write(data)
+
+
+def rewrite(path: Path, *parts: bytes | memoryview) -> None:
+    """Writes a large file again and again, as the parts one after the other. Raises BadFile if that fails.
+
+    Its temporary name is always the same: what a kill leaves there is written over, and does not fill the disk.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise BadFile(f"cannot write {path}: {error.strerror or error}", rule="file") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

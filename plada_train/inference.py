@@ -1,14 +1,16 @@
 """The forward pass: logits or features of images, and a classifier's accuracy.
 
-Worker processes (`Recipe.workers`) decode the next images while the model computes on these. The same classifier,
-images, batches, machine and number of threads give the same values, with any number of workers.
+Images are decoded while the model computes on those before them, by worker processes or, without any, by a thread.
+The same classifier, images, batch size, machine and number of threads give the same values, with any number of workers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from plada_codec.errors import PladaError
 from plada_codec.reference import ImageSource
-from plada_train.data import LabelledImages, Transform, picture
+from plada_train.data import LabelledImages, Progress, Transform, picture
+from plada_train.errors import BadInput, first_line
 from plada_train.models import Classifier
 from plada_train.recipe import Recipe
 
@@ -27,8 +30,6 @@ if TYPE_CHECKING:
 
 #: Images in a batch on a CPU: with 64, MobileNetV2 spends half of its time on page faults.
 CPU_BATCH_SIZE = 16
-#: Called with the images done and their number.
-Progress = Callable[[int, int], None]
 
 
 def logits(
@@ -64,6 +65,7 @@ def forward(
 
     Raises:
         BadSource: if an image cannot be read or decoded.
+        BadInput: as `computing`.
     """
     size = batch_size(recipe)
     device = torch.device(recipe.device)
@@ -74,19 +76,32 @@ def forward(
         pin_memory=device.type == "cuda",
     )
     classifier.network.eval()
-    for number, pixels in enumerate(batches, 1):
-        if isinstance(pixels, PladaError):
-            raise pixels
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp):
-            output = function(pixels.to(device, memory_format=torch.channels_last, non_blocking=True))
-            values: NDArray[np.float32] = output.float().cpu().numpy()
-        yield values
-        progress(min(number * size, len(numbers)), len(numbers))
+    with computing("the forward pass"):
+        for number, pixels in enumerate(_fetched_ahead(batches), 1):
+            if isinstance(pixels, PladaError):
+                raise pixels
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp):
+                output = function(pixels.to(device, memory_format=torch.channels_last, non_blocking=True))
+                values: NDArray[np.float32] = output.float().cpu().numpy()
+            yield values
+            progress(min(number * size, len(numbers)), len(numbers))
+
+
+@contextmanager
+def computing(what: str) -> Iterator[None]:
+    """Within it, what torch raises is a BadInput: too little memory, a worker process killed, a shape that is wrong."""
+    try:
+        yield
+    except PladaError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        cure = ": make batches smaller" if "memory" in str(error) else ""
+        raise BadInput(f"{what} failed ({first_line(error)}){cure}", rule="torch") from error
 
 
 def batch_size(recipe: Recipe) -> int:
     """Images in a batch of a forward pass."""
-    return CPU_BATCH_SIZE if recipe.device == "cpu" else recipe.batch_size
+    return CPU_BATCH_SIZE if torch.device(recipe.device).type == "cpu" else recipe.batch_size
 
 
 def fingerprint(classifier: Classifier) -> str:
@@ -96,6 +111,17 @@ def fingerprint(classifier: Classifier) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _fetched_ahead(items: Iterable[Any]) -> Iterator[Any]:
+    """The items; a thread waits for each, whoever makes it, while the one before is worked on."""
+    iterator = iter(items)
+    end = object()
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, iterator, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, iterator, end)
+            yield item
 
 
 class _Batches(Dataset[torch.Tensor | PladaError]):

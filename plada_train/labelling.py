@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from plada_codec.reference import ImageSource, reference_digest
+from plada_train.data import Progress
 from plada_train.errors import BadInput, MissingClasses, PladaWarning
 from plada_train.files import output_folder
-from plada_train.inference import Progress, fingerprint, logits
+from plada_train.inference import fingerprint, logits
 from plada_train.models import Classifier
 from plada_train.recipe import Recipe
 from plada_train.score_shards import Manifest, Shard, shard_path
 from plada_train.scores import Scores, energy, entropy, probabilities
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 #: Classes that a warning names.
 NAMED_CLASSES = 20
+#: Of a manifest, what all shards of a folder have in common, and its name in an error.
+DECISIVE = {
+    "teacher_digest": "teacher",
+    "temperature": "temperature",
+    "amp": "setting of --amp",
+    "shard_size": "shard size",
+}
 
 
 def manifest_of(
@@ -28,7 +40,7 @@ def manifest_of(
     recipe: Recipe,
     temperature: float,
     shard_size: int,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> Manifest:
     """What the scores will be of. Reads every image once. Raises BadSource if one cannot be read."""
     noted = _NotedImages(reference, shard_size)
@@ -66,16 +78,13 @@ def prepare(folder: Path, manifest: Manifest) -> None:
         except BadInput as error:
             what = f"{error.args[0]}: remove {path}, and shards that are good are kept"
             raise BadInput(what, rule=error.rule) from error
-        differs = [
-            name
-            for name in ("teacher_digest", "temperature", "amp", "shard_size")
-            if getattr(found, name) != getattr(manifest, name)
-        ]
+        differs = [what for name, what in DECISIVE.items() if getattr(found, name) != getattr(manifest, name)]
         same_images = any(a == b for a, b in zip(found.image_digests, manifest.image_digests, strict=False))
-        if not (differs or same_images) and any(shard_path(folder, i).exists() for i in range(found.num_shards)):
-            differs = ["reference_digest"]
+        same_set = same_images and found.images == manifest.images
+        if not (differs or same_set) and any(shard_path(folder, i).exists() for i in range(found.num_shards)):
+            differs = ["reference set"]
         if differs:
-            what = f"{folder} holds scores of another {differs[0].removesuffix('_digest').replace('_', ' ')}"
+            what = f"{folder} holds scores of another {differs[0]}"
             raise BadInput(f"{what}: name another folder, or remove this one", rule="scores")
     manifest.write(folder)
 
@@ -97,6 +106,24 @@ def shards(
                 shard.write(folder, manifest, number)
         progress(manifest.rows(number).stop, manifest.images)
         yield shard
+
+
+def record(shard: Shard, rows: slice, batch: NDArray[np.float32], temperature: float) -> None:
+    """Writes the labels and scores of some images into their shard, and adds to its sums.
+
+    Args:
+        shard: where the images are `rows`, not recorded before.
+        rows: B of its images.
+        batch: the teacher's logits of them, float32 [B, C].
+        temperature: of energy and entropy.
+    """
+    label, p = batch.argmax(axis=1), probabilities(batch)
+    shard.label[rows] = label
+    shard.energy[rows] = energy(batch, temperature)
+    shard.entropy[rows] = entropy(batch, temperature)
+    if shard.soft_sum is not None and shard.own_square_sum is not None:
+        np.add.at(shard.soft_sum, label, p)
+        np.add.at(shard.own_square_sum, label, p[np.arange(len(p)), label] ** 2)
 
 
 def warn_of_unused_classes(scores: Scores) -> None:
@@ -142,15 +169,8 @@ def _labelled(
             cure = "train it again with a lower learning rate" + (", or compute without --amp" if recipe.amp else "")
             what = f"gets logits that are not finite from {teacher.config.model}: {cure}"
             raise reference.bad_image(images.start + start + int(np.argmin(finite)), what, "logits")
-        rows = slice(start, start + len(batch))
-        label, p = batch.argmax(axis=1), probabilities(batch)
-        shard.label[rows] = label
-        shard.energy[rows] = energy(batch, manifest.temperature)
-        shard.entropy[rows] = entropy(batch, manifest.temperature)
-        if shard.soft_sum is not None and shard.own_square_sum is not None:
-            np.add.at(shard.soft_sum, label, p)
-            np.add.at(shard.own_square_sum, label, p[np.arange(len(p)), label] ** 2)
-        start = rows.stop
+        record(shard, slice(start, start + len(batch)), batch, manifest.temperature)
+        start += len(batch)
     return shard
 
 

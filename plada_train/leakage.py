@@ -19,7 +19,7 @@ images that are almost one flat colour.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,7 +32,7 @@ from PIL import Image
 
 from plada_codec.progress import progress_bar
 from plada_codec.reference import ImageSource, open_images
-from plada_train.data import picture
+from plada_train.data import Progress, picture
 from plada_train.errors import BadInput
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ PARTS = 32
 MAX_VARIANCE = 0.25
 #: An image is summed up as the means of so many blocks each way, in each channel.
 BLOCKS = 4
-#: Images that are summed up or compared at a time, and those whose pixels are held.
-CHUNK, HELD = 4096, 4096
-#: Called with what is done and how much there is.
-Progress = Callable[[int, int], None]
+#: Images that are summed up or compared at a time.
+CHUNK = 4096
+#: Bytes of the pixels of reference images that are held, since one image is often compared with several.
+HELD_BYTES = 2**26
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def pairs(target: Summary, reference: Summary, threshold: float, progress: Progr
     """
     size = target.size
 
-    @lru_cache(HELD)
+    @lru_cache(HELD_BYTES // (3 * size**2 * np.dtype(np.int16).itemsize))
     def reference_pixels(i: int) -> NDArray[np.int16]:
         return _pixels(reference.images, i, size)
 

@@ -24,7 +24,7 @@ from plada_codec.errors import PladaError
 from plada_codec.payload import checked_class_names
 from plada_train._timm import timm
 from plada_train.data import Transform
-from plada_train.errors import BadInput
+from plada_train.errors import BadInput, first_line
 from plada_train.files import read_bytes, write_bytes, write_json
 from plada_train.recipe import Recipe
 
@@ -315,8 +315,3 @@ def _on_device(classifier: Classifier, device: str) -> Classifier:
 
 def _bad_weights(path: Path, error: Exception) -> BadInput:
     return BadInput(f"{path} cannot be read as weights ({first_line(error)})", rule="weights")
-
-
-def first_line(error: Exception) -> str:
-    """What another library's error says, in one line."""
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from plada_codec.reference import ImageSource
-from plada_train.data import AUGMENTATION, ORDER, Batch, picture
+from plada_train.data import AUGMENTATION, ORDER, Batch, Progress, picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ SHIFT = 8
 MEAN = STD = 0.5
 
 
-def decoded(images: ImageSource, image_size: int, progress: Callable[[int, int], None]) -> NDArray[np.uint8]:
+def decoded(images: ImageSource, image_size: int, progress: Progress) -> NDArray[np.uint8]:
     """All images of a source, scaled (bicubic) to squares of `image_size` pixels: uint8 [N, S, S, 3].
 
     Raises:
@@ -63,7 +63,7 @@ def unchanged(features: NDArray[np.float32], random: np.random.Generator) -> tor
 
 
 class MemoryBatches:
-    """Batches of rows of an array (see `training.Batches`), `steps` of them.
+    """Batches of rows of an array (see `training.Batches`), `steps` of them, for training by one process.
 
     The rows come in one random order after another, cut into batches of exactly `batch_size`: runs of equal numbers of
     steps see equal numbers of images, however few they choose from.

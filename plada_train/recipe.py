@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 #: What a student learns of an image: its class, the average soft label of the class, or one drawn anew each time.
 Targets = Literal["hard", "average", "dirichlet"]
+#: `Recipe.label_smoothing` of teachers, where no other is asked for.
+TEACHER_LABEL_SMOOTHING = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +25,13 @@ class Recipe:
         mean: mean of each input channel on a scale of 0 .. 1; None: what the weights or the model say.
         std: standard deviation, likewise.
         freeze: keep the weights and train the classifier alone, on features that are computed once and held in
-            memory (4 bytes a feature, thousands for each image).
+            memory (4 bytes a feature, thousands for each image). Of several processes, each computes and holds all.
         epochs: passes over the images.
         batch_size: images a step; also where nothing is trained, except on a CPU.
         learning_rate: AdamW's peak rate, reached after the warm-up and followed by a cosine to zero.
         warmup: share of the steps in which the rate rises, 0 .. 1.
         weight_decay: AdamW's, on weights but not on biases and norms.
-        label_smoothing: share of each hard target that is spread over all classes, 0 .. 1.
+        label_smoothing: share of each hard target that is spread over all classes, 0 .. 1; not of soft ones.
         targets: what is learned of each image; but for "hard", the payload must have soft labels.
         importance: use the payload's importance weights, where it has them.
         flip: mirror half of the training images; wrong for digits, letters and the like. Not with `freeze`.
@@ -37,7 +39,7 @@ class Recipe:
             torch's bfloat16 kernels are; those for CPUs are not.
         seed: of the weights, the order of images and their augmentation.
         device: where torch computes: "cpu", "cuda", "cuda:1", ...
-        workers: processes that decode images; 0: this one.
+        workers: processes that decode images; 0: this one, in a thread where nothing is trained.
         checkpoint_s: seconds between two checkpoints, where training keeps them.
     """
 

@@ -18,11 +18,12 @@ import torch
 from plada_codec import compare
 from plada_codec.reference import open_images
 from plada_train import stages
-from plada_train.data import open_test_images, open_training_images
-from plada_train.errors import MissingClasses
+from plada_train.data import LabelledImages, open_test_images, open_training_images
+from plada_train.errors import BadInput, MissingClasses
 from plada_train.files import UNFINISHED, output_folder, read_bytes, write_bytes, write_json
 from plada_train.models import make_classifier, save_checkpoint
 from plada_train.recipe import Recipe
+from plada_train.score_shards import MAX_SOFT_SUM_VALUES
 from plada_train.selection import Rule, most_kept, select, universe_of
 
 #: The report names the version of each.
@@ -71,27 +72,32 @@ def run(
 
     Returns:
         The report, as written. Accuracies are shares, 0 .. 1; `paper_zstd_bytes` is the paper's coding of the same
-        payload (its smaller layout, zstd level 19).
+        payload (its smaller layout, zstd level 19); `seconds` are those of this call alone.
 
     Raises:
-        PladaError: if anything that was given cannot be used.
+        PladaError: if anything that was given cannot be used, or if `output` holds another run.
     """
     output = output_folder(output)
+    teacher_path, student_path = output / "teacher.safetensors", output / "student.safetensors"
+    teacher_state, student_state = (path.with_suffix(UNFINISHED) for path in (teacher_path, student_path))
+    if (output / "scores").exists() and not teacher_state.exists():
+        what = f"{output} holds a run that is finished, or scores of another teacher"
+        raise BadInput(f"{what}: name another folder, or remove it", rule="output")
     train = open_training_images(target_train)
     test = open_test_images(target_test, train.num_classes, train.class_names)
     images = open_images(reference)
     universe = universe_of(len(images), offset, stride)
     # What cannot work is found now, not after the first of the long stages.
     most_kept(universe.size(len(images)), keep=keep, kept=kept, max_bytes=max_bytes)
+    _check_sendable(train, student, class_names=class_names, soft_labels=soft_labels)
     for recipe in (teacher, student):
-        make_classifier(recipe, train.num_classes)
+        classifier = make_classifier(recipe, train.num_classes)
+        if recipe.freeze:
+            classifier.last_layer()
     seconds: dict[str, float] = {}
-    # Until all is done, so that whoever calls again finds the last state of a training that was finished
-    teacher_path, student_path = output / "teacher.safetensors", output / "student.safetensors"
-    unfinished = [path.with_suffix(UNFINISHED) for path in (teacher_path, student_path)]
 
     with _timed(seconds, "teacher"):
-        teacher_model = stages.teach(train, teacher, unfinished[0])
+        teacher_model = stages.teach(train, teacher, teacher_state)
         teacher_accuracy = stages.measure(teacher_model, test, teacher)
         save_checkpoint(teacher_model, teacher_path, accuracy=teacher_accuracy)
     with _timed(seconds, "score"), _left_to_select():
@@ -111,7 +117,7 @@ def run(
         write_bytes(output / "payload.plada", encoded)
     with _timed(seconds, "student"), _left_to_select():
         received = stages.virtual_dataset(open_images(reference), read_bytes(output / "payload.plada"))
-        student_model = stages.learn(received, student, unfinished[1])
+        student_model = stages.learn(received, student, student_state)
         student_accuracy = stages.measure(student_model, test, student)
         save_checkpoint(student_model, student_path, accuracy=student_accuracy)
 
@@ -146,14 +152,25 @@ def run(
         "versions": versions(),
     }
     write_json(output / "report.json", report)
-    for path in unfinished:
-        path.unlink(missing_ok=True)
+    # Until now, so that who calls again finds trainings finished; the teacher's last, as it says that one may
+    student_state.unlink(missing_ok=True)
+    teacher_state.unlink(missing_ok=True)
     return report
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def _check_sendable(train: LabelledImages, student: Recipe, *, class_names: bool, soft_labels: bool) -> None:
+    """Raises BadInput if the payload will lack what it is to have, or what the student is to learn."""
+    if class_names and train.class_names is None:
+        raise BadInput("the classes have no names that could be sent", rule="class-names")
+    if soft_labels and train.num_classes**2 > MAX_SOFT_SUM_VALUES:
+        raise BadInput(f"{train.num_classes} classes are too many for soft labels", rule="soft-labels")
+    if student.targets != "hard" and not soft_labels:
+        raise BadInput(f"there are no soft labels for {student.targets} targets: add --soft-labels", rule="targets")
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Scores as a folder of shards, so that labelling millions of images can stop at any moment and go on from there.
 
-    scores.json         what the scores are of, and from whom: a `Manifest`
+    scores.json         what the scores are of, and from whom: a `Manifest`, and a digest of it
     shard-00000.npz     labels and scores of images 0 .. shard_size - 1: a `Shard`
     shard-00001.npz     ...
 
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec.limits import Limits
-from plada_codec.payload import checked_class_names
 from plada_train.errors import BadInput
 from plada_train.files import read_bytes, write_bytes, write_json
 
@@ -71,7 +70,8 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Writes `scores.json`. Raises BadFile if that fails."""
-        write_json(folder / "scores.json", {"format": FORMAT, **asdict(self)})
+        values = asdict(self)
+        write_json(folder / "scores.json", {"format": FORMAT, **values, "digest": _digest_of_values(values)})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -81,13 +81,11 @@ class Manifest:
             values: dict[str, Any] = json.loads(path.read_bytes())
             if values.pop("format") != FORMAT:
                 raise ValueError(f"its format is not {FORMAT}")
-            names = values.pop("class_names")
-            digests = tuple(map(str, values.pop("image_digests")))
-            manifest = cls(class_names=None if names is None else tuple(names), image_digests=digests, **values)
-            if manifest.class_names is not None:
-                checked_class_names(manifest.class_names, manifest.num_classes)
-            if len(digests) != -(-manifest.images // manifest.shard_size):
-                raise ValueError("the number of its shards is not that of its images")
+            # What has its digest is as `write` wrote it: nothing else has to be checked
+            if values.pop("digest", None) != _digest_of_values(values):
+                raise ValueError("its digest is another")
+            values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+            manifest = cls(**values)
         except Exception as error:
             reason = error.strerror if isinstance(error, OSError) else error
             what = f"{folder} is not a folder of scores, which `plada-train score` writes ({path.name}: {reason})"
@@ -165,6 +163,10 @@ class Shard:
 def shard_path(folder: Path, number: int) -> Path:
     """The file of shard `number`."""
     return folder / f"shard-{number:05}.npz"
+
+
+def _digest_of_values(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(arrays: dict[str, NDArray[Any]], decided_by: bytes) -> bytes:

@@ -50,13 +50,14 @@ def score(
         reference: the reference set.
         recipe: of it, how to go about it: `batch_size`, `device`, `workers`, `amp`.
         folder: where shards are kept (see `score_shards`). Those that are there already are not labelled again, so that
-            a run that was ended at any moment goes on, to the same bytes. None: nothing is kept.
+            a run that was ended at any moment goes on, to the same bytes; before it does, it reads the whole reference
+            set again, for its digest. None: nothing is kept.
         temperature: of energy and entropy.
         shard_size: images of a shard.
 
     Raises:
         BadSource: if an image cannot be read or decoded.
-        BadInput: if a logit is not finite, or if the folder holds other scores.
+        BadInput: if a logit is not finite, or if the folder holds other scores; as `inference.computing`.
         BadFile: if a shard cannot be written.
 
     Warns:
@@ -122,7 +123,7 @@ def learn(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) 
 
 
 def measure(classifier: Classifier, data: LabelledImages, recipe: Recipe) -> float:
-    """Accuracy on the target's test images, 0 .. 1. Raises BadSource as `score`."""
+    """Accuracy on the target's test images, 0 .. 1. Raises BadSource and BadInput as `inference.forward`."""
     with progress_bar("testing", "images") as progress:
         return inference.accuracy(classifier, data, recipe, progress)
 

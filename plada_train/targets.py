@@ -6,7 +6,7 @@ An objective maps logits, float32 [B, C], and labels, int64 [B], to the loss of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -33,11 +33,30 @@ def objective_of(data: LabelledImages, recipe: Recipe) -> Objective:
             "or have it made with plada-train select --soft-labels",
             rule="targets",
         )
-    rows = np.zeros(data.num_classes, np.int64)
-    used = np.unique(data.labels)
+    return soft(data.concentrations, data.labels, data.num_classes, recipe.targets, recipe.device)
+
+
+def soft(
+    concentrations: NDArray[np.float64],
+    labels: NDArray[np.integer[Any]],
+    num_classes: int,
+    targets: Literal["average", "dirichlet"],
+    device: str = "cpu",
+) -> Objective:
+    """The soft targets that a payload's concentrations stand for.
+
+    Args:
+        concentrations: float64 [U, C], a row for each of the U classes among `labels`, ascending.
+        labels: of the kept images, integers [k].
+        num_classes: number of classes C.
+        targets: which of them, see `average` and `dirichlet`.
+        device: where the logits will be.
+    """
+    rows = np.zeros(num_classes, np.int64)
+    used = np.unique(labels)
     rows[used] = np.arange(len(used))
-    make = average if recipe.targets == "average" else dirichlet
-    return make(data.concentrations, rows, recipe.device)
+    make = average if targets == "average" else dirichlet
+    return make(concentrations, rows, device)
 
 
 def hard(label_smoothing: float = 0.0) -> Objective:

@@ -3,15 +3,16 @@
 Training is repeatable: the same recipe, images, machine and numbers of threads and processes give the same weights,
 also where it was interrupted and went on from a checkpoint, and with any number of worker processes. That is as far as
 torch's kernels are repeatable: on CPUs they are, but for bfloat16; for GPUs see torch.use_deterministic_algorithms.
+Elsewhere what went on is as good as what was never interrupted, but not the same to the bit.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -20,15 +21,15 @@ from torch import nn
 from plada_train import distributed
 from plada_train._timm import timm
 from plada_train.checkpoints import Checkpoint, identity_of
-from plada_train.data import STEP, Batch, FeatureBatches, ImageBatches, LabelledImages, reseed
+from plada_train.data import STEP, Batch, FeatureBatches, ImageBatches, LabelledImages, Progress, reseed
 from plada_train.errors import BadInput
-from plada_train.inference import forward
-from plada_train.models import Classifier, first_line, make_classifier
+from plada_train.inference import computing, forward
+from plada_train.models import Classifier, make_classifier
 from plada_train.recipe import Recipe
 from plada_train.targets import Objective, hard, objective_of
 
-#: Called with the steps done and their number.
-Progress = Callable[[int, int], None]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Batches(Protocol):
@@ -53,13 +54,11 @@ def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: 
 
     Raises:
         BadSource: if an image cannot be read or decoded.
-        BadInput: as `make_classifier` and `objective_of`; if there are too few images; if the loss is not finite; if
-            the checkpoint is of another training.
+        BadInput: as `make_classifier`, `objective_of` and `fit`; if there are too few images.
         BadFile: if the checkpoint cannot be written.
     """
     if not recipe.importance:
         data = replace(data, weights=None)
-    objective = objective_of(data, recipe)
     processes = distributed.world_size()
     if min(len(data.numbers), recipe.batch_size) < processes:
         raise BadInput(
@@ -70,11 +69,11 @@ def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: 
     random.seed(recipe.seed)
     torch.manual_seed(recipe.seed)
     classifier = make_classifier(recipe, data.num_classes, data.class_names)
-    state = Checkpoint(checkpoint, identity_of(data, recipe), recipe.checkpoint_s) if checkpoint else None
+    objective = objective_of(data, recipe)
+    state = Checkpoint(checkpoint, identity_of(data, recipe, classifier), recipe.checkpoint_s) if checkpoint else None
     if recipe.freeze:
         layer = classifier.last_layer()
-        function = classifier.features
-        features = np.concatenate(list(forward(classifier, function, data.images, data.numbers, recipe, progress)))
+        features = _features(classifier, data, recipe, progress)
         batches = FeatureBatches(features, data.labels, recipe.batch_size, recipe.seed, data.weights)
         fit(layer, batches, recipe, progress, objective=objective, checkpoint=state)
         return classifier
@@ -86,6 +85,17 @@ def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: 
     return classifier
 
 
+def _features(classifier: Classifier, data: LabelledImages, recipe: Recipe, progress: Progress) -> NDArray[np.float32]:
+    """Features of all images, float32 [n, F]."""
+    features = np.empty((len(data.numbers), classifier.last_layer().in_features), np.float32)
+    done = 0
+    for batch in forward(classifier, classifier.features, data.images, data.numbers, recipe, progress):
+        features[done : done + len(batch)] = batch
+        done += len(batch)
+    return features
+
+
+@computing("training")
 def fit(
     module: nn.Module,
     batches: Batches,
@@ -107,51 +117,53 @@ def fit(
         checkpoint: keeps the state; where it has one, training goes on from it.
 
     Raises:
-        BadInput: if the module does not take a batch; if the loss is not finite; as `Checkpoint.resume`.
+        BadInput: if the loss is not finite, and the checkpoint is dropped then; as `computing` and `Checkpoint.resume`.
         BadFile: if the checkpoint cannot be written.
     """
     objective = objective or hard(recipe.label_smoothing)
     steps = recipe.epochs * len(batches)
+    warmup_steps = int(steps * recipe.warmup)
     optimizer = timm.optim.create_optimizer_v2(
         module, opt="adamw", lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     scheduler = timm.scheduler.CosineLRScheduler(
         optimizer,
-        t_initial=steps,
-        warmup_t=int(steps * recipe.warmup),
+        # Of a cosine of one step timm warns
+        t_initial=max(2, steps - warmup_steps),
+        warmup_t=warmup_steps,
+        warmup_prefix=True,
         warmup_lr_init=recipe.learning_rate / 100,
         t_in_epochs=False,
     )
     start = checkpoint.resume(module, optimizer) if checkpoint else 0
     module.train()
-    network = distributed.parallel(module)
+    distributed.share(module.parameters())
     for step, batch in enumerate(batches.run(start, steps), start):
         reseed(STEP, recipe.seed, step, distributed.rank())
         scheduler.step_update(step)
-        loss = _loss(network, batch, recipe, objective)
+        distributed.share(module.buffers())
+        loss = _loss(module, batch, recipe, objective)
         if not torch.isfinite(loss):
-            raise BadInput(f"training diverged at step {step} of {steps}: lower the learning rate", rule="loss")
+            if checkpoint:
+                checkpoint.drop()
+            raise BadInput(f"training diverged at step {step + 1} of {steps}: lower the learning rate", rule="loss")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        distributed.sum_gradients(module)
         optimizer.step()
         if checkpoint:
             checkpoint.keep(step + 1, module, optimizer, now=step + 1 == steps)
         progress(step + 1, steps)
-    distributed.share_buffers(module)
+    distributed.share(module.buffers())
     module.eval()
 
 
-def _loss(network: nn.Module, batch: Batch, recipe: Recipe, objective: Objective) -> torch.Tensor:
+def _loss(module: nn.Module, batch: Batch, recipe: Recipe, objective: Objective) -> torch.Tensor:
     device = torch.device(recipe.device)
     inputs = batch.inputs
     # Images in the models' memory format
     memory_format = torch.channels_last if inputs.dim() == 4 else torch.preserve_format
-    try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp):
-            logits = network(inputs.to(device, memory_format=memory_format))
-        losses = objective(logits.float(), batch.labels.to(device))
-    except (RuntimeError, ValueError) as error:
-        raise BadInput(
-            f"a batch of {len(batch.labels)} cannot be trained on ({first_line(error)})", rule="batch"
-        ) from error
+    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp):
+        logits = module(inputs.to(device, memory_format=memory_format))
+    losses = objective(logits.float(), batch.labels.to(device))
     return distributed.mean(losses if batch.weights is None else losses * batch.weights.to(device))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plada_codec import (
@@ -80,8 +80,10 @@ def test_weights_are_met_within_half_an_octave_of_the_largest(weights: list[floa
     assert (ratio >= (1 - 1e-12) / HALF_AN_OCTAVE).all()
 
 
-@given(weight_lists, factors.map(lambda factor: 2.0 ** round(np.log2(factor))))
+@given(weight_lists, factors)
 def test_a_factor_of_all_weights_makes_no_difference(weights: list[float], factor: float) -> None:
+    octaves = np.log2(np.array(weights) / max(weights))
+    assume((abs(octaves % 1 - 0.5) > 1e-9).all())  # of two codes that are as near, rounding of the product decides
     codes = quantised_weights(weights)
     assert codes.max() == WEIGHT_CODES - 1
     assert np.array_equal(quantised_weights(np.array(weights) * factor), codes)
@@ -113,8 +115,11 @@ def test_a_section_is_as_small_as_its_best_coding(payload: Payload, decoder_clas
         ("soft-labels", payload.soft_labels, None, SOFT_LABEL_CODES),
         ("weights", payload.weights, payload.positions, WEIGHT_CODES),
     ):
-        if codes is None or not codes.size:
-            assert found.get(name, 0) == 0
+        if codes is None:
+            assert name not in found
+            continue
+        if not codes.size:
+            assert found[name] == 0
             continue
         known = Given(space, Limits(), np.arange(codes.size) if positions is None else positions)
         values = codes.ravel().astype(np.int32)

@@ -1,4 +1,4 @@
-"""Training by two processes (gloo): one set of weights, that of one process, one who writes and one who complains."""
+"""Training by several processes (gloo): one set of weights, that of one process; one writes, and one complains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from test_train_run import RECIPE, jpeg, source_options, write_shards, write_tree
+from test_train_run import RECIPE, assert_fails, jpeg, plada_train, source_options, write_shards, write_tree
 
 from plada_codec import Payload, encode
 from plada_codec.reference import open_images, reference_digest
@@ -29,7 +29,6 @@ from plada_train.distributed import joined, part
 from plada_train.errors import BadInput
 from plada_train.recipe import Recipe
 
-PROCESSES = 2
 #: Longer than anything here takes, much shorter than gloo's patience: what hangs, fails.
 PATIENCE_S = 120
 
@@ -49,32 +48,36 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def together(folder: Path, function: Callable[..., None], *arguments: Any) -> tuple[list[int | None], list[str]]:
-    """Exit codes of two processes that torchrun could have started, and what each printed."""
+def together(
+    folder: Path, function: Callable[..., None], *arguments: Any, processes: int = 2
+) -> tuple[list[int | None], list[str]]:
+    """Exit codes of processes that torchrun could have started, and what each printed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["plada_train.stages"])
     # Kept by the parent, as torchrun does
     tcp_store: Any = torch.distributed.TCPStore  # type: ignore[attr-defined]
     store = tcp_store("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    outputs = [folder / f"printed-{rank}" for rank in range(PROCESSES)]
-    processes = [
-        context.Process(target=as_rank, args=(rank, store.port, outputs[rank], function, arguments))
-        for rank in range(PROCESSES)
+    outputs = [folder / f"printed-{rank}" for rank in range(processes)]
+    ranks = [
+        context.Process(target=as_rank, args=(rank, processes, store.port, outputs[rank], function, arguments))
+        for rank in range(processes)
     ]
-    for process in processes:
+    for process in ranks:
         process.start()
-    for process in processes:
+    for process in ranks:
         process.join(PATIENCE_S)
         process.kill()
         process.join()
-    return [process.exitcode for process in processes], [output.read_text() for output in outputs]
+    return [process.exitcode for process in ranks], [output.read_text() for output in outputs]
 
 
-def as_rank(rank: int, port: int, output: Path, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def as_rank(
+    rank: int, processes: int, port: int, output: Path, function: Callable[..., None], arguments: tuple[Any, ...]
+) -> None:
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(PROCESSES),
+        "WORLD_SIZE": str(processes),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "TORCHELASTIC_USE_AGENT_STORE": "True",
@@ -88,7 +91,7 @@ def as_rank(rank: int, port: int, output: Path, function: Callable[..., None], a
 
 def student(sources: Path, output: Path, *more: str) -> None:
     ref, _, test = source_options(sources)
-    options = ["--weights=none", "--model=test_resnet", "--image-size=16", "--epochs=2", "--batch-size=5"]
+    options = ["--weights=none", "--model=test_resnet", "--image-size=16", "--epochs=2", "--batch-size=6"]
     options += [ref, test, f"--payload={sources / 'ref.plada'}", "--threads=1", f"--output={output}", *more]
     main(["student", *options], prog_name="plada-train")
 
@@ -106,7 +109,7 @@ def data_of(sources: Path) -> LabelledImages:
 
 
 def states(folder: Path) -> list[dict[str, torch.Tensor]]:
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(PROCESSES)]
+    return [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
 
 
 def test_parts_are_the_whole_and_differ_by_one_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,11 +126,14 @@ def test_parts_are_the_whole_and_differ_by_one_at_most(monkeypatch: pytest.Monke
 
 
 def test_all_processes_end_with_equal_weights_and_buffers(sources: Path, tmp_path: Path) -> None:
-    codes, _ = together(tmp_path, learn, data_of(sources), replace(RECIPE, image_size=16, batch_size=5), tmp_path)
-    assert codes == [0, 0]
-    first, second = states(tmp_path)
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    recipe = replace(RECIPE, image_size=16, batch_size=6)
+    codes, _ = together(tmp_path, learn, data_of(sources), recipe, tmp_path, processes=3)
+    assert codes == [0, 0, 0]
+    first, *others = states(tmp_path)
+    assert len(others) == 2
+    for other in others:
+        assert first.keys() == other.keys()
+        assert all(torch.equal(first[name], other[name]) for name in first)
 
 
 @pytest.mark.parametrize("freeze", [False, True])
@@ -187,6 +193,41 @@ def test_an_image_that_one_process_cannot_decode_ends_all(sources: Path, tmp_pat
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"WORLD_SIZE": "2"}, "environment variable RANK expected, but not set"),
+        ({"WORLD_SIZE": "two", "RANK": "0"}, "two"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "x"}, "x"),
+    ],
+)
+def test_processes_that_cannot_be_joined_are_one_line(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, str], said: str
+) -> None:
+    for name in ("WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in change.items():
+        monkeypatch.setenv(name, value)
+    _, train, test = source_options(sources)
+    result = plada_train("teacher", train, test, f"--output={tmp_path}")
+    assert_fails(result, "cannot join the other processes", said, "start them with torchrun")
+
+
+@pytest.mark.parametrize("command", ["run", "score"])
+def test_commands_for_one_process_refuse_several(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    ref, train, test = source_options(sources)
+    options = [ref, train, test, "--keep=1"] if command == "run" else [ref, "--teacher=teacher.safetensors"]
+    for rank, lines in (("0", 1), ("1", 0)):
+        monkeypatch.setenv("RANK", rank)
+        result = plada_train(command, *options, f"--output={tmp_path}")
+        assert result.exit_code == 1
+        assert result.stderr.count(f"plada-train: {command} is for one process: start it without torchrun") == lines
+        assert result.stderr.count("\n") == lines
+
+
 def killed_student(sources: Path, output: Path) -> None:
     """A student whose first process is killed after the third checkpoint."""
     keep, calls = Checkpoint.keep, count(1)
@@ -201,12 +242,12 @@ def killed_student(sources: Path, output: Path) -> None:
 
 
 def test_killed_and_started_again_all_processes_go_on_to_the_same_bytes(sources: Path, tmp_path: Path) -> None:
-    assert together(tmp_path, student, sources, tmp_path / "1")[0] == [0, 0]
-    codes, _ = together(tmp_path, killed_student, sources, tmp_path / "2")
-    assert codes[0] == -signal.SIGKILL
-    assert codes[1] != 0
+    assert together(tmp_path, student, sources, tmp_path / "1", processes=3)[0] == [0, 0, 0]
+    codes, printed = together(tmp_path, killed_student, sources, tmp_path / "2", processes=3)
+    assert codes == [-signal.SIGKILL, 1, 1]
+    assert sum(lines.count("\n") for lines in printed) <= 1, "no traceback"
     assert (tmp_path / "2" / "student.unfinished").exists()
-    codes, _ = together(tmp_path, student, sources, tmp_path / "2")
-    assert codes == [0, 0]
+    codes, _ = together(tmp_path, student, sources, tmp_path / "2", processes=3)
+    assert codes == [0, 0, 0]
     unbroken, broken = ((tmp_path / name / "student.safetensors").read_bytes() for name in "12")
     assert broken == unbroken

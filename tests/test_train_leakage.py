@@ -130,7 +130,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = found(files, files)
     assert len(whole) == sum(i % 7 == j % 7 for i in range(20) for j in range(20))
     monkeypatch.setattr(leakage, "CHUNK", 3)
-    monkeypatch.setattr(leakage, "HELD", 2)
+    monkeypatch.setattr(leakage, "HELD_BYTES", 2 * 64 * 64 * 3 * 2)
     assert found(files, files) == whole
 
 

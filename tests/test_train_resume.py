@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from plada_codec.reference import open_images, reference_digest
 from plada_train.checkpoints import Checkpoint
 from plada_train.cli import main
 from plada_train.data import Batch, FeatureBatches, ImageBatches, batches_in, open_training_images, shuffled
+from plada_train.errors import BadInput
 from plada_train.models import make_classifier
 from plada_train.targets import hard
 from plada_train.training import fit
@@ -173,6 +175,55 @@ def test_ended_in_any_step_and_gone_on_is_as_never_ended(
         assert all(torch.equal(a, b) for a, b in zip(state_of(network), state_of(expected), strict=True))
 
 
+def diverging_in(step: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    steps = count(1)
+    return lambda logits, labels: logits[:, 0] / (step - next(steps))
+
+
+def test_a_training_that_diverges_leaves_no_checkpoint_in_the_way_of_the_next(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    batches = FeatureBatches(features, np.arange(8) % 3, 2, 0)
+    for step in (3, 1):
+        checkpoint = Checkpoint(tmp_path / "x", {}, interval_s=0)
+        with pytest.raises(BadInput, match=f"diverged at step {step} of 8: lower the learning rate"):
+            fit(small_network(), batches, RECIPE, nothing, objective=diverging_in(step), checkpoint=checkpoint)
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("CUDA out of memory.\nTried"), r"training failed \(CUDA out of memory.\): make batches smaller"),
+        (ValueError("Expected more than 1 value"), r"training failed \(Expected more than 1 value\) \["),
+    ],
+)
+@pytest.mark.parametrize("where", ["forward", "backward", "step"])
+def test_what_torch_cannot_do_is_one_line_wherever_it_is(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, said: str, where: str
+) -> None:
+    def fails(*_: Any, **more: Any) -> None:
+        raise error
+
+    module, name = {
+        "forward": (nn.Linear, "forward"),
+        "backward": (torch.Tensor, "backward"),
+        "step": (torch.optim.AdamW, "step"),
+    }[where]
+    monkeypatch.setattr(module, name, fails)
+    batches = FeatureBatches(np.zeros((8, 4), np.float32), np.arange(8) % 3, 2, 0)
+    with pytest.raises(BadInput, match=said):
+        fit(small_network(), batches, RECIPE, nothing)
+
+
+def test_a_killed_worker_is_one_line(sources: Path) -> None:
+    def kill(image: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    batches = ImageBatches(open_training_images(sources / "train"), kill, 8, seed=0, workers=1)
+    with pytest.raises(BadInput, match=r"training failed \(DataLoader worker .*\)"):
+        fit(small_network(), batches, RECIPE, nothing)
+
+
 # --- the commands ---
 
 
@@ -259,6 +310,7 @@ def test_a_checkpoint_of_another_training_is_refused_and_what_differs_is_said(so
         ("--epochs=6", "epochs was 5 and is 6"),
         ("--label-smoothing=0", "label_smoothing was 0.1 and is 0.0"),
         (f"--target-train={sources / 'test'}", "data was"),
+        ("--threads=2", "threads was 1 and is 2"),
     ):
         result = plada_train(*arguments, more)
         assert_fails(result, f"{path} is of another training ({text}", "repeat that one, or remove the file")
@@ -266,6 +318,26 @@ def test_a_checkpoint_of_another_training_is_refused_and_what_differs_is_said(so
     run_until(2, [*arguments, "--workers=1", "--checkpoint-s=5"])
     path.unlink()
     assert plada_train(*arguments, "--epochs=1").exit_code == 0
+
+
+def test_other_weights_in_a_file_of_the_same_name_are_another_training(sources: Path) -> None:
+    path = sources / "weights.pth"
+    arguments = [*command("teacher", sources, sources / "out"), f"--weights={path}"]
+    for seed in range(2):
+        torch.manual_seed(seed)
+        torch.save(make_classifier(RECIPE, 3).network.state_dict(), path)
+        if not seed:
+            run_until(3, arguments)
+    assert_fails(plada_train(*arguments), "is of another training (starting_weights was")
+
+
+def test_what_a_kill_left_half_written_is_written_over(sources: Path) -> None:
+    arguments = command("teacher", sources, sources / "out")
+    run_until(3, arguments)
+    left = sources / "out" / ".teacher.unfinished.tmp"
+    left.write_bytes(bytes(1 << 22))
+    assert plada_train(*arguments).exit_code == 0
+    assert {path.name for path in (sources / "out").iterdir()} == {"teacher.json", "teacher.safetensors"}
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])

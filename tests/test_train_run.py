@@ -240,6 +240,17 @@ def test_an_image_that_cannot_be_decoded_is_named_and_not_replaced(sources: Path
         list(batches.run(0, len(batches)))
 
 
+def test_an_image_that_memory_does_not_hold_is_not_taken_for_a_damaged_one(
+    sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "convert", out_of_memory)
+    for workers in ("--workers=0", "--workers=1"):
+        assert_fails(faulty(sources, workers), "plada-train: out of memory")
+
+
 def test_batches_hold_the_images_asked_for_whatever_the_workers(sources: Path) -> None:
     data = open_training_images(sources / "train")
     numbers = data.numbers[::-3].copy()
@@ -351,10 +362,78 @@ def test_what_cannot_be_used_is_one_line_and_exit_code_1(sources: Path, option: 
 
 
 @pytest.mark.parametrize(
-    "option", ["--keep=much", "--keep=nan", "--epochs=0", "--stride=0", "--model-arg=x", "--mean=1", "--colour=red"]
+    "option",
+    [
+        *("--keep=much", "--keep=nan", "--epochs=0", "--stride=0", "--model-arg=x", "--mean=1", "--colour=red"),
+        *("--warmup=nan", "--label-smoothing=nan", "--learning-rate=nan", "--learning-rate=1e300"),
+    ],
 )
 def test_wrong_usage_is_exit_code_2(sources: Path, option: str) -> None:
     assert_fails(faulty(sources, option), "--help'.", code=2)
+
+
+def test_what_cannot_be_sent_or_learned_is_found_before_anything_is_trained(
+    sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from plada_train import run as module
+
+    monkeypatch.setattr(module, "MAX_SOFT_SUM_VALUES", 8)
+    with tarfile.open(sources / "nameless.tar", "w") as archive:
+        for i in range(9):
+            for suffix, data in (("jpg", jpeg(COLOURS["red"], i)), ("cls", b"%d" % (i % 3))):
+                member = tarfile.TarInfo(f"{i}.{suffix}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    # Which ends in two linear layers
+    distilled = ("--teacher=deit_tiny_distilled_patch16_224", "--image-size=32", "--model-arg=img_size=32", "--freeze")
+    for more, text in (
+        (("--targets=average",), "no soft labels for average targets"),
+        (("--soft-labels",), "3 classes are too many for soft labels"),
+        (("--class-names", f"--target-train={sources / 'nameless.tar'}"), "no names that could be sent"),
+        (distilled, "does not end in one linear layer"),
+    ):
+        assert_fails(faulty(sources, *more), text)
+        assert not list((sources / "out").iterdir())
+
+
+def test_a_folder_of_another_run_is_refused_before_anything_is_trained(sources: Path) -> None:
+    run(sources, sources / "out")
+    before = {path: path.read_bytes() for path in (sources / "out").rglob("*.*") if path.is_file()}
+    for more in ((), ("--seed=1",), ("--keep=0.4",)):
+        assert_fails(faulty(sources, *more), f"{sources / 'out'} holds", "name another folder, or remove it")
+    assert before == {path: path.read_bytes() for path in (sources / "out").rglob("*.*") if path.is_file()}
+
+
+@pytest.mark.parametrize("moment", ["report.json", "student.unfinished", "teacher.unfinished"])
+def test_a_run_that_is_ended_while_it_tidies_up_goes_on(
+    sources: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Ended before the report is written or a state is removed."""
+    expected = run(sources, sources / "1")
+    options = [*source_options(sources), *MODELS, *OPTIONS, "--keep=0.5", f"--output={sources / '2'}"]
+    replace_file, unlink = Path.replace, Path.unlink
+
+    def ending_replace(path: Path, target: Path) -> Any:
+        if target.name == moment:
+            raise KeyboardInterrupt
+        return replace_file(path, target)
+
+    def ending_unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.name == moment:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", ending_unlink)
+        if moment == "report.json":
+            patch.setattr(Path, "replace", ending_replace)
+        assert plada_train("run", *options).exit_code == 1
+    again = run(sources, sources / "2")
+    assert {path.name for path in (sources / "2").iterdir()} == {path.name for path in (sources / "1").iterdir()}
+    for name in ("student_accuracy", "payload_bytes", "reference_digest"):
+        assert again[name] == expected[name]
+    for name in ("teacher.safetensors", "student.safetensors", "payload.plada"):
+        assert (sources / "1" / name).read_bytes() == (sources / "2" / name).read_bytes()
 
 
 def test_a_run_needs_to_be_told_how_many_images_to_keep(sources: Path) -> None:
@@ -389,13 +468,21 @@ def test_a_payload_for_another_reference_set_or_for_none_is_refused(sources: Pat
     other = encode(Payload([1, 2, 3], [0, 1, 2], 48, 3, bytes(8)))
     assert_fails(student(sources, other), "for the reference set 0000000000000000")
     assert_fails(student(sources, encode(Payload([1, 2, 3], [0, 1, 2], 48, 3))), "does not say for which")
-    assert_fails(student(sources, good[:-1]))
+    assert_fails(student(sources, good[:-1]), f"plada-train: {sources / 'p.plada'}: ")
     assert_fails(student(sources, b"no payload"))
     assert_fails(student(sources, encode(Payload([], [], 48, 3, digest[:8]))), "keeps no image")
     assert_fails(student(sources, encode(Payload([1], [0], 48, 3, digest[:8]))), "one image is not enough")
     assert_fails(student(sources, encode(Payload([1, 2], [0, 1], 48, 2, digest[:8]))), "3 classes, but the task has 2")
     (sources / "ref" / "ref-002.tar").unlink()
     assert_fails(student(sources, good), "for the reference set")
+
+
+def test_an_error_of_the_reference_set_does_not_carry_the_payloads_name(sources: Path) -> None:
+    good = encode(Payload([1, 2, 3], [0, 1, 2], 48, 3, reference_digest(open_images(sources / "ref"))))
+    (sources / "ref" / "ref-001.tar").write_bytes(b"no archive")
+    result = student(sources, good)
+    assert_fails(result, "ref-001.tar")
+    assert "p.plada" not in result.stderr
 
 
 def test_files_of_stages_that_are_not_what_they_should_be_are_refused(sources: Path) -> None:

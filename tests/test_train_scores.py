@@ -282,9 +282,9 @@ def test_a_damaged_shard_is_named_and_labelled_again(
     [
         ({"teacher": random_teacher(1)}, "another teacher"),
         ({"temperature": 2.0}, "another temperature"),
-        ({"recipe": replace(RECIPE, amp=True)}, "another amp"),
+        ({"recipe": replace(RECIPE, amp=True)}, "another setting of --amp"),
         ({"shard_size": 7}, "another shard size"),
-        ({"reference": "other"}, "another reference"),
+        ({"reference": "other"}, "another reference set"),
     ],
 )
 def test_other_scores_are_not_mixed_in(
@@ -307,6 +307,21 @@ def test_other_scores_are_not_mixed_in(
         again = score(**arguments)
     assert_equal(again, score(**{**arguments, "folder": None}))
     assert_equal(Scores.load(out), again)
+
+
+@pytest.mark.parametrize("images", [SHARD_SIZE, IMAGES - 1])
+def test_scores_of_a_part_of_the_reference_set_do_not_take_the_place_of_those_of_all(
+    teacher: Classifier, reference: ImageSource, tmp_path: Path, images: int
+) -> None:
+    out = tmp_path / "scores"
+    score(teacher, reference, out)
+    before = content(out)
+    (tmp_path / "part").mkdir()
+    for i in range(images):
+        (tmp_path / "part" / f"{i:03}.jpg").write_bytes(jpeg(i))
+    with pytest.raises(BadInput, match="another reference set"):
+        score(teacher, open_images(tmp_path / "part"), out)
+    assert content(out) == before
 
 
 def test_a_corrupt_image_is_named_and_labelling_goes_on_when_it_is_mended(
@@ -387,6 +402,16 @@ def test_a_teacher_saved_and_loaded_is_the_same_teacher(teacher: Classifier, tmp
 # --- what cannot be used ---
 
 
+def test_what_torch_cannot_do_is_one_line(reference: ImageSource) -> None:
+    class TooLarge(nn.Module):
+        def forward(self, pixels: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    teacher = Classifier(TooLarge(), make_classifier(RECIPE, 3).config)
+    with pytest.raises(BadInput, match=r"the forward pass failed \(CUDA out of memory.\): make batches smaller"):
+        score(teacher, reference, None)
+
+
 def test_an_image_with_logits_that_are_not_finite_is_named(reference: ImageSource, tmp_path: Path) -> None:
     teacher = Classifier(Colours(not_finite_at=21), make_classifier(RECIPE, 3).config)
     with pytest.raises(BadSource, match=r"image 21 of .*021.jpg, gets logits that are not finite .*: train it again"):
@@ -424,7 +449,10 @@ def test_what_is_no_folder_of_scores_is_refused(teacher: Classifier, reference: 
     without = {name: value for name, value in values.items() if name != "images"}
     for bad in ("", "[]", text[:-5], json.dumps(without), json.dumps(values | {"format": "scores-0"}),
                 json.dumps(values | {"images": 5}), json.dumps(values | {"images": "2"}),
-                json.dumps(values | {"shard_size": 0}), json.dumps(values | {"class_names": ["a"]})):  # fmt: skip
+                json.dumps(values | {"shard_size": 0}), json.dumps(values | {"class_names": ["a"]}),
+                json.dumps(values | {"images": 2.0}), json.dumps(values | {"reference_digest": "zz"}),
+                json.dumps(values | {"reference_digest": "00" * 31 + "01"}),
+                json.dumps(values | {"temperature": 2.0})):  # fmt: skip
         (out / "scores.json").write_text(bad)
         with pytest.raises(BadInput, match="not a folder of scores"):
             Scores.load(out)
@@ -471,7 +499,7 @@ def test_the_command_goes_on_and_says_in_one_line_what_is_wrong(
     assert_equal(Scores.load(out), whole)
     for more, text in (
         ((f"--teacher={tmp_path / 'other.safetensors'}",), "another teacher"),
-        ((good, "--amp"), "another amp"),
+        ((good, "--amp"), "another setting of --amp"),
     ):
         result = command(*more)
         assert result.exit_code == 1

@@ -265,7 +265,8 @@ def by_hand(scores: Scores, rule: Rule, candidates: list[int], k: int) -> list[i
     chosen: list[int] = []
     if rule.alpha is not None:
         of_class = [[i for i in order if scores.label[i] == c] for c in range(scores.num_classes)]
-        shares = quotas([len(images) for images in of_class], int(Fraction(rule.reserved) * k), rule.alpha)
+        budget = max(int(Fraction(rule.reserved) * k), min(k, len([images for images in of_class if images])))
+        shares = quotas([len(images) for images in of_class], budget, rule.alpha)
         chosen = [i for images, share in zip(of_class, shares, strict=True) for i in images[:share]]
     return sorted(chosen + [i for i in order if i not in chosen][: k - len(chosen)])
 
@@ -289,19 +290,25 @@ def test_a_selection_is_what_its_rule_says(scores: Scores, rule: Rule, data: st.
     assert select(scores, kept=count, rule=rule, universe=universe) == (payload, encoded)
 
 
-@given(scores_of_sets(), st.integers(1, 100), alphas)
-def test_safety_net_loses_no_class_that_has_images(scores: Scores, k: int, alpha: float) -> None:
+@given(scores_of_sets(), st.integers(1, 100), alphas, shares)
+def test_safety_net_loses_no_class_that_has_images(scores: Scores, k: int, alpha: float, reserved: str) -> None:
     present = np.unique(scores.label)
     assume(k >= len(present))
-    kept = safety_net(scores.energy, scores.label, scores.num_classes, k, alpha)
+    kept = safety_net(scores.energy, scores.label, scores.num_classes, k, alpha, reserved)
     assert len(kept) == min(k, len(scores.label))
     assert np.array_equal(np.unique(scores.label[kept]), present)
 
 
 @given(scores_of_sets(), st.integers(1, 100), alphas)
-def test_safety_net_that_reserves_nothing_is_the_lowest_scores(scores: Scores, k: int, alpha: float) -> None:
+def test_safety_net_that_reserves_nothing_only_adds_the_best_of_the_classes_that_the_lowest_scores_lack(
+    scores: Scores, k: int, alpha: float
+) -> None:
+    assume(k >= len(np.unique(scores.label)))
     kept = safety_net(scores.energy, scores.label, scores.num_classes, k, alpha, reserved=0)
-    assert np.array_equal(kept, lowest(scores.energy, k))
+    without = lowest(scores.energy, k)
+    lacking = np.setdiff1d(scores.label, scores.label[without])
+    best = [min(np.flatnonzero(scores.label == c), key=lambda i: (scores.energy[i], i)) for c in lacking]
+    assert set(kept) - set(without) == set(best)
 
 
 @settings(max_examples=60)
@@ -371,7 +378,7 @@ def test_a_rule_outside_its_range_is_refused(values: dict[str, Any], text: str) 
 
 @settings(max_examples=20)
 @given(scores_of_sets(), rules, st.integers(20, 110), st.sampled_from(["0.5", "1"]), st.booleans())
-def test_max_bytes_keeps_the_most_that_fit(
+def test_max_bytes_keeps_a_number_that_fits_and_that_the_next_few_larger_ones_exceed(
     scores: Scores, rule: Rule, max_bytes: int, keep: str, variants: bool
 ) -> None:
     size, how = len(scores.label), {"rule": rule, "soft_labels": variants, "weights_tau": 1.0 if variants else None}
@@ -380,7 +387,7 @@ def test_max_bytes_keeps_the_most_that_fit(
     sizes = {count: len(select(scores, kept=count, **how)[1]) for count in range(1, most + 1)}  # type: ignore[arg-type]
     fitting = [count for count in sizes if sizes[count] <= max_bytes]
     if not fitting:
-        least = min(sizes[1], sizes[most])
+        least = min(sizes.values())
         with pytest.raises(BadInput, match=f"{max_bytes} bytes are too few: the smallest payload takes {least}"):
             select(scores, keep, max_bytes=max_bytes, **how)  # type: ignore[arg-type]
         return

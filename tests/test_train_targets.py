@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from plada_train.data import FeatureBatches
 from plada_train.errors import BadInput, MissingClasses
 from plada_train.models import Classifier
 from plada_train.recipe import Targets
-from plada_train.targets import average, dirichlet, drawn, hard
+from plada_train.targets import average, drawn, hard, soft
 from plada_train.training import fit
 
 CLASSES = 4
@@ -73,11 +74,13 @@ def test_average_targets_are_the_divergence_from_the_mean_of_the_class(
 
 
 @settings(max_examples=50)
-@given(LOGITS, LABELS)
-def test_a_class_that_is_itself_alone_has_hard_targets(logits: np.ndarray, labels: np.ndarray) -> None:
+@given(LOGITS, LABELS, st.sampled_from(["average", "dirichlet"]))
+def test_a_class_that_is_itself_alone_has_hard_targets(
+    logits: np.ndarray, labels: np.ndarray, targets: Literal["average", "dirichlet"]
+) -> None:
     given = torch.from_numpy(logits), torch.from_numpy(labels)
-    for objective in (average(np.eye(CLASSES), ROWS), dirichlet(np.eye(CLASSES), ROWS)):
-        torch.testing.assert_close(objective(*given), hard()(*given), rtol=1e-4, atol=1e-4)
+    objective = soft(np.eye(CLASSES)[np.unique(labels)], labels, CLASSES, targets)
+    torch.testing.assert_close(objective(*given), hard()(*given), rtol=1e-4, atol=1e-4)
 
 
 @settings(max_examples=50)
@@ -194,6 +197,14 @@ def test_soft_targets_of_a_payload_without_soft_labels_are_refused(sources: Path
         stages.learn(data, replace(RECIPE, targets=targets))
 
 
+@pytest.mark.filterwarnings("ignore::plada_train.errors.MissingClasses")
+def test_a_device_that_is_not_there_is_one_line_with_soft_targets_too(sources: Path) -> None:
+    data = stages.virtual_dataset(open_images(sources / "ref"), payload(sources))
+    data = replace(data, concentrations=np.ones((3, 4)))
+    with pytest.raises(BadInput, match="device 'cuda:99' cannot be used"):
+        stages.learn(data, replace(RECIPE, targets="average", device="cuda:99"))
+
+
 def test_classes_that_the_payload_has_no_image_of_are_named(sources: Path) -> None:
     reference = open_images(sources / "ref")
     with pytest.warns(MissingClasses, match="no image of these classes: 3$"):
@@ -211,7 +222,7 @@ def test_a_payload_for_more_images_than_there_are_says_how_many(sources: Path) -
     digest = reference_digest(open_images(sources / "ref"))
     with pytest.raises(ReferenceMismatch, match=f"reference set {digest.hex()} of 48 images, but .*ref has 32"):
         stages.virtual_dataset(open_images(sources / "ref"), blob)
-    assert_fails(student(sources, blob), "p.plada", "of 48 images", "has 32")
+    assert_fails(student(sources, blob), "of 48 images", "has 32")
 
 
 def test_a_payload_of_the_right_size_for_another_reference_set_is_refused(sources: Path) -> None:
