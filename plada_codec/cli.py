@@ -141,7 +141,12 @@ def encode(
     max_kept: int | None,
     **said: Any,
 ) -> None:
-    """Encode a selection: indices and labels in any format that `plada convert` reads."""
+    """Encode a selection: indices and labels in any format that `plada convert` reads.
+
+    \b
+    Example:
+      plada encode kept.csv -o task.plada --reference-size 40000 --classes 12
+    """  # noqa: D301
     from plada_codec import api
 
     payload = _read(source, from_format, _limits(max_kept), said)
@@ -160,7 +165,11 @@ def decode(source: str, output: str, to_format: str | None, reference: str | Non
     """Decode a payload to npz, csv, jsonl, arrow, parquet, ...
 
     All but npz, arrow, parquet and plada hold indices and labels only: class names, soft labels and weights are lost.
-    """
+
+    \b
+    Example:
+      plada decode task.plada -o kept.npz
+    """  # noqa: D301
     from plada_codec import api
 
     with naming(source), _patience("decoding"):
@@ -173,7 +182,12 @@ def decode(source: str, output: str, to_format: str | None, reference: str | Non
 @_json_option
 @click.option("--hex", "as_hex", is_flag=True, help="Print every field with its bytes.")
 def inspect(source: str, as_json: bool, as_hex: bool) -> None:
-    """Show header and sections of a payload; no stream is decoded."""
+    """Show header and sections of a payload; no stream is decoded.
+
+    \b
+    Example:
+      plada inspect task.plada --hex
+    """  # noqa: D301
     from plada_codec import api
 
     if as_json and as_hex:
@@ -209,7 +223,12 @@ def inspect(source: str, as_json: bool, as_hex: bool) -> None:
 @click.option("--reference", metavar="HEX", help="Digest that the payloads must be for.")
 @_limit_option
 def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None) -> None:
-    """Decode payloads completely and say whether each is good."""
+    """Decode payloads completely and say whether each is good.
+
+    \b
+    Example:
+      plada verify task.plada
+    """  # noqa: D301
     from plada_codec import api
 
     expected = _digest(reference)
@@ -233,7 +252,12 @@ def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None
 @_from_option
 @_json_option
 def compare(source: str, from_format: str | None, as_json: bool, **said: Any) -> None:
-    """Compare a selection's size with the paper's codings (Appendix E)."""
+    """Compare a selection's size with the paper's codings (Appendix E).
+
+    \b
+    Example:
+      plada compare kept.csv --reference-size 40000 --classes 12
+    """  # noqa: D301
     from plada_codec.limits import Limits
     from plada_codec.paper import compare as compare_with_paper
     from plada_codec.progress import FIRST_RUN, progress_bar
@@ -261,7 +285,12 @@ def reference() -> None:
 @click.argument("source", metavar="SOURCE")
 @_json_option
 def digest(source: str, as_json: bool) -> None:
-    """Print the digest of a reference set: a folder of images, or WebDataset shards."""
+    """Print the digest of a reference set: a folder of images, or WebDataset shards.
+
+    \b
+    Example:
+      plada reference digest 'ref-{000..001}.tar'
+    """  # noqa: D301
     from plada_codec.progress import progress_bar
     from plada_codec.reference import open_images, reference_digest
 
@@ -284,7 +313,11 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
     """Convert between plada, npz, csv, jsonl, arrow, parquet, roaring, idx-raw and bmp-raw.
 
     All but npz, arrow, parquet and plada hold indices and labels only: class names, soft labels and weights are lost.
-    """
+
+    \b
+    Example:
+      plada convert task.plada kept.jsonl
+    """  # noqa: D301
     from plada_codec.limits import Limits
 
     with _patience("reading"):
@@ -313,7 +346,11 @@ def conformance(decoder: str, examples: int, seed: int, timeout_s: float, as_jso
     The decoder gets a payload on standard input. It writes a line `index,label` and a line for each kept image, or
     exits with another code than 0 for a payload that must be refused. Vectors that need options (other limits, an
     expected digest) are left out.
-    """
+
+    \b
+    Example:
+      plada conformance --decoder 'python spec/decoder/plada_decode.py' --examples 20
+    """  # noqa: D301
     from plada_codec.conformance import run_conformance
     from plada_codec.progress import progress_bar
 
