@@ -218,7 +218,7 @@ def test_classes_that_the_payload_has_no_image_of_are_named(sources: Path) -> No
 
 def test_a_payload_for_more_images_than_there_are_says_how_many(sources: Path) -> None:
     (sources / "ref" / "ref-002.tar").unlink()
-    blob = payload(sources)
+    blob = payload(sources, class_names=("blue", "green", "red", "pig"))
     digest = reference_digest(open_images(sources / "ref"))
     with pytest.raises(ReferenceMismatch, match=f"reference set {digest.hex()} of 48 images, but .*ref has 32"):
         stages.virtual_dataset(open_images(sources / "ref"), blob)
