@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plada_codec import decode
+from plada_codec import decode, inspect
 from plada_codec.errors import ReferenceMismatch
 from plada_codec.progress import progress_bar
 from plada_codec.reference import ImageSource, reference_digest
@@ -90,9 +90,9 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
     Warns:
         MissingClasses: of classes that the payload has no image of.
     """
-    announced = decode(payload)
+    announced = inspect(payload)
     if announced.reference_digest and announced.reference_size != len(reference):
-        # Found before all images are read
+        # Found before all images are read, and from the header alone
         raise ReferenceMismatch(
             f"the payload is for the reference set {announced.reference_digest.hex()} of {announced.reference_size} "
             f"images, but {reference.source} has {len(reference)}",
