@@ -42,7 +42,7 @@ accuracy: .venv/test.installed
 
 .venv/test.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[train,export,arrow,roaring,bench,dev]'
+	$(PIP) --editable '.[train,export,arrow,roaring,frames,plot,bench,dev]'
 	touch $@
 
 clean:

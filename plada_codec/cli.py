@@ -6,85 +6,38 @@ where it is used, so that `plada --help` answers at once.
 
 from __future__ import annotations
 
-import io
 import json
-import math
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from plada_codec.errors import InvalidPayload, PladaError
+from plada_codec.terminal import (
+    OneLineErrors,
+    complain,
+    finite,
+    in_words,
+    input_of,
+    json_option,
+    naming,
+    option_group,
+    patience,
+    print_table,
+    read_bytes,
+    standard_output,
+    write_bytes,
+)
 
 if TYPE_CHECKING:
-    from typing import BinaryIO, NoReturn
-
     from plada_codec.limits import Limits
     from plada_codec.payload import Payload
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class OneLineErrors(click.Group):
-    """A group of commands whose errors are one line on standard error; bad input exits with 1, wrong usage with 2."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        # File names need not be UTF-8; a name that cannot be printed is no reason to fail.
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")
-        try:
-            return super().invoke(ctx)
-        except click.exceptions.NoArgsIsHelpError:
-            raise
-        except click.UsageError as error:
-            path = error.ctx.command_path if error.ctx else ctx.command_path
-            complain(f"{path}: {error.format_message().removesuffix('.')}. See '{path} --help'.")
-            ctx.exit(2)
-        except (PladaError, OSError) as error:
-            complain(f"{ctx.info_name}: {_in_words(error)}")
-            ctx.exit(1)
-        except MemoryError:
-            complain(f"{ctx.info_name}: out of memory")
-            ctx.exit(1)
-
-
-def complain(message: str) -> None:
-    """Prints one line on standard error, whatever is in it."""
-    click.echo("".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in message), err=True)
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="plada")
 def main() -> None:
     """PLADA payloads: which images of a reference set are kept, and their classes, in few bytes."""
-
-
-def option_group(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
-    """One decorator of several options, in the order in which the help lists them."""
-
-    def add(command: _Command) -> _Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-def finite(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """A callback that refuses NaN and infinity, which are within click's ranges."""
-    for number in value if isinstance(value, tuple) else (value,):
-        if number is not None and not math.isfinite(number):
-            raise click.BadParameter(f"{number} is not a finite number")
-    return value
 
 
 _payload_options = option_group(
@@ -106,7 +59,6 @@ _from_option = click.option(
     "--from", "from_format", metavar="FORMAT", help="Format of the input.  [default: its suffix]"
 )
 _to_option = click.option("--to", "to_format", metavar="FORMAT", help="Format of the output.  [default: its suffix]")
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _limit_option = click.option("--max-kept", type=click.IntRange(0), metavar="K", help="Limit on kept images.")
 _coding_options = option_group(
     click.option("--profile", type=click.Choice(["small", "fast"]), default="small", show_default=True),
@@ -150,9 +102,9 @@ def encode(
     from plada_codec import api
 
     payload = _read(source, from_format, _limits(max_kept), said)
-    with _patience("encoding"):
+    with patience("encoding"):
         blob = api.encode(payload, profile, decoder_class, index_coding, label_coding, limits=_limits(max_kept))
-    _write_bytes(blob, output)
+    write_bytes(blob, output)
 
 
 @main.command()
@@ -172,14 +124,14 @@ def decode(source: str, output: str, to_format: str | None, reference: str | Non
     """  # noqa: D301
     from plada_codec import api
 
-    with naming(source), _patience("decoding"):
-        payload = api.decode(_read_bytes(source), _limits(max_kept), _digest(reference))
+    with naming(source), patience("decoding"):
+        payload = api.decode(read_bytes(source), _limits(max_kept), _digest(reference))
     _write(payload, output, to_format)
 
 
 @main.command()
 @click.argument("source", metavar="IN.plada")
-@_json_option
+@json_option
 @click.option("--hex", "as_hex", is_flag=True, help="Print every field with its bytes.")
 def inspect(source: str, as_json: bool, as_hex: bool) -> None:
     """Show header and sections of a payload; no stream is decoded.
@@ -193,7 +145,7 @@ def inspect(source: str, as_json: bool, as_hex: bool) -> None:
     if as_json and as_hex:
         raise click.UsageError("--json and --hex exclude each other.")
     with naming(source):
-        blob = _read_bytes(source)
+        blob = read_bytes(source)
         info = api.inspect(blob)
     if as_json:
         click.echo(json.dumps(info.as_dict(), indent=2))
@@ -215,7 +167,7 @@ def inspect(source: str, as_json: bool, as_hex: bool) -> None:
             ("bits per class", f"{info.bits_per_class:.1f}"),
             ("bits per kept image", "-" if info.bits_per_kept is None else f"{info.bits_per_kept:.3f}"),
         ]
-        _table(["", source], rows)
+        print_table(["", source], rows)
 
 
 @main.command()
@@ -235,11 +187,11 @@ def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None
     bad = 0
     for source in sources:
         try:
-            with _patience("verifying"):
-                payload = api.decode(_read_bytes(source), _limits(max_kept), expected)
+            with patience("verifying"):
+                payload = api.decode(read_bytes(source), _limits(max_kept), expected)
         except (PladaError, OSError) as error:
             bad += 1
-            complain(f"{source}: {error}" if isinstance(error, PladaError) else _in_words(error))
+            complain(f"{source}: {error}" if isinstance(error, PladaError) else in_words(error))
         else:
             click.echo(f"{source}: good, {payload.kept} of {payload.reference_size} images kept")
     if bad:
@@ -250,7 +202,7 @@ def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None
 @click.argument("source", metavar="IN")
 @_payload_options
 @_from_option
-@_json_option
+@json_option
 def compare(source: str, from_format: str | None, as_json: bool, **said: Any) -> None:
     """Compare a selection's size with the paper's codings (Appendix E).
 
@@ -272,7 +224,7 @@ def compare(source: str, from_format: str | None, as_json: bool, **said: Any) ->
         (f"paper, {s.layout}", f"{s.raw_bytes:,}", f"{s.compact_bytes:,}", f"{s.huffman_bytes:,}", f"{s.zstd_bytes:,}")
         for s in comparison.layouts
     ]
-    _table(["bytes", "raw", "compact", "Huffman", "zstd-19"], rows)
+    print_table(["bytes", "raw", "compact", "Huffman", "zstd-19"], rows)
     click.echo(f"plada: {comparison.ours_bytes:,} bytes, {comparison.ratio:.3f} of the paper's best")
 
 
@@ -283,7 +235,7 @@ def reference() -> None:
 
 @reference.command()
 @click.argument("source", metavar="SOURCE")
-@_json_option
+@json_option
 def digest(source: str, as_json: bool) -> None:
     """Print the digest of a reference set: a folder of images, or WebDataset shards.
 
@@ -320,9 +272,9 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
     """  # noqa: D301
     from plada_codec.limits import Limits
 
-    with _patience("reading"):
+    with patience("reading"):
         payload = _read(source, from_format, Limits(), said)
-    with _patience("writing"):
+    with patience("writing"):
         _write(payload, target, to_format)
 
 
@@ -339,7 +291,7 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
     show_default=True,
     help="Seconds a payload.",
 )
-@_json_option
+@json_option
 def conformance(decoder: str, examples: int, seed: int, timeout_s: float, as_json: bool) -> None:
     """Run an external decoder over the vectors and over generated payloads.
 
@@ -394,17 +346,16 @@ def _read(source: str, format: str | None, limits: Limits, said: dict[str, Any])
         universe = Universe(said["offset"] or 0, 1 if said["stride"] is None else said["stride"])
     names = said["class_names"]
     whole_digest = _digest(said["reference_digest"])
-    with _input(source) as stream:
-        return interop.read(
-            stream,
-            format,
-            reference_size=said["reference_size"],
-            num_classes=said["classes"],
-            reference_digest=None if whole_digest is None else whole_digest[: said["digest_bytes"]],
-            universe=universe,
-            class_names=None if names is None else _lines(names),
-            limits=limits,
-        )
+    return interop.read(
+        input_of(source),
+        format,
+        reference_size=said["reference_size"],
+        num_classes=said["classes"],
+        reference_digest=None if whole_digest is None else whole_digest[: said["digest_bytes"]],
+        universe=universe,
+        class_names=None if names is None else _lines(names),
+        limits=limits,
+    )
 
 
 def _lines(path: str) -> list[str]:
@@ -419,76 +370,7 @@ def _lines(path: str) -> list[str]:
 def _write(payload: Payload, target: str, format: str | None) -> None:
     from plada_codec import interop
 
-    interop.write(payload, _standard_output() if target == "-" else target, format)
-
-
-@contextmanager
-def _input(source: str) -> Iterator[str | BinaryIO]:
-    yield _standard_input() if source == "-" else source
-
-
-def _read_bytes(source: str) -> bytes:
-    return _standard_input().read() if source == "-" else Path(source).read_bytes()
-
-
-def _standard_input() -> BinaryIO:
-    return sys.stdin.buffer if sys.stdin else _closed("input")
-
-
-def _standard_output() -> BinaryIO:
-    return sys.stdout.buffer if sys.stdout else _closed("output")
-
-
-def _closed(what: str) -> NoReturn:
-    raise InvalidPayload(f"standard {what} is closed", rule="file")
-
-
-def _write_bytes(data: bytes, target: str) -> None:
-    from plada_codec.files import atomic_write
-
-    if target == "-":
-        stream = _standard_output()
-        stream.write(data)
-        stream.flush()
-        return
-    with atomic_write(target) as file:
-        file.write(data)
-
-
-@contextmanager
-def naming(source: str) -> Iterator[None]:
-    """Puts the file's name in front of an error's message."""
-    try:
-        yield
-    except PladaError as error:
-        raise type(error)(f"{source}: {error.args[0]}", rule=error.rule, offset=error.offset) from None
-
-
-@contextmanager
-def _patience(what: str) -> Iterator[None]:
-    """A spinner on a terminal: kernels are compiled when they are first used, which takes seconds."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    from plada_codec.progress import FIRST_RUN
-
-    with Console(stderr=True).status(f"{what} ({FIRST_RUN})"):
-        yield
-
-
-def _table(header: list[str], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(show_edge=False)
-    for number, title in enumerate(header):
-        table.add_column(Text(title), justify="left" if number == 0 or len(header) == 2 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+    interop.write(payload, standard_output() if target == "-" else target, format)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import click
 
-from plada_codec.cli import OneLineErrors, complain, finite, naming, option_group
+from plada_codec.terminal import OneLineErrors, complain, finite, naming, option_group
 from plada_train.errors import PladaWarning
 from plada_train.files import UNFINISHED
 from plada_train.recipe import TEACHER_LABEL_SMOOTHING, Recipe, Targets

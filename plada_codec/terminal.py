@@ -1,0 +1,156 @@
+"""What the command lines `plada` and `plada-train` have in common: one-line errors, options, input and output.
+
+Everything but click is imported where it is used, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from plada_codec.errors import InvalidPayload, PladaError
+
+if TYPE_CHECKING:
+    from typing import BinaryIO, NoReturn
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class OneLineErrors(click.Group):
+    """A group of commands whose errors are one line on standard error; bad input exits with 1, wrong usage with 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # File names need not be UTF-8; a name that cannot be printed is no reason to fail.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        try:
+            return super().invoke(ctx)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx else ctx.command_path
+            complain(f"{path}: {error.format_message().removesuffix('.')}. See '{path} --help'.")
+            ctx.exit(2)
+        except BrokenPipeError:
+            raise  # whoever read the output has enough: click ends the process without a word
+        except (PladaError, OSError) as error:
+            complain(f"{ctx.info_name}: {in_words(error)}")
+            ctx.exit(1)
+        except MemoryError:
+            complain(f"{ctx.info_name}: out of memory")
+            ctx.exit(1)
+
+
+def complain(message: str) -> None:
+    """Prints one line on standard error, whatever is in it."""
+    click.echo("".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in message), err=True)
+
+
+def in_words(error: Exception) -> str:
+    """An error in one line, with the file's name where the system's error has one."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def option_group(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """One decorator of several options, in the order in which the help lists them."""
+
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def finite(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """A callback that refuses NaN and infinity, which are within click's ranges."""
+    for number in value if isinstance(value, tuple) else (value,):
+        if number is not None and not math.isfinite(number):
+            raise click.BadParameter(f"{number} is not a finite number")
+    return value
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def input_of(source: str) -> str | BinaryIO:
+    """The path `source`, or standard input for `-`."""
+    return standard_input() if source == "-" else source
+
+
+def read_bytes(source: str) -> bytes:
+    """All bytes of a file, or of standard input for `-`."""
+    return standard_input().read() if source == "-" else Path(source).read_bytes()
+
+
+def standard_input() -> BinaryIO:
+    """Standard input, in bytes."""
+    return sys.stdin.buffer if sys.stdin else _closed("input")
+
+
+def standard_output() -> BinaryIO:
+    """Standard output, in bytes."""
+    return sys.stdout.buffer if sys.stdout else _closed("output")
+
+
+def _closed(what: str) -> NoReturn:
+    raise InvalidPayload(f"standard {what} is closed", rule="file")
+
+
+def write_bytes(data: bytes, target: str) -> None:
+    """Writes a file that is complete or not there at all, or to standard output for `-`."""
+    from plada_codec.files import atomic_write
+
+    if target == "-":
+        stream = standard_output()
+        stream.write(data)
+        stream.flush()
+        return
+    with atomic_write(target) as file:
+        file.write(data)
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Puts the file's name in front of an error's message."""
+    try:
+        yield
+    except PladaError as error:
+        raise type(error)(f"{source}: {error.args[0]}", rule=error.rule, offset=error.offset) from None
+
+
+@contextmanager
+def patience(what: str) -> Iterator[None]:
+    """A spinner on a terminal: kernels are compiled when they are first used, which takes seconds."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    from plada_codec.progress import FIRST_RUN
+
+    with Console(stderr=True).status(f"{what} ({FIRST_RUN})"):
+        yield
+
+
+def print_table(header: list[str], rows: Sequence[tuple[str, ...]]) -> None:
+    """A table for people: the first column is text, the others are numbers (in a table of two, both are text)."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_edge=False)
+    for number, title in enumerate(header):
+        table.add_column(Text(title), justify="left" if number == 0 or len(header) == 2 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
