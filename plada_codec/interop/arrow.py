@@ -15,8 +15,9 @@ from __future__ import annotations
 import json
 from typing import Any, BinaryIO
 
+from plada_codec.extras import extra_module
 from plada_codec.files import BadFile
-from plada_codec.interop.base import Contents, Source, extra_module, faults_are
+from plada_codec.interop.base import Contents, Source, faults_are
 from plada_codec.payload import Payload, Universe
 
 _COLUMNS, _WEIGHTS_COLUMN = ("index", "label"), "weight_code"

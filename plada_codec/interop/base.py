@@ -5,13 +5,12 @@ Readers raise errors that do not name the file: `interop.read` puts its name in 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from plada_codec.errors import InvalidPayload, LimitExceeded, PladaError, Unsupported
+from plada_codec.errors import InvalidPayload, LimitExceeded, PladaError
 from plada_codec.files import BadFile
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
@@ -129,16 +128,3 @@ def write_lines(payload: Payload, stream: BinaryIO, template: str) -> None:
         rows = slice(begin, begin + _BLOCK_ROWS)
         pairs = zip(payload.indices[rows].tolist(), payload.labels[rows].tolist(), strict=True)
         stream.write("".join(map(template.__mod__, pairs)).encode())
-
-
-def extra_module(module: str, extra: str) -> Any:
-    """A module that comes with an extra of the distribution.
-
-    Raises:
-        Unsupported: if it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        needed = module.partition(".")[0]
-        raise Unsupported(f"this format needs {needed}: pip install plada[{extra}]", rule="extra") from None

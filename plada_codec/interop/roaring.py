@@ -12,8 +12,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from plada_codec.extras import extra_module
 from plada_codec.files import BadFile
-from plada_codec.interop.base import Contents, Source, extra_module, faults_are
+from plada_codec.interop.base import Contents, Source, faults_are
 from plada_codec.interop.raw import LABEL
 from plada_codec.payload import Payload
 

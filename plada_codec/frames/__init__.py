@@ -1,0 +1,62 @@
+"""Objects over links that lose, repeat, reorder and damage frames, as `spec/plada-frames-1.md` says.
+
+    from plada_codec.frames import Reassembler, Sender, packetize
+
+`Sender` and `packetize` or `carousel` make frames of an object; `Reassembler` makes the object of any sufficient set
+of them. Nothing here imports numpy; raptorq is imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+from plada_codec.frames.channel import channel
+from plada_codec.frames.frame import (
+    FIRST_ANNOUNCE_ID,
+    MAX_FRAME_BYTES,
+    MIN_FRAME_BYTES,
+    OVERHEAD_BYTES,
+    Announce,
+    Frame,
+    parse_frame,
+)
+from plada_codec.frames.limits import FrameLimits
+from plada_codec.frames.receiving import Progress, Reassembler, Reception
+from plada_codec.frames.sending import Layout, Sender, carousel, layout, packetize
+from plada_codec.frames.state import SavedState, StateFile, read_state, receive
+from plada_codec.frames.streams import (
+    frame_files,
+    read_batches,
+    read_files,
+    read_frames,
+    write_files,
+    write_frame,
+)
+
+__all__ = [
+    "FIRST_ANNOUNCE_ID",
+    "MAX_FRAME_BYTES",
+    "MIN_FRAME_BYTES",
+    "OVERHEAD_BYTES",
+    "Announce",
+    "Frame",
+    "FrameLimits",
+    "Layout",
+    "Progress",
+    "Reassembler",
+    "Reception",
+    "SavedState",
+    "Sender",
+    "StateFile",
+    "carousel",
+    "channel",
+    "frame_files",
+    "layout",
+    "packetize",
+    "parse_frame",
+    "read_batches",
+    "read_files",
+    "read_frames",
+    "read_state",
+    "receive",
+    "write_files",
+    "write_frame",
+]

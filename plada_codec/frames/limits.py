@@ -1,0 +1,32 @@
+"""What a receiver of frames agrees to hold (spec/plada-frames-1.md section 9), and a sender keeps within."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plada_codec.errors import InvalidPayload
+
+#: Section 9: what keeping a symbol costs besides its bytes, so that short symbols are bounded too.
+SYMBOL_COST_BYTES = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameLimits:
+    """Resource limits, with the defaults of section 9.
+
+    Attributes:
+        max_object_bytes: longest object that is sent, and that an announce may announce.
+        max_held_bytes: what a receiver holds of all objects together: symbols, each with `SYMBOL_COST_BYTES` more
+            than its size, and complete objects.
+
+    Raises:
+        InvalidPayload: (rule limits) if one is no integer of 0 or more.
+    """
+
+    max_object_bytes: int = 1 << 26
+    max_held_bytes: int = 1 << 27
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise InvalidPayload(f"the limit {name} must be an integer of 0 or more, not {value!r}", rule="limits")

@@ -1,0 +1,292 @@
+"""An object from its frames, whatever else comes (spec/plada-frames-1.md section 6).
+
+A receiver is tolerant in collecting and strict in judging: no bytes make `Reassembler.add` fail, and nothing but
+bytes of the announced length and digest is given out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from plada_codec.errors import Corrupt, InvalidPayload, LimitExceeded, PladaError, Truncated
+from plada_codec.frames.fountain import FountainDecoder
+from plada_codec.frames.frame import ANNOUNCE_BYTES, FIRST_ANNOUNCE_ID, Announce, Frame, parse_frame
+from plada_codec.frames.limits import SYMBOL_COST_BYTES, FrameLimits
+
+#: Section 6: of several things that are wrong with an incomplete object, the first of these is reported.
+_GRAVEST_FIRST = ("tag", "symbol-size", "digest", "limits", "announce")
+
+
+class Reception(StrEnum):
+    """What became of some bytes."""
+
+    NEW = "new"  #: a symbol or a part of an announce that was not there
+    DUPLICATE = "duplicate"  #: a symbol or a part that was there
+    DAMAGED = "damaged"  #: no frame
+    OTHER = "other"  #: a frame of another tag than is asked for
+    REFUSED = "refused"  #: a frame that contradicts the announce, breaks a rule or a limit, or spoilt its object
+    COMPLETE = "complete"  #: a frame of an object that is complete, with this one or before
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the reception of an object is.
+
+    Attributes:
+        tag: the object's tag.
+        announced: whether its announce has come.
+        object_bytes: its length, or None before the announce.
+        symbol_bytes: its symbol size; before the announce, the one most of its symbols have (None: no symbol).
+        have: number of different symbols of that size that came.
+        need: K, with which and a few more (rarely more than 2) the object is complete; None before the announce.
+        complete: whether the object is there.
+        problems: rules (section 10) that frames of this tag broke, the gravest first.
+    """
+
+    tag: int
+    announced: bool
+    object_bytes: int | None
+    symbol_bytes: int | None
+    have: int
+    need: int | None
+    complete: bool
+    problems: list[str]
+
+
+@dataclass
+class _Object:
+    """What is held of one tag."""
+
+    #: Those since the last announce that was complete, and those of the announce that counts.
+    parts: dict[int, bytes] = field(default_factory=dict)
+    announced_parts: dict[int, bytes] = field(default_factory=dict)
+    announce: Announce | None = None
+    #: By size, then by id.
+    symbols: dict[int, dict[int, bytes]] = field(default_factory=dict)
+    #: Has all symbols of the announced size; there is none before there are K of them.
+    decoder: FountainDecoder | None = None
+    data: bytes | None = None
+    #: How many symbols there were when the object was complete.
+    used: int = 0
+    problems: dict[str, PladaError] = field(default_factory=dict)
+
+    def refuse(self, problem: PladaError) -> Reception:
+        self.problems.setdefault(problem.rule, problem)
+        return Reception.REFUSED
+
+    def held_bytes(self) -> int:
+        return sum(_cost(size, len(symbols)) for size, symbols in self.symbols.items())
+
+    def progress(self, tag: int) -> Progress:
+        if self.announce is None:
+            size = max(self.symbols, key=lambda size: len(self.symbols[size]), default=None)
+        else:
+            size = self.announce.symbol_bytes
+        return Progress(
+            tag=tag,
+            announced=self.announce is not None,
+            object_bytes=None if self.announce is None else self.announce.object_bytes,
+            symbol_bytes=size,
+            have=self.used if self.data is not None else len(self.symbols.get(size or 0, ())),
+            need=None if self.announce is None else self.announce.symbols,
+            complete=self.data is not None,
+            problems=[rule for rule in _GRAVEST_FIRST if rule in self.problems],
+        )
+
+
+def _cost(size: int, count: int) -> int:
+    return count * (size + SYMBOL_COST_BYTES)
+
+
+class Reassembler:
+    """Takes frames in any order, of any objects, until an object is complete.
+
+    Args:
+        limits: what it agrees to hold.
+        tag: the only tag that counts; None takes all.
+
+    Attributes:
+        counts: how often each :class:`Reception` came.
+
+    >>> from plada_codec.frames import Sender, packetize
+    >>> reassembler = Reassembler()
+    >>> for frame in packetize(Sender(b"Hello, world!", frame_bytes=46)):
+    ...     print(reassembler.add(frame))
+    new
+    complete
+    complete
+    >>> reassembler.result()
+    b'Hello, world!'
+    """
+
+    def __init__(self, limits: FrameLimits = FrameLimits(), tag: int | None = None) -> None:
+        self.counts: Counter[Reception] = Counter()
+        self._limits = limits
+        self._tag = tag
+        self._objects: dict[int, _Object] = {}
+        self._held_bytes = 0
+
+    @property
+    def objects(self) -> dict[int, Progress]:
+        """How far each object is, by tag, in the order in which they began."""
+        return {tag: of.progress(tag) for tag, of in self._objects.items()}
+
+    def add(self, data: bytes) -> Reception:
+        """Takes what may be a frame.
+
+        Raises:
+            Unsupported: (rule extra) if decoding takes the package raptorq, which is not installed.
+        """
+        try:
+            frame = parse_frame(data)
+        except Corrupt:
+            what = Reception.DAMAGED
+        else:
+            what = Reception.OTHER if self._tag not in (None, frame.tag) else self._take(frame)
+        self.counts[what] += 1
+        return what
+
+    def result(self, tag: int | None = None) -> bytes:
+        """The object of this tag; None: the only one that is complete.
+
+        Raises:
+            Truncated: (rule incomplete) if it is not complete.
+            Corrupt: (rules tag, symbol-size, digest, announce), LimitExceeded: (rule limits) if it is not complete,
+                and that is why.
+            InvalidPayload: (rule objects) if more than one is complete, and no tag is given.
+        """
+        if tag is None:
+            tag = self._only_tag()
+        if tag not in self._objects:
+            wanted = "of the object" if tag is None else f"of tag {tag:03x}"
+            raise Truncated(
+                f"no frame {wanted} came, and {self.counts[Reception.DAMAGED]} damaged or foreign ones",
+                rule="incomplete",
+            )
+        of = self._objects[tag]
+        if of.data is not None:
+            return of.data
+        progress = of.progress(tag)
+        state = f"of object {tag:03x} came {progress.have} symbols, " + (
+            "but no announce" if progress.need is None else f"of {progress.need} or a few more that it takes"
+        )
+        if progress.problems:
+            problem = of.problems[progress.problems[0]]
+            raise type(problem)(f"{problem.args[0]}; {state}", rule=problem.rule)
+        raise Truncated(f"{state}: receive more, and go on from here", rule="incomplete")
+
+    def _only_tag(self) -> int | None:
+        """The tag to judge where none is given: of what is complete, or else of what is nearest to it."""
+        complete = [tag for tag, of in self._objects.items() if of.data is not None]
+        if len(complete) > 1:
+            tags = ", ".join(f"{tag:03x}" for tag in sorted(complete))
+            raise InvalidPayload(f"{len(complete)} objects are complete: choose one by its tag: {tags}", rule="objects")
+        if complete:
+            return complete[0]
+        return max(self._objects, key=lambda tag: self._objects[tag].progress(tag).have, default=None)
+
+    def _take(self, frame: Frame) -> Reception:
+        of = self._objects.setdefault(frame.tag, _Object())
+        complete = of.data is not None
+        # Parts are looked at for ever: another object with this tag is worth a report.
+        if frame.is_announce:
+            what = self._take_part(of, frame.id - FIRST_ANNOUNCE_ID, frame.content)
+        else:
+            what = Reception.COMPLETE if complete else self._take_symbol(of, frame.id, frame.content)
+        return Reception.COMPLETE if complete else what
+
+    def _take_part(self, of: _Object, number: int, content: bytes) -> Reception:
+        if number >= ANNOUNCE_BYTES or len(content) > ANNOUNCE_BYTES:
+            return of.refuse(
+                Corrupt(f"a part {number} of {len(content)} bytes is of no announce of ours", rule="announce")
+            )
+        repeated = content in (of.parts.get(number), of.announced_parts.get(number))
+        of.parts[number] = content
+        whole = _joined(of.parts)
+        if whole is None:
+            return Reception.DUPLICATE if repeated else Reception.NEW
+        parts, of.parts = of.parts, {}
+        try:
+            announce = Announce.parse(whole)
+        except Corrupt as error:
+            return of.refuse(error)
+        if of.announce is None:
+            of.announced_parts = parts
+        return self._take_announce(of, announce)
+
+    def _take_announce(self, of: _Object, announce: Announce) -> Reception:
+        if announce.object_bytes > self._limits.max_object_bytes:
+            return of.refuse(
+                LimitExceeded(
+                    f"an object of {announce.object_bytes} bytes is announced, but the limit max_object_bytes is "
+                    f"{self._limits.max_object_bytes}",
+                    rule="limits",
+                )
+            )
+        if of.announce is not None:
+            if announce == of.announce:
+                return Reception.DUPLICATE
+            return of.refuse(Corrupt("two objects have this tag: one of them must be sent with another", rule="tag"))
+        of.announce = announce
+        for size in [size for size in of.symbols if size != announce.symbol_bytes]:
+            self._held_bytes -= _cost(size, len(of.symbols.pop(size)))
+            of.refuse(_contradiction(announce, size))
+        return self._decoded(of, announce, {})
+
+    def _take_symbol(self, of: _Object, id: int, symbol: bytes) -> Reception:
+        size = len(symbol)
+        if of.announce is not None and size != of.announce.symbol_bytes:
+            return of.refuse(_contradiction(of.announce, size))
+        if id in of.symbols.get(size, ()):
+            return Reception.DUPLICATE
+        if self._held_bytes + _cost(size, 1) > self._limits.max_held_bytes:
+            return of.refuse(
+                LimitExceeded(
+                    f"symbols were dropped: more than the limit max_held_bytes, {self._limits.max_held_bytes}, allows",
+                    rule="limits",
+                )
+            )
+        of.symbols.setdefault(size, {})[id] = symbol
+        self._held_bytes += _cost(size, 1)
+        return Reception.NEW if of.announce is None else self._decoded(of, of.announce, {id: symbol})
+
+    def _decoded(self, of: _Object, announce: Announce, new: dict[int, bytes]) -> Reception:
+        """Decodes, if there are enough symbols, of which the decoder lacks `new`."""
+        symbols = of.symbols.get(announce.symbol_bytes, {})
+        if len(symbols) < announce.symbols:
+            return Reception.NEW
+        if of.decoder is None:
+            of.decoder, new = FountainDecoder(announce.object_bytes, announce.symbol_bytes), symbols
+        try:
+            data = next(filter(None, itertools.starmap(of.decoder.add, new.items())), None)
+            if data is None:
+                return Reception.NEW
+            if hashlib.sha256(data).digest() != announce.digest:
+                raise Corrupt("a damaged or foreign frame spoilt the object: its symbols are forgotten", rule="digest")
+        except Corrupt as error:
+            what = of.refuse(error)
+        else:
+            of.data, of.used, what = data, len(symbols), Reception.COMPLETE
+            self._held_bytes += len(data)
+        self._held_bytes -= of.held_bytes()
+        of.symbols.clear()
+        of.decoder = None
+        return what
+
+
+def _joined(parts: dict[int, bytes]) -> bytes | None:
+    """The announce that the parts are, or None if they do not add up to one yet (section 4)."""
+    if 0 not in parts:
+        return None
+    whole = b"".join(parts.get(number, b"") for number in range(-(-ANNOUNCE_BYTES // len(parts[0]))))
+    return whole if len(whole) == ANNOUNCE_BYTES else None
+
+
+def _contradiction(announce: Announce, size: int) -> Corrupt:
+    return Corrupt(
+        f"symbols of {size} bytes contradict the announce, which says {announce.symbol_bytes}", rule="symbol-size"
+    )

@@ -1,0 +1,215 @@
+"""An object as frames: how it is cut, in which order it is sent (spec/plada-frames-1.md section 5)."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from plada_codec.errors import InvalidPayload, LimitExceeded
+from plada_codec.frames.fountain import FountainEncoder
+from plada_codec.frames.frame import (
+    ALIGNED_FROM_BYTES,
+    ALIGNMENT,
+    ANNOUNCE_BYTES,
+    FIRST_ANNOUNCE_ID,
+    MAX_FRAME_BYTES,
+    MAX_SYMBOLS,
+    MIN_FRAME_BYTES,
+    OVERHEAD_BYTES,
+    TAGS,
+    Announce,
+    Frame,
+)
+from plada_codec.frames.limits import FrameLimits
+
+#: What a sender takes where nobody says otherwise: most modems take a frame of this length in one packet.
+DEFAULT_FRAME_BYTES = 256
+#: Section 5, carousel.
+ANNOUNCE_EVERY = 16
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an object is cut (section 5).
+
+    Attributes:
+        symbols: K, how many symbols the object has.
+        symbol_bytes: their size T.
+        part_bytes: size P of the parts of an announce (the last one may be shorter).
+        announce_parts: how many frames one announce takes.
+    """
+
+    symbols: int
+    symbol_bytes: int
+    part_bytes: int
+    announce_parts: int
+
+    @property
+    def frame_bytes(self) -> int:
+        """Length of a frame with a symbol."""
+        return self.symbol_bytes + OVERHEAD_BYTES
+
+    @property
+    def cycle(self) -> int:
+        """How many different symbols a carousel sends before it begins again.
+
+        Many enough that none is met twice in practice, and so few that they can be held in memory.
+        """
+        fresh = max(4 * self.symbols, min(1 << 16, -(-(1 << 24) // self.symbol_bytes)))
+        return min(self.symbols + fresh, FIRST_ANNOUNCE_ID)
+
+
+def layout(object_bytes: int, frame_bytes: int = DEFAULT_FRAME_BYTES, limits: FrameLimits = FrameLimits()) -> Layout:
+    """How an object of `object_bytes` bytes is cut for frames of at most `frame_bytes` bytes (section 5).
+
+    Raises:
+        InvalidPayload: (rule object) if the object is empty; (rule frame-bytes) if no frame is so short or long, or
+            the object would have more than 56,403 symbols.
+        LimitExceeded: (rule limits) if the object is longer than `limits.max_object_bytes`.
+
+    >>> layout(402, 256)
+    Layout(symbols=2, symbol_bytes=208, part_bytes=38, announce_parts=1)
+    >>> layout(100, 256)
+    Layout(symbols=1, symbol_bytes=100, part_bytes=38, announce_parts=1)
+    """
+    if object_bytes < 1:
+        raise InvalidPayload("an object of 0 bytes cannot be sent", rule="object")
+    if object_bytes > limits.max_object_bytes:
+        raise LimitExceeded(
+            f"the object has {object_bytes} bytes, but the limit max_object_bytes is {limits.max_object_bytes}",
+            rule="limits",
+        )
+    least = MIN_FRAME_BYTES
+    if object_bytes > MAX_SYMBOLS:
+        least = max(least, _aligned_up(-(-object_bytes // MAX_SYMBOLS)) + OVERHEAD_BYTES)
+    if not least <= frame_bytes <= MAX_FRAME_BYTES:
+        raise InvalidPayload(
+            f"frames of {frame_bytes} bytes are not possible: those of an object of {object_bytes} bytes "
+            f"have {least} to {MAX_FRAME_BYTES}",
+            rule="frame-bytes",
+        )
+    room = frame_bytes - OVERHEAD_BYTES
+    symbols, symbol_bytes = 1, object_bytes
+    if object_bytes > room:
+        symbols = -(-object_bytes // _aligned_down(room))
+        symbol_bytes = _aligned_up(-(-object_bytes // symbols))
+    part_bytes = min(ANNOUNCE_BYTES, room)
+    return Layout(symbols, symbol_bytes, part_bytes, -(-ANNOUNCE_BYTES // part_bytes))
+
+
+def _aligned_down(size: int) -> int:
+    return size if size < ALIGNED_FROM_BYTES else size - size % ALIGNMENT
+
+
+def _aligned_up(size: int) -> int:
+    return size if size < ALIGNED_FROM_BYTES else size + -size % ALIGNMENT
+
+
+class Sender:
+    r"""The frames of one object, by number.
+
+    Args:
+        data: the object, 1 .. `limits.max_object_bytes` bytes.
+        frame_bytes: longest frame that the link takes.
+        tag: 0 .. 4095, different from those of other objects in the air; None takes the announce's own (section 2).
+        limits: what is agreed to be sent.
+
+    Raises:
+        InvalidPayload: (rules object, frame-bytes) as `layout`; (rule tag) if there is no such tag.
+        LimitExceeded: (rule limits) if the object is too long.
+
+    Attributes:
+        data: the object.
+        tag: its tag.
+        layout: how it is cut.
+        announce: what is announced.
+
+    >>> sender = Sender(b"Hello, world!", frame_bytes=16)
+    >>> sender.layout.symbols
+    2
+    >>> sender.symbol_frame(1)[4:-4]
+    b'world!\x00'
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        frame_bytes: int = DEFAULT_FRAME_BYTES,
+        tag: int | None = None,
+        limits: FrameLimits = FrameLimits(),
+    ) -> None:
+        self.data = data
+        self.layout = layout(len(data), frame_bytes, limits)
+        self.announce = Announce(len(data), self.layout.symbol_bytes, hashlib.sha256(data).digest())
+        self.tag = self.announce.default_tag if tag is None else tag
+        if not 0 <= self.tag < TAGS:
+            raise InvalidPayload(f"a tag is 0 .. {TAGS - 1}, not {tag}", rule="tag")
+        self._encoder = FountainEncoder(data, self.layout.symbol_bytes)
+
+    def symbol_frame(self, id: int) -> bytes:
+        """The frame of symbol `id`, 0 .. 1,048,319.
+
+        Raises:
+            InvalidPayload: (rule symbols) if there is no such symbol.
+            Unsupported: (rule extra) if it takes the package raptorq, which is not installed.
+        """
+        if not 0 <= id < FIRST_ANNOUNCE_ID:
+            raise InvalidPayload(f"symbols have numbers 0 .. {FIRST_ANNOUNCE_ID - 1}, not {id}", rule="symbols")
+        return Frame(self.tag, id, self._encoder.symbol(id)).to_bytes()
+
+    def announce_frames(self) -> list[bytes]:
+        """The frames of one announce: one, or where frames are short several."""
+        parts = self.announce.parts(self.layout.part_bytes)
+        return [Frame(self.tag, FIRST_ANNOUNCE_ID + number, part).to_bytes() for number, part in enumerate(parts)]
+
+
+def packetize(sender: Sender, symbols: int | None = None, announces: int = 2) -> Iterator[bytes]:
+    """The frames of the symbols 0 .. `symbols` - 1 (None: the K of the object), with announces spread evenly.
+
+    The first announce comes before the first symbol; the last one, if there are two or more, behind the last symbol.
+
+    Raises:
+        InvalidPayload: (rule symbols) if there are not so many symbols, or no announce is asked for.
+        Unsupported: (rule extra) as `Sender.symbol_frame`.
+    """
+    count = sender.layout.symbols if symbols is None else symbols
+    if not (0 <= count <= FIRST_ANNOUNCE_ID and announces >= 1):
+        raise InvalidPayload(
+            f"{count} symbols and {announces} announces cannot be sent: there are up to {FIRST_ANNOUNCE_ID} symbols, "
+            "and it takes an announce or more",
+            rule="symbols",
+        )
+    return _packetize(sender, count, announces)
+
+
+def _packetize(sender: Sender, count: int, announces: int) -> Iterator[bytes]:
+    announce = sender.announce_frames()
+    begin = 0
+    for number in range(announces):
+        end = number * count // max(announces - 1, 1)
+        yield from map(sender.symbol_frame, range(begin, end))
+        yield from announce
+        begin = end
+    yield from map(sender.symbol_frame, range(begin, count))
+
+
+def carousel(sender: Sender, start: int = 0, announce_every: int = ANNOUNCE_EVERY) -> Iterator[bytes]:
+    """An endless stream of frames from symbol `start` (modulo the cycle) on, an announce every so many symbols.
+
+    Raises:
+        InvalidPayload: (rule symbols) if `announce_every` is below 1.
+        Unsupported: (rule extra) as `Sender.symbol_frame`.
+    """
+    if announce_every < 1:
+        raise InvalidPayload(f"an announce every {announce_every} symbols is not possible", rule="symbols")
+    return _carousel(sender, start, announce_every)
+
+
+def _carousel(sender: Sender, start: int, announce_every: int) -> Iterator[bytes]:
+    announce = sender.announce_frames()
+    for sent in itertools.count():
+        if sent % announce_every == 0:
+            yield from announce
+        yield sender.symbol_frame((start + sent) % sender.layout.cycle)

@@ -1,0 +1,329 @@
+"""Makes the test vectors of PLADA frames 1: `python spec/frame-vectors/make_frame_vectors.py`.
+
+A vector is a stream of frames as section 7 calls `length`, and what a receiver makes of it: an object, or the rule
+that it reports. Once written it is frozen: this script adds those that are missing and never touches the bytes of one
+that is there. It then writes index.json anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from plada_codec import PladaError
+from plada_codec.frames import FIRST_ANNOUNCE_ID, Frame, FrameLimits, Reassembler, Sender, read_frames
+
+HERE = Path(__file__).parent
+#: Objects of up to this many bytes are written out in the index.
+MAX_LISTED_BYTES = 64
+
+
+@dataclass
+class Vector:
+    """One vector to make: its frames, and the object or the rule that they make.
+
+    Attributes:
+        tag: the tag that the receiver is asked for, or None for any.
+        limits: where they are not the defaults of section 9.
+    """
+
+    id: str
+    comment: str
+    frames: Iterable[bytes]
+    expected: bytes | str
+    tag: int | None = None
+    limits: dict[str, int] = field(default_factory=dict)
+
+
+def some(count: int, seed: int = 0) -> bytes:
+    """An object of random bytes."""
+    return random.Random(seed * 1_000_003 + count).randbytes(count)
+
+
+def symbols(sender: Sender, ids: Iterable[int]) -> list[bytes]:
+    """The frames of these symbols."""
+    return [sender.symbol_frame(id) for id in ids]
+
+
+def announced(sender: Sender, ids: Iterable[int]) -> list[bytes]:
+    """An announce, and the frames of these symbols."""
+    return sender.announce_frames() + symbols(sender, ids)
+
+
+def announcing(length: int, size: int) -> bytes:
+    """An announce with tag 000 and a digest of zeros, whether it is valid or not."""
+    whole = length.to_bytes(4, "little") + size.to_bytes(2, "little") + bytes(32)
+    return Frame(0, FIRST_ANNOUNCE_ID, whole).to_bytes()
+
+
+def zero_part(tag: int, number: int, length: int) -> bytes:
+    """A part of an announce of so many zeros."""
+    return Frame(tag, FIRST_ANNOUNCE_ID + number, bytes(length)).to_bytes()
+
+
+def flipped(frame: bytes, bit: int) -> bytes:
+    """A frame with one bit flipped."""
+    return (int.from_bytes(frame, "little") ^ 1 << bit).to_bytes(len(frame), "little")
+
+
+def object_vectors() -> Iterator[Vector]:
+    """All that comes is as it was sent, in part."""
+    hello = Sender(b"Hello, PLADA!")
+    yield Vector("one-symbol", "an object of one symbol, and its announce", announced(hello, [0]), b"Hello, PLADA!")
+    yield Vector(
+        "one-symbol-last-id",
+        "K = 1: a symbol is the object, whatever its id",
+        announced(hello, [0xFFEFF]),
+        b"Hello, PLADA!",
+    )
+    yield Vector("one-byte", "the shortest object in the shortest frames", announced(Sender(b"!", 9), [0]), b"!")
+    text = b"A score of bytes: 20"
+    short = Sender(text, 16)
+    yield Vector("repair", "three symbols of 7 bytes, one of which is lost", announced(short, [0, 2, 3]), text)
+    yield Vector("systematic", "symbols 0 .. K - 1", announced(short, range(3)), text)
+    yield Vector(
+        "announce-last",
+        "the announce comes when all symbols are there",
+        symbols(short, range(3)) + short.announce_frames(),
+        text,
+    )
+    yield Vector(
+        "announce-backwards",
+        "the parts of the announce in reverse order",
+        short.announce_frames()[::-1] + symbols(short, range(3)),
+        text,
+    )
+    yield Vector(
+        "announce-between",
+        "symbols between the parts of the announce",
+        [frame for pair in zip(short.announce_frames(), symbols(short, range(5)), strict=True) for frame in pair],
+        text,
+    )
+    other = Sender(b"Hello, PLADA!", 30)
+    frames = other.announce_frames()[:1] + announced(hello, [0])
+    yield Vector(
+        "announce-of-other-parts", "a part of 22 bytes, then the whole announce in one part", frames, b"Hello, PLADA!"
+    )
+    for part_bytes, frame_bytes in ((1, 9), (37, 45), (38, 46)):
+        data = some(5 * part_bytes)
+        yield Vector(
+            f"parts-of-{part_bytes}",
+            f"an announce in parts of {part_bytes} bytes",
+            announced(Sender(data, frame_bytes), range(5)),
+            data,
+        )
+    for size, frame_bytes, length in (
+        (1, 9, 3),
+        (63, 71, 188),
+        (64, 72, 190),
+        (64, 79, 255),
+        (72, 80, 216),
+        (248, 256, 990),
+        (208, 256, 402),
+    ):
+        data = some(length)
+        sender = Sender(data, frame_bytes)
+        ids = [id for id in range(sender.layout.symbols + 3) if id != 1]
+        assert sender.layout.symbol_bytes == size
+        yield Vector(
+            f"symbols-of-{size}-for-{frame_bytes}",
+            f"{length} bytes in frames of at most {frame_bytes}: symbols of {size}, all but one",
+            announced(sender, ids),
+            data,
+        )
+    for count in (2, 10, 11, 12, 26, 100, 257):
+        data = some(4 * count - 1)
+        sender = Sender(data, 12)
+        assert sender.layout.symbols == count
+        yield Vector(
+            f"repair-only-{count}",
+            f"{count} source symbols, of which none comes",
+            announced(sender, range(count, 2 * count + 2)),
+            data,
+        )
+    data = some(31)
+    sender = Sender(data, 24)
+    yield Vector(
+        "last-ids",
+        "two source symbols; the last four symbols that there are",
+        announced(sender, range(0xFFEFC, 0xFFF00)),
+        data,
+    )
+    yield Vector("mixture", "every third source symbol, and repair symbols, shuffled", mixture(), some(999))
+
+
+def mixture() -> list[bytes]:
+    """Frames in any order, some of them twice."""
+    sender = Sender(some(999), 40)
+    count = sender.layout.symbols
+    frames = announced(sender, [*range(0, count, 3), *range(count, 2 * count)])
+    frames += frames[::4]
+    random.Random(1).shuffle(frames)
+    return frames
+
+
+def tolerated_vectors() -> Iterator[Vector]:
+    """Other things come as well, and the object nevertheless."""
+    data = some(300)
+    sender = Sender(data, 40)
+    count = sender.layout.symbols
+    good = announced(sender, range(count))
+    yield Vector("three-times", "every frame comes three times", [frame for frame in good for _ in range(3)], data)
+    yield Vector(
+        "empty-records", "records of length 0 are skipped", [part for frame in good for part in (b"", frame)], data
+    )
+    bad = [flipped(frame, 7 * number) for number, frame in enumerate(announced(sender, range(3 * count)))]
+    yield Vector("damaged-and-good", "damaged frames, one bit each, then good ones", bad + good, data)
+    garbage = [some(length, 2) for length in (*range(1, 20), 46, 300)]
+    yield Vector("garbage-and-good", "bytes that are no frames, then frames", garbage + good, data)
+    stranger = Sender(some(400, 1), 40)
+    between = [frame for pair in zip(good, announced(stranger, range(len(good) - 2)), strict=True) for frame in pair]
+    yield Vector("another-object-incomplete", "frames of another object between, which is not complete", between, data)
+    both = good + announced(stranger, range(stranger.layout.symbols))
+    yield Vector("two-objects-first", "two objects, of which the first is asked for", both, data, tag=sender.tag)
+    yield Vector(
+        "two-objects-second", "two objects, of which the second is asked for", both, some(400, 1), tag=stranger.tag
+    )
+    same_tag = Sender(some(400, 1), 50, tag=sender.tag)
+    frames = good[:3] + same_tag.announce_frames() + good[3:]
+    yield Vector("tag-conflict-complete", "a second announce with the same tag: the first one counts", frames, data)
+    frames = symbols(same_tag, range(4)) + good
+    yield Vector("symbol-size-complete", "symbols of another size with the same tag are not used", frames, data)
+    forged = Frame(sender.tag, 2, bytes(sender.layout.symbol_bytes)).to_bytes()
+    yield Vector(
+        "forged-after",
+        "a second symbol 2 with other content: the first one counts",
+        [*good[:-1], forged, good[-1]],
+        data,
+    )
+    yield Vector(
+        "forged-before",
+        "a false symbol spoils K symbols; as many others come",
+        [forged, *good, *symbols(sender, range(count, 2 * count + 2))],
+        data,
+    )
+    yield Vector(
+        "invalid-announce-before", "an invalid announce, then the good one", [zero_part(sender.tag, 0, 38), *good], data
+    )
+    limits = {"max_object_bytes": 300, "max_held_bytes": count * (sender.layout.symbol_bytes + 128)}
+    yield Vector("at-limits", "as long as the limits allow", good, data, limits=limits)
+
+
+def refused_vectors() -> Iterator[Vector]:
+    """No object comes to be."""
+    data = some(300)
+    sender = Sender(data, 40)
+    count = sender.layout.symbols
+    good = announced(sender, range(count))
+    yield Vector("nothing", "an empty stream", [], "incomplete")
+    yield Vector(
+        "garbage", "bytes that are no frames", [some(length, 2) for length in (1, 8, 9, 46, 300)], "incomplete"
+    )
+    yield Vector(
+        "damaged",
+        "every frame has one flipped bit",
+        [flipped(frame, 9 * at) for at, frame in enumerate(good)],
+        "incomplete",
+    )
+    yield Vector(
+        "foreign-checksum", "a CRC-32 that does not begin with PLF1", [foreign(frame) for frame in good], "incomplete"
+    )
+    yield Vector("one-missing", "K - 1 symbols", good[:-1], "incomplete")
+    yield Vector("no-announce", "all symbols, no announce", good[2:], "incomplete")
+    yield Vector("half-an-announce", "all symbols, one part of two of the announce", good[1:], "incomplete")
+    yield Vector("other-tag", "a tag is asked for that no frame has", good, "incomplete", tag=sender.tag ^ 1)
+    yield Vector(
+        "forgotten",
+        "K symbols, one of them false, and K - 1 others",
+        [
+            Frame(sender.tag, 0, bytes(sender.layout.symbol_bytes)).to_bytes(),
+            *good,
+            *symbols(sender, range(count, 2 * count - 1)),
+        ],
+        "digest",
+    )
+    wrong = [announcing(13, 13), Frame(0, 0, b"Hello, PLADA!").to_bytes()]
+    yield Vector("digest-one-symbol", "K = 1: the object is not what the announce says", wrong, "digest")
+    same_tag = Sender(some(400, 1), 50, tag=sender.tag)
+    frames = good[:-1] + same_tag.announce_frames()
+    yield Vector("tag-conflict", "two announces with one tag, and too few symbols", frames, "tag")
+    frames = sender.announce_frames() + symbols(same_tag, range(same_tag.layout.symbols))
+    yield Vector("symbol-size", "an announce, and symbols of another size only", frames, "symbol-size")
+    frames = symbols(same_tag, range(same_tag.layout.symbols)) + sender.announce_frames()
+    yield Vector("symbol-size-announce-last", "symbols of another size, then the announce", frames, "symbol-size")
+    both = good + announced(Sender(some(400, 1), 40), range(13))
+    yield Vector("two-objects", "two objects are complete, and none is asked for", both, "objects")
+    for name, length, size, comment in (
+        ("length-0", 0, 1, "an object of 0 bytes"),
+        ("size-0", 1, 0, "symbols of 0 bytes"),
+        ("size-above-length", 10, 11, "K = 1, but T is not L"),
+        ("size-65", 130, 65, "K = 2 and T = 65, no multiple of 8"),
+        ("56404-symbols", 56_404, 1, "K = 56,404"),
+    ):
+        yield Vector(f"announce-{name}", comment, [announcing(length, size)], "announce")
+    yield Vector("announce-56403-symbols", "K = 56,403 is valid", [announcing(56_403, 1)], "incomplete")
+    yield Vector("announce-part-too-long", "a part of 39 bytes", [zero_part(0, 0, 39)], "announce")
+    yield Vector("announce-part-38", "a part of number 38", [zero_part(0, 38, 1)], "announce")
+    yield Vector("limit-object", "an object of 2^26 + 1 bytes", [announcing(2**26 + 1, 4096)], "limits")
+    yield Vector("limit-object-at", "an object of 2^26 bytes", [announcing(2**26, 4096)], "incomplete")
+    held = count * (sender.layout.symbol_bytes + 128) - 1
+    yield Vector(
+        "limit-held", "the last symbol is beyond max_held_bytes", good, "limits", limits={"max_held_bytes": held}
+    )
+
+
+def foreign(frame: bytes) -> bytes:
+    """A frame with the CRC-32 of its bytes alone."""
+    return frame[:-4] + zlib.crc32(frame[:-4]).to_bytes(4, "little")
+
+
+def entry(vector: Vector, path: Path) -> dict[str, Any]:
+    """The index entry of a vector, from its bytes as they are on disk."""
+    result: dict[str, Any] = {"id": vector.id, "comment": vector.comment, "file": path.name}
+    if vector.tag is not None:
+        result["tag"] = f"{vector.tag:03x}"
+    if vector.limits:
+        result["limits"] = vector.limits
+    reassembler = Reassembler(FrameLimits(**vector.limits), vector.tag)
+    with path.open("rb") as stream:
+        for frame in read_frames(stream, "length"):
+            reassembler.add(frame)
+    try:
+        data: bytes | str = reassembler.result()
+    except PladaError as error:
+        data = error.rule
+        result["error"] = {"kind": error.kind, "rule": error.rule}
+    if data != vector.expected:
+        raise SystemExit(f"{vector.id}: expected {vector.expected!r}, but got {data!r}")
+    if isinstance(data, bytes):
+        listed = {"hex": data.hex()} if len(data) <= MAX_LISTED_BYTES else {}
+        result["object"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **listed}
+    return result
+
+
+def main() -> None:
+    """Adds what is missing, and writes the index."""
+    entries, added = [], 0
+    for group in (object_vectors(), tolerated_vectors(), refused_vectors()):
+        for vector in group:
+            path = HERE / f"{vector.id}.frames"
+            if not path.exists():
+                path.write_bytes(b"".join(len(frame).to_bytes(2, "little") + frame for frame in vector.frames))
+                added += 1
+            entries.append(entry(vector, path))
+    lines = ",\n".join("    " + json.dumps(each) for each in entries)
+    (HERE / "index.json").write_text(
+        '{\n  "format_version": 1,\n  "vectors": [\n' + lines + "\n  ]\n}\n", encoding="utf-8"
+    )
+    print(f"{len(entries)} vectors, {added} of them new", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
