@@ -20,6 +20,9 @@ from plada_codec.errors import InvalidPayload, PladaError
 if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
 
+#: What is piped has no width of its own, and is not folded.
+_PIPED_COLUMNS = 200
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -77,6 +80,20 @@ def finite(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
         if number is not None and not math.isfinite(number):
             raise click.BadParameter(f"{number} is not a finite number")
     return value
+
+
+def quantity(reader: str) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """A callback that reads what has a unit, by the function of plada_codec.units of that name."""
+
+    def read(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+        from plada_codec import units
+
+        try:
+            return None if text is None else getattr(units, reader)(text)
+        except units.BadLink as error:
+            raise click.BadParameter(error.args[0]) from None
+
+    return read
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -153,4 +170,4 @@ def print_table(header: list[str], rows: Sequence[tuple[str, ...]]) -> None:
         table.add_column(Text(title), justify="left" if number == 0 or len(header) == 2 else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _PIPED_COLUMNS).print(table)

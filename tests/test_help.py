@@ -7,6 +7,7 @@ run by the other tests, on small models.
 from __future__ import annotations
 
 import shlex
+import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -49,6 +50,8 @@ def examples(name: str, command: click.Command) -> list[list[str]]:
 
 CODEC = dict(commands(plada, "plada"))
 TRAIN = dict(commands(plada_train, "plada-train"))
+#: Examples with these words are for a shell.
+SHELL = {"|", "<", ">"}
 
 
 @pytest.fixture
@@ -66,10 +69,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             archive.add(image, image.name)
     (tmp_path / "spec").symlink_to(ROOT / "spec")
     assert invoke("plada encode", examples("plada encode", CODEC["plada encode"])[0]) == 0
+    assert invoke("plada packetize", ["task.plada", "-o", "received"]) == 0
+    for name in ("sent.frames", "received.frames"):
+        assert invoke("plada carousel", ["task.plada", "-o", name, "--count", "9"]) == 0
     return tmp_path
 
 
 def invoke(name: str, arguments: list[str]) -> int:
+    if not SHELL.isdisjoint(arguments):
+        script = " ".join(word if word in SHELL else shlex.quote(word) for word in [*name.split(), *arguments])
+        plada_is = f'plada() {{ {shlex.quote(sys.executable)} -m plada_codec.cli "$@"; }}; set -o pipefail; '
+        return subprocess.run(["bash", "-c", plada_is + script], timeout=60).returncode
     words = [word.replace("python ", f"{sys.executable} ") for word in arguments]
     result = CliRunner().invoke(plada, [*name.split()[1:], *words])
     assert not result.exception or isinstance(result.exception, SystemExit), result.exception

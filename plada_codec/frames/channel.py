@@ -9,6 +9,9 @@ from random import Random
 from plada_codec.loss import Loss
 from plada_codec.units import BadLink
 
+#: As good as no flip at all, in bits.
+_NEVER = 2**60
+
 
 def channel(
     frames: Iterable[bytes],
@@ -35,8 +38,9 @@ def channel(
         BadLink: (rule channel) if a rate or a number is outside its range.
 
     >>> from plada_codec.loss import IndependentLoss
-    >>> sent = [b"one", b"two", b"three", b"four"]
-    >>> list(channel(sent, loss=IndependentLoss(0.3), flip_rate=0.02, reorder_frames=1, seed=2))
+    >>> sent = [b"one", b"two", b"three", b"four", b"five"]
+    >>> list(channel(sent, loss=IndependentLoss(0.3), flip_rate=0.01, reorder_frames=1, seed=3))
+    [b'one', b'two', b'four', b'thr%e', b'fi6e']
     """
     for what, value, fits in (
         ("flip_rate", flip_rate, 0 <= flip_rate < 1),
@@ -69,7 +73,7 @@ def _flipper(rate: float, random: Random) -> Callable[[bytes], bytes]:
 
     def gap() -> int:
         """Of a geometric distribution: 0 or more bits that stay as they are."""
-        return int(math.log1p(-random.random()) / math.log1p(-rate))
+        return int(min(math.log1p(-random.random()) / math.log1p(-rate), _NEVER))
 
     until_next = gap()
 

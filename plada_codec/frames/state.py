@@ -153,9 +153,8 @@ class StateFile:
             )
         self.tag = self.tag if saved.tag is None else saved.tag
         if os.fstat(self._file).st_size == 0:
-            # So that from now on a file without a packet of ours is no state file; and its name must be on disk, too.
-            self._write([])
-            _sync_folder(Path(os.path.realpath(self._path)).parent)
+            self._write([])  # so that it can be told from files of other kinds
+        _sync_folder(Path(os.path.realpath(self._path)).parent)  # the file's name must be on disk, too
 
     def append(self, frames: Iterable[bytes]) -> None:
         """Adds those frames that are of this object; returns when they are on disk.
