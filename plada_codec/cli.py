@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plada_codec import cli_frames, cli_links
 from plada_codec.errors import InvalidPayload, PladaError
 from plada_codec.terminal import (
     OneLineErrors,
@@ -39,6 +40,12 @@ if TYPE_CHECKING:
 def main() -> None:
     """PLADA payloads: which images of a reference set are kept, and their classes, in few bytes."""
 
+
+main.add_command(cli_links.budget)
+main.add_command(cli_frames.packetize)
+main.add_command(cli_frames.carousel)
+main.add_command(cli_frames.channel)
+main.add_command(cli_frames.reassemble)
 
 _payload_options = option_group(
     click.option("--reference-size", type=int, metavar="N", help="Number of images in the reference set."),
