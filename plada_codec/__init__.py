@@ -2,8 +2,14 @@
 
     from plada_codec import Payload, encode, decode
 
-The format is specified in `spec/plada-format-1.md`. Names are imported when they are first used, so that
-`plada --help` does not wait for numpy.
+The format is specified in `spec/plada-format-1.md`. How payloads cross narrow links, in frames that may be lost, and
+how long that takes, is in `plada_codec.frames` and `plada_codec.budget`:
+
+    from plada_codec import Conditions, IndependentLoss, Reassembler, Sender, link, packetize
+    from plada_codec.budget import budget
+    from plada_codec.links import links
+
+Names are imported when they are first used, so that `plada --help` does not wait for numpy.
 """
 
 from __future__ import annotations
@@ -13,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from plada_codec.api import Inspection, decode, encode, inspect
+    from plada_codec.budget import Budget, Conditions, best_frame_bytes, max_bytes
     from plada_codec.errors import (
         Corrupt,
         InvalidPayload,
@@ -22,7 +29,10 @@ if TYPE_CHECKING:
         Truncated,
         Unsupported,
     )
+    from plada_codec.frames import FrameLimits, Reassembler, Sender, carousel, packetize
     from plada_codec.limits import Limits
+    from plada_codec.links import BadLink, Link, link
+    from plada_codec.loss import BitErrors, BurstyLoss, IndependentLoss
     from plada_codec.paper import compare
     from plada_codec.payload import Payload, Universe
     from plada_codec.reference import open_images, reference_digest
@@ -31,6 +41,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "api": ("Inspection", "decode", "encode", "inspect"),
+    "budget": ("Budget", "Conditions", "best_frame_bytes", "max_bytes"),
     "paper": ("compare",),
     "errors": (
         "Corrupt",
@@ -41,7 +52,10 @@ _HOMES = {
         "Truncated",
         "Unsupported",
     ),
+    "frames": ("FrameLimits", "Reassembler", "Sender", "carousel", "packetize"),
     "limits": ("Limits",),
+    "links": ("BadLink", "Link", "link"),
+    "loss": ("BitErrors", "BurstyLoss", "IndependentLoss"),
     "payload": ("Payload", "Universe"),
     "reference": ("open_images", "reference_digest"),
     "soft_labels": ("concentrations", "quantised_concentrations"),
@@ -50,24 +64,39 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BadLink",
+    "BitErrors",
+    "Budget",
+    "BurstyLoss",
+    "Conditions",
     "Corrupt",
+    "FrameLimits",
+    "IndependentLoss",
     "Inspection",
     "InvalidPayload",
     "LimitExceeded",
     "Limits",
+    "Link",
     "Payload",
     "PladaError",
+    "Reassembler",
     "ReferenceMismatch",
+    "Sender",
     "Truncated",
     "Universe",
     "Unsupported",
+    "best_frame_bytes",
+    "carousel",
     "compare",
     "concentrations",
     "decode",
     "dequantised_weights",
     "encode",
     "inspect",
+    "link",
+    "max_bytes",
     "open_images",
+    "packetize",
     "quantised_concentrations",
     "quantised_weights",
     "reference_digest",

@@ -1,9 +1,12 @@
 """Budgets: how long an object takes over a link, what that costs, how much fits (spec/link-budget.md section 6).
 
-    conditions = Conditions(loss=IndependentLoss(0.1), distance_m=3000)
-    found = budget(5000, link("uwm-5k"), conditions)
-    found.delivery.wall_p99_s, found.inputs
-    max_bytes(link("uwm-5k"), 60, conditions)
+    >>> from plada_codec.links import link
+    >>> conditions = Conditions(loss=IndependentLoss(0.1), distance_m=3000)
+    >>> found = budget(5000, link("uwm-5k"), conditions)
+    >>> round(found.delivery.wall_s, 2)
+    14.12
+    >>> [f"{used.name} = {used.value} {used.unit} ({used.source})" for used in found.inputs][:2]
+    ['object_bytes = 5000 B (option)', 'distance_m = 3000 m (option)']
 
 All times are in seconds, sizes in bytes, distances in metres.
 """
@@ -14,19 +17,28 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from plada_codec.delivery import Delivery, Job, deliver
 from plada_codec.errors import InvalidPayload, PladaError
-from plada_codec.frames.frame import MAX_FRAME_BYTES, MAX_SYMBOLS, OVERHEAD_BYTES
-from plada_codec.frames.sending import layout
-from plada_codec.links import BadLink, Link
+from plada_codec.frames.frame import ALIGNED_FROM_BYTES, ALIGNMENT, MAX_FRAME_BYTES, MAX_SYMBOLS, OVERHEAD_BYTES
+from plada_codec.frames.sending import EXTRA_SYMBOLS, layout
+from plada_codec.links import JANUS_WAKE_UP_S, LOW_DATA_RATE_S, BadLink, Link, Lora, links
 from plada_codec.loss import IndependentLoss, Loss
 
-#: Spec/plada-frames-1.md section 1: an object of K > 1 symbols comes back from any K + 2.
-EXTRA_SYMBOLS = 2
-#: The section of spec/link-budget.md that has the formulas of each strategy.
+#: Section 6.1.
+MAX_RECEIVERS = 1_000_000
+#: What a profile says of a link, or a model takes for granted, without a number: whether, and what that means.
+SWITCHES = {
+    "padded": "packets are always mtu_bytes long",
+    "crc": "CRC of section 2.3",
+    "implicit_header": "IH of section 2.3",
+    "wake_up": f"tones of {JANUS_WAKE_UP_S} s",
+}
+#: The section that has the formulas of each strategy.
 _SECTIONS = {"single": "5.2", "stop-and-wait": "5.3", "nack": "5.4", "one-way": "5.5"}
+#: Strategies whose senders wait for answers.
+_ANSWERED = ("stop-and-wait", "nack")
 _UNITS = {"_bytes": "B", "_s": "s", "_m": "m", "_j": "J", "joules_per_bit": "J/bit"}
 
 
@@ -38,14 +50,17 @@ class Conditions:
         strategy: one of `plada_codec.delivery.STRATEGIES`.
         loss: which frames are lost; None takes the loss rate of the link's profile, or 0 where that has none.
         distance_m: to the farthest receiver; None is 0 m, the delay of the link alone.
-        receivers: how many must have the object.
+        receivers: how many must have the object, 1 to MAX_RECEIVERS.
         probability: with which all of them must have it.
-        frame_bytes: longest frame; None takes the longest that the link takes.
-        header_bytes: None for PLADA frames; else pieces of the object behind so many bytes, and no announce.
-        padded: whether the last of such pieces is padded to the length of the others.
+        frame_bytes: longest frame; None takes the longest that the link takes, "best" what `best_frame_bytes` finds.
+        piece_header_bytes: None for PLADA frames; else bare pieces behind so many bytes, and no announce.
+        padded_pieces: whether the last of such pieces is padded to the length of the others.
         acknowledgement_bytes: length of an acknowledgement, or of a NACK list.
         return_loss: share of those that are lost.
-        burst_frames: how many frames go between two NACK lists.
+        nack_burst_frames: how many frames go between two NACK lists.
+
+    Raises:
+        BadLink: (value) if there are less or more receivers.
     """
 
     strategy: str = "one-way"
@@ -53,12 +68,16 @@ class Conditions:
     distance_m: float | None = None
     receivers: int = 1
     probability: float = 0.99
-    frame_bytes: int | None = None
-    header_bytes: int | None = None
-    padded: bool = False
+    frame_bytes: int | Literal["best"] | None = None
+    piece_header_bytes: int | None = None
+    padded_pieces: bool = False
     acknowledgement_bytes: int = 8
     return_loss: float = 0.0
-    burst_frames: int = 32
+    nack_burst_frames: int = 32
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.receivers <= MAX_RECEIVERS:
+            raise BadLink(f"receivers must be 1 to {MAX_RECEIVERS:,}, not {self.receivers:,}", rule="value")
 
 
 @dataclass(frozen=True)
@@ -66,16 +85,16 @@ class Used:
     """A number that a budget used or found, and where it comes from (section 6.5).
 
     Attributes:
-        name: as in `Link`, `Conditions`, `Job` and `Delivery`.
-        value: in `unit`.
+        name: as in `Link`, its model, `Conditions` and `Delivery`; or section 6.5. No two of a budget have the same.
+        value: in `unit`; None if it is unknown.
         unit: SI, "B" for bytes, "" for plain numbers.
-        source: a mark of the profile's ("verified", "secondary", "unverified", "assumed"), "option", "default",
-            or "formula".
+        source: a mark of the profile's ("verified", "secondary", "unverified", "assumed"), "profile" for what it says
+            without one, "option", "default", "formula", or the method of what was found.
         note: what the profile says about it, or the section that has the formula.
     """
 
     name: str
-    value: float | str
+    value: float | None
     unit: str
     source: str
     note: str = ""
@@ -88,12 +107,14 @@ class Budget:
     Attributes:
         link: the link.
         conditions: what was asked.
+        frame_bytes: the longest frame that might be sent: the one asked for, the best, or the link's longest.
         job: what is sent: frames and their lengths.
         delivery: what that takes.
     """
 
     link: Link
     conditions: Conditions
+    frame_bytes: int
     job: Job
     delivery: Delivery
 
@@ -103,46 +124,43 @@ class Budget:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be known before one relies on it, a sentence each."""
+        """What is to be known of the link before one relies on it."""
         distance_m, range_m = self.conditions.distance_m, self.link.max_range_m
-        notes = []
+        notes = [self.link.note] if self.link.note else []
         if distance_m is not None and range_m is not None and distance_m > range_m:
             notes.append(f"{distance_m:g} m is beyond its range of {range_m:g} m")
-        if distance_m is None and self.link.speed_m_per_s is not None:
-            notes.append("no distance is said, so no time is counted for it")
+        if distance_m is not None and self.link.speed_m_per_s is None:
+            notes.append("without a speed of its waves (--speed), the distance costs no time")
         return tuple(notes)
 
     @property
     def inputs(self) -> tuple[Used, ...]:
         """The numbers used: options, the profile's, and what the frames come to."""
-        profile = (
-            Used(name, number.value, number.unit, number.mark, number.note)
-            for name, number in self.link.numbers.items()
-        )
-        return (*_asked(self), *profile, *_cut(self))
+        return (*_asked(self), *_of_link(self), *_of_frames(self))
 
     @property
     def results(self) -> tuple[Used, ...]:
-        """The numbers found."""
-        note = f"{_section(_SECTIONS[self.delivery.strategy])}, {self.delivery.method}"
+        """The numbers found; all are there, also those that are unknown, but `symbols` and `announces`."""
+        method, note = self.delivery.method, _section(_SECTIONS[self.delivery.strategy])
         found = ((field.name, getattr(self.delivery, field.name)) for field in fields(self.delivery))
         return tuple(
-            Used(name, value, _unit(name), "formula", note)
+            Used(name, value, _unit(name), method, note)
             for name, value in found
-            if value is not None and name not in ("strategy", "method")
+            if name not in ("strategy", "method") and not (value is None and name in ("symbols", "announces"))
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for JSON: numbers in SI; None for what is unknown or without end."""
-        numbers = {field.name: _json(getattr(self.delivery, field.name)) for field in fields(self.delivery)}
+        """Everything, for JSON: numbers in SI, None for what is unknown, "never" for a time without end."""
+        numbers = {field.name: getattr(self.delivery, field.name) for field in fields(self.delivery)}
         return {
             "link": self.link.id,
             "object_bytes": self.job.object_bytes,
-            "frame_bytes": self.job.frame_bytes,
-            **numbers,
+            "frame_bytes": self.frame_bytes,
+            "data_frame_bytes": self.job.frame_bytes,
+            **{name: _tidy(value) for name, value in numbers.items()},
             "notes": list(self.notes),
-            "inputs": [{name: _json(value) for name, value in vars(used).items()} for used in self.inputs],
-            "results": [{name: _json(value) for name, value in vars(used).items()} for used in self.results],
+            "inputs": [vars(used) | {"value": _tidy(used.value)} for used in self.inputs],
+            "results": [vars(used) | {"value": _tidy(used.value)} for used in self.results],
         }
 
 
@@ -152,7 +170,8 @@ def budget(object_bytes: int, link: Link, conditions: Conditions = Conditions())
     Raises:
         BadLink: (option) if the profile leaves open what is needed; (frame-bytes) if frames are longer than the link
             takes or hold nothing; and as `deliver`.
-        InvalidPayload: (object, frame-bytes) as `plada_codec.frames.layout`, for PLADA frames.
+        InvalidPayload: (object, frame-bytes) as `plada_codec.frames.layout`, for PLADA frames; (frame-bytes) if frames
+            are too short for so long an object.
         LimitExceeded: (limits) if the object is longer than frames can carry.
 
     At 3 km, where a tenth of the frames is lost, one-way coding is six times as fast as stop-and-wait (section 7):
@@ -161,13 +180,14 @@ def budget(object_bytes: int, link: Link, conditions: Conditions = Conditions())
     >>> modem = link("uwm-5k").replaced(mtu_bytes=264)
     >>> for strategy in "stop-and-wait", "one-way":
     ...     asked = Conditions(strategy=strategy, loss=IndependentLoss(0.1), distance_m=3000, probability=0.999)
-    ...     found = budget(5000, modem, replace(asked, header_bytes=8, padded=True)).delivery
+    ...     found = budget(5000, modem, replace(asked, piece_header_bytes=8, padded_pieces=True)).delivery
     ...     print(f"{strategy}: {found.frames:.1f} frames, {found.airtime_s:.1f} s on the air, {found.wall_s:.2f} s")
     stop-and-wait: 22.2 frames, 9.4 s on the air, 128.62 s
     one-way: 31.0 frames, 13.1 s on the air, 15.09 s
     """
-    job = _job(object_bytes, link, conditions)
-    return Budget(link, conditions, job, deliver(conditions.strategy, job))
+    frame_bytes = _longest(object_bytes, link, conditions)
+    job = _job(link, conditions, object_bytes, _cut(object_bytes, frame_bytes, conditions))
+    return Budget(link, conditions, frame_bytes, job, deliver(conditions.strategy, job))
 
 
 def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()) -> int:
@@ -178,7 +198,15 @@ def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()
 
     Raises:
         BadLink, InvalidPayload: as `budget`.
+
+    >>> from plada_codec.links import link
+    >>> asked = Conditions(loss=IndependentLoss(0.3), receivers=40)
+    >>> max_bytes(link("nanomodem-v3"), 20 * 60, asked)
+    39144
     """
+
+    def frames(size: int) -> int:
+        return _cut(size, _longest(size, link, conditions), conditions).frames
 
     def arrives(size: int) -> bool:
         try:
@@ -189,8 +217,7 @@ def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()
     def too_long(size: int) -> bool:
         if not arrives(size):
             return True
-        frames = _job(size, link, conditions).frames
-        filled = bisect_left(range(1, size), frames, key=lambda less: _job(less, link, conditions).frames)
+        filled = bisect_left(range(1, size), frames(size), key=frames)
         return filled > 0 and not arrives(filled)
 
     budget(1, link, conditions)  # what is wrong with the conditions is an error
@@ -208,64 +235,109 @@ def best_frame_bytes(object_bytes: int, link: Link, conditions: Conditions) -> i
 
     Raises:
         As `budget`.
+
+    >>> from plada_codec.links import link
+    >>> from plada_codec.loss import BitErrors
+    >>> best_frame_bytes(5000, link("uwm-5k"), Conditions(loss=BitErrors(1e-4)))
+    63
     """
-    longest = _longest(link, replace(conditions, frame_bytes=None))
-    lengths: dict[Job, int] = {}
+    longest = _longest(object_bytes, link, replace(conditions, frame_bytes=None))
+    seen: set[_Cut] = set()
+    candidates: list[tuple[float, int, Job]] = []
+    best: tuple[float, float, int] | None = None
+    problem: PladaError | None = None
     for length in range(1, longest + 1):
         try:
-            lengths.setdefault(_job(object_bytes, link, replace(conditions, frame_bytes=length)), length)
-        except PladaError:  # too short for the object, or so long that all but nothing arrives
-            if length == longest and not lengths:
-                raise
+            cut = _cut(object_bytes, length, conditions)
+            if cut not in seen:
+                seen.add(cut)
+                job = _job(link, conditions, object_bytes, cut)
+                candidates.append((_least_wall_s(job), length, job))
+        except PladaError as error:  # too short for the object, or so long that all but nothing arrives
+            problem = error
+    # Those that may be best come first, and nobody looks at those that cannot.
+    for least_s, length, job in sorted(candidates, key=lambda candidate: candidate[:2]):
+        if best is not None and least_s > best[0]:
+            break
+        try:
+            delivery = deliver(conditions.strategy, job)
+        except PladaError as error:
+            problem = error
+        else:
+            cost = delivery.wall_s, delivery.airtime_s, length
+            best = cost if best is None else min(best, cost)
+    if best is None:
+        assert problem is not None
+        raise problem
+    return best[2]
 
-    def cost(job: Job) -> tuple[float, float, int]:
-        delivery = deliver(conditions.strategy, job)
-        return delivery.wall_s, delivery.airtime_s, lengths[job]
 
-    return lengths[min(lengths, key=cost)]
+def _least_wall_s(job: Job) -> float:
+    """What no strategy is faster than.
+
+    K frames arrive among the first n with a probability of at most n (1 - p) / K (Markov's inequality).
+    """
+    frames = job.frames - (job.last_frame_bytes is not None)
+    arrive = 1 - job.air_loss.frame_loss(job.frame_bytes)
+    sent = max(math.ceil(job.probability * frames / arrive), 1)
+    airtime_s = job.link.frame_airtime_s(job.frame_bytes if frames else job.last_frame_bytes or 1)
+    return job.link.schedule_s(sent, airtime_s) + job.link.delay_s(job.distance_m)
 
 
-def _longest(link: Link, conditions: Conditions) -> int:
+class _Cut(NamedTuple):
+    """How an object becomes frames: the fields of Job that say so."""
+
+    frames: int
+    frame_bytes: int
+    last_frame_bytes: int | None = None
+    announce_parts: int = 0
+    announce_frame_bytes: int = 0
+
+
+def _longest(object_bytes: int, link: Link, conditions: Conditions) -> int:
     """The longest frame that may be sent. A link that leaves its MTU open needs a length from the conditions."""
     if conditions.frame_bytes is None:
         return min(link.max_frame_bytes, MAX_FRAME_BYTES)
+    if conditions.frame_bytes == "best":
+        return best_frame_bytes(object_bytes, link, conditions)
     link.frame_airtime_s(conditions.frame_bytes)  # refuses what the link does not take
     return conditions.frame_bytes
 
 
-def _job(object_bytes: int, link: Link, conditions: Conditions) -> Job:
+def _cut(object_bytes: int, longest: int, conditions: Conditions) -> _Cut:
     """The frames of an object (section 6.2)."""
-    longest = _longest(link, conditions)
-    last_frame_bytes: int | None = None
-    announce_parts = announce_frame_bytes = 0
-    if conditions.header_bytes is None:
+    if conditions.piece_header_bytes is not None:
+        return _pieces(object_bytes, longest, conditions.piece_header_bytes, conditions)
+    try:
         cut = layout(object_bytes, longest)
-        frames, frame_bytes = cut.symbols, cut.frame_bytes
-        announce_parts, announce_frame_bytes = cut.announce_parts, cut.part_bytes + OVERHEAD_BYTES
-    else:
-        frames, frame_bytes, last_frame_bytes = _pieces(object_bytes, longest, conditions)
+    except InvalidPayload:
+        room = longest - OVERHEAD_BYTES
+        most = MAX_SYMBOLS * (room if room < ALIGNED_FROM_BYTES else room - room % ALIGNMENT)
+        if not 0 < most < object_bytes:
+            raise
+        message = f"frames of {longest} bytes carry at most {most:,} bytes ({MAX_SYMBOLS:,} symbols)"
+        raise InvalidPayload(f"{message}, not {object_bytes:,}", rule="frame-bytes") from None
+    return _Cut(cut.symbols, cut.frame_bytes, None, cut.announce_parts, cut.part_bytes + OVERHEAD_BYTES)
+
+
+def _job(link: Link, conditions: Conditions, object_bytes: int, cut: _Cut) -> Job:
     return Job(
         link=link,
         object_bytes=object_bytes,
-        frames=frames,
-        frame_bytes=frame_bytes,
-        last_frame_bytes=last_frame_bytes,
-        extra=EXTRA_SYMBOLS if frames > 1 else 0,
-        announce_parts=announce_parts,
-        announce_frame_bytes=announce_frame_bytes,
-        loss=_loss(link, conditions),
+        **cut._asdict(),
+        extra=EXTRA_SYMBOLS if cut.frames > 1 else 0,
+        loss=IndependentLoss(link.loss or 0.0) if conditions.loss is None else conditions.loss,
         distance_m=conditions.distance_m,
         receivers=conditions.receivers,
         probability=conditions.probability,
         return_loss=conditions.return_loss,
         acknowledgement_bytes=conditions.acknowledgement_bytes,
-        burst_frames=conditions.burst_frames,
+        burst_frames=conditions.nack_burst_frames,
     )
 
 
-def _pieces(object_bytes: int, longest: int, conditions: Conditions) -> tuple[int, int, int | None]:
-    """Number of frames, their length, and the last one's where it is another, of pieces behind a header."""
-    header_bytes = conditions.header_bytes or 0
+def _pieces(object_bytes: int, longest: int, header_bytes: int, conditions: Conditions) -> _Cut:
+    """Bare pieces, of one length or all but the last one."""
     room = longest - header_bytes
     if room < 1:
         message = f"frames of {longest} bytes hold nothing behind a header of {header_bytes}: the smallest have"
@@ -274,48 +346,101 @@ def _pieces(object_bytes: int, longest: int, conditions: Conditions) -> tuple[in
         raise InvalidPayload("an object of 0 bytes cannot be sent", rule="object")
     frames = -(-object_bytes // room)
     if frames > MAX_SYMBOLS:
-        message = f"{object_bytes} bytes are {frames} pieces of {room}, and more than {MAX_SYMBOLS} are not computed"
-        raise BadLink(message, rule="frame-bytes")
-    if frames == 1 and not conditions.padded:
-        return 1, object_bytes + header_bytes, None
+        message = f"frames of {longest} bytes carry at most {MAX_SYMBOLS * room:,} bytes ({MAX_SYMBOLS:,} pieces)"
+        raise BadLink(f"{message}, not {object_bytes:,}", rule="frame-bytes")
+    if frames == 1 and not conditions.padded_pieces:
+        return _Cut(1, object_bytes + header_bytes)
     # Symbols of a code are of one length.
-    whole = conditions.padded or conditions.strategy == "one-way"
-    return frames, longest, None if whole else object_bytes - (frames - 1) * room + header_bytes
-
-
-def _loss(link: Link, conditions: Conditions) -> Loss:
-    return IndependentLoss(link.loss or 0.0) if conditions.loss is None else conditions.loss
+    whole = conditions.padded_pieces or conditions.strategy == "one-way"
+    return _Cut(frames, longest, None if whole else object_bytes - (frames - 1) * room + header_bytes)
 
 
 def _asked(found: Budget) -> Iterator[Used]:
-    """The options, and the loss where the profile has none."""
+    """What was asked, as far as the strategy uses it."""
+    conditions, strategy = found.conditions, found.conditions.strategy
+
+    def asked(*names: str) -> Iterator[Used]:
+        defaults = {field.name: field.default for field in fields(Conditions)}
+        for name in names:
+            value = getattr(conditions, name)
+            yield Used(name, value, _unit(name), "default" if value == defaults[name] else "option")
+
     yield Used("object_bytes", found.job.object_bytes, "B", "option")
-    for field in fields(Conditions):
-        value = getattr(found.conditions, field.name)
-        if value is not None and field.name not in ("strategy", "loss"):
-            yield Used(field.name, value, _unit(field.name), "default" if value == field.default else "option")
-    if found.conditions.loss is not None:
-        yield Used("loss", repr(found.conditions.loss), "", "option")
+    if found.link.speed_m_per_s is not None:
+        source = "default" if conditions.distance_m is None else "option"
+        yield Used("distance_m", conditions.distance_m or 0, "m", source)
+    yield from asked("receivers", "probability")
+    if conditions.frame_bytes == "best":
+        yield Used("frame_bytes", found.frame_bytes, "B", "formula", f"the best, {_section('6.4')}")
+    elif conditions.frame_bytes is None:
+        yield Used("frame_bytes", found.frame_bytes, "B", "default", "the link's longest")
+    else:
+        yield from asked("frame_bytes")
+    if conditions.piece_header_bytes is not None:
+        yield from asked("piece_header_bytes", "padded_pieces")
+    if strategy in _ANSWERED:
+        yield from asked("acknowledgement_bytes", "return_loss")
+    if strategy == "nack":
+        yield from asked("nack_burst_frames")
+    if conditions.loss is not None:
+        names = {"rate": "loss", "burst_frames": "loss_burst_frames"}
+        for name, value in vars(conditions.loss).items():
+            yield Used(names.get(name, name), value, "", "option")
     elif found.link.loss is None:
         yield Used("loss", 0, "", "default", "neither the profile nor an option says it")
 
 
-def _cut(found: Budget) -> Iterator[Used]:
-    """The frames, and what the link makes of one."""
-    link, job = found.link, found.job
-    rules = "spec/plada-frames-1.md, 5" if found.conditions.header_bytes is None else _section("6.2")
+def _of_link(found: Budget) -> Iterator[Used]:
+    """What the profile says, or an option instead, as far as the strategy uses it."""
+    link, conditions, model = found.link, found.conditions, found.link.model
+    unused = {
+        "loss": conditions.loss is not None,
+        "frame_packets": link.frame_packets == 1,
+        "speed_m_per_s": conditions.distance_m is None,
+        "max_range_m": conditions.distance_m is None,
+        "turnaround_s": conditions.strategy not in _ANSWERED,
+        "rx_power_w": conditions.strategy not in _ANSWERED,
+        "retry_s": conditions.strategy not in _ANSWERED,
+    }
+    for name, number in link.numbers.items():
+        if not unused.get(name):
+            yield Used(name, number.value, number.unit, number.mark, number.note)
+    profile = links().get(link.id, link)
+    for name, note in SWITCHES.items():
+        for of, usual in (link, profile), (model, profile.model):
+            if (value := getattr(of, name, None)) is not None:
+                said = value != getattr(usual, name, value)
+                yield Used(name, int(value), "", "option" if said else "profile", note)
+    if isinstance(model, Lora):
+        slow = (1 << model.spreading_factor) / model.bandwidth_hz >= LOW_DATA_RATE_S
+        yield Used("low_data_rate", int(slow), "", "formula", f"DE of {_section('2.3')}")
+
+
+def _of_frames(found: Budget) -> Iterator[Used]:
+    """The frames, and what the link makes of them."""
+    link, job, conditions = found.link, found.job, found.conditions
+    rules = "plada-frames-1 5" if conditions.piece_header_bytes is None else _section("6.2")
+    lengths = {"data": job.frame_bytes, "last": job.last_frame_bytes, "announce": job.announce_frame_bytes}
     yield Used("data_frames", job.frames, "", "formula", rules)
-    yield Used("data_frame_bytes", job.frame_bytes, "B", "formula", rules)
+    if conditions.strategy == "one-way":
+        yield Used("extra_symbols", job.extra, "", "formula", f"h of {_section('6.2')}")
     if job.announce_parts:
         yield Used("announce_parts", job.announce_parts, "", "formula", rules)
-        yield Used("announce_frame_bytes", job.announce_frame_bytes, "B", "formula", rules)
-    yield Used("frame_airtime_s", link.frame_airtime_s(job.frame_bytes), "s", "formula", _section("2"))
+    for of, frame_bytes in lengths.items():
+        if frame_bytes:
+            airtime_s, loss = link.frame_airtime_s(frame_bytes), job.air_loss.frame_loss(frame_bytes)
+            yield Used(f"{of}_frame_bytes", frame_bytes, "B", "formula", rules)
+            yield Used(f"{of}_frame_airtime_s", airtime_s, "s", "formula", _section("2"))
+            yield Used(f"{of}_frame_loss", loss, "", "formula", _section("4"))
     yield Used("delay_s", link.delay_s(job.distance_m), "s", "formula", _section("2.5"))
-    yield Used("frame_loss", job.loss.frame_loss(job.frame_bytes), "", "formula", _section("4"))
+    if conditions.strategy in _ANSWERED:
+        answer_bytes = conditions.acknowledgement_bytes
+        answer_s = link.answer_airtime_s(answer_bytes) if answer_bytes else 0.0
+        yield Used("answer_airtime_s", answer_s, "s", "formula", _section("2.6"))
 
 
 def _section(number: str) -> str:
-    return f"spec/link-budget.md, {number}"
+    return f"link-budget {number}"
 
 
 def _unit(name: str) -> str:
@@ -323,5 +448,11 @@ def _unit(name: str) -> str:
     return next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "")
 
 
-def _json(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _tidy(value: Any) -> Any:
+    """Twelve digits are more than is known, and less than rounding errors spoil."""
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return "never"
+    tidy = float(f"{value:.12g}")
+    return int(tidy) if tidy.is_integer() else tidy

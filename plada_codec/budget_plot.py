@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 from collections.abc import Callable, Mapping
 from os import PathLike
@@ -16,13 +17,14 @@ from plada_codec.errors import PladaError
 from plada_codec.extras import extra_module
 from plada_codec.files import atomic_write
 from plada_codec.links import Link
-from plada_codec.units import show_bytes
+from plada_codec.units import show_bytes, show_seconds
 
 #: The plot's range of sizes, and how many of them are computed.
 _LEAST_BYTES, _LARGEST_BYTES, _SIZES = 10, 100_000, 60
 #: Of Okabe and Ito (2008): told apart whatever one's colour vision. Lines of one colour differ in style.
 _COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _STYLES = ("-", "--", ":")
+_GREY = "#777777"
 #: Labels are at least so far apart, as a share of the plot's height.
 _LABEL_GAP = 0.032
 #: Wall times that the axis names.
@@ -61,6 +63,7 @@ def plot_budgets(
         Unsupported: (rule extra) if matplotlib is not installed.
         BadFile: if the file cannot be written.
     """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # that its cache cannot be kept is no news to users
     matplotlib = extra_module("matplotlib", "plot")
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
@@ -81,9 +84,13 @@ def plot_budgets(
         colour, style = _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
         axes.plot(sizes[known], walls_s[known], color=colour, linestyle=style, linewidth=1.5)
         ends.append(_End(label, colour, int(sizes[known][-1]), float(walls_s[known][-1])))
-    axes.axvline(object_bytes, color="#999999", linewidth=0.8)
+    axes.axvline(object_bytes, color=_GREY, linewidth=0.8)
+    mark: dict[str, Any] = {"color": _GREY, "fontsize": 9, "textcoords": "offset points"}
+    at_bottom, at_left = ("data", "axes fraction"), ("axes fraction", "data")
+    axes.annotate(show_bytes(object_bytes), (object_bytes, 0), (3, 4), xycoords=at_bottom, **mark)
     if within_s is not None:
-        axes.axhline(within_s, color="#999999", linewidth=0.8)
+        axes.axhline(within_s, color=_GREY, linewidth=0.8)
+        axes.annotate(f"within {show_seconds(within_s)}", (0, within_s), (4, 3), xycoords=at_left, **mark)
     axes.set(xscale="log", yscale="log", xlabel="object", ylabel="wall time", xlim=(sizes[0], sizes[-1]))
     decades = [10.0**power for power in range(1, math.floor(math.log10(largest)) + 1)]
     axes.set_xticks(decades, [show_bytes(decade) for decade in decades])
@@ -93,7 +100,9 @@ def plot_budgets(
     axes.minorticks_off()
     axes.set_ylim(low_s, high_s)
     axes.grid(alpha=0.3)
-    title = f"Time until all receivers have an object, with probability {probability:.6g}"
+    link_ids = {link.id for link, _ in rows.values()}
+    where = f"{link_ids.pop()}: time" if len(link_ids) == 1 else "Time"
+    title = f"{where} until all receivers have an object, with probability {probability:.6g}"
     axes.set_title(f"{title}; never: {', '.join(never)}" if never else title)
     _label(axes, ends)
     image = io.BytesIO()

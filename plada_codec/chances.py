@@ -17,6 +17,8 @@ from plada_codec.loss import Loss
 
 #: Probabilities below this count as 0.
 TINY = 1e-13
+#: Of a quotient that ought to be whole.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,16 @@ class Surplus:
 
     first: int
     weights: NDArray[np.float64]
+
+    @property
+    def mean(self) -> float:
+        """The expected number."""
+        return float((self.first + np.arange(len(self.weights))) @ self.weights)
+
+    def trimmed(self) -> Surplus:
+        """Without the numbers on both ends that are less likely than TINY."""
+        likely = np.flatnonzero(self.weights > TINY)
+        return Surplus(self.first + int(likely[0]), self.weights[likely[0] : likely[-1] + 1])
 
     def exceeds(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
         """How likely more than each of these numbers are sent."""
@@ -85,21 +97,67 @@ def _log1p(values: NDArray[np.complex128]) -> NDArray[np.complex128]:
     return logarithm
 
 
-def rounds_and_frames(tries: Sequence[tuple[NDArray[np.float64], int]]) -> NDArray[np.float64]:
-    """How likely it takes so many rounds (rows) and frames (columns), where each frame goes into each round until had.
+def tries_within_rounds(likely: NDArray[np.float64], count: int) -> tuple[int, NDArray[np.float64]]:
+    """How likely so many rounds (rows) are enough for frames of one kind, and those are sent so often (columns).
+
+    Each frame goes into each round until all have it.
 
     Args:
-        tries: how likely a frame is sent 0, 1, 2, ... times; and how many such frames there are.
+        likely: how likely such a frame is sent 0, 1, 2, ... times.
+        count: how many of them there are.
+
+    Returns:
+        The number of the first column, and the array; columns of less than TINY are left out.
     """
-    rounds = len(tries[0][0]) - 1
-    length = rounds * sum(count for _, count in tries) + 1
+    rounds = len(likely) - 1
+    length = rounds * count + 1
     size = 1 << length.bit_length()
     # Row r: the generating function of the number of frames where none is sent more than r times.
-    spectrum = np.ones((rounds + 1, size // 2 + 1), np.complex128)
-    for likely, count in tries:
-        spectrum *= np.fft.rfft(np.tril(np.broadcast_to(likely, (rounds + 1, rounds + 1))), size) ** count
-    within = np.fft.irfft(spectrum, size)[:, :length]
-    return np.clip(np.diff(within, axis=0, prepend=0.0), 0.0, 1.0)
+    spectrum = np.fft.rfft(np.tril(np.broadcast_to(likely, (rounds + 1, rounds + 1))), size) ** count
+    within = np.clip(np.fft.irfft(spectrum, size)[:, :length], 0.0, 1.0)
+    columns = np.flatnonzero(within[-1] > TINY)
+    return int(columns[0]), within[:, columns[0] : columns[-1] + 1]
+
+
+def quantile(values: NDArray[np.float64], weights: NDArray[np.float64], probability: float) -> float:
+    """The least of these values that is not exceeded with this probability.
+
+    >>> quantile(np.array([3.0, 1.0, 2.0]), np.array([0.2, 0.5, 0.3]), 0.6)
+    2.0
+    """
+    order = np.argsort(values)
+    met = np.cumsum(weights[order])
+    return float(values[order[min(int(np.searchsorted(met, probability - TINY)), len(order) - 1)]])
+
+
+def quantile_of_sum(terms: Sequence[tuple[Surplus, float]], probability: float) -> float:
+    """The least sum that is not exceeded with this probability; its terms are numbers of frames times a step each.
+
+    The terms are independent. Time and memory go with the product of the lengths of all but the longest one.
+
+    >>> coin, die = Surplus(0, np.full(2, 1 / 2)), Surplus(1, np.full(6, 1 / 6))
+    >>> round(quantile_of_sum([(coin, 10.0), (die, 1.0)], 0.9), 9)  # more than 15: one chance in twelve
+    15.0
+    """
+    *others, (longest, step) = sorted(terms, key=lambda term: len(term[0].weights))
+    sums, weights = np.zeros(1), np.ones(1)
+    for other, step_of_other in others:
+        values = (other.first + np.arange(len(other.weights))) * step_of_other
+        sums, weights = np.add.outer(sums, values).ravel(), np.outer(weights, other.weights).ravel()
+    met = np.append(0.0, np.cumsum(longest.weights))
+
+    def places(most: float) -> NDArray[np.int64]:
+        """How far the longest term may go, with each of the sums of the others, up to `most` in all."""
+        numbers = np.floor((most - sums) / step + _ROUNDING) - longest.first
+        return np.asarray(np.clip(numbers, -1, len(longest.weights) - 1), np.int64)
+
+    low, high = 0.0, float(sums.max()) + (longest.first + len(longest.weights)) * step
+    exact = _ROUNDING * high
+    while high - low > exact:
+        middle = (low + high) / 2
+        low, high = (low, middle) if weights @ met[places(middle) + 1] >= probability - TINY else (middle, high)
+    reached = places(high)
+    return float(np.max(np.where(reached >= 0, sums + (longest.first + reached) * step, 0.0)))
 
 
 def enough_tries(loss: float, count: int) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import click
 
 from plada_codec.errors import InvalidPayload, PladaError
-from plada_codec.terminal import json_option, option_group, print_table, quantity, read_bytes
+from plada_codec.terminal import complain, finite, option_group, print_table, quantity, read_bytes
 
 if TYPE_CHECKING:
     from plada_codec.budget import Budget, Conditions
@@ -29,13 +29,64 @@ _BEST = "best"
 _PLOT_SUFFIXES = (".svg", ".png")
 
 
+class _Option(click.Option):
+    """An option that the help lists in a group."""
+
+    def __init__(self, *arguments: Any, group: str, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.group = group
+
+
+class _Grouped(click.Command):
+    """A command whose help lists options in groups, the others first."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if isinstance(parameter, click.Option) and record is not None:
+                groups.setdefault(getattr(parameter, "group", "Options"), []).append(record)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(records)
+
+
+_Reader: TypeAlias = Callable[[click.Context, click.Parameter, Any], Any]
+
+
+def _above_zero(reader: str) -> _Reader:
+    """A callback as `quantity`, that refuses 0."""
+
+    def read(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+        value = quantity(reader)(ctx, parameter, text)
+        if value == 0:
+            raise click.BadParameter("0 is not possible: it must be more")
+        return value
+
+    return read
+
+
+def _share(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    value = quantity("ratio")(ctx, parameter, text)
+    if value is not None and value > 1:
+        raise click.BadParameter(f"{text} is more than 1, which is all: write 30% or 0.3")
+    return value
+
+
+def _duty_cycle(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    value = _share(ctx, parameter, text)
+    if value == 0:
+        raise click.BadParameter("0 is not possible: it must be more, and at most 100%")
+    return value
+
+
 def _contact(ctx: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
     length, slash, period = text.partition("/")
     if not slash:
         raise click.BadParameter(f"{text!r} does not say how often: 8 hours a day are '8 h/24 h'")
-    seconds = quantity("seconds")
+    seconds = _above_zero("seconds")
     return seconds(ctx, parameter, length), seconds(ctx, parameter, period)
 
 
@@ -44,33 +95,84 @@ def _frame_bytes(ctx: click.Context, parameter: click.Parameter, text: str | Non
     return size
 
 
-def _option(name: str, reader: str, metavar: str, help: str) -> Callable[[Any], Any]:
-    return click.option(name, callback=quantity(reader), metavar=metavar, help=help)
+#: What reads the value of a number of a link, by the end of its name; others are plain, or in per cent.
+_READERS = {"_m_per_s": "metres_per_second", "_bps": "bits_per_second", "_bytes": "size_bytes"} | {
+    "_s": "seconds",
+    "_m": "metres",
+    "_w": "watts",
+    "": "ratio",
+}
 
+
+def _settings(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
+    """The numbers of a link that --set says."""
+    if not texts:
+        return {}
+    from plada_codec.budget import SWITCHES
+    from plada_codec.links import links
+
+    known = {"contact_s", "period_s", *SWITCHES, *_NUMBERS.values()}
+    known.update(*(each.numbers for each in links().values()))
+    settings = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as messages_per_day=140")
+        if name not in known:
+            near = get_close_matches(name, sorted(known), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+            raise click.BadParameter(f"links have no {name!r}: {hint}")
+        reader = next(reader for ending, reader in _READERS.items() if name.endswith(ending))
+        number = quantity(reader)(ctx, parameter, value)
+        if name in SWITCHES and number not in (0, 1):
+            raise click.BadParameter(f"{name} is 1 or 0, for yes or no, not {value}")
+        settings[name] = int(number) if float(number).is_integer() else number
+    return settings
+
+
+_delivery_option = partial(click.option, cls=_Option, group="Loss, distance, receivers")
+_frames_option = partial(click.option, cls=_Option, group="Frames and answers")
+_link_option = partial(click.option, cls=_Option, group="Numbers of the links that --link names")
+_output_option = partial(click.option, cls=_Option, group="Output")
 
 _conditions_options = option_group(
-    _option("--loss", "ratio", "P", "Share of frames that is lost.  [default: the profile's, or 0]"),
-    click.option("--burst", type=float, metavar="B", help="With --loss: mean length of a burst of losses, in frames."),
-    _option("--ber", "ratio", "P", "Bit error rate, instead of --loss; shows the best frame size."),
-    _option("--distance", "metres", "D", "To the farthest receiver, such as '3 km'.  [default: 0]"),
-    click.option("--receivers", type=click.IntRange(1), default=1, show_default=True, metavar="R"),
-    click.option(
+    _delivery_option(
+        "--loss", callback=_share, metavar="P", help="Share of frames that is lost.  [default: the profile's, or 0]"
+    ),
+    _delivery_option(
+        "--burst", type=float, callback=finite, metavar="B", help="With --loss: mean length of a burst, in frames."
+    ),
+    _delivery_option(
+        "--ber", callback=_share, metavar="P", help="Bit error rate, instead of --loss; shows the best frame size."
+    ),
+    _delivery_option(
+        "--distance",
+        callback=quantity("metres"),
+        metavar="D",
+        help="To the farthest receiver, such as '3 km'.  [default: 0]",
+    ),
+    _delivery_option(
+        "--receivers", type=int, default=1, show_default=True, metavar="R", help="All of whom must have the object."
+    ),
+    _delivery_option(
         "--probability",
-        callback=quantity("ratio"),
+        callback=_share,
         default="99%",
         show_default=True,
         metavar="Q",
-        help="That all receivers have the object.",
+        help="That all receivers have it.",
     ),
-    click.option(
-        "--strategy", metavar="NAME", help="single, stop-and-wait, nack or one-way.  [default: one-way, or all]"
-    ),
-    click.option(
+    _frames_option(
         "--frame-bytes", callback=_frame_bytes, metavar="F", help="Longest frame, or 'best'.  [default: the link's]"
     ),
-    _option("--header-bytes", "size_bytes", "H", "Plain pieces behind such a header, instead of PLADA frames."),
-    click.option("--padded", is_flag=True, help="With --header-bytes: the last piece is as long as the others."),
-    click.option(
+    _frames_option(
+        "--header-bytes",
+        callback=quantity("size_bytes"),
+        metavar="H",
+        help="Bare pieces behind headers of H bytes, instead of PLADA frames.",
+    ),
+    _frames_option("--padded", is_flag=True, help="With --header-bytes: the last piece is as long as the others."),
+    _frames_option(
         "--ack-bytes",
         callback=quantity("size_bytes"),
         default="8",
@@ -78,42 +180,86 @@ _conditions_options = option_group(
         metavar="A",
         help="Length of an acknowledgement or NACK list; 0 if the link's own.",
     ),
+    _frames_option(
+        "--return-loss", callback=_share, default="0", show_default=True, metavar="P", help="Share of those lost."
+    ),
+    _frames_option(
+        "--nack-burst",
+        type=click.IntRange(1),
+        default=32,
+        show_default=True,
+        metavar="M",
+        help="Frames between two NACK lists.",
+    ),
 )
 #: Options that say numbers of the link, and which (--contact says two more).
 _NUMBERS = {
     "rate": "rate_bps",
-    "frame_time": "frame_time_s",
+    "packet_time": "frame_time_s",
     "mtu": "mtu_bytes",
+    "speed": "speed_m_per_s",
     "delay": "one_way_delay_s",
     "turnaround": "turnaround_s",
     "duty_cycle": "duty_cycle",
     "tx_power": "tx_power_w",
     "rx_power": "rx_power_w",
 }
+#: Options that say other numbers that may be out of their range.
+_OPTION_OF = {number: option for option, number in _NUMBERS.items()} | {
+    "receivers": "receivers",
+    "return_loss": "return_loss",
+    "acknowledgement_bytes": "ack_bytes",
+}
 _link_options = option_group(
-    _option("--rate", "bits_per_second", "RATE", "Data rate, such as '463 bit/s'."),
-    _option("--frame-time", "seconds", "TIME", "Or a time that every packet takes."),
-    _option("--mtu", "size_bytes", "SIZE", "Longest packet."),
-    _option("--delay", "seconds", "TIME", "One way, besides that of the distance."),
-    _option("--turnaround", "seconds", "TIME", "From receiving to sending."),
-    _option("--duty-cycle", "ratio", "D", "Share of the time that one may send."),
-    click.option("--contact", callback=_contact, metavar="TIMES", help="Contact windows, such as '8 h/24 h'."),
-    _option("--tx-power", "watts", "POWER", "Drawn while sending."),
-    _option("--rx-power", "watts", "POWER", "Drawn while waiting."),
+    *(
+        _link_option(name, callback=read, metavar=metavar, help=help)
+        for name, read, metavar, help in (
+            ("--rate", _above_zero("bits_per_second"), "RATE", "Data rate, such as '463 bit/s'."),
+            ("--packet-time", _above_zero("seconds"), "TIME", "Or a time that every packet takes."),
+            ("--mtu", _above_zero("size_bytes"), "SIZE", "Longest packet."),
+            ("--speed", _above_zero("metres_per_second"), "SPEED", "Of its waves, such as '1500 m/s'."),
+            ("--delay", quantity("seconds"), "TIME", "One way, besides that of the distance."),
+            ("--turnaround", quantity("seconds"), "TIME", "From receiving to sending."),
+            ("--duty-cycle", _duty_cycle, "D", "Share of the time that one may send."),
+            ("--contact", _contact, "TIMES", "Contact windows, such as '8 h/24 h'."),
+            ("--tx-power", quantity("watts"), "POWER", "Drawn while sending."),
+            ("--rx-power", quantity("watts"), "POWER", "Drawn while waiting."),
+        )
+    ),
+    _link_option(
+        "--set",
+        callback=_settings,
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Another number, by its name in -v, such as messages_per_day=70; repeatable.",
+    ),
 )
 
 
-@click.command()
+@click.command(cls=_Grouped)
 @click.argument("source", metavar="[FILE]", required=False)
-@_option("--bytes", "size_bytes", "N", "Size of what is sent, instead of a file.")
-@click.option("--link", "ids", multiple=True, metavar="ID", help="A profile, or custom; repeatable.  [default: all]")
-@_option("--within", "seconds", "TIME", "Say what arrives in that time, such as '20 min'.")
+@click.option("--bytes", callback=quantity("size_bytes"), metavar="N", help="Size of what is sent, instead of a file.")
+@click.option(
+    "--link",
+    "ids",
+    multiple=True,
+    metavar="ID",
+    help="A profile, how several begin, or custom; repeatable.  [default: all]",
+)
+@click.option(
+    "--strategy", metavar="NAME", help="one-way, nack, stop-and-wait or single.  [default: one-way, or all on one link]"
+)
+@click.option(
+    "--within", callback=quantity("seconds"), metavar="TIME", help="Say what arrives in that time, such as '20 min'."
+)
 @click.option("--max-bytes", is_flag=True, help="With --within: print how many bytes fit.")
 @_conditions_options
 @_link_options
-@json_option
-@click.option("-v", "--verbose", is_flag=True, help="List every number used, and where it comes from.")
-@click.option("--plot", metavar="OUT", help="Plot bytes against time: an .svg or .png file.")
+@_output_option(
+    "--json", "as_json", is_flag=True, help='Print JSON, in SI units: null is unknown, "never" a time without end.'
+)
+@_output_option("-v", "--verbose", is_flag=True, help="List every number used, and where it comes from.")
+@_output_option("--plot", metavar="OUT", help="Plot bytes against time: an .svg or .png file.")
 def budget(
     source: str | None,
     bytes: int | None,
@@ -127,9 +273,10 @@ def budget(
 ) -> None:
     """How long links take for a file, what that costs, and how much fits.
 
-    One link is shown with all strategies: everything once (single), each frame until it is acknowledged
-    (stop-and-wait), bursts of frames and lists of what is missing (nack), and as many coded frames as all receivers
-    need, without a return link (one-way). Several links are shown with one-way.
+    One link is shown with all strategies: as many coded frames as all receivers need, without a return link (one-way),
+    bursts of frames and lists of what is missing (nack), each frame until it is acknowledged (stop-and-wait), and
+    everything once (single). Several links are shown with one-way. In the first example, over 3 km of water,
+    one-way is 9.1 times as fast as stop-and-wait.
 
     \b
     Examples:
@@ -155,31 +302,38 @@ def budget(
 
         rows = _rows(_links(ids, said), _conditions(said), said["strategy"] or ("one-way" if max_bytes else None))
         if max_bytes and within is not None:
-            _print_max_bytes(*_each(rows, lambda link, conditions: most_bytes(link, within, conditions)), as_json)
+            fit, left_out = _each(rows, lambda link, conditions: most_bytes(link, within, conditions))
+            _print_max_bytes(fit, left_out, as_json)
+            _remark(rows, fit)
             return
         size = _size(source) if bytes is None else bytes
+        found, left_out = _each(rows, partial(budget, size))
+        if len({each.link.id for each in found.values()}) > 1:
+            found = dict(sorted(found.items(), key=lambda row: row[1].delivery.wall_s))
         best_frames: dict[str, int] = {}
-        left_out: dict[str, str] = {}
-        if best or said["ber"] is not None:
-            best_frames, left_out = _each(rows, partial(best_frame_bytes, size))
         if best:
-            rows = {
-                label: (link, replace(conditions, frame_bytes=best_frames[label]))
-                for label, (link, conditions) in rows.items()
-                if label in best_frames
-            }
-        found, failed = _each(rows, partial(budget, size))
-        left_out |= failed
+            best_frames = {label: each.frame_bytes for label, each in found.items()}
+        elif said["ber"] is not None:
+            best_frames, _ = _each({label: rows[label] for label in found}, partial(best_frame_bytes, size))
     if as_json:
         _print_json(found, left_out, best_frames, within)
     else:
-        _print_tables(found, left_out, best_frames, within, verbose)
+        from plada_codec.budget_tables import print_budgets, print_trace
+
+        print_budgets(found, left_out, best_frames, within)
+        if verbose:
+            print_trace(found)
     if plot is not None:
         from plada_codec.budget_plot import plot_budgets
         from plada_codec.progress import progress_bar
 
         with progress_bar("plotting") as progress:
-            plot_budgets({label: rows[label] for label in found}, plot, size, within, progress)
+            # The frames that are best for this size are plotted, not others for each size.
+            plotted = {
+                label: (each.link, replace(each.conditions, frame_bytes=each.frame_bytes) if best else each.conditions)
+                for label, each in found.items()
+            }
+            plot_budgets(plotted, plot, size, within, progress)
 
 
 def _size(source: str | None) -> int:
@@ -193,12 +347,24 @@ def _links(ids: tuple[str, ...], said: Mapping[str, Any]) -> list[Link]:
     """The links to compare, with the numbers that options say."""
     from plada_codec.links import link, links
 
+    if said["rate"] is not None and said["packet_time"] is not None:
+        raise click.UsageError("--rate and --packet-time exclude each other.")
     numbers = {number: said[option] for option, number in _NUMBERS.items() if said[option] is not None}
     if said["contact"] is not None:
         numbers["contact_s"], numbers["period_s"] = said["contact"]
-    if numbers and not ids:
-        raise click.UsageError("Numbers of a link need its name: --link ID, such as --link custom.")
-    return [link(id).replaced(**numbers) for id in ids] or list(links().values())
+    if both := numbers.keys() & said["set"].keys():
+        raise click.UsageError(f"--set {both.pop()} is said by an option of its own, too.")
+    numbers |= said["set"]
+    if not ids:
+        if numbers:
+            raise click.UsageError("Numbers of a link need its name: --link ID, such as --link custom.")
+        return [each for id, each in links().items() if id != "custom"]
+    chosen = {
+        id: link(id)
+        for asked in ids
+        for id in ([each for each in links() if asked and asked not in links() and each.startswith(asked)] or [asked])
+    }
+    return [each.replaced(**numbers) for each in chosen.values()]
 
 
 def _conditions(said: Mapping[str, Any]) -> Conditions:
@@ -211,10 +377,12 @@ def _conditions(said: Mapping[str, Any]) -> Conditions:
         distance_m=said["distance"],
         receivers=said["receivers"],
         probability=said["probability"],
-        frame_bytes=None if said["frame_bytes"] == _BEST else said["frame_bytes"],
-        header_bytes=said["header_bytes"],
-        padded=said["padded"],
+        frame_bytes=said["frame_bytes"],
+        piece_header_bytes=said["header_bytes"],
+        padded_pieces=said["padded"],
         acknowledgement_bytes=said["ack_bytes"],
+        return_loss=said["return_loss"],
+        nack_burst_frames=said["nack_burst"],
     )
 
 
@@ -238,7 +406,7 @@ def _rows(chosen: list[Link], conditions: Conditions, strategy: str | None) -> R
     from plada_codec.delivery import STRATEGIES
 
     if len(chosen) == 1 and strategy is None:
-        return {each: (chosen[0], replace(conditions, strategy=each)) for each in STRATEGIES}
+        return {each: (chosen[0], replace(conditions, strategy=each)) for each in reversed(STRATEGIES)}
     return {link.id: (link, replace(conditions, strategy=strategy or "one-way")) for link in chosen}
 
 
@@ -263,16 +431,33 @@ def _each(rows: Rows, compute: Callable[[Link, Conditions], _Result]) -> tuple[d
 
 def _print_max_bytes(fit: Mapping[str, int], left_out: Mapping[str, str], as_json: bool) -> None:
     """The bare number of a single link, for command substitution."""
+    from plada_codec.budget_tables import left_out_lines, print_lines
+
     if as_json:
         click.echo(json.dumps({"max_bytes": fit, "left_out": left_out}, indent=2))
     elif len(fit) > 1 or left_out:
         print_table(["link", "bytes that fit"], [(label, str(size)) for label, size in fit.items()])
-        click.echo("\n".join(left_out.values()))
+        print_lines(left_out_lines(left_out))
     else:
         [(label, size)] = fit.items()
         if size == 0:
             raise InvalidPayload(f"not one byte gets over {label} in this time", rule="object")
         click.echo(size)
+
+
+def _remark(rows: Rows, fit: Mapping[str, int]) -> None:
+    """What is to be known of how much fits, on standard error."""
+    from plada_codec.budget import budget
+    from plada_codec.budget_tables import assumed
+
+    for label, size in fit.items():
+        link, conditions = rows[label]
+        try:
+            budget(size + 1, link, conditions)
+        except PladaError as error:
+            complain(f"{label}: there is time for more, but {error.args[0]}")
+    for line in assumed(rows[label] for label in fit):
+        complain(line)
 
 
 def _print_json(
@@ -285,82 +470,16 @@ def _print_json(
     click.echo(json.dumps({"budgets": budgets, "left_out": left_out}, indent=2))
 
 
-def _print_tables(
-    found: Mapping[str, Budget],
-    left_out: Mapping[str, str],
-    best: Mapping[str, int],
-    within: float | None,
-    verbose: bool,
-) -> None:
-    from plada_codec.units import show_joules
-
-    link_ids = {each.link.id for each in found.values()}
-    title = "link" if link_ids == found.keys() else link_ids.pop()
-    probability = next(iter(found.values())).conditions.probability
-    columns: dict[str, Callable[[str, Budget], str]] = {
-        title: lambda label, each: label,
-        "frame": lambda label, each: f"{each.job.frame_bytes} B",
-        "best": lambda label, each: f"{best[label]} B",
-        "frames": lambda label, each: f"{each.delivery.frames:.4g}",
-        "airtime": lambda label, each: _duration(each.delivery.airtime_s),
-        "wall p50": lambda label, each: _duration(each.delivery.wall_p50_s),
-        "wall p99": lambda label, each: _duration(each.delivery.wall_p99_s),
-        f"wall p{100 * probability:.6g}": lambda label, each: _duration(each.delivery.wall_s),
-        "energy": lambda label, each: _known(each.delivery.energy_j, show_joules),
-        "J/bit": lambda label, each: _known(each.delivery.joules_per_bit, "{:.3g}".format),
-        "complete": lambda label, each: f"{each.delivery.completion:.2%}",
-        "fits": lambda label, each: "yes" if within is not None and each.fits(within) else "no",
-    }
-    if not best:
-        del columns["best"]
-    if within is None:
-        del columns["fits"]
-    print_table(list(columns), [tuple(show(*row) for show in columns.values()) for row in found.items()])
-    notes: dict[str, list[str]] = {}
-    for label, each in found.items():
-        for note in each.notes:
-            notes.setdefault(note, []).append(label)
-    for note, labels in notes.items():
-        click.echo(f"{', '.join(labels)}: {note}")
-    for reason in left_out.values():
-        click.echo(reason)
-    if verbose:
-        _print_trace(found)
-
-
-def _print_trace(found: Mapping[str, Budget]) -> None:
-    """Where the numbers come from; what strategies on one link have in common is said once."""
-    link = None
-    for label, each in found.items():
-        used = each.results if each.link is link else (*each.inputs, *each.results)
-        rows = [(number.name, _plain(number.value), number.unit, number.source, number.note) for number in used]
-        click.echo()
-        print_table([label, "value", "unit", "from", "note"], rows)
-        link = each.link
-
-
-def _plain(value: float | str) -> str:
-    return f"{value:.7g}" if isinstance(value, float) else str(value)
-
-
-def _duration(value: float) -> str:
-    from plada_codec.units import show_seconds
-
-    return show_seconds(value) if math.isfinite(value) else "never"
-
-
-def _known(value: float | None, show: Callable[[float], str]) -> str:
-    return "-" if value is None else show(value)
-
-
 @contextmanager
 def _usage_errors() -> Iterator[None]:
-    """What a link or frames of it cannot be is wrong usage."""
+    """What a link or frames of it cannot be is wrong usage, of the option that says it."""
     from plada_codec.units import BadLink
 
     try:
         yield
     except PladaError as error:
         if isinstance(error, BadLink) or error.rule == "frame-bytes":
-            raise click.UsageError(str(error.args[0])) from None
+            first, space, rest = str(error.args[0]).partition(" ")
+            option = f"--{_OPTION_OF[first].replace('_', '-')}" if first in _OPTION_OF else first
+            raise click.UsageError(f"{option}{space}{rest}") from None
         raise

@@ -1,9 +1,12 @@
 """Narrow links: how long frames take on them, and where each number comes from (spec/link-budget.md sections 1 to 3).
 
-    modem = link("lorawan-eu868-dr5")
-    modem.frame_airtime_s(222)                 # 0.368896
-    modem.schedule_s(23, 0.368896)             # 811.94 s of wall time: the duty cycle is 1%
-    modem.numbers["mtu_bytes"]                 # Number(value=222, unit='B', mark='verified', note='...')
+    >>> modem = link("lorawan-eu868-dr5")
+    >>> round(modem.frame_airtime_s(222), 6)
+    0.368896
+    >>> round(modem.schedule_s(23, 0.368896), 2)  # of wall time: the duty cycle is 1%
+    811.94
+    >>> modem.numbers["mtu_bytes"]
+    Number(value=222, unit='B', mark='verified', note='of the application')
 
 The profiles are in links.toml. All times are in seconds, sizes in bytes, distances in metres, powers in watts.
 """
@@ -18,7 +21,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, overload
+from typing import Any, ClassVar, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +32,12 @@ from plada_codec.units import BadLink as BadLink
 MARKS = ("verified", "secondary", "unverified", "assumed", "option")
 #: Section 2.3: from symbols of this length on, LoRa uses its low data rate optimisation.
 LOW_DATA_RATE_S = 0.016
+#: Section 2.3: the most that a LoRa packet holds, the link's header included.
+LORA_PACKET_BYTES = 255
 #: Section 2.4.
 JANUS_CHIP_S = 0.00625
 JANUS_WAKE_UP_S = 0.475
+JANUS_CARGO_BYTES = 4096
 DAY_S = 86_400
 #: Of a quotient that ought to be whole.
 _ROUNDING = 1e-9
@@ -89,7 +95,7 @@ _BOUNDS = {
     "rx_power_w": _Bounds("W", 0, _ABSURD),
 }
 #: What a profile says besides its numbers.
-_OTHERS = {"name": str, "model": str, "padded": bool, "note": str}
+_OTHERS = {"name": str, "model": str, "padded": bool, "unicast": bool, "note": str}
 
 
 class _Checked:
@@ -109,6 +115,7 @@ class ConstantRate(_Checked):
     """Packets of any length at `rate_bps` (section 2.1)."""
 
     rate_bps: float
+    max_packet_bytes: ClassVar[int | None] = None
 
     def airtime_s(self, packet_bytes: int) -> float:
         """Seconds that a packet of `packet_bytes` is on the air."""
@@ -120,6 +127,7 @@ class FixedTime(_Checked):
     """Packets of `frame_time_s`, whatever is in them (section 2.2)."""
 
     frame_time_s: float
+    max_packet_bytes: ClassVar[int | None] = None
 
     def airtime_s(self, packet_bytes: int) -> float:
         """Seconds that a packet is on the air."""
@@ -151,6 +159,11 @@ class Lora(_Checked):
     crc: bool = True
     implicit_header: bool = False
 
+    @property
+    def max_packet_bytes(self) -> int:
+        """The most that a packet carries, besides the link's header."""
+        return LORA_PACKET_BYTES - self.header_bytes
+
     def airtime_s(self, packet_bytes: int) -> float:
         """Seconds that a packet of `packet_bytes`, and the link's header, is on the air."""
         symbol_s = (1 << self.spreading_factor) / self.bandwidth_hz
@@ -173,6 +186,7 @@ class Janus(_Checked):
     """
 
     wake_up: bool = True
+    max_packet_bytes: ClassVar[int | None] = JANUS_CARGO_BYTES
 
     def airtime_s(self, packet_bytes: int) -> float:
         """Seconds that a packet of `packet_bytes` of cargo is on the air."""
@@ -203,6 +217,7 @@ class Link(_Checked):
         mtu_bytes: the most that a packet of the link carries.
         frame_packets: the most packets that a frame may span; 1 but where packets are too small for frames.
         padded: whether packets are always `mtu_bytes` long.
+        unicast: whether the sender reaches one receiver at a time.
         speed_m_per_s: of the waves, where it matters.
         one_way_delay_s: besides distance / speed.
         max_range_m: how far the link reaches.
@@ -225,6 +240,7 @@ class Link(_Checked):
     mtu_bytes: int | None = None
     frame_packets: int = 1
     padded: bool = False
+    unicast: bool = False
     speed_m_per_s: float | None = None
     one_way_delay_s: float = 0
     max_range_m: float | None = None
@@ -242,6 +258,10 @@ class Link(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        most = self.model.max_packet_bytes if self.model else None
+        if self.mtu_bytes is not None and most is not None and self.mtu_bytes > most:
+            message = f"{self.id} has packets of at most {most} bytes, and an MTU of {self.mtu_bytes} is more"
+            raise BadLink(message, rule="value")
         if (self.contact_s is None) != (self.period_s is None):
             raise BadLink("contact_s and period_s go together", rule="value")
         if self.contact_s is not None and self.period_s is not None and self.contact_s > self.period_s:
@@ -253,6 +273,11 @@ class Link(_Checked):
         if self.mtu_bytes is None:
             raise BadLink(f"{self.id} has no MTU of its own: say it with --mtu", rule="option")
         return self.mtu_bytes * self.frame_packets
+
+    @property
+    def packet_bytes(self) -> int | None:
+        """The length of every packet, where all are of one, as they are padded or of a fixed time; else None."""
+        return self.mtu_bytes if self.padded or isinstance(self.model, FixedTime) else None
 
     def frame_airtime_s(self, frame_bytes: int) -> float:
         """Seconds that a frame of `frame_bytes` is on the air, in all packets that it takes.
@@ -279,6 +304,14 @@ class Link(_Checked):
             full, rest = full + 1, 0
         return full * self.model.airtime_s(mtu) + (self.model.airtime_s(rest) if rest else 0)
 
+    def answer_airtime_s(self, answer_bytes: int) -> float:
+        """Seconds that an acknowledgement or a NACK list is on the air: as a frame, but not padded (section 2.6).
+
+        >>> link("umodem-psk5").answer_airtime_s(8), link("umodem-psk5").frame_airtime_s(8)
+        (0.0128, 3.2768)
+        """
+        return replace(self, padded=False).frame_airtime_s(answer_bytes)
+
     def delay_s(self, distance_m: float | None) -> float:
         """Seconds from the end of a frame at the sender to its end at a receiver, `distance_m` away (None: 0 m).
 
@@ -289,14 +322,37 @@ class Link(_Checked):
             return self.one_way_delay_s
         return self.one_way_delay_s + distance_m / self.speed_m_per_s
 
-    @overload
-    def schedule_s(self, count: int, airtime_s: float, last_airtime_s: float | None = None) -> float: ...
+    def span_s(self, airtime_s: float) -> float:
+        """Seconds from the start of a frame of this airtime to its end, pauses between its packets included."""
+        packet_s = self._packet_s(airtime_s)
+        return (airtime_s - packet_s) * self._pace(airtime_s) + packet_s
+
+    def step_s(self, airtime_s: float, waiting_s: float = 0.0) -> float:
+        """Seconds from the start of a frame to that of the next one (section 3.2), if answers are waited for so long.
+
+        >>> round(link("sigfox-rc1").step_s(18), 1)  # three messages, of 140 a day
+        1851.4
+        """
+        return max(airtime_s * self._pace(airtime_s), self.span_s(airtime_s) + waiting_s)
+
     @overload
     def schedule_s(
-        self, count: NDArray[np.int64], airtime_s: float, last_airtime_s: float | None = None
+        self, count: int, airtime_s: float, last_airtime_s: float | None = None, waiting_s: float = 0.0
+    ) -> float: ...
+    @overload
+    def schedule_s(
+        self,
+        count: NDArray[np.int64],
+        airtime_s: float,
+        last_airtime_s: float | None = None,
+        waiting_s: float = 0.0,
     ) -> NDArray[np.float64]: ...
     def schedule_s(
-        self, count: int | NDArray[np.int64], airtime_s: float, last_airtime_s: float | None = None
+        self,
+        count: int | NDArray[np.int64],
+        airtime_s: float,
+        last_airtime_s: float | None = None,
+        waiting_s: float = 0.0,
     ) -> float | NDArray[np.float64]:
         """Seconds from the start of the first of `count` frames to the end of the last, without delay (section 3).
 
@@ -306,37 +362,48 @@ class Link(_Checked):
             count: number of frames, 1 or more; or an array of such numbers.
             airtime_s: of each frame but the last.
             last_airtime_s: of the last frame; None: as the others.
+            waiting_s: how long answers are waited for after each frame, the last one included.
 
         Raises:
-            BadLink: rule `contact`, if a frame is longer than a contact window.
+            BadLink: rule `contact`, if a frame and its answers are longer than a contact window.
 
         >>> dr5 = link("lorawan-eu868-dr5")
         >>> round(dr5.schedule_s(23, dr5.frame_airtime_s(222), dr5.frame_airtime_s(116)), 3)
         811.786
         """
-        pace = self._pace(airtime_s)
-        step_s, span_s = airtime_s * pace, self._span_s(airtime_s, pace)
-        last_span_s = span_s if last_airtime_s is None else self._span_s(last_airtime_s, pace)
+        step_s = self.step_s(airtime_s, waiting_s)
+        last_span_s = self.span_s(airtime_s if last_airtime_s is None else last_airtime_s) + waiting_s
         before = np.asarray(count, dtype=np.float64) - 1  # frames before the last one
         start_s = before * step_s
         if self.contact_s is not None and self.period_s is not None:
+            span_s = self.span_s(airtime_s) + waiting_s
             start_s = _start_in_contact_s(before, step_s, span_s, last_span_s, self.contact_s, self.period_s)
         end_s: NDArray[np.float64] = start_s + last_span_s
         return end_s if isinstance(count, np.ndarray) else float(end_s)
+
+    def start_s(self, ready_s: NDArray[np.float64], span_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """When what takes `span_s` starts, if it could at `ready_s`: then, or with the next contact (section 3.3).
+
+        Raises:
+            BadLink: rule `contact`, if it is longer than a contact window.
+        """
+        if self.contact_s is None or self.period_s is None:
+            return ready_s
+        _check_span(float(span_s.max()), self.contact_s)
+        into_contact_s = ready_s - np.floor(ready_s / self.period_s + _ROUNDING) * self.period_s
+        fits = into_contact_s + span_s <= self.contact_s * (1 + _ROUNDING)
+        return np.where(fits, ready_s, _next_contact_s(ready_s, self.period_s))
 
     def _pace(self, airtime_s: float) -> float:
         """Seconds that go by for each second on the air, where frames take `airtime_s`: 1 without limits."""
         quota = self.messages_per_day * self._packet_s(airtime_s) / DAY_S if self.messages_per_day else 1
         return 1 / min(self.duty_cycle or 1, quota, 1)
 
-    def _span_s(self, airtime_s: float, pace: float) -> float:
-        """From the start of a frame's first packet to the end of its last one."""
-        packet_s = self._packet_s(airtime_s)
-        return (airtime_s - packet_s) * pace + packet_s
-
     def _packet_s(self, airtime_s: float) -> float:
-        """The airtime of each packet of a frame that takes `airtime_s`."""
-        return self.model.frame_time_s if isinstance(self.model, FixedTime) else airtime_s / self.frame_packets
+        """The airtime of each packet of a frame that takes `airtime_s`: that of a full one, if it has several."""
+        if self.frame_packets == 1 or self.model is None or self.mtu_bytes is None:
+            return airtime_s
+        return min(airtime_s, self.model.airtime_s(self.mtu_bytes))
 
     def replaced(self, **values: Any) -> Link:
         """The link with other `values` of its attributes or of its model's, marked "option"; None takes one away.
@@ -371,7 +438,11 @@ class Link(_Checked):
 
 
 def links() -> dict[str, Link]:
-    """All profiles, by id, in the order of links.toml."""
+    """All profiles, by id, in the order of links.toml.
+
+    >>> [id for id, profile in links().items() if profile.unicast]
+    ['sigfox-rc1', 'iridium-sbd-9603']
+    """
     return dict(_profiles())
 
 
@@ -466,15 +537,19 @@ def _start_in_contact_s(
     before: NDArray[np.float64], step_s: float, span_s: float, last_span_s: float, contact_s: float, period_s: float
 ) -> NDArray[np.float64]:
     """When the frame starts that comes after `before` others, where frames must lie within contacts (section 3.3)."""
-
-    def next_contact_s(after_s: float | NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.ceil(np.asarray(after_s) / period_s - _ROUNDING) * period_s
-
-    if max(span_s, last_span_s) > contact_s:
-        message = f"a frame takes {max(span_s, last_span_s):.4g} s, and a contact has {contact_s:g} s"
-        raise BadLink(message, rule="contact")
+    _check_span(max(span_s, last_span_s), contact_s)
     per_contact = 1 + math.floor((contact_s - span_s) / step_s + _ROUNDING)
     cycles, place = np.divmod(before - 1, per_contact)  # of the last frame but one
     after_s = (place + 1) * step_s
     fits = (before > 0) & (after_s + last_span_s <= contact_s * (1 + _ROUNDING))
-    return cycles * next_contact_s(per_contact * step_s) + np.where(fits, after_s, next_contact_s(after_s))
+    cycle_s = _next_contact_s(np.asarray(per_contact * step_s), period_s)
+    return cycles * cycle_s + np.where(fits, after_s, _next_contact_s(after_s, period_s))
+
+
+def _next_contact_s(after_s: NDArray[np.float64], period_s: float) -> NDArray[np.float64]:
+    return np.ceil(after_s / period_s - _ROUNDING) * period_s
+
+
+def _check_span(span_s: float, contact_s: float) -> None:
+    if span_s > contact_s:
+        raise BadLink(f"a frame takes {span_s:.4g} s, and a contact has {contact_s:g} s", rule="contact")

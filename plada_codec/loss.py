@@ -2,6 +2,9 @@
 
 All three are a chain of two states: how likely a frame is lost depends on its size and on whether the frame before
 was lost, and on nothing else.
+
+    >>> BurstyLoss(0.2, burst_frames=10).frame_loss(256)  # of a frame of 256 bytes, or any other
+    0.2
 """
 
 from __future__ import annotations
@@ -104,6 +107,10 @@ class BurstyLoss(Loss):
         burst_frames: mean length of a burst, that is of a run of lost frames. That of independent losses is
             1 / (1 - rate), and bursts are not shorter.
 
+    >>> arrived, lost = BurstyLoss(0.2, burst_frames=10).after(256)
+    >>> print(f"after a frame that arrived {arrived:.3f}, after one that was lost {lost:.3f}")
+    after a frame that arrived 0.025, after one that was lost 0.900
+
     Raises:
         BadLink: (`loss`) unless 0 <= rate < 1 and 1 / (1 - rate) <= burst_frames <= MAX_BURST_FRAMES.
     """
@@ -124,6 +131,21 @@ class BurstyLoss(Loss):
     def after(self, frame_bytes: int) -> tuple[float, float]:
         burst_ends = 1 / self.burst_frames
         return self.rate / (1 - self.rate) * burst_ends, 1 - burst_ends
+
+
+@dataclass(frozen=True)
+class FilledLoss(Loss):
+    """What `loss` does to frames that are sent in packets of one length, which are filled up.
+
+    >>> FilledLoss(BitErrors(1e-4), packet_bytes=64).frame_loss(65) == BitErrors(1e-4).frame_loss(128)
+    True
+    """
+
+    loss: Loss
+    packet_bytes: int
+
+    def after(self, frame_bytes: int) -> tuple[float, float]:
+        return self.loss.after(-(-frame_bytes // self.packet_bytes) * self.packet_bytes)
 
 
 def _check_rate(rate: float, what: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,8 +20,8 @@ from plada_codec.errors import InvalidPayload, PladaError
 if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
 
-#: What is piped has no width of its own, and is not folded.
-_PIPED_COLUMNS = 200
+#: What is piped has no width of its own, and is not folded. Narrower terminals fold lines themselves.
+_PIPED_COLUMNS, _LEAST_COLUMNS = 200, 80
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -39,7 +39,8 @@ class OneLineErrors(click.Group):
             raise
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx else ctx.command_path
-            complain(f"{path}: {error.format_message().removesuffix('.')}. See '{path} --help'.")
+            message = error.format_message().removesuffix(".")
+            complain(f"{path}: {message}{'' if message.endswith('?') else '.'} See '{path} --help'.")
             ctx.exit(2)
         except BrokenPipeError:
             raise  # whoever read the output has enough: click ends the process without a word
@@ -159,15 +160,25 @@ def patience(what: str) -> Iterator[None]:
         yield
 
 
-def print_table(header: list[str], rows: Sequence[tuple[str, ...]]) -> None:
-    """A table for people: the first column is text, the others are numbers (in a table of two, both are text)."""
+def print_table(header: list[str], rows: Sequence[tuple[str, ...]], text: Collection[int] = (0,)) -> None:
+    """A table for people: the columns `text` are text (in a table of two, both are), the others are numbers.
+
+    Of what is too wide, the last column is folded if it is text.
+    """
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(show_edge=False)
+    if sys.stdout is None:
+        _closed("output")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     for number, title in enumerate(header):
-        table.add_column(Text(title), justify="left" if number == 0 or len(header) == 2 else "right", overflow="fold")
+        is_text = number in text or len(header) == 2
+        folds = is_text and number == len(header) - 1
+        table.add_column(Text(title), justify="left" if is_text else "right", overflow="fold", no_wrap=not folds)
     for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else _PIPED_COLUMNS).print(table)
+        table.add_row(*map(Text, row))
+    console = Console()
+    console.width = max(console.width, _LEAST_COLUMNS) if sys.stdout.isatty() else _PIPED_COLUMNS
+    console.print(table)

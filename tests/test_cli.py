@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+import plada_codec
 from plada_codec import Payload, Universe, decode, encode, interop
 from plada_codec.cli import main
+from plada_codec.progress import progress_bar
 
 SPEC = Path(__file__).parent.parent / "spec"
 ORACLE = SPEC / "decoder" / "plada_decode.py"
@@ -340,3 +344,35 @@ def test_options_that_make_no_sense_are_wrong_usage(plada: Path) -> None:
 
 def test_a_huge_brace_range_ends_at_its_first_missing_shard(tmp_path: Path) -> None:
     assert "x-0.tar is missing" in fails(1, "reference", "digest", tmp_path / "x-{0..99999999999}.tar")
+
+
+@pytest.mark.parametrize("arguments", ["budget --bytes 5", "budget --bytes 5 --link uwm-5k -v"])
+def test_a_table_for_closed_standard_output_is_bad_input(arguments: str) -> None:
+    command = f"exec {sys.executable} -m plada_codec.cli {arguments} >&-"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    [line] = result.stderr.splitlines()
+    assert line.endswith("standard output is closed [file]")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_progress_bar_is_for_what_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for delay_s, shown in ((60.0, False), (0.0, True)):
+        monkeypatch.setattr("plada_codec.progress._DELAY_S", delay_s)
+        monkeypatch.setattr(sys, "stderr", stream := Terminal())
+        with progress_bar("waiting") as progress:
+            progress(1, 9)
+            time.sleep(0.2)  # the bar comes by itself: nothing moves it any more
+            assert ("waiting" in stream.getvalue()) == shown
+        assert bool(stream.getvalue()) == shown
+
+
+def test_what_the_package_exports_is_there_and_hides_no_module() -> None:
+    modules = {path.stem for path in Path(plada_codec.__file__).parent.iterdir()}
+    assert modules.isdisjoint(plada_codec.__all__)
+    for name in plada_codec.__all__:
+        assert getattr(plada_codec, name).__module__.startswith("plada_codec.")

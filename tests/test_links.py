@@ -133,6 +133,26 @@ def test_other_worked_frames_take_the_known_time() -> None:
     assert ours(rate_bps=5000).frame_airtime_s(264) == 0.4224
 
 
+def test_an_answer_is_not_padded_where_packets_can_be_short() -> None:
+    assert link("umodem-psk5").answer_airtime_s(8) == 8 * 8 / 5000
+    assert link("umodem-psk5").frame_airtime_s(8) == 8 * 2048 / 5000
+    assert link("umodem-psk6").answer_airtime_s(8) == 3.25
+    assert link("uwm-5k").answer_airtime_s(8) == link("uwm-5k").frame_airtime_s(8)
+
+
+def test_packets_are_of_one_length_where_they_are_padded_or_of_a_fixed_time() -> None:
+    lengths = {"umodem-psk5": 2048, "umodem-psk6": 192, "hf-datac3": 126, "uwm-5k": None, "titan-dte": None}
+    assert {id: link(id).packet_bytes for id in lengths} == lengths
+
+
+@pytest.mark.parametrize(("id", "most"), [("lorawan-eu868-dr0", 242), ("lorawan-eu868-dr5", 242), ("janus-11k5", 4096)])
+def test_an_mtu_is_no_longer_than_the_packets_of_the_standard(id: str, most: int) -> None:
+    assert link(id).replaced(mtu_bytes=most).max_frame_bytes == most
+    with pytest.raises(BadLink, match=f"{id} has packets of at most {most} bytes") as caught:
+        link(id).replaced(mtu_bytes=most + 1)
+    assert caught.value.rule == "value"
+
+
 def test_delay_is_distance_by_speed_and_what_is_fixed() -> None:
     assert link("uwm-5k").delay_s(3000) == 2
     assert link("uwm-5k").delay_s(None) == 0
@@ -169,43 +189,57 @@ def test_worked_example_3_micromodem() -> None:
 
 
 def schedule_by_events(
-    count: int, packet_s: int, packets: int, last_packets: int, gap_s: int, contact_s: int, period_s: int
+    count: int,
+    packet_s: int,
+    packets: int,
+    last_packets: int,
+    gap_s: int,
+    contact_s: int,
+    period_s: int,
+    waiting_s: int = 0,
 ) -> int:
-    """End of the last frame, packet by packet: each starts `gap_s` after the one before; frames stay in a contact."""
+    """End of the last frame, packet by packet: each starts `gap_s` after the one before, or when the answers are there;
+    frames and their answers stay in a contact."""
     window_s, start_s, end_s = 0, 0, 0
     for frame in range(count):
-        span_s = gap_s * ((packets if frame < count - 1 else last_packets) - 1) + packet_s
+        span_s = gap_s * ((packets if frame < count - 1 else last_packets) - 1) + packet_s + waiting_s
         if start_s + span_s > window_s + contact_s:
             while window_s < start_s:
                 window_s += period_s
             start_s = window_s
         end_s = start_s + span_s
-        start_s += gap_s * packets
+        start_s += max(gap_s * packets, span_s)
     return end_s
 
 
 @given(
-    st.integers(1, 50), st.integers(1, 20), st.integers(1, 4), st.integers(1, 4), st.integers(1, 20), st.integers(1, 20)
+    st.integers(1, 50),
+    st.integers(1, 20),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.sampled_from([0, 0, 1, 30]),
 )
 def test_schedules_agree_with_one_packet_after_the_other(
-    count: int, packet_s: int, packets: int, last_packets: int, slowness: int, room: int
+    count: int, packet_s: int, packets: int, last_packets: int, slowness: int, room: int, waiting_s: int
 ) -> None:
     last_packets = min(packets, last_packets)
     gap_s = packet_s * slowness
     limited = ours(frame_time_s=packet_s, mtu_bytes=1, frame_packets=packets)
     frame_s, last_s = limited.frame_airtime_s(packets), limited.frame_airtime_s(last_packets)
     long = 10**9
-    expected = schedule_by_events(count, packet_s, packets, last_packets, gap_s, long, long)
+    expected = schedule_by_events(count, packet_s, packets, last_packets, gap_s, long, long, waiting_s)
     by_duty_cycle = limited.replaced(duty_cycle=1 / slowness)
     by_quota = limited.replaced(messages_per_day=86_400 / gap_s)
-    assert by_duty_cycle.schedule_s(count, frame_s, last_s) == pytest.approx(expected, rel=1e-12)
-    assert by_quota.schedule_s(count, frame_s, last_s) == pytest.approx(expected, rel=1e-12)
+    for made in (by_duty_cycle, by_quota):
+        assert made.schedule_s(count, frame_s, last_s, waiting_s) == pytest.approx(expected, rel=1e-12)
 
-    contact_s = gap_s * (packets - 1) + packet_s + room
+    contact_s = gap_s * (packets - 1) + packet_s + waiting_s + room
     period_s = contact_s + room // 2
-    expected = schedule_by_events(count, packet_s, packets, last_packets, gap_s, contact_s, period_s)
+    expected = schedule_by_events(count, packet_s, packets, last_packets, gap_s, contact_s, period_s, waiting_s)
     windows = by_duty_cycle.replaced(contact_s=contact_s, period_s=period_s)
-    assert windows.schedule_s(count, frame_s, last_s) == pytest.approx(expected, rel=1e-12)
+    assert windows.schedule_s(count, frame_s, last_s, waiting_s) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -286,6 +320,7 @@ def spec_row(profile: Link) -> str:
         *shown("messages_per_day", " messages a day"),
         *(f"retry after {item}" for item in shown("retry_s", " s")),
         *(f"loss {item}" for item in shown("loss", "")),
+        *(["one receiver at a time"] if profile.unicast else []),
     ]
     power = shown("tx_power_w", "") or ["option"]
     padded = ["padded"] if profile.padded else []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plada_codec.loss import MAX_BURST_FRAMES, BitErrors, BurstyLoss, IndependentLoss
+from plada_codec.loss import MAX_BURST_FRAMES, BitErrors, BurstyLoss, FilledLoss, IndependentLoss
 from plada_codec.units import BadLink
 
 RATES = st.floats(0, 0.95)
@@ -29,6 +29,15 @@ def test_the_mean_loss_is_the_rate(rate: float, factor: float, frame_bytes: int)
     burst_frames = min(factor / (1 - rate), MAX_BURST_FRAMES)
     assert IndependentLoss(rate).frame_loss(frame_bytes) == rate
     assert BurstyLoss(rate, burst_frames).frame_loss(frame_bytes) == pytest.approx(rate, rel=1e-9)
+
+
+@given(st.floats(0, 1e-2), st.integers(1, 300), st.integers(1, 2_000))
+def test_what_fills_up_packets_has_bit_errors_too(ber: float, packet_bytes: int, frame_bytes: int) -> None:
+    on_air = len(range(0, frame_bytes, packet_bytes)) * packet_bytes
+    assert FilledLoss(BitErrors(ber), packet_bytes).after(frame_bytes) == BitErrors(ber).after(on_air)
+    bursts = BurstyLoss(0.3, 5)
+    assert FilledLoss(bursts, packet_bytes).after(frame_bytes) == bursts.after(frame_bytes)
+    assert FilledLoss(bursts, packet_bytes).memory == bursts.memory
 
 
 @given(RATES)

@@ -514,6 +514,7 @@ class Terminal(io.StringIO):
 
 
 def test_the_progress_bar_shows_a_rate_on_a_terminal_and_nothing_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plada_codec.progress._DELAY_S", 0.0)
     for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
         monkeypatch.setattr(sys, "stderr", stream)
         with progress_bar("labelling", "images") as progress:
