@@ -1,6 +1,7 @@
 # make demo   sets up .venv and runs the whole idea on scikit-learn's digits
 # make test   sets up .venv, lints, type-checks and tests; what CI runs
 # make bench  measures what changed in sizes, times and memory (needs ../shared/corpora); all of it with FRESH=1
+# make frames  measures what frames hold: loss, corruption, interruption, speed (two minutes)
 # make accuracy  trains the students that bench/results/accuracy.csv has not yet (needs ../shared; hours, can be stopped)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -10,7 +11,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
 CODEC_TESTS := tests/test_round_trip.py tests/test_oracle.py tests/test_damage.py tests/test_vectors.py
 
-.PHONY: demo test lint bench accuracy clean
+.PHONY: demo test lint bench frames accuracy clean
 
 demo: .venv/demo.installed
 	$(BIN)/plada-train demo
@@ -28,6 +29,10 @@ lint: .venv/test.installed
 
 bench: .venv/test.installed
 	$(BIN)/python -m bench.run $(if $(FRESH),--fresh)
+	$(BIN)/python -m bench.figures
+
+frames: .venv/test.installed
+	$(BIN)/python -m bench.frames
 	$(BIN)/python -m bench.figures
 
 accuracy: .venv/test.installed

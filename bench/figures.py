@@ -24,7 +24,8 @@ def figures() -> str:
     """The README's part between the two marks."""
     plots = "![sizes](bench/results/size.png)\n\n![times](bench/results/speed.png)\n"
     size_rows, speed_rows = (read_rows(RESULTS / name) for name in ("size.csv", "speed.csv"))
-    return f"{tables(size_rows, speed_rows)}\n{plots}\n{accuracy_figures.figures()}"
+    frames = _frames(read_rows(RESULTS / "frames.csv"))
+    return f"{tables(size_rows, speed_rows)}\n{plots}\n{accuracy_figures.figures()}\n{frames}"
 
 
 def tables(size_rows: list[Row], speed_rows: list[Row]) -> str:
@@ -113,6 +114,20 @@ def _speed(rows: list[Row]) -> str:
         f"{float(row['encode_peak_mb']):.0f} MB | {float(row['decode_peak_mb']):.0f} MB |"
         for row in rows
         if row["corpus"] == SPEED_CORPUS and row["keep"] in ("0.01", "1") and row["what"] == "file"
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _frames(rows: list[Row]) -> str:
+    lines = [
+        "What frames hold. Reception: an object of K symbols comes from the first K + 2 different ones that arrive.",
+        "",
+        "| what | settings | trials | bar | reached |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['what']} | {row['settings']} | {int(row['trials']):,} | {row['bar'] or '-'} | {row['reached']} |"
+        for row in rows
     ]
     return "\n".join(lines) + "\n"
 

@@ -6,12 +6,13 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
     from plada_codec.loss import Loss
 
 
+#: After so many bytes without a frame of a live stream, and so many frames without one of ours, it is time to say so.
+_PATIENCE_BYTES, _PATIENCE_FRAMES = 4_096, 16
+_ASK_FRAMING = ": is --framing what the sender's is?"
+
+
 def _tag(ctx: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
     if text is None:
         return None
@@ -55,6 +61,13 @@ _frame_bytes_option = click.option(
     show_default=True,
     metavar="F",
     help="Longest frame that the link takes.",
+)
+_frames_output_option = click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    help="A stream, for NAME.frames, a serial port, a pipe and - ; any other name is that of a new folder.",
 )
 _tag_option = click.option(
     "--tag", callback=_tag, metavar="HEX", help="Tells the file from others in the air.  [default: from its SHA-256]"
@@ -85,10 +98,13 @@ _burst_option = click.option(
 
 @click.command()
 @click.argument("source", metavar="FILE")
-@click.option("-o", "--output", required=True, metavar="OUT", help="New folder, serial port or pipe, or - .")
+@_frames_output_option
 @_frame_bytes_option
 @click.option(
-    "--repair", callback=quantity("ratio"), metavar="P", help="Repair symbols, as a share of the file's.  [default: 0%]"
+    "--repair",
+    callback=quantity("ratio"),
+    metavar="P",
+    help="Repair symbols, as a share of the object's.  [default: 10%, and 2 or more]",
 )
 @click.option("--loss", "loss_rate", callback=quantity("ratio"), metavar="P", help="Share of frames to expect lost.")
 @_burst_option
@@ -118,13 +134,15 @@ def packetize(
 ) -> None:
     """Cut a file into frames that survive loss: a folder of files of one frame each, or a stream.
 
-    How many repair symbols there are is said by --repair, or follows from --loss. Any so many frames as the file has
-    symbols, and two more, bring it back, whichever they are.
+    Any file will do: it is the object. A frame holds a symbol: a piece of the object, or a repair symbol, made of all
+    pieces. As many symbols as there are pieces, and two more, bring the object back, whichever they are. A frame of its
+    own, the announce, says the object's length and SHA-256. How many repair symbols there are is said by --repair, or
+    follows from --loss.
 
     \b
     Examples:
       plada packetize task.plada -o frames --repair 30%
-      plada packetize task.plada -o frames40 --frame-bytes 64 --loss 33% --receivers 40
+      plada packetize task.plada -o task40.frames --frame-bytes 64 --loss 33% --receivers 40
     """  # noqa: D301
     from plada_codec import frames
     from plada_codec.progress import progress_bar
@@ -133,27 +151,23 @@ def packetize(
         raise click.UsageError("--repair and --loss exclude each other.")
     if loss_rate is None and {burst_frames, receivers, probability} != {None}:
         raise click.UsageError("--burst, --receivers and --probability need --loss.")
-    to_stream = _is_stream(output)
-    if framing is not None and not to_stream:
-        raise click.UsageError("--framing is for streams, not for a folder.")
-    _check_baud(baud, output)
+    _check_output(output, source, framing, baud)
     if as_json and output == "-":
         raise click.UsageError("--json and frames cannot both be on standard output.")
     sender = frames.Sender(read_bytes(source), frame_bytes, tag)
     symbols, announces = sender.layout.symbols, 2
-    if repair is not None:
-        symbols += math.ceil(repair * symbols)
-    elif loss_rate is not None:
+    if loss_rate is not None:
         probability = 0.99 if probability is None else probability
         with _usage_errors():
             symbols, announces = _enough(sender.layout, _loss(loss_rate, burst_frames), receivers or 1, probability)
+    elif repair is not None:
+        symbols += math.ceil(repair * symbols)
+    else:
+        symbols += max(math.ceil(symbols / 10), sender.layout.extra)
     count = symbols + announces * sender.layout.announce_parts
-    with progress_bar("packetizing", "frames") as progress:
-        sent = _moving(progress, frames.packetize(sender, symbols, announces), count)
-        if to_stream:
-            _send(sent, output, framing, baud)
-        else:
-            frames.write_files(sent, output, sender.tag)
+    # What is on standard output may be on the terminal, or be drawn by who reads it: a bar would be in its way.
+    with nullcontext(_still) if output == "-" else progress_bar("packetizing", "frames") as progress:
+        _send(_moving(progress, frames.packetize(sender, symbols, announces), count), output, framing, baud, sender.tag)
     if as_json:
         object_bytes = sender.announce.object_bytes
         sent_bytes = symbols * sender.layout.frame_bytes + announces * sum(map(len, sender.announce_frames()))
@@ -173,7 +187,7 @@ def packetize(
 
 @click.command()
 @click.argument("source", metavar="FILE")
-@click.option("-o", "--output", required=True, metavar="OUT", help="Serial port, pipe or file to write, or - .")
+@_frames_output_option
 @click.option("--start", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="First symbol.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Frames to send.  [default: without end]")
 @click.option(
@@ -195,7 +209,9 @@ def carousel(
 ) -> None:
     """Send frames of a file without end: receivers may begin at any time, and stop when they have enough.
 
-    A sender that is started again should start elsewhere: with the time of day, say, as the first symbol.
+    Any file will do: it is the object. A frame holds a symbol: the pieces of the object come first, then ever new
+    repair symbols, made of all pieces. A frame of its own, the announce, says the object's length and SHA-256. A sender
+    that is started again should start elsewhere: with the time of day, say, as the first symbol.
 
     \b
     Examples:
@@ -204,11 +220,11 @@ def carousel(
     """  # noqa: D301
     from plada_codec import frames
 
-    if count is None and not _is_stream(output):
-        raise click.UsageError("Frames without end do not fit a file: give --count.")
-    _check_baud(baud, output)
+    _check_output(output, source, framing, baud)
+    if count is None and not _is_open_ended(output):
+        raise click.UsageError("Frames without end do not fit a file or a folder: give --count.")
     sender = frames.Sender(read_bytes(source), frame_bytes, tag)
-    _send(islice(frames.carousel(sender, start, announce_every), count), output, framing, baud)
+    _send(islice(frames.carousel(sender, start, announce_every), count), output, framing, baud, sender.tag)
 
 
 @click.command()
@@ -238,24 +254,26 @@ def channel(
     """  # noqa: D301
     from plada_codec import frames
 
+    if burst_frames is not None and not loss_rate:
+        raise click.UsageError("--burst needs --loss.")
     with _usage_errors():
         received = frames.channel(
-            frames.read_frames(standard_input(), framing),
+            _named("standard input", frames.read_frames(standard_input(), framing)),
             loss=_loss(loss_rate, burst_frames),
             flip_rate=flip_rate,
             duplicate_rate=duplicate_rate,
             reorder_frames=reorder,
             seed=seed,
         )
-    _send(received, "-", framing, None)
+    _stream(received, "-", framing, None)
 
 
 @click.command()
 @click.argument("sources", metavar="FRAMES...", nargs=-1)
 @click.option("-o", "--output", metavar="OUT", help="File to write, or - .")
 @click.option("--state", "state_path", metavar="FILE", help="What was received before, and is now.")
-@click.option("--status", is_flag=True, help="Say how far --state is; receive nothing.")
-@click.option("--tag", callback=_tag, metavar="HEX", help="Object to receive.  [default: that of --state, or any]")
+@click.option("--status", is_flag=True, help="Say how far the objects of --state are; receive nothing.")
+@click.option("--tag", callback=_tag, metavar="HEX", help="Object to receive.  [default: any]")
 @_stream_options
 @json_option
 def reassemble(
@@ -268,11 +286,11 @@ def reassemble(
     baud: int | None,
     as_json: bool,
 ) -> None:
-    """Make a file of frames that came in any order, some not, some twice, some damaged, some of other files.
+    """Make the object, which is the file that was sent, of frames: in any order, some lost, twice, damaged, of others.
 
-    FRAMES are folders of frames, files *.frame of one frame each, and streams: files, pipes, serial ports, - . A pipe
-    or port is read until the file is complete. With --state, reception may be interrupted at any time, by loss of power
-    too, and goes on with the same command. What it lacks can come later: the state file is all there is to keep.
+    FRAMES are folders of files of one frame each, such files named *.frame, and streams: files, pipes, serial ports, -.
+    A pipe or port is read until an object is complete. With --state, reception may be interrupted at any time, by loss
+    of power too, and goes on with the same command. What it lacks can come later: the state is all there is to keep.
 
     \b
     Examples:
@@ -281,9 +299,9 @@ def reassemble(
       plada reassemble --status --state task.state
     """  # noqa: D301
     if status:
-        if state_path is None or sources or output is not None:
-            raise click.UsageError("--status is for --state alone, without FRAMES and --output.")
-        _print_status(state_path, as_json)
+        if state_path is None or sources or {output, framing, baud} != {None}:
+            raise click.UsageError("--status is for --state and --tag alone, without FRAMES, --output and --framing.")
+        _print_status(state_path, tag, as_json)
         return
     if output is None:
         raise click.UsageError("Missing option '-o' / '--output'.")
@@ -292,88 +310,214 @@ def reassemble(
     if as_json and output == "-":
         raise click.UsageError("--json and the file cannot both be on standard output.")
     _check_baud(baud, *sources)
+    _check_not_input(output, *sources, *([] if state_path is None else [state_path]))
     from plada_codec import frames
-    from plada_codec.frames import Reception
 
-    with nullcontext() if state_path is None else frames.StateFile(state_path, tag) as state:
-        reassembler = frames.Reassembler(tag=tag if state is None else state.tag)
+    with nullcontext() if state_path is None else frames.StateFile(state_path) as state:
+        reassembler = frames.Reassembler(tag=tag)
         for frame in [] if state is None else state.frames:
             reassembler.add(frame)
-        saved = Counter(reassembler.counts)
-        _receive(_inputs(sources, framing, baud), reassembler, state, tag)
-        came = reassembler.counts - saved
-        if state is not None:
-            tag = state.tag
-            if state.frames and came[Reception.OTHER] and came.keys() <= {Reception.OTHER, Reception.DAMAGED}:
-                raise InvalidPayload(
-                    f"{state_path} is for object {tag:03x}, but all frames that came are of others: "
-                    "give each object a state file of its own",
-                    rule="state",
-                )
-    if reassembler.counts.keys() <= {Reception.DAMAGED}:
-        raise Truncated("no frames came: if streams did, is --framing what the sender's is?", rule="incomplete")
-    data = reassembler.result(tag)
+        saved = Counter(reassembler.tags)
+        if saved and tag is not None and tag not in saved:
+            raise _other_state(state_path, saved, f"not of {tag:03x}: give that a state file of its own")
+        if reassembler.complete and tag is None and any(map(_is_live, sources)):
+            raise InvalidPayload(
+                f"{state_path} already has object {_tags(reassembler.complete)} complete: "
+                "give a new state, no FRAMES, or its --tag",
+                rule="state",
+            )
+        watch = partial(_watched, reassembler=reassembler, wanted=set(saved) if tag is None else {tag})
+        try:
+            without = _receive(_inputs(sources, framing, baud, watch), reassembler, state, tag)
+        except KeyboardInterrupt:
+            raise _interrupted(state_path, reassembler) from None
+    if not reassembler.tags:
+        raise Truncated("; ".join(without) or f"{state_path} has no frame yet", rule="incomplete")
+    for each in without:
+        complain(f"plada: {each}")
+    _check_found(state_path, saved, reassembler)
+    try:
+        data = reassembler.result(tag)
+    except Truncated as error:
+        if not reassembler.objects:
+            raise
+        keeps = "with --state FILE, which keeps what came"
+        has = f"by the same command: {state_path} has these"
+        raise Truncated(f"{error.args[0]}, {keeps if state_path is None else has}", rule=error.rule) from None
     write_bytes(data, output)
-    got = next(each for each in reassembler.objects.values() if each.complete and tag in (None, each.tag))
+    got = reassembler.progress(reassembler.complete[0])
     if as_json:
         click.echo(json.dumps(_as_dict(got), indent=2))
-    others = [f"{each.tag:03x} ({_share(each)})" for each in reassembler.objects.values() if each.tag != got.tag]
+    for problem in reassembler.problems(got.tag):
+        complain(f"plada: {output} is object {got.tag:03x}, but {problem}")
+    others = [each for each in reassembler.objects.values() if each.tag != got.tag]
     if others:
-        complain(f"plada: {output} is object {got.tag:03x}; left out: {', '.join(others)}")
-    if state_path is not None:
+        complain(f"plada: {output} is object {got.tag:03x}; left out: {_shares(others)}")
+    elif state_path is not None:
         complain(f"plada: {output} is complete: {state_path} is no longer needed")
 
 
-def _receive(
-    inputs: Iterable[tuple[Iterable[list[bytes]], bool]],
-    reassembler: Reassembler,
-    state: StateFile | None,
-    tag: int | None,
-) -> None:
-    """Collects frames until inputs end, or the object that is asked for is complete: on live ones, the first one."""
+def _check_found(state_path: str | None, saved: Counter[int], reassembler: Reassembler) -> None:
+    """Refuses, where the state file was of some objects, to take another one for what was meant."""
+    complete, came = reassembler.complete, reassembler.tags - saved
+    if not saved or len(complete) > 1:
+        return
+    if complete and complete[0] not in saved:
+        tag = f"{complete[0]:03x}"
+        raise _other_state(state_path, saved, f"but what is complete is {tag}: --tag {tag} writes that")
+    if came and came.keys().isdisjoint(complete or saved):
+        but = f"but all frames that came are of {_tags(came)}: give each object a state file of its own"
+        raise _other_state(state_path, saved, but)
+
+
+def _interrupted(state_path: str | None, reassembler: Reassembler) -> Truncated:
+    if state_path is None:
+        return Truncated("interrupted: nothing is kept without --state", rule="incomplete")
+    has = _shares(reassembler.objects.values()) or "no frame"
+    return Truncated(f"interrupted: {state_path} has {has}: go on with the same command", rule="incomplete")
+
+
+def _other_state(state_path: str | None, saved: Collection[int], but: str) -> InvalidPayload:
+    return InvalidPayload(f"{state_path} is the state of {_tags(saved)}, {but}", rule="state")
+
+
+def _tags(tags: Iterable[int]) -> str:
+    return _listed([f"{tag:03x}" for tag in tags])
+
+
+def _shares(objects: Iterable[Progress]) -> str:
+    return _listed([f"{each.tag:03x} ({_share(each)})" for each in objects])
+
+
+def _listed(words: list[str]) -> str:
+    """What there is, however much that is."""
+    return ", ".join(words[:6]) + (f" and {len(words) - 6} more" if len(words) > 6 else "")
+
+
+class _Input(NamedTuple):
+    """Where frames come from."""
+
+    name: str
+    batches: Iterator[list[bytes]]
+    is_live: bool = False
+    is_stream: bool = False
+
+
+def _receive(inputs: Iterable[_Input], reassembler: Reassembler, state: StateFile | None, tag: int | None) -> list[str]:
+    """Collects frames until inputs end, or the object that is asked for is complete: on live ones, the first one.
+
+    Returns what is to be said about inputs that ended without a frame.
+    """
     from plada_codec import frames
     from plada_codec.progress import progress_bar
 
-    def is_done(live: bool) -> bool:
-        wanted = tag if state is None else state.tag
-        return any(
-            each.complete for each in reassembler.objects.values() if each.tag == wanted or (wanted is None and live)
-        )
-
+    without: list[str] = []
+    counts = reassembler.counts
     with progress_bar("receiving") as progress:
-        if is_done(live=False):
-            return
-        for batches, live in inputs:
-            for _ in frames.receive(batches, reassembler, state):
-                if is_done(live):
-                    return
-                nearest = max(reassembler.objects.values(), key=lambda each: each.have, default=None)
-                if nearest is not None:
-                    progress(nearest.have, nearest.need)
+        for each in inputs:
+            have, need = 0, None
+            tags_before, seen = reassembler.tags.total(), counts.total()
+            for new in chain([[]], frames.receive(each.batches, reassembler, state)):
+                if reassembler.complete and (each.is_live or tag is not None):
+                    return without
+                if new:
+                    got = reassembler.progress(frames.parse_frame(new[-1]).tag)
+                    have, need = got.have, got.need
+                if counts.total() > seen:
+                    seen = counts.total()
+                    damaged, foreign = counts[frames.Reception.DAMAGED], counts[frames.Reception.OTHER]
+                    progress(have, need, f"receiving ({damaged:,} damaged, {foreign:,} foreign)")
+            if reassembler.tags.total() == tags_before:
+                without.append(f"{each.name} has no frames{_ASK_FRAMING if each.is_stream else ''}")
+    return without
 
 
 def _inputs(
-    sources: Iterable[str], framing: str | None, baud: int | None
-) -> Iterator[tuple[Iterable[list[bytes]], bool]]:
-    """The frames of each input, and whether it is live: first those of files of one frame, then streams."""
-    from plada_codec.frames.streams import frame_files, is_live, open_stream, read_batches, read_files, usual_framing
+    sources: Iterable[str],
+    framing: str | None,
+    baud: int | None,
+    watch: Callable[[Iterator[bytes], str], Iterator[bytes]],
+) -> Iterator[_Input]:
+    """First folders, then files of one frame, then streams; `watch` is put between live ones and their frames."""
+    from plada_codec.frames.streams import frame_files, read_files
 
     files: list[Path] = []
-    names: list[str] = []
+    streams: list[str] = []
     for source in sources:
         if source != "-" and Path(source).is_dir():
-            files += frame_files(source)
+            yield _Input(source, read_files(frame_files(source)))
         elif source.endswith(".frame"):
             files.append(Path(source))
         else:
-            names.append(source)
-    yield read_files(files), False
-    for name in names:
-        with nullcontext(standard_input()) if name == "-" else open_stream(name, "rb", baud) as stream:
-            yield read_batches(stream, framing or usual_framing(stream)), is_live(stream)
+            streams.append(source)
+    if files:
+        yield _Input(str(files[0]) if len(files) == 1 else f"each of {len(files)} files", read_files(files))
+    for source in streams:
+        name, is_live = "standard input" if source == "-" else source, _is_live(source)
+        yield _Input(name, _read(source, name, framing, baud, watch if is_live else None), is_live, is_stream=True)
 
 
-def _send(sent: Iterable[bytes], output: str, framing: str | None, baud: int | None) -> None:
+def _read(
+    source: str,
+    name: str,
+    framing: str | None,
+    baud: int | None,
+    watch: Callable[[Iterator[bytes], str], Iterator[bytes]] | None,
+) -> Iterator[list[bytes]]:
+    """The frames of a stream, which is opened when the first one is asked for: a pipe then waits for its sender."""
+    from plada_codec.frames.streams import FRAMINGS, open_stream, read_chunks, usual_framing
+
+    with nullcontext(standard_input()) if source == "-" else open_stream(source, "rb", baud) as stream:
+        is_port = stream.isatty()
+        chunks = read_chunks(stream)
+        with _naming(name):
+            yield from FRAMINGS[framing or usual_framing(stream)].split(
+                chunks if watch is None else watch(chunks, name)
+            )
+    if is_port:
+        complain(f"plada: {name} hung up")
+
+
+def _watched(chunks: Iterator[bytes], name: str, reassembler: Reassembler, wanted: set[int]) -> Iterator[bytes]:
+    """What a live stream sends. Says, once, why that may go on for ever: for want of frames, or of those wanted."""
+    before = Counter(reassembler.tags)
+    read_bytes, is_told = 0, False
+    for chunk in chunks:
+        yield chunk  # what follows sees what became of it
+        read_bytes += len(chunk)
+        came = reassembler.tags - before
+        if not came and not is_told and read_bytes >= _PATIENCE_BYTES:
+            complain(f"plada: {name}: no frames so far in {read_bytes:,} bytes{_ASK_FRAMING}")
+            is_told = True
+        if came and (not wanted or not came.keys().isdisjoint(wanted)):
+            break
+        if came.total() >= _PATIENCE_FRAMES:
+            complain(
+                f"plada: {name}: all {came.total()} frames so far are of {_tags(came)}, not of "
+                f"{_tags(sorted(wanted))}: if that is meant, begin anew with its --tag and a state file of its own"
+            )
+            break
+    yield from chunks
+
+
+def _is_live(source: str) -> bool:
+    """Whether a source of frames may never end."""
+    from plada_codec.frames.streams import is_live
+
+    return is_live(standard_input()) if source == "-" else _is_open_ended(source)
+
+
+def _send(sent: Iterable[bytes], output: str, framing: str | None, baud: int | None, tag: int) -> None:
+    """Writes frames of the object `tag`, as a stream or as a folder: the name of the output says which."""
+    from plada_codec.frames import write_files
+
+    if _is_stream(output):
+        _stream(sent, output, framing, baud)
+    else:
+        write_files(sent, output, tag)
+
+
+def _stream(sent: Iterable[bytes], output: str, framing: str | None, baud: int | None) -> None:
     """Writes a stream of frames, until nobody reads it any more."""
     from plada_codec.files import atomic_write
     from plada_codec.frames.streams import open_stream, usual_framing, write_frame
@@ -382,27 +526,66 @@ def _send(sent: Iterable[bytes], output: str, framing: str | None, baud: int | N
     if output == "-":
         target = nullcontext(standard_output())
     else:
-        target = open_stream(output, "wb", baud) if _is_stream(output) else atomic_write(output)
+        target = open_stream(output, "wb", baud) if _is_open_ended(output) else atomic_write(output)
     try:
-        with target as stream:
+        with _naming("standard output" if output == "-" else output), target as stream:
             framing = framing or usual_framing(stream)
             for frame in sent:
                 write_frame(stream, frame, framing)
-    except BrokenPipeError:
+    except OSError as error:
         if output == "-":
             # Python flushes what is left once more when it ends, which must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), standard_output().fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def _is_open_ended(output: str) -> bool:
+    """Whether any number of frames can be written: to standard output, a pipe or a device that is there."""
+    path = Path(output)
+    return output == "-" or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def _is_stream(output: str) -> bool:
-    """Whether frames are written one behind the other: to standard output, a pipe or a device that is there."""
-    path = Path(output)
-    return output == "-" or (path.exists() and not path.is_file() and not path.is_dir())
+    """Whether frames are written one behind the other, not as files in a folder."""
+    return _is_open_ended(output) or output.endswith(".frames")
+
+
+def _check_output(output: str, source: str, framing: str | None, baud: int | None) -> None:
+    if framing is not None and not _is_stream(output):
+        raise click.UsageError("--framing is for streams, not for a folder: a stream's file is named NAME.frames.")
+    _check_baud(baud, output)
+    _check_not_input(output, source)
+
+
+def _check_not_input(output: str, *inputs: str) -> None:
+    for name in inputs:
+        if name != "-" and os.path.realpath(name) == os.path.realpath(output):
+            raise click.UsageError(f"-o {output} would take the place of the input {name}.")
 
 
 def _check_baud(baud: int | None, *names: str) -> None:
     if baud is not None and not any(Path(name).is_char_device() for name in names):
         raise click.UsageError("--baud is for a serial port, by its name.")
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Puts a name into errors of the system that have none: those of reading and writing."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or name
+        raise
+
+
+def _named(name: str, read: Iterable[bytes]) -> Iterator[bytes]:
+    with _naming(name):
+        yield from read
+
+
+def _still(done: int, total: int | None, what: str | None = None) -> None:
+    """A progress bar that shows nothing."""
 
 
 def _moving(progress: Callable[[int, int | None], None], sent: Iterable[bytes], count: int) -> Iterator[bytes]:
@@ -419,13 +602,12 @@ def _loss(rate: float, burst_frames: float | None) -> Loss:
 
 def _enough(layout: Layout, loss: Loss, receivers: int, probability: float) -> tuple[int, int]:
     """How many symbols and announces make it so probable that all receivers have the object."""
-    from plada_codec.budget import EXTRA_SYMBOLS
     from plada_codec.delivery import one_way
     from plada_codec.frames import OVERHEAD_BYTES
 
     coded = one_way(
         layout.symbols,
-        EXTRA_SYMBOLS if layout.symbols > 1 else 0,
+        layout.extra,
         loss,
         probability,
         receivers,
@@ -447,33 +629,38 @@ def _usage_errors() -> Iterator[None]:
         raise click.UsageError(error.args[0]) from None
 
 
-def _print_status(state_path: str, as_json: bool) -> None:
-    """What a state file has and lacks, and how long that will take at the rate so far."""
+def _print_status(state_path: str, tag: int | None, as_json: bool) -> None:
+    """What a state file has and lacks of each object, and how long that will take at the rate so far."""
     from plada_codec import frames
     from plada_codec.units import show_seconds
 
     state = frames.read_state(state_path)
-    if state.tag is None:
-        raise Truncated(f"{state_path} has no frame yet", rule="incomplete")
-    reassembler = frames.Reassembler(tag=state.tag)
+    reassembler = frames.Reassembler(tag=tag)
     for frame in state.frames:
         reassembler.add(frame)
-    got = reassembler.objects[state.tag]
-    rate, left_s = state.frames_per_s(), None
-    if rate and got.need and not got.complete:
-        left_s = max(got.need - got.have, 1) / rate
+    if not reassembler.objects:
+        raise Truncated(f"{state_path} has no frame{'' if tag is None else f' of {tag:03x}'} yet", rule="incomplete")
+    rates = state.frames_per_s()
+    rows, dicts = [], []
+    for got in reassembler.objects.values():
+        rate, left_s = rates.get(got.tag), None
+        if rate is not None and got.need is not None and not got.complete:
+            left_s = max(got.need - got.have, 1) / rate
+        dicts.append({**_as_dict(got), "frames_per_s": rate, "left_s": left_s})
+        row = (
+            f"{got.tag:03x}",
+            "-" if got.object_bytes is None else f"{got.object_bytes:,}",
+            _share(got),
+            "-" if rate is None else show_seconds(1 / rate),
+            "-" if left_s is None else show_seconds(left_s),
+            ", ".join(got.problems) or "none",
+        )
+        rows.append(row)
     if as_json:
-        click.echo(json.dumps({**_as_dict(got), "frames_per_s": rate, "left_s": left_s}, indent=2))
+        click.echo(json.dumps(dicts, indent=2))
         return
-    rows = [
-        ("object", f"{got.tag:03x}"),
-        ("bytes", "-" if got.object_bytes is None else f"{got.object_bytes:,}"),
-        ("symbols", _share(got)),
-        ("time for a frame", "-" if rate is None else f"{show_seconds(1 / rate)}, interruptions left out"),
-        ("time left", "-" if left_s is None else f"{show_seconds(left_s)}, without interruptions"),
-        ("problems", ", ".join(got.problems) or "none"),
-    ]
-    print_table(["", state_path], rows)
+    print_table(["object", "bytes", "symbols", "time for a frame", "time left", "problems"], rows)
+    click.echo("Times are without interruptions.")
 
 
 def _as_dict(got: Progress) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import hashlib
 import itertools
@@ -13,9 +14,10 @@ import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from plada_codec import Corrupt, InvalidPayload, LimitExceeded, PladaError, Truncated, Unsupported
@@ -175,7 +177,7 @@ def test_the_layout_is_valid_fits_the_frames_and_has_the_fewest_symbols(object_b
     try:
         plan = layout(object_bytes, frame_bytes)
     except InvalidPayload as error:
-        least = int(re.findall(r"have (\d+) to", str(error))[0])
+        least = int(re.findall(r"needs ([0-9,]+) to", str(error))[0].replace(",", ""))
         assert frame_bytes < least
         assert layout(object_bytes, least).symbols <= 56_403
         assert object_bytes > 56_403 * widest_symbol(least - 1)
@@ -191,6 +193,7 @@ def test_the_layout_is_valid_fits_the_frames_and_has_the_fewest_symbols(object_b
     assert len(parts) == plan.announce_parts
     assert all(len(part) + OVERHEAD_BYTES <= frame_bytes for part in parts)
     assert plan.symbols < plan.cycle <= FIRST_ANNOUNCE_ID
+    assert plan.extra == (2 if plan.symbols > 1 else 0)
 
 
 def widest_symbol(frame_bytes: int) -> int:
@@ -205,6 +208,15 @@ def test_what_cannot_be_sent_is_refused(object_bytes: int, frame_bytes: int, rul
     with pytest.raises((InvalidPayload, LimitExceeded)) as refused:
         layout(object_bytes, frame_bytes)
     assert refused.value.rule == rule
+
+
+def test_frames_that_are_too_small_are_told_from_those_that_are_too_long() -> None:
+    with pytest.raises(
+        InvalidPayload, match=r"frames of 256 bytes are too small .* 16,777,216 bytes: it needs 312 to 65,"
+    ):
+        layout(1 << 24, 256)
+    with pytest.raises(InvalidPayload, match="too long for an object of 100 bytes: it needs 9 to 65,535"):
+        layout(100, 65_536)
 
 
 def test_what_a_sender_does_not_have_is_refused() -> None:
@@ -262,6 +274,12 @@ def test_a_carousel_begins_again_when_its_cycle_is_over() -> None:
     assert ids == [0xFFF00, cycle - 3, cycle - 2, cycle - 1, 0, 0xFFF00, 1, 2, 3, 4]
 
 
+def test_the_cycle_of_a_long_object_is_no_longer_than_can_be_held() -> None:
+    assert layout(1 << 26, 1200).cycle == 56_300 + 56_300
+    assert layout(20_000, 48).cycle == 500 + 65_536
+    assert layout(40_000_000, 65_535).cycle == 611 + 611
+
+
 @given(objects, frame_sizes, frame_sizes, randoms)
 def test_of_two_objects_with_one_tag_the_first_announced_comes_out_or_none(
     data: bytes, frame_bytes: int, other_frame_bytes: int, draw: random.Random
@@ -289,6 +307,48 @@ def test_a_receiver_goes_on_after_a_false_symbol_of_the_right_checksum() -> None
     for id in itertools.count(16):
         if reassembler.add(sender.symbol_frame(id)) == Reception.COMPLETE:
             break
+    assert reassembler.result() == data
+
+
+@given(objects, st.integers(9, 45), st.integers(9, 45), randoms)
+def test_one_announce_in_parts_of_two_sizes_is_never_another(
+    data: bytes, frame_bytes: int, other_frame_bytes: int, draw: random.Random
+) -> None:
+    announce = Sender(data, 60, tag=1).announce
+    sizes = [size - OVERHEAD_BYTES for size in (frame_bytes, other_frame_bytes)]
+    parts = [(number, part) for size in sizes for number, part in enumerate(announce.parts(size))]
+    assert all(announce.has_part(*part) for part in parts)
+    # Section 5: the last part of one size can pass for one of the other size.
+    assume(len({(number, len(part)) for number, part in parts}) == len(set(parts)))
+    frames = [Frame(1, FIRST_ANNOUNCE_ID + number, part).to_bytes() for number, part in 2 * parts]
+    draw.shuffle(frames)
+    (progress,) = received(frames).objects.values()
+    assert progress.object_bytes in (len(data), None)
+    assert not progress.problems
+
+
+def test_once_announced_a_part_of_another_announce_is_a_conflict() -> None:
+    first, second = Sender(b"first" * 20, 20, tag=1), Sender(b"second" * 20, 20, tag=1)
+    reassembler = received(first.announce_frames())
+    assert {reassembler.add(frame) for frame in first.announce_frames()} == {Reception.DUPLICATE}
+    assert reassembler.add(second.announce_frames()[2]) == Reception.REFUSED
+    assert rule_of(reassembler) == "tag"
+
+
+def test_symbols_that_make_no_object_are_forgotten_after_a_few_decodings(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, count = random.Random(1).randbytes(400), 100
+    sender, only_first = Sender(data, 12), Sender(b"!" + bytes(399), 12)
+    without_first = [id for id in range(count, 20_000) if not any(only_first.symbol_frame(id)[4:-4])]
+    decoded = Mock(side_effect=fountain._decode)
+    monkeypatch.setattr(fountain, "_decode", decoded)
+    reassembler = received([sender.symbol_frame(id) for id in [*range(1, count), *without_first]])
+    for frame in sender.announce_frames():
+        reassembler.add(frame)
+    assert decoded.call_count == count + 8
+    assert rule_of(reassembler) == "digest"
+    assert reassembler.objects[sender.tag].have == 0
+    for frame in packetize(sender):
+        reassembler.add(frame)
     assert reassembler.result() == data
 
 
@@ -334,6 +394,29 @@ def test_without_raptorq_objects_of_one_symbol_pass_and_source_symbols_are_sent(
         received(frames)
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("raise ImportError('libgcc_s.so.1:\\ncannot open')", "broken: libgcc_s.so.1: cannot open"),
+        ("import nothing_", "nothing_"),
+    ],
+)
+def test_a_package_that_is_broken_is_told_from_one_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    (tmp_path / "raptorq.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "raptorq", raising=False)
+    with pytest.raises(Unsupported, match=said) as refused:
+        Sender(bytes(100), 64).symbol_frame(2)
+    assert "pip install" not in str(refused.value)
+
+
+def test_frames_can_be_imported_where_there_is_no_fcntl() -> None:
+    code = "import sys; sys.modules['fcntl'] = None; import plada_codec.frames, plada_codec.cli_frames"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_panic_of_raptorq_is_an_error_of_ours() -> None:
     import raptorq
 
@@ -374,7 +457,7 @@ def test_frames_need_no_numpy_and_raptorq_only_to_code() -> None:
 def test_a_vector_has_the_stated_result(vector: dict[str, Any]) -> None:
     limits = FrameLimits(**vector.get("limits", {}))
     with (SPEC / "frame-vectors" / str(vector["file"])).open("rb") as stream:
-        frames = list(read_frames(stream, "length"))
+        frames = list(read_frames(stream, vector.get("framing", "length")))
     reassembler = received(frames, limits=limits, tag=int(vector["tag"], 16) if "tag" in vector else None)
     if "error" in vector:
         with pytest.raises(PladaError) as refused:
@@ -388,16 +471,17 @@ def test_a_vector_has_the_stated_result(vector: dict[str, Any]) -> None:
 
 
 def test_all_vectors_are_in_the_index() -> None:
-    there = {path.name for path in SPEC.glob("frame-vectors/*.frames")}
+    there = {path.name for path in SPEC.glob("frame-vectors/*") if path.suffix in (".frames", ".slip", ".state")}
     assert there == {vector["file"] for vector in VECTORS}
 
 
 def test_every_worked_example_is_a_vector() -> None:
     examples = re.findall(r"```hex ([a-z-]+)\n(.*?)```", TEXT, re.DOTALL)
-    assert len(examples) >= 2
+    assert len(examples) >= 3
+    files = {vector["id"]: vector["file"] for vector in VECTORS}
     for name, listing in examples:
         shown = bytes.fromhex("".join(line[:48] for line in listing.splitlines()))
-        assert shown == (SPEC / "frame-vectors" / f"{name}.frames").read_bytes()
+        assert shown == (SPEC / "frame-vectors" / files[name]).read_bytes()
 
 
 def test_the_limits_have_the_defaults_that_the_specification_states() -> None:
@@ -405,15 +489,26 @@ def test_the_limits_have_the_defaults_that_the_specification_states() -> None:
     assert {name: 1 << int(power) for name, power in stated} == dataclasses.asdict(FrameLimits())
 
 
-def test_errors_are_of_the_kinds_that_the_specification_states() -> None:
-    stated = dict(re.findall(r"^\| `([a-z-]+)` \| ([A-Z][A-Za-z]+) \|", TEXT, re.MULTILINE))
-    met = {vector["error"]["rule"]: vector["error"]["kind"] for vector in VECTORS if "error" in vector}
-    assert met.items() <= stated.items()
-    assert {rule for rule, kind in stated.items() if kind in ("Corrupt", "Truncated", "LimitExceeded")} == {
-        "frame",
-        "checksum",
-        *(met.keys() - {"objects"}),
-    }
+def stated_errors(table: str) -> set[tuple[str, str]]:
+    """Rules and kinds of a table of section 10."""
+    return set(re.findall(r"^\| `([a-z-]+)` \| ([A-Z][A-Za-z]+) \|", table, re.MULTILINE))
+
+
+def test_receivers_report_the_rules_that_the_specification_states() -> None:
+    stated = stated_errors(TEXT.split("\nA receiver reports:\n")[1].split("\nA sender")[0])
+    met = {(vector["error"]["rule"], vector["error"]["kind"]) for vector in VECTORS if "error" in vector}
+    assert stated == met | {("frame", "Corrupt"), ("checksum", "Corrupt"), ("state", "InvalidPayload")}
+
+
+def test_the_package_raises_the_rules_that_the_specification_states() -> None:
+    raised = set()
+    package = Path(fountain.__file__).parents[1]
+    for path in (*package.glob("frames/*.py"), package / "cli_frames.py", package / "extras.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                rules = [each.value for each in node.keywords if each.arg == "rule"]
+                raised |= {(rule.value, node.func.id) for rule in rules if isinstance(rule, ast.Constant)}
+    assert raised == stated_errors(TEXT)
 
 
 def test_an_input_without_a_frame_of_ours_is_incomplete() -> None:

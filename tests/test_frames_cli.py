@@ -10,7 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from unittest.mock import PropertyMock
 
 import numpy as np
 import pytest
@@ -18,7 +23,9 @@ from click.testing import CliRunner, Result
 
 from plada_codec import Payload, encode
 from plada_codec.cli import main
-from plada_codec.frames import Sender, StateFile, packetize, read_state
+from plada_codec.frames import Reassembler, Sender, packetize, read_frames, read_state
+from plada_codec.frames.state import time_mark
+from plada_codec.frames.streams import slip
 
 PLADA = f"{shlex.quote(sys.executable)} -m plada_codec.cli"
 
@@ -57,6 +64,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "task.plada").write_bytes(encode(Payload(indices, draw.integers(0, 12, 3_000), 40_000, 12)))
     (tmp_path / "note").write_bytes(b"short")
     return tmp_path
+
+
+def frames_of(path: Path) -> list[bytes]:
+    with path.open("rb") as stream:
+        return list(read_frames(stream, "length"))
 
 
 def same(folder: Path, copy: str = "copy") -> bool:
@@ -112,7 +124,7 @@ def test_an_interrupted_reception_goes_on(folder: Path) -> None:
     random.Random(3).shuffle(frames)
     begin, end = frames[: len(frames) // 2], frames[len(frames) // 2 :]
     assert "incomplete" in fails(1, "reassemble", *begin, "-o", "copy", "--state", "state")
-    status = json.loads(ok("reassemble", "--status", "--state", "state", "--json").stdout)
+    (status,) = json.loads(ok("reassemble", "--status", "--state", "state", "--json").stdout)
     assert 0 < status["have"] < status["need"] or status["need"] is None
     assert not status["complete"]
     assert not (folder / "copy").exists()
@@ -131,7 +143,7 @@ def test_a_receiver_that_is_killed_goes_on(folder: Path) -> None:
     assert receiver.stdin is not None
     receiver.stdin.write(frames[: len(frames) // 2])
     receiver.stdin.flush()
-    while not (folder / "state").exists() or not read_state(folder / "state").tag:
+    while not (folder / "state").exists() or not list(read_state(folder / "state").frames):
         assert receiver.poll() is None
         time.sleep(0.01)
     receiver.send_signal(signal.SIGKILL)
@@ -142,11 +154,9 @@ def test_a_receiver_that_is_killed_goes_on(folder: Path) -> None:
 
 def test_the_estimate_is_of_the_frames_that_lack(folder: Path) -> None:
     frames = list(packetize(Sender((folder / "task.plada").read_bytes())))
-    with StateFile("state") as state:
-        for frame in frames[:5]:
-            state.append([frame])
-            time.sleep(0.005)
-    status = json.loads(ok("reassemble", "--status", "--state", "state", "--json").stdout)
+    marks = [time_mark(1000 * time_s) for time_s in range(5)]
+    (folder / "state").write_bytes(b"".join(map(slip, chain(*zip(marks, frames, strict=False)))))
+    (status,) = json.loads(ok("reassemble", "--status", "--state", "state", "--json").stdout)
     assert status["left_s"] == pytest.approx((status["need"] - status["have"]) / status["frames_per_s"])
     assert "without interruptions" in ok("reassemble", "--status", "--state", "state").stdout
 
@@ -166,15 +176,60 @@ def test_more_loss_and_more_receivers_take_more_symbols(folder: Path) -> None:
         return int(json.loads(ok("packetize", "task.plada", "-o", target, "--json", *options).stdout)["symbols"])
 
     assert (
-        symbols() < symbols("--loss", "10%") < symbols("--loss", "30%") < symbols("--loss", "30%", "--receivers", "40")
+        symbols("--repair", "0%")
+        < symbols("--loss", "10%")
+        < symbols("--loss", "30%")
+        < symbols("--loss", "30%", "--receivers", "40")
     )
 
 
+def test_a_tenth_of_repair_and_two_symbols_at_least_come_unasked(folder: Path) -> None:
+    def repair(object_bytes: int, *options: str) -> int:
+        (folder / "object").write_bytes(bytes(object_bytes))
+        said = json.loads(ok("packetize", "object", "-o", f"{object_bytes}.frames", "--json", *options).stdout)
+        return int(said["symbols"] - said["object_symbols"])
+
+    assert [repair(248 * symbols) for symbols in (1, 2, 20, 21, 100)] == [1, 2, 2, 3, 10]
+    assert repair(248 * 100, "--repair", "0%") == 0
+
+
 def test_a_carousel_starts_anywhere_and_ends_where_told(folder: Path) -> None:
-    ok("carousel", "task.plada", "-o", "a", "--count", "60", "--start", "1000")
-    ok("reassemble", "a", "-o", "copy")
+    ok("carousel", "task.plada", "-o", "a.frames", "--count", "60", "--start", "1000")
+    ok("reassemble", "a.frames", "-o", "copy")
     assert same(folder)
-    assert (folder / "a").read_bytes() != ok("carousel", "task.plada", "-o", "-", "--count", "60").stdout_bytes
+    assert (folder / "a.frames").read_bytes() != ok("carousel", "task.plada", "-o", "-", "--count", "60").stdout_bytes
+
+
+@pytest.mark.parametrize("command", ["packetize", "carousel --count 60"])
+def test_the_name_of_the_output_says_whether_it_is_a_stream_or_a_folder(folder: Path, command: str) -> None:
+    ok(*command.split(), "task.plada", "-o", "sent.frames")
+    ok(*command.split(), "task.plada", "-o", "sent")
+    assert (folder / "sent.frames").is_file()
+    files = sorted((folder / "sent").iterdir())
+    assert b"".join(path.read_bytes() for path in files) == b"".join(frames_of(folder / "sent.frames"))
+
+
+@pytest.mark.parametrize("command", ["packetize", "carousel"])
+def test_an_output_that_fails_is_named(folder: Path, command: str) -> None:
+    assert fails(1, command, "task.plada", "-o", "/dev/full").endswith(": /dev/full: No space left on device")
+    with Path("/dev/full").open("wb") as full:
+        sender = subprocess.run(
+            [*shlex.split(PLADA), command, "task.plada", "-o", "-"], stdout=full, stderr=subprocess.PIPE, timeout=30
+        )
+    assert sender.returncode == 1
+    assert sender.stderr.endswith(b": standard output: No space left on device\n")
+    assert sender.stderr.count(b"\n") == 1
+
+
+def test_a_port_that_hangs_up_on_the_sender_is_named(folder: Path) -> None:
+    modem, port = os.openpty()
+    name = os.ttyname(port)
+    sender = subprocess.Popen([*shlex.split(PLADA), "carousel", "task.plada", "-o", name], stderr=subprocess.PIPE)
+    assert os.read(modem, 1)
+    os.close(port)
+    os.close(modem)
+    assert sender.communicate(timeout=30)[1].decode().endswith(f": {name}: Input/output error\n")
+    assert sender.returncode == 1
 
 
 def test_an_object_of_one_frame_takes_no_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,22 +249,239 @@ def test_of_two_objects_the_one_that_is_asked_for_is_written(folder: Path) -> No
     assert same(folder)
 
 
-def test_of_two_objects_the_one_that_is_complete_is_written_and_the_other_named(folder: Path) -> None:
-    ok("packetize", "task.plada", "-o", "a", "--tag", "00a")
-    ok("packetize", "note", "-o", "b", "--tag", "b")
-    (folder / "a" / "00a-000003.frame").unlink()
-    assert "left out: 00a" in ok("reassemble", "a", "b", "-o", "copy").stderr
-    assert (folder / "copy").read_bytes() == b"short"
-
-
-def test_a_state_of_another_object_is_an_error(folder: Path) -> None:
-    ok("packetize", "task.plada", "-o", "a", "--tag", "00a")
-    (folder / "a" / "00a-000003.frame").unlink()
+@pytest.fixture
+def partial(folder: Path) -> Path:
+    """Has frames of two objects: `a`, all but one of 00a, and `b`, all of 00b."""
+    ok("packetize", "task.plada", "-o", "a", "--tag", "00a", "--repair", "0%")
+    (folder / "a" / "00a-0000003.frame").rename(folder / "missing.frame")
     ok("packetize", "note", "-o", "b", "--tag", "00b")
+    return folder
+
+
+def test_of_two_objects_the_one_that_is_complete_is_written_and_the_other_named(partial: Path) -> None:
+    assert "left out: 00a" in ok("reassemble", "a", "b", "-o", "copy").stderr
+    assert (partial / "copy").read_bytes() == b"short"
+
+
+def test_a_stray_frame_in_a_new_state_does_not_keep_another_object_from_coming(partial: Path) -> None:
+    stray = next((partial / "b").iterdir())
+    (partial / "missing.frame").rename(partial / "a" / "00a-0000003.frame")
+    ok("reassemble", stray, "a", "-o", "copy", "--state", "state")
+    assert same(partial)
+
+
+def test_a_live_stream_ends_though_a_stray_frame_came_first(partial: Path) -> None:
+    stray = next((partial / "b").iterdir()).read_bytes()
+    (partial / "stray").write_bytes(len(stray).to_bytes(2, "little") + stray)
+    shell("{ cat stray; plada carousel task.plada -o -; } | plada reassemble - -o copy --state state")
+    assert same(partial)
+
+
+def test_what_a_state_was_not_of_is_written_when_its_tag_is_said(partial: Path) -> None:
     fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
-    assert "[state]" in fails(1, "reassemble", "b", "-o", "copy", "--state", "state")
-    assert "[state]" in fails(1, "reassemble", "a", "-o", "copy", "--state", "state", "--tag", "00b")
-    assert "incomplete" in fails(1, "reassemble", "a", "b", "-o", "copy", "--state", "state")
+    said = fails(1, "reassemble", "b", "-o", "copy", "--state", "state")
+    assert "state is the state of 00a, but what is complete is 00b: --tag 00b writes that [state]" in said
+    assert not (partial / "copy").exists()
+    ok("reassemble", "-o", "copy", "--state", "state", "--tag", "00b")
+    assert (partial / "copy").read_bytes() == b"short"
+    ok("reassemble", "missing.frame", "-o", "copy", "--state", "state", "--tag", "00a")
+    assert same(partial)
+
+
+def test_a_state_of_another_object_is_an_error(partial: Path) -> None:
+    (announce, *_, symbol) = sorted((partial / "b").iterdir())
+    symbol.unlink()
+    fails(1, "reassemble", announce, "-o", "copy", "--state", "state")
+    said = fails(1, "reassemble", "a", "-o", "copy", "--state", "state", "--tag", "00a")
+    assert "state is the state of 00b, not of 00a: give that a state file of its own [state]" in said
+    said = fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
+    assert "but all frames that came are of 00a: give each object a state file of its own [state]" in said
+    assert "[incomplete]" in fails(1, "reassemble", "a", announce, "-o", "copy", "--state", "state")
+
+
+def test_a_complete_state_does_not_pass_for_what_comes_now(partial: Path) -> None:
+    ok("reassemble", "b", "-o", "copy", "--state", "state")
+    ok("reassemble", "b", "-o", "copy", "--state", "state")
+    said = fails(1, "reassemble", "a", "missing.frame", "-o", "other", "--state", "state")
+    assert "choose one by its tag: 00a, 00b [objects]" in said
+    assert not (partial / "other").exists()
+
+
+def test_the_status_lists_each_object_of_a_state(partial: Path) -> None:
+    fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
+    fails(1, "reassemble", "b", "-o", "copy", "--state", "state")
+    status = {
+        each["tag"]: each for each in json.loads(ok("reassemble", "--status", "--state", "state", "--json").stdout)
+    }
+    assert (status["00a"]["complete"], status["00b"]["complete"]) == (False, True)
+    table = ok("reassemble", "--status", "--state", "state").stdout
+    assert all(tag in table for tag in status)
+    (only,) = json.loads(ok("reassemble", "--status", "--state", "state", "--tag", "00b", "--json").stdout)
+    assert only == status["00b"]
+    assert "no frame of 00c" in fails(1, "reassemble", "--status", "--state", "state", "--tag", "00c")
+
+
+def test_the_status_of_a_state_with_a_torn_write_says_what_there_is(partial: Path) -> None:
+    marks, frames = (
+        [time_mark(1_000), time_mark(2_000)],
+        [path.read_bytes() for path in sorted((partial / "a").iterdir())],
+    )
+    torn = slip(marks[0]) + slip(frames[0]) + slip(marks[1]) + slip(frames[1])[:-9]
+    (partial / "state").write_bytes(torn)
+    (status,) = json.loads(ok("reassemble", "--status", "--state", "state", "--json").stdout)
+    assert (status["announced"], status["have"], status["frames_per_s"], status["left_s"]) == (True, 0, None, None)
+    ok("reassemble", "--status", "--state", "state")
+
+
+def test_a_folder_of_frames_of_any_names_is_read(partial: Path) -> None:
+    for number, path in enumerate(sorted((partial / "b").iterdir())):
+        path.rename(partial / "b" / f"rx_{number}.bin")
+    ok("reassemble", "b", "-o", "copy")
+    assert (partial / "copy").read_bytes() == b"short"
+
+
+def test_what_is_read_in_small_pieces_takes_no_look_at_all_objects_for_each(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = PropertyMock(return_value={})
+    monkeypatch.setattr(Reassembler, "objects", objects)
+    monkeypatch.setattr("plada_codec.frames.streams._READ_BYTES", 1)
+    ok("packetize", "task.plada", "-o", "sent.frames")
+    ok("reassemble", "sent.frames", "-o", "copy")
+    assert same(folder)
+    assert objects.call_count < 3
+
+
+def test_an_interrupt_from_the_keyboard_leaves_the_state_complete(folder: Path) -> None:
+    frames = list(packetize(Sender((folder / "task.plada").read_bytes())))[:9]
+    command = [*shlex.split(PLADA), "reassemble", "-", "-o", "copy", "--state", "state"]
+    receiver = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert receiver.stdin is not None
+    for frame in frames:
+        receiver.stdin.write(len(frame).to_bytes(2, "little") + frame)
+    receiver.stdin.flush()
+    while not (folder / "state").exists() or len(list(read_state(folder / "state").frames)) < len(frames):
+        assert receiver.poll() is None
+        time.sleep(0.01)
+    receiver.send_signal(signal.SIGINT)
+    _, said = receiver.communicate(timeout=30)
+    assert receiver.returncode == 1
+    (line,) = said.decode().splitlines()
+    assert "interrupted: state has" in line
+    assert "8 of 14 symbols, or a few more): go on with the same command" in line
+    assert list(read_state(folder / "state").frames) == frames
+
+
+def said_of(stream: bytes, *arguments: str) -> list[str]:
+    """What a receiver says of what comes through a pipe, line by line."""
+    command = [*shlex.split(PLADA), "reassemble", "-", "-o", "copy", *arguments]
+    return subprocess.run(command, input=stream, stderr=subprocess.PIPE, timeout=30).stderr.decode().splitlines()
+
+
+def sent(tag: str, count: int, framing: str = "length") -> bytes:
+    arguments = ["--tag", tag, "--count", str(count), "--framing", framing, "--frame-bytes", "128"]
+    return ok("carousel", "task.plada", "-o", "-", *arguments).stdout_bytes
+
+
+@pytest.mark.parametrize("options", [["--tag", "00a"], ["--tag", "00a", "--state", "state"], ["--state", "state"]])
+def test_a_live_stream_of_others_is_told_of_once(partial: Path, options: list[str]) -> None:
+    fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
+    (end,) = said_of(sent("00c", 15), *options)
+    assert "[" in end
+    (partial / "state").unlink()
+    fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
+    told, _ = said_of(sent("00c", 16) + sent("00d", 4), *options)
+    assert "standard input: all 20 frames so far are of 00c, 00d, not of 00a: if that is meant, begin anew" in told
+
+
+def test_a_live_stream_that_brings_what_is_wanted_is_not_told_of(partial: Path) -> None:
+    (end,) = said_of(sent("00a", 1) + sent("00c", 30), "--tag", "00a")
+    assert "[incomplete]" in end
+
+
+@pytest.mark.parametrize(("sender", "receiver"), [("length", "slip"), ("slip", "length")])
+def test_a_live_stream_without_frames_is_told_of_once(folder: Path, sender: str, receiver: str) -> None:
+    (end,) = said_of(sent("00a", 10, sender), "--framing", receiver)
+    assert end.endswith("standard input has no frames: is --framing what the sender's is? [incomplete]")
+    told, _ = said_of(sent("00a", 60, sender), "--framing", receiver)
+    assert "standard input: no frames so far in 7," in told
+    assert told.endswith("bytes: is --framing what the sender's is?")
+
+
+def test_a_port_that_hangs_up_on_the_receiver_is_named(folder: Path) -> None:
+    modem, port = os.openpty()
+    tty.setraw(port)
+    name = os.ttyname(port)
+    command = [*shlex.split(PLADA), "reassemble", name, "-o", "copy", "--state", "state"]
+    receiver = subprocess.Popen(command, stderr=subprocess.PIPE)
+    while not (folder / "state").exists() or len(list(read_state(folder / "state").frames)) < 9:
+        os.write(modem, sent("00a", 9, "slip"))  # what came before the port was open is lost
+        assert receiver.poll() is None
+        time.sleep(0.05)
+    os.close(port)
+    os.close(modem)
+    hung_up, end = receiver.communicate(timeout=30)[1].decode().splitlines()
+    assert hung_up == f"plada: {name} hung up"
+    assert "of object 00a came 8 symbols, of 28 or a few more that it takes: receive more, by the same command" in end
+
+
+def test_a_live_stream_does_not_pass_for_what_its_state_has(partial: Path) -> None:
+    ok("reassemble", "b", "-o", "copy", "--state", "state")
+    (partial / "copy").unlink()
+    (end,) = said_of(sent("00a", 5), "--state", "state")
+    assert end.endswith("state already has object 00b complete: give a new state, no FRAMES, or its --tag [state]")
+    assert not (partial / "copy").exists()
+    said_of(sent("00a", 5), "--state", "state", "--tag", "00b")
+    assert (partial / "copy").read_bytes() == b"short"
+
+
+def test_a_complete_state_does_not_pass_for_what_is_to_come(partial: Path) -> None:
+    ok("reassemble", "b", "-o", "copy", "--state", "state")
+    assert "all frames that came are of 00a" in fails(1, "reassemble", "a", "-o", "other", "--state", "state")
+    assert not (partial / "other").exists()
+
+
+def test_two_objects_of_one_tag_are_told_of_though_one_is_complete(partial: Path) -> None:
+    ok("packetize", "task.plada", "-o", "c", "--tag", "00b")
+    assert "copy is object 00b, but two objects have this tag" in ok("reassemble", "b", "c", "-o", "copy").stderr
+
+
+def test_an_input_without_frames_is_named(partial: Path) -> None:
+    (partial / "none").mkdir()
+    assert ok("reassemble", "none", "b", "-o", "copy").stderr.strip().endswith(": none has no frames")
+    assert fails(1, "reassemble", "none", "-o", "copy").endswith(": none has no frames [incomplete]")
+
+
+def test_what_came_instead_of_a_tag_is_named(partial: Path) -> None:
+    said = fails(1, "reassemble", "a", "b", "-o", "copy", "--tag", "123")
+    assert "no frame of tag 123 came, but 15 of 00a, 4 of 00b, and 0 damaged ones [incomplete]" in said
+
+
+def test_what_is_incomplete_can_be_gone_on_with(partial: Path) -> None:
+    assert "receive more, with --state FILE, which keeps" in fails(1, "reassemble", "a", "-o", "copy")
+    said = fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
+    assert "receive more, by the same command: state has these" in said
+
+
+def test_the_progress_bar_says_how_much_is_of_no_use(partial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = []
+
+    @contextmanager
+    def progress_bar(what: str) -> Iterator[Callable[[int, int | None, str], None]]:
+        yield lambda done, total, what: labels.append(what)
+
+    monkeypatch.setattr("plada_codec.progress.progress_bar", progress_bar)
+    run("reassemble", "b", "a", "task.plada", "-o", "copy", "--tag", "00a", "--framing", "slip")
+    assert labels[0] == "receiving (0 damaged, 4 foreign)"
+    assert labels[-1].endswith("damaged, 4 foreign)")
+    assert "(0 " not in labels[-1]
+
+
+def test_no_progress_bar_is_in_the_way_of_standard_output(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plada_codec.progress.progress_bar", None)
+    with pytest.raises(TypeError):
+        CliRunner().invoke(main, ["packetize", "task.plada", "-o", "sent"], catch_exceptions=False)
+    ok("packetize", "task.plada", "-o", "-")
 
 
 @pytest.mark.parametrize(
@@ -231,15 +503,23 @@ def test_a_state_of_another_object_is_an_error(folder: Path) -> None:
         ("carousel task.plada -o - --baud 9600", "serial port"),
         ("reassemble task.plada - -o copy --baud 9600", "serial port"),
         ("carousel task.plada -o sent", "--count"),
+        ("carousel task.plada -o sent.frames", "--count"),
+        ("packetize task.plada -o ./task.plada", "take the place of the input"),
         ("carousel task.plada -o sent --count 5 --start -1", "-1"),
         ("channel --loss 1", "nothing arrives"),
         ("channel --flip 2", "flip"),
+        ("channel --flip 100%", "a flip rate of 1 is not possible: it is 0 or more, and below 1"),
+        ("channel --burst 5", "--burst needs --loss"),
         ("channel --duplicate 120%", "duplicate"),
         ("channel --loss 30% --burst 0.2", "bursts"),
         ("reassemble", "Missing option"),
         ("reassemble -o copy", "FRAMES"),
         ("reassemble --status", "--state"),
         ("reassemble --status --state state -o copy", "--status"),
+        ("reassemble --status --state state --framing slip", "--status"),
+        ("reassemble --status --state state --baud 9600", "--status"),
+        ("reassemble note -o copy --state ./copy", "-o copy would take the place of the input ./copy"),
+        ("reassemble note -o ./note", "-o ./note would take the place of the input note"),
     ],
 )
 def test_options_that_make_no_sense_are_wrong_usage(folder: Path, arguments: str, said: str) -> None:
@@ -252,7 +532,8 @@ def test_options_that_make_no_sense_are_wrong_usage(folder: Path, arguments: str
         ("packetize empty -o sent", "[object]"),
         ("packetize missing -o sent", "missing: No such file"),
         ("packetize task.plada -o .", "not empty"),
-        ("packetize task.plada -o note", "cannot write note"),
+        ("packetize task.plada -o note", "note is a file"),
+        ("packetize task.plada -o /dev/null --baud 9600", "/dev/null is no serial port"),
         ("packetize large -o sent --frame-bytes 9", "[frame-bytes]"),
         ("reassemble missing -o copy", "missing: No such file"),
         ("reassemble missing.frame -o copy", "missing.frame: No such file"),
@@ -276,7 +557,7 @@ def test_bad_input_is_one_line(folder: Path, arguments: str, said: str) -> None:
 def test_an_announce_that_contradicts_the_frames_is_named(folder: Path) -> None:
     ok("packetize", "task.plada", "-o", "a", "--tag", "00a")
     ok("packetize", "task.plada", "-o", "b", "--tag", "00a", "--frame-bytes", "128")
-    announce = folder / "a" / "00a-000000.frame"
+    announce = folder / "a" / "00a-0000000.frame"
     symbols = [path for path in (folder / "b").iterdir() if path.stat().st_size > 100]
     assert "[symbol-size]" in fails(1, "reassemble", announce, *symbols, "-o", "copy")
 

@@ -220,7 +220,7 @@ VECTORS = Path(__file__).parents[1] / "spec" / "frame-vectors"
 @pytest.mark.parametrize("vector", json.loads((VECTORS / "index.json").read_text())["vectors"], ids=itemgetter("id"))
 def test_the_plain_receiver_makes_of_each_vector_what_it_says(vector: dict[str, Any]) -> None:
     receiver = oracle.Receiver(oracle.Limits(**vector.get("limits", {})))
-    for frame in oracle.split_length((VECTORS / vector["file"]).read_bytes()):
+    for frame in oracle.SPLIT[vector.get("framing", "length")]((VECTORS / vector["file"]).read_bytes()):
         receiver.add(frame)
     tag = int(vector["tag"], 16) if "tag" in vector else None
     if "error" in vector:
@@ -262,8 +262,16 @@ def test_the_program_writes_the_object_of_a_stream(
     assert err.count(b"\n") == 1
 
 
+def test_the_program_reads_a_file_of_one_frame(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    frame = Sender(b"any object at all").announce_frames()[0]
+    (tmp_path / "a.frame").write_bytes(frame)
+    assert oracle.main([str(tmp_path / "a.frame")]) == 1
+    assert b"0 symbols of 1 " in capfdbinary.readouterr().err
+
+
 def test_the_program_reads_a_folder_of_frames(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     for number, frame in enumerate(packetize(Sender(b"any object at all", frame_bytes=12))):
-        (tmp_path / f"{number:02}.frame").write_bytes(frame)
+        (tmp_path / f"rx_{number:02}.bin").write_bytes(frame)
+    (tmp_path / ".hidden").write_bytes(Frame(1, FIRST_ANNOUNCE_ID, bytes(38)).to_bytes())
     assert oracle.main([str(tmp_path)]) == 0
     assert capfdbinary.readouterr().out == b"any object at all"

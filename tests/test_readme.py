@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 from bench.bars import by_cell, size_of
 from bench.figures import BEGIN, END, figures
 from bench.table import OURS, RESULTS, read_rows
+from plada_codec import Payload, encode
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,3 +43,23 @@ def test_every_payload_is_smaller_than_in_the_papers_coding() -> None:
     assert cells
     for cell, coders in cells.items():
         assert size_of(coders, OURS) < size_of(coders, "paper's zstd"), cell
+
+
+def test_the_commands_for_narrow_links_print_what_it_shows(tmp_path: Path) -> None:
+    pytest.importorskip("raptorq", reason="needs the extra 'frames'")
+    section = README.split("## Over a narrow, lossy link")[1].split("\n## ")[0]
+    (tmp_path / "task.plada").write_bytes(encode(Payload(range(0, 40_000, 7), [0, 1, 2] * 1905, 40_000, 12)))
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "80"}
+    commands = 0
+    for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL):
+        for said in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = re.sub(r" *\\\n *", " ", said).partition("\n")
+            if "/dev/tty" in command:
+                continue
+            commands += 1
+            done = subprocess.run(
+                ["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True
+            )
+            assert done.returncode == 0, (command, done.stderr)
+            assert not shown or done.stdout == shown, command
+    assert commands >= 8

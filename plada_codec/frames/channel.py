@@ -42,13 +42,12 @@ def channel(
     >>> list(channel(sent, loss=IndependentLoss(0.3), flip_rate=0.01, reorder_frames=1, seed=3))
     [b'one', b'two', b'four', b'thr%e', b'fi6e']
     """
-    for what, value, fits in (
-        ("flip_rate", flip_rate, 0 <= flip_rate < 1),
-        ("duplicate_rate", duplicate_rate, 0 <= duplicate_rate <= 1),
-        ("reorder_frames", reorder_frames, reorder_frames >= 0),
-    ):
-        if not fits:
-            raise BadLink(f"{what} cannot be {value}: rates are 0 to 1, numbers 0 or more", rule="channel")
+    if not 0 <= flip_rate < 1:
+        raise BadLink(f"a flip rate of {flip_rate:g} is not possible: it is 0 or more, and below 1", rule="channel")
+    if not 0 <= duplicate_rate <= 1:
+        raise BadLink(f"a duplicate rate of {duplicate_rate:g} is not possible: it is 0 to 1", rule="channel")
+    if reorder_frames < 0:
+        raise BadLink(f"{reorder_frames} frames cannot be reordered: 0 or more can", rule="channel")
     random = Random(seed)
     return _reordered(_damaged(frames, loss.sampler(random), flip_rate, duplicate_rate, random), reorder_frames, random)
 

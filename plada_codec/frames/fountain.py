@@ -20,6 +20,9 @@ from plada_codec.frames.frame import ALIGNMENT
 
 #: 10 MiB, less what K grows by when it is rounded up to one of the block sizes of RFC 6330 section 5.6.
 _MAX_COLUMN_BYTES = 8 << 20
+#: Section 6: K and so many symbols that make no object are not all of one. Each of them is a decoding of its own.
+MAX_SPARE_SYMBOLS = 8
+_NO_OBJECT = "the symbols are not all of one object: they are forgotten"
 
 
 class FountainEncoder:
@@ -42,6 +45,8 @@ class FountainEncoder:
 
     def symbol(self, id: int) -> bytes:
         """Symbol `id`, T bytes. Of repair symbols (K and on), all up to this one are made and held, and half as many.
+
+        So the last symbols of a long cycle take a while, and several times the memory of the object.
 
         Raises:
             Unsupported: (rule extra) if it takes the package raptorq, which is not installed.
@@ -85,6 +90,7 @@ class FountainDecoder:
         self._object_bytes = object_bytes
         self._symbol_bytes = symbol_bytes
         symbols = -(-object_bytes // symbol_bytes)
+        self._tries = symbols + MAX_SPARE_SYMBOLS
         self._columns = _columns(symbols, symbol_bytes) if symbols > 1 else []
         self._decoders: list[Any] = []
         if self._columns:
@@ -98,7 +104,8 @@ class FountainDecoder:
         Nothing is checked: one wrong symbol makes a wrong object.
 
         Raises:
-            Corrupt: (rule symbol-size) if the symbol is not of T bytes; (rule digest) if the symbols make no object.
+            Corrupt: (rule symbol-size) if the symbol is not of T bytes; (rule digest) if the symbols make no object,
+                as K + `MAX_SPARE_SYMBOLS` of one object always do.
         """
         if len(symbol) != self._symbol_bytes:
             raise Corrupt(f"a symbol of {len(symbol)} bytes, where they have {self._symbol_bytes}", rule="symbol-size")
@@ -115,6 +122,9 @@ class FountainDecoder:
             if data is not None
         ]
         if len(parts) < len(self._columns):
+            self._tries -= 1
+            if not self._tries:
+                raise Corrupt(_NO_OBJECT, rule="digest")
             return None
         return b"".join(map(b"".join, zip(*parts, strict=True)))[: self._object_bytes]
 
@@ -126,7 +136,7 @@ def _decode(decoder: Any, packet: bytes) -> bytes | None:
         # The class cannot be imported: pyo3 makes it when the extension is loaded.
         if type(error).__name__ != "PanicException":
             raise
-        raise Corrupt("the symbols make no object", rule="digest") from None
+        raise Corrupt(_NO_OBJECT, rule="digest") from None
     return data
 
 

@@ -138,6 +138,11 @@ class Announce:
         whole = self.to_bytes()
         return [whole[begin : begin + part_bytes] for begin in range(0, len(whole), part_bytes)]
 
+    def has_part(self, number: int, part: bytes) -> bool:
+        """Whether `part` can be part `number` of this announce, in whatever parts that is sent (section 4)."""
+        whole, size = self.to_bytes(), len(part)
+        return part in (whole[number * size : (number + 1) * size], whole[-size:])
+
     @classmethod
     def parse(cls, data: bytes) -> Announce:
         """The announce of these `ANNOUNCE_BYTES` bytes.

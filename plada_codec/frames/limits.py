@@ -12,7 +12,7 @@ SYMBOL_COST_BYTES = 128
 
 @dataclass(frozen=True, kw_only=True)
 class FrameLimits:
-    """Resource limits, with the defaults of section 9.
+    """Resource limits, with the defaults of section 9. Memory is bounded by them up to a small factor.
 
     Attributes:
         max_object_bytes: longest object that is sent, and that an announce may announce.

@@ -61,9 +61,9 @@ class Progress:
 class _Object:
     """What is held of one tag."""
 
-    #: Those since the last announce that was complete, and those of the announce that counts.
+    tag: int
+    #: Of an announce, until there is one; those of one that was refused are forgotten.
     parts: dict[int, bytes] = field(default_factory=dict)
-    announced_parts: dict[int, bytes] = field(default_factory=dict)
     announce: Announce | None = None
     #: By size, then by id.
     symbols: dict[int, dict[int, bytes]] = field(default_factory=dict)
@@ -74,20 +74,16 @@ class _Object:
     used: int = 0
     problems: dict[str, PladaError] = field(default_factory=dict)
 
-    def refuse(self, problem: PladaError) -> Reception:
-        self.problems.setdefault(problem.rule, problem)
-        return Reception.REFUSED
-
     def held_bytes(self) -> int:
         return sum(_cost(size, len(symbols)) for size, symbols in self.symbols.items())
 
-    def progress(self, tag: int) -> Progress:
+    def progress(self) -> Progress:
         if self.announce is None:
             size = max(self.symbols, key=lambda size: len(self.symbols[size]), default=None)
         else:
             size = self.announce.symbol_bytes
         return Progress(
-            tag=tag,
+            tag=self.tag,
             announced=self.announce is not None,
             object_bytes=None if self.announce is None else self.announce.object_bytes,
             symbol_bytes=size,
@@ -111,6 +107,10 @@ class Reassembler:
 
     Attributes:
         counts: how often each :class:`Reception` came.
+        tags: how often a frame of each tag came, whether it is asked for or not.
+        complete: tags of the objects that are complete, the first one first.
+        changed: whether the last frame changed the receiver. Those frames alone that did, in their order, make another
+            Reassembler the same as this one (section 8).
 
     >>> from plada_codec.frames import Sender, packetize
     >>> reassembler = Reassembler()
@@ -125,6 +125,9 @@ class Reassembler:
 
     def __init__(self, limits: FrameLimits = FrameLimits(), tag: int | None = None) -> None:
         self.counts: Counter[Reception] = Counter()
+        self.tags: Counter[int] = Counter()
+        self.complete: list[int] = []
+        self.changed = False
         self._limits = limits
         self._tag = tag
         self._objects: dict[int, _Object] = {}
@@ -133,19 +136,30 @@ class Reassembler:
     @property
     def objects(self) -> dict[int, Progress]:
         """How far each object is, by tag, in the order in which they began."""
-        return {tag: of.progress(tag) for tag, of in self._objects.items()}
+        return {tag: of.progress() for tag, of in self._objects.items()}
+
+    def progress(self, tag: int) -> Progress:
+        """How far the object of this tag is, of which a frame came."""
+        return self._objects[tag].progress()
+
+    def problems(self, tag: int) -> list[PladaError]:
+        """What is wrong with frames of this tag, of which one came: the gravest first."""
+        of = self._objects[tag]
+        return [of.problems[rule] for rule in of.progress().problems]
 
     def add(self, data: bytes) -> Reception:
         """Takes what may be a frame.
 
         Raises:
-            Unsupported: (rule extra) if decoding takes the package raptorq, which is not installed.
+            Unsupported: (rule extra) if decoding takes the package raptorq, which is not installed. The frame counts.
         """
+        self.changed = False
         try:
             frame = parse_frame(data)
         except Corrupt:
             what = Reception.DAMAGED
         else:
+            self.tags[frame.tag] += 1
             what = Reception.OTHER if self._tag not in (None, frame.tag) else self._take(frame)
         self.counts[what] += 1
         return what
@@ -162,96 +176,100 @@ class Reassembler:
         if tag is None:
             tag = self._only_tag()
         if tag not in self._objects:
-            wanted = "of the object" if tag is None else f"of tag {tag:03x}"
+            wanted = "" if tag is None else f" of tag {tag:03x}"
+            others = ", ".join(f"{count:,} of {other:03x}" for other, count in self.tags.most_common(6))
             raise Truncated(
-                f"no frame {wanted} came, and {self.counts[Reception.DAMAGED]} damaged or foreign ones",
+                f"no frame{wanted} came, but {others or 'none of others'}, "
+                f"and {self.counts[Reception.DAMAGED]:,} damaged ones",
                 rule="incomplete",
             )
         of = self._objects[tag]
         if of.data is not None:
             return of.data
-        progress = of.progress(tag)
+        progress = of.progress()
         state = f"of object {tag:03x} came {progress.have} symbols, " + (
             "but no announce" if progress.need is None else f"of {progress.need} or a few more that it takes"
         )
         if progress.problems:
             problem = of.problems[progress.problems[0]]
             raise type(problem)(f"{problem.args[0]}; {state}", rule=problem.rule)
-        raise Truncated(f"{state}: receive more, and go on from here", rule="incomplete")
+        raise Truncated(f"{state}: receive more", rule="incomplete")
 
     def _only_tag(self) -> int | None:
         """The tag to judge where none is given: of what is complete, or else of what is nearest to it."""
-        complete = [tag for tag, of in self._objects.items() if of.data is not None]
-        if len(complete) > 1:
-            tags = ", ".join(f"{tag:03x}" for tag in sorted(complete))
-            raise InvalidPayload(f"{len(complete)} objects are complete: choose one by its tag: {tags}", rule="objects")
-        if complete:
-            return complete[0]
-        return max(self._objects, key=lambda tag: self._objects[tag].progress(tag).have, default=None)
+        if len(self.complete) > 1:
+            tags = ", ".join(f"{tag:03x}" for tag in sorted(self.complete))
+            raise InvalidPayload(
+                f"{len(self.complete)} objects are complete: choose one by its tag: {tags}", rule="objects"
+            )
+        if self.complete:
+            return self.complete[0]
+        return max(self._objects, key=lambda tag: self.progress(tag).have, default=None)
 
     def _take(self, frame: Frame) -> Reception:
-        of = self._objects.setdefault(frame.tag, _Object())
-        complete = of.data is not None
+        of = self._objects.setdefault(frame.tag, _Object(frame.tag))
+        what = Reception.COMPLETE
         # Parts are looked at for ever: another object with this tag is worth a report.
         if frame.is_announce:
             what = self._take_part(of, frame.id - FIRST_ANNOUNCE_ID, frame.content)
-        else:
-            what = Reception.COMPLETE if complete else self._take_symbol(of, frame.id, frame.content)
-        return Reception.COMPLETE if complete else what
+        elif of.data is None:
+            what = self._take_symbol(of, frame.id, frame.content)
+        return what if of.data is None else Reception.COMPLETE
 
     def _take_part(self, of: _Object, number: int, content: bytes) -> Reception:
         if number >= ANNOUNCE_BYTES or len(content) > ANNOUNCE_BYTES:
-            return of.refuse(
-                Corrupt(f"a part {number} of {len(content)} bytes is of no announce of ours", rule="announce")
+            return self._refuse(
+                of, Corrupt(f"a part {number} of {len(content)} bytes is of no announce of ours", rule="announce")
             )
-        repeated = content in (of.parts.get(number), of.announced_parts.get(number))
+        if of.announce is not None:
+            if of.announce.has_part(number, content):
+                return Reception.DUPLICATE
+            return self._refuse(
+                of, Corrupt("two objects have this tag: one of them must be sent with another", rule="tag")
+            )
+        if of.parts.get(number) == content:
+            return Reception.DUPLICATE
         of.parts[number] = content
+        self.changed = True
         whole = _joined(of.parts)
         if whole is None:
-            return Reception.DUPLICATE if repeated else Reception.NEW
-        parts, of.parts = of.parts, {}
+            return Reception.NEW
+        of.parts.clear()
         try:
-            announce = Announce.parse(whole)
-        except Corrupt as error:
-            return of.refuse(error)
-        if of.announce is None:
-            of.announced_parts = parts
-        return self._take_announce(of, announce)
+            return self._take_announce(of, Announce.parse(whole))
+        except (Corrupt, LimitExceeded) as error:
+            return self._refuse(of, error)
 
     def _take_announce(self, of: _Object, announce: Announce) -> Reception:
         if announce.object_bytes > self._limits.max_object_bytes:
-            return of.refuse(
-                LimitExceeded(
-                    f"an object of {announce.object_bytes} bytes is announced, but the limit max_object_bytes is "
-                    f"{self._limits.max_object_bytes}",
-                    rule="limits",
-                )
+            raise LimitExceeded(
+                f"an object of {announce.object_bytes} bytes is announced, but the limit max_object_bytes is "
+                f"{self._limits.max_object_bytes}",
+                rule="limits",
             )
-        if of.announce is not None:
-            if announce == of.announce:
-                return Reception.DUPLICATE
-            return of.refuse(Corrupt("two objects have this tag: one of them must be sent with another", rule="tag"))
         of.announce = announce
         for size in [size for size in of.symbols if size != announce.symbol_bytes]:
             self._held_bytes -= _cost(size, len(of.symbols.pop(size)))
-            of.refuse(_contradiction(announce, size))
+            self._refuse(of, _contradiction(announce, size))
         return self._decoded(of, announce, {})
 
     def _take_symbol(self, of: _Object, id: int, symbol: bytes) -> Reception:
         size = len(symbol)
         if of.announce is not None and size != of.announce.symbol_bytes:
-            return of.refuse(_contradiction(of.announce, size))
+            return self._refuse(of, _contradiction(of.announce, size))
         if id in of.symbols.get(size, ()):
             return Reception.DUPLICATE
         if self._held_bytes + _cost(size, 1) > self._limits.max_held_bytes:
-            return of.refuse(
+            return self._refuse(
+                of,
                 LimitExceeded(
                     f"symbols were dropped: more than the limit max_held_bytes, {self._limits.max_held_bytes}, allows",
                     rule="limits",
-                )
+                ),
             )
         of.symbols.setdefault(size, {})[id] = symbol
         self._held_bytes += _cost(size, 1)
+        self.changed = True
         return Reception.NEW if of.announce is None else self._decoded(of, of.announce, {id: symbol})
 
     def _decoded(self, of: _Object, announce: Announce, new: dict[int, bytes]) -> Reception:
@@ -268,22 +286,32 @@ class Reassembler:
             if hashlib.sha256(data).digest() != announce.digest:
                 raise Corrupt("a damaged or foreign frame spoilt the object: its symbols are forgotten", rule="digest")
         except Corrupt as error:
-            what = of.refuse(error)
+            what = self._refuse(of, error)
         else:
             of.data, of.used, what = data, len(symbols), Reception.COMPLETE
+            self.complete.append(of.tag)
             self._held_bytes += len(data)
         self._held_bytes -= of.held_bytes()
         of.symbols.clear()
         of.decoder = None
         return what
 
+    def _refuse(self, of: _Object, problem: PladaError) -> Reception:
+        self.changed |= problem.rule not in of.problems
+        of.problems.setdefault(problem.rule, problem)
+        return Reception.REFUSED
+
 
 def _joined(parts: dict[int, bytes]) -> bytes | None:
-    """The announce that the parts are, or None if they do not add up to one yet (section 4)."""
+    """The announce that the parts are, or None if they are not one yet (section 4)."""
     if 0 not in parts:
         return None
-    whole = b"".join(parts.get(number, b"") for number in range(-(-ANNOUNCE_BYTES // len(parts[0]))))
-    return whole if len(whole) == ANNOUNCE_BYTES else None
+    size = len(parts[0])
+    begins = range(0, ANNOUNCE_BYTES, size)
+    cut = [parts.get(number, b"") for number in range(len(begins))]
+    if any(len(part) != min(size, ANNOUNCE_BYTES - begin) for part, begin in zip(cut, begins, strict=True)):
+        return None
+    return b"".join(cut)
 
 
 def _contradiction(announce: Announce, size: int) -> Corrupt:

@@ -28,6 +28,8 @@ from plada_codec.frames.limits import FrameLimits
 DEFAULT_FRAME_BYTES = 256
 #: Section 5, carousel.
 ANNOUNCE_EVERY = 16
+#: Section 1: how many symbols more than K, if K > 1, are as good as sure to bring an object back.
+EXTRA_SYMBOLS = 2
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,18 @@ class Layout:
         return self.symbol_bytes + OVERHEAD_BYTES
 
     @property
+    def extra(self) -> int:
+        """How many symbols more than K a receiver may need: none, where each symbol is the object."""
+        return EXTRA_SYMBOLS if self.symbols > 1 else 0
+
+    @property
     def cycle(self) -> int:
         """How many different symbols a carousel sends before it begins again.
 
-        Many enough that none is met twice in practice, and so few that they can be held in memory.
+        Many enough that none is met twice in practice, and so few that they can be held in memory: a sender at the end
+        of its cycle has made them all.
         """
-        fresh = max(4 * self.symbols, min(1 << 16, -(-(1 << 24) // self.symbol_bytes)))
+        fresh = max(self.symbols, min(1 << 16, -(-(1 << 24) // self.symbol_bytes)))
         return min(self.symbols + fresh, FIRST_ANNOUNCE_ID)
 
 
@@ -86,8 +94,8 @@ def layout(object_bytes: int, frame_bytes: int = DEFAULT_FRAME_BYTES, limits: Fr
         least = max(least, _aligned_up(-(-object_bytes // MAX_SYMBOLS)) + OVERHEAD_BYTES)
     if not least <= frame_bytes <= MAX_FRAME_BYTES:
         raise InvalidPayload(
-            f"frames of {frame_bytes} bytes are not possible: those of an object of {object_bytes} bytes "
-            f"have {least} to {MAX_FRAME_BYTES}",
+            f"frames of {frame_bytes:,} bytes are too {'small' if frame_bytes < least else 'long'} for an object of "
+            f"{object_bytes:,} bytes: it needs {least:,} to {MAX_FRAME_BYTES:,}",
             rule="frame-bytes",
         )
     room = frame_bytes - OVERHEAD_BYTES
@@ -151,6 +159,8 @@ class Sender:
     def symbol_frame(self, id: int) -> bytes:
         """The frame of symbol `id`, 0 .. 1,048,319.
 
+        Symbols K and on are made from K on, and held: symbol K + n takes the time and the memory of 1.5 n symbols.
+
         Raises:
             InvalidPayload: (rule symbols) if there is no such symbol.
             Unsupported: (rule extra) if it takes the package raptorq, which is not installed.
@@ -197,6 +207,9 @@ def _packetize(sender: Sender, count: int, announces: int) -> Iterator[bytes]:
 
 def carousel(sender: Sender, start: int = 0, announce_every: int = ANNOUNCE_EVERY) -> Iterator[bytes]:
     """An endless stream of frames from symbol `start` (modulo the cycle) on, an announce every so many symbols.
+
+    What `Sender.symbol_frame` says of far symbols is true of the first one here: where the object is long, a start near
+    the end of the cycle takes seconds, and memory of several times the object.
 
     Raises:
         InvalidPayload: (rule symbols) if `announce_every` is below 1.

@@ -6,27 +6,28 @@ a packet that is no frame, and the next write begins behind it.
 
 from __future__ import annotations
 
-import fcntl
 import os
+import stat
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
-from plada_codec.errors import InvalidPayload, PladaError
+from plada_codec.errors import Corrupt
 from plada_codec.files import BadFile
 from plada_codec.frames.frame import parse_frame
-from plada_codec.frames.receiving import Reassembler, Reception
-from plada_codec.frames.streams import read_frames, slip
+from plada_codec.frames.receiving import Reassembler
+from plada_codec.frames.streams import END, read_frames, slip
 
 #: Section 8: what a time mark's checksum begins with, and its bytes: a u64 and a CRC-32.
 _TIME_MAGIC = b"PLT1"
 _TIME_MARK_BYTES = 12
-#: The longest that a time mark can be in SLIP: what is longer, and has no packet of ours, is not a torn state file.
-_MAX_TORN_BYTES = 2 * _TIME_MARK_BYTES + 2
+#: What was written in less time came of files: it says nothing about a link.
+_LEAST_RECEPTION_S = 2
 #: Times between writes that are this many times the median are interruptions.
 _INTERRUPTION = 10
 
@@ -57,52 +58,63 @@ class Write:
 
 @dataclass(frozen=True)
 class SavedState:
-    """What a state file says: its writes, in order, and the tag of its object (None before the first frame)."""
+    """What a state file says: its writes, in order."""
 
     writes: list[Write]
-    tag: int | None
 
     @property
     def frames(self) -> Iterator[bytes]:
-        """The frames of its object, in the order of their writes."""
+        """All frames, in the order of their writes."""
         return (frame for write in self.writes for frame in write.frames)
 
-    def frames_per_s(self) -> float | None:
-        """How many frames came in a second, interruptions left out; None if there were too few writes to say."""
-        times = [(write.time_ms, len(write.frames)) for write in self.writes if write.time_ms is not None]
-        gaps = [(later - earlier, count) for (earlier, _), (later, count) in pairwise(times) if later > earlier]
+    def frames_per_s(self) -> dict[int, float]:
+        """How many frames came of each tag in a second, interruptions left out; none of what came too seldom to say.
+
+        The frames of a write came since the write before. One without frames began the file, or was torn: nothing can
+        be said about it.
+        """
+        times = [(write.time_ms, write.frames) for write in self.writes if write.time_ms is not None and write.frames]
+        gaps = [(later - earlier, frames) for (earlier, _), (later, frames) in pairwise(times) if later > earlier]
         if not gaps:
-            return None
+            return {}
         longest = _INTERRUPTION * sorted(gap_ms for gap_ms, _ in gaps)[len(gaps) // 2]
-        reception = [(gap_ms, count) for gap_ms, count in gaps if gap_ms <= longest]
-        return 1000 * sum(count for _, count in reception) / sum(gap_ms for gap_ms, _ in reception)
+        reception = [(gap_ms, frames) for gap_ms, frames in gaps if gap_ms <= longest]
+        reception_s = sum(gap_ms for gap_ms, _ in reception) / 1000
+        if reception_s < _LEAST_RECEPTION_S:
+            return {}
+        counts = Counter(parse_frame(frame).tag for _, frames in reception for frame in frames)
+        return {tag: count / reception_s for tag, count in counts.items()}
 
 
 def read_state(path: str | os.PathLike[str]) -> SavedState:
     """Reads a state file, which a receiver may be writing.
 
     Raises:
-        BadFile: if it is of some other kind: neither frames nor time marks are in it.
+        BadFile: if it is of some other kind: no regular file, or not empty and without an end of SLIP at its beginning.
     """
-    writes, tag = [Write(None)], None
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise BadFile(f"{os.fspath(path)} is no regular file, as a state must be", rule="file")
+    writes = [Write(None)]
     with Path(path).open("rb") as file:
+        if file.read(1) not in (b"", END):
+            raise BadFile(
+                f"{os.fspath(path)} is not a state file: give a new one, or that of `plada reassemble`", rule="file"
+            )
         for packet in read_frames(file, "slip"):
             time_ms = parse_time_mark(packet)
             if time_ms is not None:
                 writes.append(Write(time_ms))
-                continue
-            try:
-                frame = parse_frame(packet)
-            except PladaError:
-                continue  # a torn write
-            tag = frame.tag if tag is None else tag
-            if frame.tag == tag:
+            elif _is_frame(packet):  # else it is a torn write
                 writes[-1].frames.append(packet)
-        if len(writes) == 1 and tag is None and file.tell() > _MAX_TORN_BYTES:
-            raise BadFile(
-                f"{os.fspath(path)} is not a state file: give a new one, or that of `plada reassemble`", rule="file"
-            )
-    return SavedState(writes, tag)
+    return SavedState(writes)
+
+
+def _is_frame(packet: bytes) -> bool:
+    try:
+        parse_frame(packet)
+    except Corrupt:
+        return False
+    return True
 
 
 class StateFile:
@@ -113,20 +125,16 @@ class StateFile:
             state.append([frame])
 
     Attributes:
-        tag: of the object that it is for; None before the first frame.
         frames: what was on disk when it was opened.
 
     Raises:
-        InvalidPayload: rule `state`, if it is for another object than that of `tag`.
-        BadFile: if it cannot be written, another process writes it, or it is no state file.
+        BadFile: if it cannot be written, another process writes it, or it is no state file: then it is left as it is.
     """
 
-    tag: int | None
     frames: list[bytes]
 
-    def __init__(self, path: str | os.PathLike[str], tag: int | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
-        self.tag = tag
 
     def __enter__(self) -> Self:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
@@ -141,41 +149,28 @@ class StateFile:
         os.close(self._file)
 
     def _begin(self) -> None:
+        import fcntl  # there is none on Windows, where all the rest can be used
+
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadFile(f"another receiver is writing {self._path}", rule="file") from None
-        saved = read_state(self._path)
-        self.frames = list(saved.frames)
-        if self.tag is not None and saved.tag not in (None, self.tag):
-            raise InvalidPayload(
-                f"{self._path} is the state of object {saved.tag:03x}, not of {self.tag:03x}", rule="state"
-            )
-        self.tag = self.tag if saved.tag is None else saved.tag
+        self.frames = list(read_state(self._path).frames)
         if os.fstat(self._file).st_size == 0:
             self._write([])  # so that it can be told from files of other kinds
         _sync_folder(Path(os.path.realpath(self._path)).parent)  # the file's name must be on disk, too
 
-    def append(self, frames: Iterable[bytes]) -> None:
-        """Adds those frames that are of this object; returns when they are on disk.
-
-        Where `tag` is None, the first frame's object is the one that the file is for from now on.
+    def append(self, frames: list[bytes]) -> None:
+        """Adds frames; returns when they are on disk.
 
         Args:
-            frames: that are good: `parse_frame` takes them.
+            frames: those that changed a receiver, in their order.
 
         Raises:
             BadFile: if they cannot be written; what was there before still is.
         """
-        ours = []
-        for frame in frames:
-            tag = parse_frame(frame).tag
-            if self.tag is None:
-                self.tag = tag
-            if tag == self.tag:
-                ours.append(frame)
-        if ours:
-            self._write(ours)
+        if frames:
+            self._write(frames)
 
     def _write(self, frames: list[bytes]) -> None:
         # Each packet begins with an end of its own: one that was torn ends there (section 8).
@@ -188,30 +183,31 @@ class StateFile:
             raise BadFile(f"cannot write {self._path}: {error.strerror}", rule="file") from None
 
 
-def receive(batches: Iterable[list[bytes]], reassembler: Reassembler, state: StateFile | None = None) -> Iterator[None]:
-    """Collects frames. Comes back after each batch, when what is new in it is on disk, for the caller to go on or not.
+def receive(
+    batches: Iterable[list[bytes]], reassembler: Reassembler, state: StateFile | None = None
+) -> Iterator[list[bytes]]:
+    """Collects frames. Yields, batch by batch, those that changed the receiver, when they are on disk.
+
+    Where this fails, the receiver may be ahead of its file: begin anew, with the frames of the file.
 
     Args:
         batches: frames that came together, such as those of `read_batches`.
         reassembler: gets all frames; those of `state` it has already.
-        state: gets what is new of its object.
+        state: gets those that changed the receiver, also where it fails between them.
     """
-    complete = set()
     for batch in batches:
-        new = []
-        for frame in batch:
-            what = reassembler.add(frame)
-            if what is Reception.COMPLETE:
-                tag = parse_frame(frame).tag
-                if tag in complete:
-                    continue  # only the frame that completed it was of use
-                complete.add(tag)
-                new.append(frame)
-            elif what is Reception.NEW:
-                new.append(frame)
-        if state is not None:
-            state.append(new)
-        yield
+        new: list[bytes] = []
+        try:
+            for frame in batch:
+                try:
+                    reassembler.add(frame)
+                finally:
+                    if reassembler.changed:
+                        new.append(frame)
+        finally:
+            if state is not None:
+                state.append(new)
+        yield new
 
 
 def _sync_folder(path: Path) -> None:

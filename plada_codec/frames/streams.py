@@ -21,7 +21,7 @@ from plada_codec.files import BadFile
 from plada_codec.frames.frame import MAX_FRAME_BYTES
 
 #: Section 7: the two bytes of SLIP that stand for themselves only behind an escape.
-_END, _ESCAPE = b"\xc0", b"\xdb"
+END, _ESCAPE = b"\xc0", b"\xdb"
 _ESCAPED_END, _ESCAPED_ESCAPE = b"\xdb\xdc", b"\xdb\xdd"
 _BAD_ESCAPE = re.compile(rb"\xdb(?![\xdc\xdd])")
 #: What has more bytes between two ends is no frame, even if all its bytes are escaped.
@@ -37,7 +37,7 @@ def read_batches(stream: BinaryIO, framing: str) -> Iterator[list[bytes]]:
     A frame that the end of a length-prefixed stream cuts off is dropped. What SLIP could not deliver whole comes as a
     frame of 0 bytes: receivers count it as damaged.
     """
-    return FRAMINGS[framing].split(_chunks(stream))
+    return FRAMINGS[framing].split(read_chunks(stream))
 
 
 def read_frames(stream: BinaryIO, framing: str) -> Iterator[bytes]:
@@ -68,20 +68,20 @@ def write_frame(stream: BinaryIO, frame: bytes, framing: str) -> None:
 
 def slip(packet: bytes) -> bytes:
     """A packet between two ends, its bytes escaped."""
-    return _END + packet.replace(_ESCAPE, _ESCAPED_ESCAPE).replace(_END, _ESCAPED_END) + _END
+    return END + packet.replace(_ESCAPE, _ESCAPED_ESCAPE).replace(END, _ESCAPED_END) + END
 
 
 def _unslipped(packet: bytes) -> bytes:
     """The packet that was sent as what stands between two ends; 0 bytes if there is none."""
     if _BAD_ESCAPE.search(packet):
         return b""
-    return packet.replace(_ESCAPED_END, _END).replace(_ESCAPED_ESCAPE, _ESCAPE)
+    return packet.replace(_ESCAPED_END, END).replace(_ESCAPED_ESCAPE, _ESCAPE)
 
 
 def _split_slip(chunks: Iterator[bytes]) -> Iterator[list[bytes]]:
     begun = b""
     for chunk in chunks:
-        *packets, begun = (begun + chunk).split(_END)
+        *packets, begun = (begun + chunk).split(END)
         begun = begun[: _MAX_PACKET_BYTES + 1]  # enough to know that it is no frame, however long it goes on
         yield [_unslipped(packet) for packet in packets if packet]
     if begun:
@@ -117,15 +117,16 @@ class _Framing(NamedTuple):
 FRAMINGS = {"length": _Framing(_length_prefixed, _split_length_prefixed), "slip": _Framing(slip, _split_slip)}
 
 
-def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
     """What is there, as soon as anything is, until the stream ends."""
     # A buffered stream's read() would wait for all the bytes asked for; a raw one has no read1(), and need not.
     read = getattr(stream, "read1", stream.read)
+    is_terminal = stream.isatty()  # one whose other end hung up says no
     try:
         while chunk := read(_READ_BYTES):
             yield chunk
     except OSError as error:
-        if error.errno != errno.EIO or not stream.isatty():  # EIO: the other end of a terminal hung up
+        if error.errno != errno.EIO or not is_terminal:  # EIO: the other end hung up
             raise
 
 
@@ -155,14 +156,24 @@ def open_stream(path: str, mode: Literal["rb", "wb"], baud: int | None = None) -
     """
     if not Path(path).is_char_device():
         if baud is not None:
-            raise BadFile(f"{path} is no serial port: it has no baud rate", rule="file")
+            raise _no_port(path)
         return Path(path).open(mode)
     # Without O_NONBLOCK, a port whose modem shows no carrier could not be opened, and so not be told to ignore that.
     line = os.open(path, (os.O_RDONLY if mode == "rb" else os.O_WRONLY) | os.O_NOCTTY | os.O_NONBLOCK)
-    if os.isatty(line):
-        _make_raw(line, path, baud)
-    os.set_blocking(line, True)
+    try:
+        if os.isatty(line):
+            _make_raw(line, path, baud)
+        elif baud is not None:
+            raise _no_port(path)
+        os.set_blocking(line, True)
+    except BaseException:
+        os.close(line)
+        raise
     return os.fdopen(line, mode)
+
+
+def _no_port(path: str) -> BadFile:
+    return BadFile(f"{path} is no serial port: it has no baud rate", rule="file")
 
 
 def _make_raw(line: int, path: str, baud: int | None) -> None:
@@ -181,8 +192,8 @@ def _make_raw(line: int, path: str, baud: int | None) -> None:
 
 
 def frame_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """The files of a folder that hold a frame each, in the order of sending."""
-    return sorted(Path(folder).glob("*.frame"))
+    """The files of a folder, but hidden ones: each holds a frame. By name, which is the order that we sent them in."""
+    return sorted(path for path in Path(folder).iterdir() if path.is_file() and not path.name.startswith("."))
 
 
 def read_files(paths: list[Path]) -> Iterator[list[bytes]]:
@@ -200,12 +211,14 @@ def write_files(frames: Iterable[bytes], folder: str | os.PathLike[str], tag: in
     target = Path(os.path.realpath(folder))
     temporary = target.with_name(f".plada-{secrets.token_hex(8)}.tmp")
     try:
+        if target.is_file():
+            raise BadFile(f"{os.fspath(folder)} is a file: give a new folder, or NAME.frames for a stream", rule="file")
         if target.is_dir() and any(target.iterdir()):
             raise BadFile(f"{os.fspath(folder)} is not empty: give a new folder", rule="file")
         temporary.mkdir()
         try:
             for number, frame in enumerate(frames):
-                (temporary / f"{tag:03x}-{number:06}.frame").write_bytes(frame)
+                (temporary / f"{tag:03x}-{number:07}.frame").write_bytes(frame)
             temporary.replace(target)
         except BaseException:
             shutil.rmtree(temporary)

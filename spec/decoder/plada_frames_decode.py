@@ -4,9 +4,9 @@ It follows that text section by section, under the same names, and it is written
 fast. It needs Python 3.11 and the standard library; RaptorQ is `raptorq_plain.py`, beside it.
 
 As a program, `python plada_frames_decode.py [FILE|FOLDER|-] [--framing length|slip] [--tag HEX]` reads a stream of
-frames (from standard input unless one is named), or a folder with one frame in each file, and writes the object to
-standard output; if several are complete, the tag says which. If none is, it writes one line to standard error,
-nothing to standard output, and exits with 1.
+frames (from standard input unless one is named), a file *.frame of one frame, or a folder of such files, whatever their
+names, and writes the object to standard output; if several are complete, the tag says which. If none is, it writes one
+line to standard error, nothing to standard output, and exits with 1.
 """
 
 import argparse
@@ -58,6 +58,10 @@ def read_frame(data: bytes) -> Frame:
 # ---------------------------------------------------------------------------------------------------------
 
 
+#: K and so many symbols of one object make it, as good as always (6, step 5).
+MAX_SPARE_SYMBOLS = 8
+
+
 def symbol_count(length: int, size: int) -> int:
     """K."""
     return -(-length // size)
@@ -66,10 +70,10 @@ def symbol_count(length: int, size: int) -> int:
 def decode(length: int, size: int, symbols: dict[int, bytes]) -> bytes | None:
     """The first `length` bytes of what symbols of one size say, by their ids, or None while they do not say enough.
 
-    As few of them are used as will do, in the order in which they came.
+    As few of them are used as will do, in the order in which they came, and K + 8 at most (step 5 of 6).
     """
     k = symbol_count(length, size)
-    for count in range(k, len(symbols) + 1):
+    for count in range(k, min(len(symbols), k + MAX_SPARE_SYMBOLS) + 1):
         first = dict(islice(symbols.items(), count))
         source = list(first.values()) if k == 1 else raptorq_plain.decode(k, first)
         if source is not None:
@@ -96,14 +100,25 @@ class Announce:
     def k(self) -> int:
         return symbol_count(self.length, self.symbol_size)
 
+    def has_part(self, number: int, part: bytes) -> bool:
+        """Whether this announce may have been sent with such a part (step 3 of 6)."""
+        whole = self.length.to_bytes(4, "little") + self.symbol_size.to_bytes(2, "little") + self.digest
+        begin = number * len(part)
+        return part == whole[begin : begin + len(part)] or whole.endswith(part)
+
 
 def join_parts(parts: dict[int, bytes]) -> bytes | None:
-    """The 38 bytes of an announce from its parts by their numbers, or None where these do not add up to it."""
+    """The 38 bytes of an announce from its parts by their numbers, or None where one lacks or has another length."""
     if 0 not in parts:
         return None
-    count = -(-ANNOUNCE_BYTES // len(parts[0]))
-    data = b"".join(parts.get(number, b"") for number in range(count))
-    return data if len(data) == ANNOUNCE_BYTES else None
+    size = len(parts[0])
+    data = b""
+    for number in range(-(-ANNOUNCE_BYTES // size)):
+        part = parts.get(number, b"")
+        if len(part) != min(size, ANNOUNCE_BYTES - number * size):
+            return None
+        data += part
+    return data
 
 
 def read_announce(data: bytes) -> Announce:
@@ -205,6 +220,10 @@ class Receiver:
         """Section 4 and step 3."""
         if number >= ANNOUNCE_BYTES or len(part) > ANNOUNCE_BYTES:
             raise FramesError("announce", f"a part {number} of {len(part)} bytes")
+        if received.announce is not None:
+            if not received.announce.has_part(number, part):
+                raise FramesError("tag", "two objects share a tag")
+            return
         received.parts[number] = part
         data = join_parts(received.parts)
         if data is None:
@@ -213,10 +232,7 @@ class Receiver:
         announce = read_announce(data)
         if announce.length > self.limits.max_object_bytes:
             raise FramesError("limits", f"an announce of {announce.length} bytes")
-        if received.announce is None:
-            self.set_announce(received, announce)
-        elif received.announce != announce:
-            raise FramesError("tag", "two objects share a tag")
+        self.set_announce(received, announce)
 
     def set_announce(self, received: Object, announce: Announce) -> None:
         """Steps 3 and 4."""
@@ -233,10 +249,10 @@ class Receiver:
         if announce is None:
             return
         data = decode(announce.length, announce.symbol_size, received.symbols[announce.symbol_size])
-        if data is None:
+        if data is None and received.have < announce.k + MAX_SPARE_SYMBOLS:
             return
         received.symbols = {announce.symbol_size: {}}
-        if hashlib.sha256(data).digest() != announce.digest:
+        if data is None or hashlib.sha256(data).digest() != announce.digest:
             raise FramesError("digest", "the object's SHA-256 is not that of the announce")
         received.data = data
 
@@ -282,9 +298,12 @@ SPLIT = {"length": split_length, "slip": split_slip}
 
 
 def read_frames(source: str, framing: str) -> Iterable[bytes]:
-    """What may be frames, from a stream, or from the files of a folder in the order of their names."""
+    """What may be frames, from a stream, a file of one frame, or the files of a folder in the order of their names."""
     if source != "-" and Path(source).is_dir():
-        return [path.read_bytes() for path in sorted(Path(source).iterdir()) if path.is_file()]
+        paths = sorted(path for path in Path(source).iterdir() if path.is_file() and not path.name.startswith("."))
+        return [path.read_bytes() for path in paths]
+    if source.endswith(".frame"):
+        return [Path(source).read_bytes()]
     return SPLIT[framing](sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes())
 
 

@@ -1,8 +1,8 @@
 """Makes the test vectors of PLADA frames 1: `python spec/frame-vectors/make_frame_vectors.py`.
 
-A vector is a stream of frames as section 7 calls `length`, and what a receiver makes of it: an object, or the rule
-that it reports. Once written it is frozen: this script adds those that are missing and never touches the bytes of one
-that is there. It then writes index.json anew.
+A vector is a stream of frames, as section 7 calls `length` (NAME.frames) or `slip` (NAME.slip, and NAME.state, which is
+a state file), and what a receiver makes of it: an object, or the rule that it reports. Once written it is frozen: this
+script adds those that are missing and never touches the bytes of one that is there. It then writes index.json anew.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from plada_codec import PladaError
 from plada_codec.frames import FIRST_ANNOUNCE_ID, Frame, FrameLimits, Reassembler, Sender, read_frames
+from plada_codec.frames.state import time_mark
+from plada_codec.frames.streams import slip
 
 HERE = Path(__file__).parent
 #: Objects of up to this many bytes are written out in the index.
@@ -30,16 +33,25 @@ class Vector:
     """One vector to make: its frames, and the object or the rule that they make.
 
     Attributes:
+        frames: those of a `length` stream, or the bytes of a `slip` stream.
         tag: the tag that the receiver is asked for, or None for any.
         limits: where they are not the defaults of section 9.
     """
 
     id: str
     comment: str
-    frames: Iterable[bytes]
+    frames: Iterable[bytes] | bytes
     expected: bytes | str
     tag: int | None = None
     limits: dict[str, int] = field(default_factory=dict)
+    suffix: str = "frames"
+
+    @property
+    def stream(self) -> bytes:
+        """The bytes of its file."""
+        if isinstance(self.frames, bytes):
+            return self.frames
+        return b"".join(len(frame).to_bytes(2, "little") + frame for frame in self.frames)
 
 
 def some(count: int, seed: int = 0) -> bytes:
@@ -216,6 +228,84 @@ def tolerated_vectors() -> Iterator[Vector]:
     yield Vector("at-limits", "as long as the limits allow", good, data, limits=limits)
 
 
+def announce_vectors() -> Iterator[Vector]:
+    """Parts of several announces, and the same in parts of several sizes."""
+    data = some(20)
+    sevens, eights = Sender(data, 15), Sender(data, 16)
+    assert sevens.announce == eights.announce
+    mixed = sevens.announce_frames()[3:5] + eights.announce_frames() + symbols(eights, range(3))
+    comment = "parts 3 and 4 of 7 bytes, then all parts of 8: five parts of 38 bytes together are no announce"
+    yield Vector("parts-of-7-and-8", comment, mixed, data)
+    again = sevens.announce_frames() + symbols(sevens, range(2)) + eights.announce_frames()
+    yield Vector("announce-again-in-other-parts", "all of its parts agree with the first", again, "incomplete")
+    stray = sevens.announce_frames() + symbols(sevens, range(2)) + [zero_part(sevens.tag, 2, 7)]
+    yield Vector("tag-conflict-one-part", "a part that is not of the announce", stray, "tag")
+    data = some(100)
+    sender = Sender(data, 27)
+    whole = (2**26 + 8).to_bytes(4, "little") + (4096).to_bytes(2, "little") + some(32, 3)
+    strangers = [Frame(sender.tag, FIRST_ANNOUNCE_ID + at, whole[19 * at :][:19]).to_bytes() for at in (1, 0)]
+    comment = "the announce of an object of 2^26 + 8 bytes, its parts in reverse order, then the good one"
+    yield Vector("limit-object-before", comment, strangers + announced(sender, range(6)), data)
+
+
+def singular_vectors() -> Iterator[Vector]:
+    """Symbols chosen so that none says anything about symbol 0."""
+    data = some(39)
+    sender = Sender(data, 12)
+    probe = Sender(b"!" + bytes(38), 12)
+    ids = [id for id in range(10, 6000) if not any(probe.symbol_frame(id)[4:-4])]
+    frames = announced(sender, [*range(1, 10), *ids[:8], 0])
+    yield Vector("seven-spare", "K + 7 symbols that make no object, and one more that does", frames, data)
+    frames = announced(sender, [*range(1, 10), *ids[:9], 0])
+    yield Vector("eight-spare", "K + 8 symbols that make no object are forgotten", frames, "digest")
+
+
+def slip_vectors() -> Iterator[Vector]:
+    """Streams of section 7 that are SLIP."""
+    data = bytes.fromhex("c0 db dc dd c0 c0 db dd db dc 00 db")
+    sender = Sender(data, 16)
+    frames = announced(sender, range(sender.layout.symbols))
+    stream = b"".join(map(slip, frames))
+    yield Vector("slip-escapes", "every byte that SLIP escapes, or escapes with", stream, data, suffix="slip")
+    noise = b"noise" + b"".join(map(slip, [frames[0][:-1], *frames[:3]])) + b"\xc0\xc0\xdb\xc0" + b"\xff" * 9
+    yield Vector(
+        "slip-noise",
+        "bytes before, between and behind frames, an end twice, a frame that lacks a byte",
+        noise + b"".join(map(slip, frames[3:])) + b"more",
+        data,
+        suffix="slip",
+    )
+    ends = b"\xc0".join(slip(frame)[1:-1] for frame in frames)
+    yield Vector("slip-single-ends", "one end between frames, none before and behind", ends, data, suffix="slip")
+    yield Vector("slip-cut", "the last frame lacks its last byte", stream[:-2], "incomplete", suffix="slip")
+    hello = Sender(b"Hello, \xdbPLADA!", 256)
+    announce, symbol = announced(hello, [0])
+    unescaped = slip(announce) + b"\xc0" + symbol + b"\xc0"
+    assert symbol.count(b"\xdb") == 1
+    assert b"\xc0" not in symbol
+    comment = "DB before another byte: the packet is no frame, though its checksum is right"
+    yield Vector("slip-bad-escape", comment, unescaped, "incomplete", suffix="slip")
+
+
+def state_vectors() -> Iterator[Vector]:
+    """State files of section 8."""
+    data = b"Hello, PLADA!"
+    announce, symbol = announced(Sender(data), [0])
+    begin, end = time_mark(1_700_000_000_000), time_mark(1_700_000_060_000)
+    torn = slip(begin) + slip(announce) + slip(end) + slip(symbol)[:9]
+    stream = torn + slip(end) + slip(symbol)
+    yield Vector("torn", "a write that was torn, and what was written after it", stream, data, suffix="state")
+    yield Vector("torn-end", "a write that was torn, and nothing since", torn, "incomplete", suffix="state")
+    data = some(300)
+    sender = Sender(data, 40)
+    count = sender.layout.symbols
+    false = Frame(sender.tag, 2, bytes(sender.layout.symbol_bytes)).to_bytes()
+    frames = [*sender.announce_frames(), false, *symbols(sender, [0, 1, *range(3, count)]), *symbols(sender, range(8))]
+    stream = b"".join(map(slip, [begin, *frames, end, *symbols(sender, range(8, count))]))
+    comment = "a false symbol spoilt K; the same ids came again, and are all there again"
+    yield Vector("spoilt", comment, stream, data, suffix="state")
+
+
 def refused_vectors() -> Iterator[Vector]:
     """No object comes to be."""
     data = some(300)
@@ -287,13 +377,15 @@ def foreign(frame: bytes) -> bytes:
 def entry(vector: Vector, path: Path) -> dict[str, Any]:
     """The index entry of a vector, from its bytes as they are on disk."""
     result: dict[str, Any] = {"id": vector.id, "comment": vector.comment, "file": path.name}
+    if vector.suffix != "frames":
+        result["framing"] = "slip"
     if vector.tag is not None:
         result["tag"] = f"{vector.tag:03x}"
     if vector.limits:
         result["limits"] = vector.limits
     reassembler = Reassembler(FrameLimits(**vector.limits), vector.tag)
     with path.open("rb") as stream:
-        for frame in read_frames(stream, "length"):
+        for frame in read_frames(stream, result.get("framing", "length")):
             reassembler.add(frame)
     try:
         data: bytes | str = reassembler.result()
@@ -311,13 +403,21 @@ def entry(vector: Vector, path: Path) -> dict[str, Any]:
 def main() -> None:
     """Adds what is missing, and writes the index."""
     entries, added = [], 0
-    for group in (object_vectors(), tolerated_vectors(), refused_vectors()):
-        for vector in group:
-            path = HERE / f"{vector.id}.frames"
-            if not path.exists():
-                path.write_bytes(b"".join(len(frame).to_bytes(2, "little") + frame for frame in vector.frames))
-                added += 1
-            entries.append(entry(vector, path))
+    groups = (
+        object_vectors(),
+        tolerated_vectors(),
+        refused_vectors(),
+        announce_vectors(),
+        singular_vectors(),
+        slip_vectors(),
+        state_vectors(),
+    )
+    for vector in chain.from_iterable(groups):
+        path = HERE / f"{vector.id}.{vector.suffix}"
+        if not path.exists():
+            path.write_bytes(vector.stream)
+            added += 1
+        entries.append(entry(vector, path))
     lines = ",\n".join("    " + json.dumps(each) for each in entries)
     (HERE / "index.json").write_text(
         '{\n  "format_version": 1,\n  "vectors": [\n' + lines + "\n  ]\n}\n", encoding="utf-8"

@@ -1,0 +1,229 @@
+"""What frames hold: reception overhead, corruption, interruption, speed: `python -m bench.frames` (`make frames`).
+
+Writes bench/results/frames.csv; needs the extra `frames`, not ../shared; takes about three minutes. Everything
+is drawn from fixed seeds, but for when receivers are killed and for times.
+
+- `reception`: an object of K symbols, a sender that is met at a random symbol, a channel that loses frames; does the
+  object come from the first K + 2 different symbols that arrive?
+- `corruption`: receptions with every bit flipped at a rate of 1e-3; what comes out: the object, nothing, something else?
+- `interruption`: a receiver with a state file is killed at a random moment, its last write torn; is what it had said to
+  be on disk there, and does the object come out?
+- `speed`: CPU seconds, start-up included, of the commands `packetize` and `reassemble`, children counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from bench.table import RESULTS, write_rows
+from plada_codec.errors import PladaError
+from plada_codec.frames import Reassembler, Sender, StateFile, carousel, channel, packetize, parse_frame, read_frames
+from plada_codec.frames.fountain import FountainDecoder
+from plada_codec.loss import BurstyLoss, IndependentLoss, Loss
+from plada_codec.progress import progress_bar
+
+Progress = Callable[[int, int | None], None]
+
+FRAME_BYTES = 256
+RECEPTIONS = 10_000
+LOSSES = (0.1, 0.3, 0.6)
+BURST_FRAMES = 5.0
+#: Objects of so many symbols, by turns.
+SYMBOLS = (2, 5, 20, 60)
+#: What a receiver may need above K, by the bar.
+EXTRA = 2
+FLIP_RATE = 1e-3
+#: An object of few symbols: of ten frames of 256 bytes, nine are damaged at this rate.
+FLIPPED_OBJECT_BYTES = 1_000
+FLIPPED_FRAMES = 60
+KILLS = 200
+KILLED_OBJECT_BYTES = 50_000
+#: A receiver whose standard input is a stream of frames: says how many are on disk whenever it knows.
+RECEIVER = """
+import os, sys
+from plada_codec.frames import StateFile, read_frames
+with StateFile(sys.argv[1]) as state:
+    for frame in read_frames(sys.stdin.buffer, "length"):
+        state.append([frame])
+        os.write(1, b"+")
+"""
+
+
+def reception(loss: Loss, symbols: int, seed: int) -> bool:
+    """Whether the first `symbols` + 2 different symbols that arrive are the object."""
+    draw = random.Random(seed)
+    sender = SENDERS.setdefault(symbols, Sender(draw.randbytes(symbols * 248 - 3), FRAME_BYTES))
+    stream = carousel(sender, start=draw.randrange(10 * symbols))
+    decoder = FountainDecoder(len(sender.data), sender.layout.symbol_bytes)
+    seen: set[int] = set()
+    for data in channel(stream, loss=loss, seed=seed):
+        frame = parse_frame(data)
+        if frame.is_announce or frame.id in seen:
+            continue
+        seen.add(frame.id)
+        if decoder.add(frame.id, frame.content) == sender.data:
+            return True
+        if len(seen) == symbols + EXTRA:
+            return False
+    raise AssertionError("a carousel has no end")
+
+
+SENDERS: dict[int, Sender] = {}
+
+
+def receptions(progress: Progress) -> Iterator[dict[str, Any]]:
+    """A row for each loss rate, independent and in bursts."""
+    cells = [(rate, burst) for rate in LOSSES for burst in (1.0, BURST_FRAMES)]
+    for number, (rate, burst) in enumerate(cells):
+        loss = IndependentLoss(rate) if burst == 1 else BurstyLoss(rate, burst)
+        good = 0
+        for trial in range(RECEPTIONS):
+            good += reception(loss, SYMBOLS[trial % len(SYMBOLS)], trial)
+            progress(number * RECEPTIONS + trial, len(cells) * RECEPTIONS)
+        yield row(
+            "reception",
+            f"loss {rate:g}, bursts of {burst:g}, K of {', '.join(map(str, SYMBOLS))}",
+            RECEPTIONS,
+            f"{good / RECEPTIONS:.5f}",
+            ">= 0.999 from K + 2",
+            good >= 0.999 * RECEPTIONS,
+        )
+
+
+def corruption(progress: Progress) -> Iterator[dict[str, Any]]:
+    """Rows: how many receptions gave the object, none, another; and how many ended in anything but our errors."""
+    came: dict[str, int] = {"the object": 0, "no object": 0, "another object": 0, "a traceback": 0}
+    for trial in range(RECEPTIONS):
+        draw = random.Random(trial)
+        sender = Sender(draw.randbytes(FLIPPED_OBJECT_BYTES), FRAME_BYTES)
+        frames = islice(carousel(sender), FLIPPED_FRAMES)
+        reassembler = Reassembler()
+        try:
+            for frame in channel(frames, loss=IndependentLoss(0.0), flip_rate=FLIP_RATE, seed=trial):
+                reassembler.add(frame)
+            came["the object" if reassembler.result(sender.tag) == sender.data else "another object"] += 1
+        except PladaError:
+            came["no object"] += 1
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            came["a traceback"] += 1
+        progress(trial, RECEPTIONS)
+    for what, number in came.items():
+        bar = "0" if what in ("another object", "a traceback") else ""
+        yield row("corruption", f"flips at {FLIP_RATE:g} a bit: {what}", RECEPTIONS, number, bar, not bar or not number)
+
+
+def interruption(progress: Progress) -> Iterator[dict[str, Any]]:
+    """A row: of how many kills everything that was acknowledged was there, and the object came out whole."""
+    kept = whole = lost = 0
+    for trial in range(KILLS):
+        draw = random.Random(trial)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "object.state"
+            data = draw.randbytes(KILLED_OBJECT_BYTES)
+            frames = list(packetize(Sender(data, FRAME_BYTES)))
+            acknowledged = killed_reception(path, frames, draw)
+            on_disk = path.read_bytes() if path.exists() else b""
+            # A torn write: the beginning of a frame, of which the end was cut or never came.
+            path.write_bytes(on_disk + b"\xc0" + frames[0][: draw.randrange(len(frames[0]))])
+            with StateFile(path) as state:
+                there = set(state.frames)
+                missing = [frame for frame in frames[:acknowledged] if frame not in there]
+                state.append([frame for frame in frames if frame not in there])
+            with path.open("rb") as stream:
+                reassembler = Reassembler()
+                for frame in read_frames(stream, "slip"):
+                    reassembler.add(frame)
+            lost += len(missing)
+            kept += not missing
+            whole += reassembler.result() == data
+        progress(trial, KILLS)
+    what = f"kill -9 and a torn write, {KILLED_OBJECT_BYTES} bytes"
+    yield row("interruption", f"{what}: acknowledged frames that are lost", KILLS, lost, "0", lost == 0)
+    yield row("interruption", f"{what}: all that was acknowledged is there", KILLS, kept, str(KILLS), kept == KILLS)
+    yield row("interruption", f"{what}: the object is identical", KILLS, whole, str(KILLS), whole == KILLS)
+
+
+def killed_reception(path: Path, frames: list[bytes], draw: random.Random) -> int:
+    """Feeds a receiver frames until it is killed, at a random moment; how many it had acknowledged."""
+    receiver = subprocess.Popen(
+        [sys.executable, "-c", RECEIVER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert receiver.stdin is not None
+    assert receiver.stdout is not None
+    acknowledged = 0
+    wanted = draw.randrange(1, len(frames))
+    for frame in frames:
+        receiver.stdin.write(len(frame).to_bytes(2, "little") + frame)
+    receiver.stdin.flush()
+    while acknowledged < wanted:
+        acknowledged += len(os.read(receiver.stdout.fileno(), wanted - acknowledged))
+    receiver.send_signal(signal.SIGKILL)
+    receiver.stdin.close()
+    acknowledged += len(receiver.stdout.read())
+    receiver.wait()
+    return acknowledged
+
+
+def speed(progress: Progress) -> Iterator[dict[str, Any]]:
+    """A row for each size: the CPU time of both commands together, the least of five turns."""
+    for object_bytes, bar_s in ((1_000_000, 1.0), (20_000, 0.3)):
+        turns = []
+        for turn in range(5):
+            progress(turn, 5)
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                (folder / "object").write_bytes(random.Random(turn).randbytes(object_bytes))
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                for command in (
+                    ["packetize", "object", "-o", "frames", "--frame-bytes", str(FRAME_BYTES), "--repair", "30%"],
+                    ["reassemble", "frames", "-o", "back"],
+                ):
+                    subprocess.run([sys.executable, "-m", "plada_codec.cli", *command], cwd=folder, check=True)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                assert digest(folder / "back") == digest(folder / "object")
+            turns.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        what = f"packetize and reassemble {object_bytes:,} bytes, CPU seconds with start-up"
+        yield row("speed", what, len(turns), f"{min(turns):.3f}", f"< {bar_s:g}", min(turns) < bar_s)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def row(what: str, settings: str, trials: int, reached: object, bar: str, met: bool) -> dict[str, Any]:
+    return {
+        "what": what,
+        "settings": settings,
+        "trials": trials,
+        "bar": bar,
+        "reached": reached,
+        "met": "stated" if not bar else "met" if met else "missed",
+    }
+
+
+def main() -> None:
+    rows = []
+    for part in (receptions, corruption, interruption, speed):
+        with progress_bar(part.__name__) as progress:
+            for each in part(progress):
+                rows.append(each)
+                print(each, flush=True)
+    sources = ("plada_codec/frames", "plada_codec/loss.py", "bench/frames.py")
+    write_rows(RESULTS / "frames.csv", "python -m bench.frames", rows, ("raptorq",), sources)
+
+
+if __name__ == "__main__":
+    main()
