@@ -1,7 +1,7 @@
 # make demo   sets up .venv and runs the whole idea on scikit-learn's digits
 # make test   sets up .venv, lints, type-checks and tests; what CI runs
 # make bench  measures what changed in sizes, times and memory (needs ../shared/corpora); all of it with FRESH=1
-# make frames  measures what frames hold: loss, corruption, interruption, speed (two minutes)
+# make frames  measures what frames hold: loss, corruption, interruption, speed (a minute)
 # make accuracy  trains the students that bench/results/accuracy.csv has not yet (needs ../shared; hours, can be stopped)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
