@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plada_codec import cli_frames, cli_links
+from plada_codec import cli_frames, cli_links, cli_reassemble
 from plada_codec.errors import InvalidPayload, PladaError
 from plada_codec.terminal import (
     OneLineErrors,
@@ -45,7 +45,7 @@ main.add_command(cli_links.budget)
 main.add_command(cli_frames.packetize)
 main.add_command(cli_frames.carousel)
 main.add_command(cli_frames.channel)
-main.add_command(cli_frames.reassemble)
+main.add_command(cli_reassemble.reassemble)
 
 _payload_options = option_group(
     click.option("--reference-size", type=int, metavar="N", help="Number of images in the reference set."),

@@ -130,8 +130,9 @@ def write_bytes(data: bytes, target: str) -> None:
 
     if target == "-":
         stream = standard_output()
-        stream.write(data)
-        stream.flush()
+        with naming_device("standard output"):
+            stream.write(data)
+            stream.flush()
         return
     with atomic_write(target) as file:
         file.write(data)
@@ -144,6 +145,16 @@ def naming(source: str) -> Iterator[None]:
         yield
     except PladaError as error:
         raise type(error)(f"{source}: {error.args[0]}", rule=error.rule, offset=error.offset) from None
+
+
+@contextmanager
+def naming_device(name: str) -> Iterator[None]:
+    """Puts a name into errors of the system that have none: those of reading and writing."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or name
+        raise
 
 
 @contextmanager

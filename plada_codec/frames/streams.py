@@ -180,7 +180,7 @@ def _make_raw(line: int, path: str, baud: int | None) -> None:
     import termios
     import tty
 
-    tty.setraw(line)
+    tty.setraw(line, termios.TCSANOW)  # without throwing away what has arrived
     settings = termios.tcgetattr(line)
     settings[tty.CFLAG] |= termios.CLOCAL | termios.CREAD
     if baud is not None:
