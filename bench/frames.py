@@ -9,19 +9,18 @@ is drawn from fixed seeds, but for when receivers are killed and for times.
 - `interruption`: a receiver with a state file is killed at a random moment, its last write torn; is what it had said to
   be on disk there, and does the object come out?
 - `speed`: CPU seconds, start-up included, of the commands `packetize` and `reassemble`, through a stream and through a
-  folder of one file a frame: most of the latter is the file system's, so the making of as many files is a row, too.
+  folder of one file a frame: most of the latter is the file system's, so the writing of as many files is a row, too.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import resource
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -29,7 +28,7 @@ from typing import Any
 
 from bench.table import RESULTS, write_rows
 from plada_codec.errors import PladaError
-from plada_codec.frames import Reassembler, Sender, StateFile, carousel, channel, packetize, parse_frame, read_frames
+from plada_codec.frames import Reassembler, Sender, StateFile, carousel, channel, packetize, parse_frame, receive
 from plada_codec.frames.fountain import FountainDecoder
 from plada_codec.loss import BurstyLoss, IndependentLoss, Loss
 from plada_codec.progress import progress_bar
@@ -51,14 +50,22 @@ FLIPPED_FRAMES = 60
 KILLS = 200
 TURNS = 5
 KILLED_OBJECT_BYTES = 50_000
-#: A receiver whose standard input is a stream of frames: says how many are on disk whenever it knows.
+#: The longest pauses: between single frames, and from the last frame to the kill.
+PAUSE_S, DELAY_S = 5e-4, 5e-3
+#: A receiver of a stream of frames, on standard input: says for each that changed it that it is on disk.
 RECEIVER = """
 import os, sys
-from plada_codec.frames import StateFile, read_frames
+from plada_codec.frames import Reassembler, StateFile, read_batches, receive
 with StateFile(sys.argv[1]) as state:
-    for frame in read_frames(sys.stdin.buffer, "length"):
-        state.append([frame])
-        os.write(1, b"+")
+    for new in receive(read_batches(sys.stdin.buffer, "length"), Reassembler(), state):
+        os.write(1, b"+" * len(new))
+"""
+#: Writes files of the length of frames, and nothing else.
+WRITER = """
+import sys
+from pathlib import Path
+for number in range(int(sys.argv[1])):
+    Path(f"{number}.frame").write_bytes(bytes(int(sys.argv[2])))
 """
 
 
@@ -135,19 +142,19 @@ def interruption(progress: Progress) -> Iterator[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "object.state"
             data = draw.randbytes(KILLED_OBJECT_BYTES)
-            frames = list(packetize(Sender(data, FRAME_BYTES)))
+            # All different: so each of them changes the receiver.
+            frames = list(dict.fromkeys(packetize(Sender(data, FRAME_BYTES))))
             acknowledged = killed_reception(path, frames, draw)
-            on_disk = path.read_bytes() if path.exists() else b""
             # A torn write: the beginning of a frame, of which the end was cut or never came.
-            path.write_bytes(on_disk + b"\xc0" + frames[0][: draw.randrange(len(frames[0]))])
+            with path.open("ab") as file:
+                file.write(b"\xc0" + frames[0][: draw.randrange(len(frames[0]))])
+            reassembler = Reassembler()
             with StateFile(path) as state:
-                there = set(state.frames)
-                missing = [frame for frame in frames[:acknowledged] if frame not in there]
-                state.append([frame for frame in frames if frame not in there])
-            with path.open("rb") as stream:
-                reassembler = Reassembler()
-                for frame in read_frames(stream, "slip"):
+                missing = set(frames[:acknowledged]) - set(state.frames)
+                for frame in state.frames:
                     reassembler.add(frame)
+                for _ in receive([frames], reassembler, state):
+                    pass
             lost += len(missing)
             kept += not missing
             whole += reassembler.result() == data
@@ -159,20 +166,22 @@ def interruption(progress: Progress) -> Iterator[dict[str, Any]]:
 
 
 def killed_reception(path: Path, frames: list[bytes], draw: random.Random) -> int:
-    """Feeds a receiver frames until it is killed, at a random moment; how many it had acknowledged."""
+    """Feeds a receiver frames, some one by one, the rest at once, and kills it meanwhile; how many it acknowledged."""
     receiver = subprocess.Popen(
-        [sys.executable, "-c", RECEIVER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", RECEIVER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     )
     assert receiver.stdin is not None
     assert receiver.stdout is not None
     acknowledged = 0
-    wanted = draw.randrange(1, len(frames))
-    for frame in frames:
+    single = draw.randrange(len(frames))
+    for number, frame in enumerate(frames):
         receiver.stdin.write(len(frame).to_bytes(2, "little") + frame)
-    receiver.stdin.flush()
-    while acknowledged < wanted:
-        acknowledged += len(os.read(receiver.stdout.fileno(), wanted - acknowledged))
-    receiver.send_signal(signal.SIGKILL)
+        if not acknowledged:
+            acknowledged = len(receiver.stdout.read(1))  # it is up
+        if number < single:
+            time.sleep(draw.uniform(0, PAUSE_S))
+    time.sleep(draw.uniform(0, DELAY_S))
+    receiver.kill()
     receiver.stdin.close()
     acknowledged += len(receiver.stdout.read())
     receiver.wait()
@@ -180,9 +189,9 @@ def killed_reception(path: Path, frames: list[bytes], draw: random.Random) -> in
 
 
 def speed(progress: Progress) -> Iterator[dict[str, Any]]:
-    """A row for each size and way, and for the making of as many empty files: CPU time, the median of the turns."""
+    """A row for each size and way, and for the writing of as many files: CPU time, the median of the turns."""
     for object_bytes, bar_s in ((1_000_000, 1.0), (20_000, 0.3)):
-        ways: dict[str, list[float]] = {"a stream": [], "a folder": [], "nothing but as many empty files": []}
+        ways: dict[str, list[float]] = {"a stream": [], "a folder": [], "nothing but writing as many files": []}
         for turn in range(TURNS):
             progress(turn, TURNS)
             for way, times_s in ways.items():
@@ -201,9 +210,8 @@ def cpu_s(folder: Path, way: str, object_bytes: int) -> float:
     (folder / "object").write_bytes(data)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if way.startswith("nothing"):
-        make = "import sys; [open(f'{i}.frame', 'xb').close() for i in range(int(sys.argv[1]))]"
-        count = 1.3 * Sender(data, FRAME_BYTES).layout.symbols
-        subprocess.run([sys.executable, "-c", make, str(int(count))], cwd=folder, check=True)
+        count = int(1.3 * Sender(data, FRAME_BYTES).layout.symbols)
+        subprocess.run([sys.executable, "-c", WRITER, str(count), str(FRAME_BYTES)], cwd=folder, check=True)
     else:
         frames = "sent.frames" if way == "a stream" else "sent"
         for command in (

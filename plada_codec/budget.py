@@ -14,6 +14,7 @@ All times are in seconds, sizes in bytes, distances in metres.
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -23,6 +24,7 @@ from plada_codec.delivery import Delivery, Job, deliver
 from plada_codec.errors import InvalidPayload, PladaError
 from plada_codec.frames.frame import ALIGNED_FROM_BYTES, ALIGNMENT, MAX_FRAME_BYTES, MAX_SYMBOLS, OVERHEAD_BYTES
 from plada_codec.frames.sending import EXTRA_SYMBOLS, layout
+from plada_codec.job import check_range
 from plada_codec.links import JANUS_WAKE_UP_S, LOW_DATA_RATE_S, BadLink, Link, Lora, links
 from plada_codec.loss import IndependentLoss, Loss
 
@@ -60,7 +62,7 @@ class Conditions:
         nack_burst_frames: how many frames go between two NACK lists.
 
     Raises:
-        BadLink: (value) if there are less or more receivers.
+        BadLink: (value) if there are less or more receivers, or pieces have headers of less than 0 bytes.
     """
 
     strategy: str = "one-way"
@@ -78,6 +80,7 @@ class Conditions:
     def __post_init__(self) -> None:
         if not 1 <= self.receivers <= MAX_RECEIVERS:
             raise BadLink(f"receivers must be 1 to {MAX_RECEIVERS:,}, not {self.receivers:,}", rule="value")
+        check_range("piece_header_bytes", self.piece_header_bytes or 0, 0)
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Budget:
         frame_bytes: the longest frame that might be sent: the one asked for, the best, or the link's longest.
         job: what is sent: frames and their lengths.
         delivery: what that takes.
+        best_frame_bytes: what `best_frame_bytes` found, where it was asked; None where it was not.
     """
 
     link: Link
@@ -117,6 +121,7 @@ class Budget:
     frame_bytes: int
     job: Job
     delivery: Delivery
+    best_frame_bytes: int | None = None
 
     def fits(self, within_s: float) -> bool:
         """Whether all receivers have the object within so many seconds, with the probability asked (section 6.3)."""
@@ -126,7 +131,10 @@ class Budget:
     def notes(self) -> tuple[str, ...]:
         """What is to be known of the link before one relies on it."""
         distance_m, range_m = self.conditions.distance_m, self.link.max_range_m
-        notes = [self.link.note] if self.link.note else []
+        said = {"--contact": self.link.contact_s, "--mtu": self.link.mtu_bytes}
+        sentences = re.split(r"(?<=\.) ", self.link.note)
+        wanted = [each for each in sentences if all(said[option] is None for option in said if option in each)]
+        notes = [" ".join(wanted)] if any(wanted) else []
         if distance_m is not None and range_m is not None and distance_m > range_m:
             notes.append(f"{distance_m:g} m is beyond its range of {range_m:g} m")
         if distance_m is not None and self.link.speed_m_per_s is None:
@@ -140,14 +148,17 @@ class Budget:
 
     @property
     def results(self) -> tuple[Used, ...]:
-        """The numbers found; all are there, also those that are unknown, but `symbols` and `announces`."""
+        """The numbers found, also those that are unknown, but for `symbols`, `announces` and the best frames."""
         method, note = self.delivery.method, _section(_SECTIONS[self.delivery.strategy])
         found = ((field.name, getattr(self.delivery, field.name)) for field in fields(self.delivery))
-        return tuple(
+        results = tuple(
             Used(name, value, _unit(name), method, note)
             for name, value in found
             if name not in ("strategy", "method") and not (value is None and name in ("symbols", "announces"))
         )
+        if self.best_frame_bytes is None:
+            return results
+        return (*results, Used("best_frame_bytes", self.best_frame_bytes, "B", "formula", _section("6.4")))
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, for JSON: numbers in SI, None for what is unknown, "never" for a time without end."""
@@ -157,6 +168,7 @@ class Budget:
             "object_bytes": self.job.object_bytes,
             "frame_bytes": self.frame_bytes,
             "data_frame_bytes": self.job.frame_bytes,
+            "best_frame_bytes": self.best_frame_bytes,
             **{name: _tidy(value) for name, value in numbers.items()},
             "notes": list(self.notes),
             "inputs": [vars(used) | {"value": _tidy(used.value)} for used in self.inputs],
@@ -174,7 +186,8 @@ def budget(object_bytes: int, link: Link, conditions: Conditions = Conditions())
             are too short for so long an object.
         LimitExceeded: (limits) if the object is longer than frames can carry.
 
-    At 3 km, where a tenth of the frames is lost, one-way coding is six times as fast as stop-and-wait (section 7):
+    At 3 km, where a tenth of the frames is lost, one-way coding is 8.5 times as fast as stop-and-wait with probability
+    99.9% (section 7):
 
     >>> from plada_codec.links import link
     >>> modem = link("uwm-5k").replaced(mtu_bytes=264)
@@ -187,7 +200,8 @@ def budget(object_bytes: int, link: Link, conditions: Conditions = Conditions())
     """
     frame_bytes = _longest(object_bytes, link, conditions)
     job = _job(link, conditions, object_bytes, _cut(object_bytes, frame_bytes, conditions))
-    return Budget(link, conditions, frame_bytes, job, deliver(conditions.strategy, job))
+    best = frame_bytes if conditions.frame_bytes == "best" else None
+    return Budget(link, conditions, frame_bytes, job, deliver(conditions.strategy, job), best)
 
 
 def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()) -> int:
@@ -197,6 +211,7 @@ def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()
     is asked also that the largest object with a frame less than N arrives in time.
 
     Raises:
+        BadLink: (value) if `within_s` is no time, or frames are to be the best, which they are for one length only.
         BadLink, InvalidPayload: as `budget`.
 
     >>> from plada_codec.links import link
@@ -204,6 +219,10 @@ def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()
     >>> max_bytes(link("nanomodem-v3"), 20 * 60, asked)
     39144
     """
+    if not 0 <= within_s < math.inf:
+        raise BadLink(f"within_s must be 0 or more, not {within_s:g}", rule="value")
+    if conditions.frame_bytes == "best":
+        raise BadLink("frames can be the best for one object only: say how long they are", rule="value")
 
     def frames(size: int) -> int:
         return _cut(size, _longest(size, link, conditions), conditions).frames
@@ -292,6 +311,7 @@ class _Cut(NamedTuple):
     last_frame_bytes: int | None = None
     announce_parts: int = 0
     announce_frame_bytes: int = 0
+    extra: int = 0
 
 
 def _longest(object_bytes: int, link: Link, conditions: Conditions) -> int:
@@ -317,7 +337,7 @@ def _cut(object_bytes: int, longest: int, conditions: Conditions) -> _Cut:
             raise
         message = f"frames of {longest} bytes carry at most {most:,} bytes ({MAX_SYMBOLS:,} symbols)"
         raise InvalidPayload(f"{message}, not {object_bytes:,}", rule="frame-bytes") from None
-    return _Cut(cut.symbols, cut.frame_bytes, None, cut.announce_parts, cut.part_bytes + OVERHEAD_BYTES)
+    return _Cut(cut.symbols, cut.frame_bytes, None, cut.announce_parts, cut.part_bytes + OVERHEAD_BYTES, cut.extra)
 
 
 def _job(link: Link, conditions: Conditions, object_bytes: int, cut: _Cut) -> Job:
@@ -325,7 +345,6 @@ def _job(link: Link, conditions: Conditions, object_bytes: int, cut: _Cut) -> Jo
         link=link,
         object_bytes=object_bytes,
         **cut._asdict(),
-        extra=EXTRA_SYMBOLS if cut.frames > 1 else 0,
         loss=IndependentLoss(link.loss or 0.0) if conditions.loss is None else conditions.loss,
         distance_m=conditions.distance_m,
         receivers=conditions.receivers,
@@ -352,7 +371,8 @@ def _pieces(object_bytes: int, longest: int, header_bytes: int, conditions: Cond
         return _Cut(1, object_bytes + header_bytes)
     # Symbols of a code are of one length.
     whole = conditions.padded_pieces or conditions.strategy == "one-way"
-    return _Cut(frames, longest, None if whole else object_bytes - (frames - 1) * room + header_bytes)
+    last_frame_bytes = None if whole else object_bytes - (frames - 1) * room + header_bytes
+    return _Cut(frames, longest, last_frame_bytes, extra=EXTRA_SYMBOLS if frames > 1 else 0)
 
 
 def _asked(found: Budget) -> Iterator[Used]:
@@ -423,7 +443,13 @@ def _of_frames(found: Budget) -> Iterator[Used]:
     lengths = {"data": job.frame_bytes, "last": job.last_frame_bytes, "announce": job.announce_frame_bytes}
     yield Used("data_frames", job.frames, "", "formula", rules)
     if conditions.strategy == "one-way":
-        yield Used("extra_symbols", job.extra, "", "formula", f"h of {_section('6.2')}")
+        yield Used(
+            "extra_symbols",
+            job.extra,
+            "",
+            "formula",
+            f"h of {_section('6.2' if conditions.piece_header_bytes is None else '5.5')}",
+        )
     if job.announce_parts:
         yield Used("announce_parts", job.announce_parts, "", "formula", rules)
     for of, frame_bytes in lengths.items():

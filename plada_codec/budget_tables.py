@@ -21,18 +21,15 @@ _GAP_COLUMNS = 2
 _HALF = "wall 50%"
 
 
-def print_budgets(
-    found: Mapping[str, Budget], left_out: Mapping[str, str], best: Mapping[str, int], within_s: float | None
-) -> None:
+def print_budgets(found: Mapping[str, Budget], left_out: Mapping[str, str], within_s: float | None) -> None:
     """A table of budgets, and what is to be known before one relies on it.
 
     Args:
         found: the budgets, by the label of their row: the ids of links, or the strategies on one link.
         left_out: why there is none of others.
-        best: the best length of frames, where it was looked for.
         within_s: when the object has to be there.
     """
-    columns = _columns(found, best, within_s)
+    columns = _columns(found, within_s)
     print_table(list(columns), list(zip(*columns.values(), strict=True)))
     lines = [*_remarks(found, columns), *left_out_lines(left_out)]
     lines += assumed((each.link, each.conditions) for each in found.values())
@@ -47,7 +44,9 @@ def _remarks(found: Mapping[str, Budget], columns: Mapping[str, list[str]]) -> I
         ratio = found["stop-and-wait"].delivery.wall_s / found["one-way"].delivery.wall_s
         fast, slow = ("one-way", "stop-and-wait") if ratio >= 1 else ("stop-and-wait", "one-way")
         times = max(ratio, 1 / ratio)
-        yield f"{fast} is {times:,.{1 if times < 10 else 0}f} times as fast as {slow}"
+        shown = f"{times:,.{1 if times < 10 else 0}f}"
+        if shown != "1.0":
+            yield f"{fast} is {shown} times as fast as {slow}"
     if _HALF in columns and any(each.delivery.wall_p50_s < each.delivery.airtime_s for each in found.values()):
         yield f"{_HALF} is when receivers can decode, with that probability; airtime, how long the sender sends"
     notes: dict[str, dict[str, None]] = {}
@@ -58,7 +57,7 @@ def _remarks(found: Mapping[str, Budget], columns: Mapping[str, list[str]]) -> I
         yield f"{', '.join(ids)}: {note}"
 
 
-def _columns(found: Mapping[str, Budget], best: Mapping[str, int], within_s: float | None) -> dict[str, list[str]]:
+def _columns(found: Mapping[str, Budget], within_s: float | None) -> dict[str, list[str]]:
     """The columns of the table, by title: those that say something, as far as there is room."""
     shown = list(found.values())
     probability = shown[0].conditions.probability
@@ -67,7 +66,7 @@ def _columns(found: Mapping[str, Budget], best: Mapping[str, int], within_s: flo
     columns = {
         "link" if link_ids == found.keys() else link_ids.pop(): list(found),
         "frame": [f"{each.job.frame_bytes} B" for each in shown],
-        "best": [f"{best[label]} B" if label in best else "-" for label in found],
+        "best": ["-" if each.best_frame_bytes is None else f"{each.best_frame_bytes} B" for each in shown],
         "frames": [_count(each.delivery.frames) for each in shown],
         "airtime": [_duration(each.delivery.airtime_s) for each in shown],
         _HALF: [_duration(each.delivery.wall_p50_s) for each in shown],
@@ -77,14 +76,15 @@ def _columns(found: Mapping[str, Budget], best: Mapping[str, int], within_s: flo
         "energy": ["-" if each.delivery.energy_j is None else show_joules(each.delivery.energy_j) for each in shown],
     }
     silent = {
-        "best": not best,
+        "best": all(each.best_frame_bytes is None for each in shown),
         _HALF: wall != _HALF and columns[_HALF] == columns[wall],
         "fits": within_s is None,
         "complete": all(each.delivery.completion >= probability for each in shown),
         "energy": all(each.delivery.energy_j is None for each in shown),
     }
     columns = {title: cells for title, cells in columns.items() if not silent.get(title)}
-    for least in ("frame", _HALF, "best", "complete", "energy"):
+    # The best length of frames says nothing without their length.
+    for least in (*(() if "best" in columns else ("frame",)), _HALF, "complete", "energy"):
         if least != wall and _width(columns) > _TABLE_COLUMNS:
             columns.pop(least, None)
     return columns

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,14 @@ import click
 from plada_codec.terminal import (
     finite,
     json_option,
+    loss_of,
     naming_device,
     option_group,
     quantity,
     read_bytes,
     standard_input,
     standard_output,
+    usage_errors,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
     from plada_codec.frames import Layout
     from plada_codec.loss import Loss
+
+#: As plada_codec.frames.sending and plada_codec.budget.Conditions have them, whose import would slow --help down.
+_FRAME_BYTES, _ANNOUNCE_EVERY, _PROBABILITY = 256, 16, 0.99
 
 
 def tag_of(ctx: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
@@ -47,7 +52,7 @@ def tag_of(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
 _frame_bytes_option = click.option(
     "--frame-bytes",
     type=click.IntRange(9, 65_535),
-    default=256,
+    default=_FRAME_BYTES,
     show_default=True,
     metavar="F",
     help="Longest frame that the link takes.",
@@ -103,7 +108,7 @@ _burst_option = click.option(
     "--probability",
     callback=quantity("ratio"),
     metavar="P",
-    help="How sure it must be that all receivers get it.  [default: 99%]",
+    help=f"How sure it must be that all receivers get it.  [default: {_PROBABILITY:.0%}]",
 )
 @_tag_option
 @stream_options
@@ -147,9 +152,9 @@ def packetize(
     sender = frames.Sender(read_bytes(source), frame_bytes, tag)
     symbols, announces = sender.layout.symbols, 2
     if loss_rate is not None:
-        probability = 0.99 if probability is None else probability
-        with _usage_errors():
-            symbols, announces = _enough(sender.layout, _loss(loss_rate, burst_frames), receivers or 1, probability)
+        probability = _PROBABILITY if probability is None else probability
+        with usage_errors():
+            symbols, announces = _enough(sender.layout, loss_of(loss_rate, burst_frames), receivers or 1, probability)
     elif repair is not None:
         symbols += math.ceil(repair * symbols)
     else:
@@ -181,7 +186,12 @@ def packetize(
 @click.option("--start", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="First symbol.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Frames to send.  [default: without end]")
 @click.option(
-    "--announce-every", type=click.IntRange(1), default=16, show_default=True, metavar="N", help="Symbols an announce."
+    "--announce-every",
+    type=click.IntRange(1),
+    default=_ANNOUNCE_EVERY,
+    show_default=True,
+    metavar="N",
+    help="Symbols an announce.",
 )
 @_frame_bytes_option
 @_tag_option
@@ -246,10 +256,10 @@ def channel(
 
     if burst_frames is not None and not loss_rate:
         raise click.UsageError("--burst needs --loss.")
-    with _usage_errors():
+    with usage_errors():
         received = frames.channel(
             _named("standard input", frames.read_frames(standard_input(), framing)),
-            loss=_loss(loss_rate, burst_frames),
+            loss=loss_of(loss_rate, burst_frames),
             flip_rate=flip_rate,
             duplicate_rate=duplicate_rate,
             reorder_frames=reorder,
@@ -337,12 +347,6 @@ def _moving(progress: Callable[[int, int | None], None], sent: Iterable[bytes], 
         yield frame
 
 
-def _loss(rate: float, burst_frames: float | None) -> Loss:
-    from plada_codec.loss import BurstyLoss, IndependentLoss
-
-    return IndependentLoss(rate) if burst_frames is None else BurstyLoss(rate, burst_frames)
-
-
 def _enough(layout: Layout, loss: Loss, receivers: int, probability: float) -> tuple[int, int]:
     """How many symbols and announces make it so probable that all receivers have the object."""
     from plada_codec.delivery import one_way
@@ -359,14 +363,3 @@ def _enough(layout: Layout, loss: Loss, receivers: int, probability: float) -> t
         announce_frame_bytes=layout.part_bytes + OVERHEAD_BYTES,
     )
     return coded.symbols, coded.announces
-
-
-@contextmanager
-def _usage_errors() -> Iterator[None]:
-    """Makes an error about quantities one about the options that said them."""
-    from plada_codec.units import BadLink
-
-    try:
-        yield
-    except BadLink as error:
-        raise click.UsageError(error.args[0]) from None

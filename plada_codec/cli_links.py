@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
@@ -14,7 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import click
 
 from plada_codec.errors import InvalidPayload, PladaError
-from plada_codec.terminal import complain, finite, option_group, print_table, quantity, read_bytes
+from plada_codec.terminal import (
+    complain,
+    finite,
+    loss_of,
+    option_group,
+    print_table,
+    quantity,
+    read_bytes,
+    usage_errors,
+)
 
 if TYPE_CHECKING:
     from plada_codec.budget import Budget, Conditions
@@ -287,7 +295,9 @@ def budget(
     """  # noqa: D301
     best = said["frame_bytes"] == _BEST
     if max_bytes and (source is not None or bytes is not None or best or plot or verbose):
-        raise click.UsageError("--max-bytes excludes a file, --bytes, --frame-bytes best, --plot and -v.")
+        raise click.UsageError(
+            "--max-bytes excludes a file, --bytes, --frame-bytes best, --plot and -v (--json has every number)."
+        )
     if max_bytes and within is None:
         raise click.UsageError("--max-bytes needs --within.")
     if not max_bytes and (source is None) == (bytes is None):
@@ -296,31 +306,33 @@ def budget(
         raise click.UsageError("--bytes 0: there is nothing to send.")
     if plot is not None and Path(plot).suffix not in _PLOT_SUFFIXES:
         raise click.UsageError(f"--plot {plot}: its name must end in {' or '.join(_PLOT_SUFFIXES)}.")
-    with _usage_errors():
+    with usage_errors(_OPTION_OF):
         from plada_codec.budget import best_frame_bytes, budget
         from plada_codec.budget import max_bytes as most_bytes
 
         rows = _rows(_links(ids, said), _conditions(said), said["strategy"] or ("one-way" if max_bytes else None))
         if max_bytes and within is not None:
             fit, left_out = _each(rows, lambda link, conditions: most_bytes(link, within, conditions))
-            _print_max_bytes(fit, left_out, as_json)
+            if as_json:
+                fitting = [budget(size, *rows[label]).as_dict() for label, size in fit.items() if size]
+                click.echo(json.dumps({"max_bytes": fit, "left_out": left_out, "budgets": fitting}, indent=2))
+            else:
+                _print_max_bytes(fit, left_out)
             _remark(rows, fit)
             return
         size = _size(source) if bytes is None else bytes
         found, left_out = _each(rows, partial(budget, size))
         if len({each.link.id for each in found.values()}) > 1:
             found = dict(sorted(found.items(), key=lambda row: row[1].delivery.wall_s))
-        best_frames: dict[str, int] = {}
-        if best:
-            best_frames = {label: each.frame_bytes for label, each in found.items()}
-        elif said["ber"] is not None:
+        if said["ber"] is not None and not best:
             best_frames, _ = _each({label: rows[label] for label in found}, partial(best_frame_bytes, size))
+            found = {label: replace(each, best_frame_bytes=best_frames.get(label)) for label, each in found.items()}
     if as_json:
-        _print_json(found, left_out, best_frames, within)
+        _print_json(found, left_out, within)
     else:
         from plada_codec.budget_tables import print_budgets, print_trace
 
-        print_budgets(found, left_out, best_frames, within)
+        print_budgets(found, left_out, within)
         if verbose:
             print_trace(found)
     if plot is not None:
@@ -387,18 +399,18 @@ def _conditions(said: Mapping[str, Any]) -> Conditions:
 
 
 def _loss(said: Mapping[str, Any]) -> Loss | None:
-    from plada_codec.loss import BitErrors, BurstyLoss, IndependentLoss
+    from plada_codec.loss import BitErrors
 
     rate, burst_frames, ber = said["loss"], said["burst"], said["ber"]
     if ber is not None:
         if rate is not None or burst_frames is not None:
             raise click.UsageError("--ber excludes --loss and --burst.")
         return BitErrors(ber)
-    if burst_frames is None:
-        return None if rate is None else IndependentLoss(rate)
-    if rate is None:
+    if rate is not None:
+        return loss_of(rate, burst_frames)
+    if burst_frames is not None:
         raise click.UsageError("--burst needs --loss.")
-    return BurstyLoss(rate, burst_frames)
+    return None
 
 
 def _rows(chosen: list[Link], conditions: Conditions, strategy: str | None) -> Rows:
@@ -429,13 +441,11 @@ def _each(rows: Rows, compute: Callable[[Link, Conditions], _Result]) -> tuple[d
     return results, {label: text if text.startswith(label) else f"{label}: {text}" for label, text in messages.items()}
 
 
-def _print_max_bytes(fit: Mapping[str, int], left_out: Mapping[str, str], as_json: bool) -> None:
+def _print_max_bytes(fit: Mapping[str, int], left_out: Mapping[str, str]) -> None:
     """The bare number of a single link, for command substitution."""
     from plada_codec.budget_tables import left_out_lines, print_lines
 
-    if as_json:
-        click.echo(json.dumps({"max_bytes": fit, "left_out": left_out}, indent=2))
-    elif len(fit) > 1 or left_out:
+    if len(fit) > 1 or left_out:
         print_table(["link", "bytes that fit"], [(label, str(size)) for label, size in fit.items()])
         print_lines(left_out_lines(left_out))
     else:
@@ -460,26 +470,6 @@ def _remark(rows: Rows, fit: Mapping[str, int]) -> None:
         complain(line)
 
 
-def _print_json(
-    found: Mapping[str, Budget], left_out: Mapping[str, str], best: Mapping[str, int], within: float | None
-) -> None:
-    budgets = [
-        each.as_dict() | {"best_frame_bytes": best.get(label), "fits": None if within is None else each.fits(within)}
-        for label, each in found.items()
-    ]
+def _print_json(found: Mapping[str, Budget], left_out: Mapping[str, str], within: float | None) -> None:
+    budgets = [each.as_dict() | {"fits": None if within is None else each.fits(within)} for each in found.values()]
     click.echo(json.dumps({"budgets": budgets, "left_out": left_out}, indent=2))
-
-
-@contextmanager
-def _usage_errors() -> Iterator[None]:
-    """What a link or frames of it cannot be is wrong usage, of the option that says it."""
-    from plada_codec.units import BadLink
-
-    try:
-        yield
-    except PladaError as error:
-        if isinstance(error, BadLink) or error.rule == "frame-bytes":
-            first, space, rest = str(error.args[0]).partition(" ")
-            option = f"--{_OPTION_OF[first].replace('_', '-')}" if first in _OPTION_OF else first
-            raise click.UsageError(f"{option}{space}{rest}") from None
-        raise

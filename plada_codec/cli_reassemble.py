@@ -47,8 +47,9 @@ def reassemble(
     """Make the object, which is the file that was sent, of frames: in any order, some lost, twice, damaged, of others.
 
     FRAMES are folders of files of one frame each, such files named *.frame, and streams: files, pipes, serial ports, -.
-    A pipe or port is read until an object is complete. With --state, reception may be interrupted at any time, by loss
-    of power too, and goes on with the same command. What it lacks can come later: the state is all there is to keep.
+    They come from the modem's own folder or port. A pipe or port is read until an object is complete. With --state,
+    reception may be interrupted at any time, by loss of power too, and goes on with the same command. What it lacks can
+    come later: the state is all there is to keep.
 
     \b
     Examples:
@@ -79,11 +80,13 @@ def reassemble(
         if saved and tag is not None and tag not in saved:
             raise _other_state(state_path, saved, f"not of {tag:03x}: give that a state file of its own")
         if reassembler.complete and tag is None and any(map(_is_live, sources)):
-            raise InvalidPayload(
-                f"{state_path} already has object {_tags(reassembler.complete)} complete: "
-                "give a new state, no FRAMES, or its --tag",
-                rule="state",
-            )
+            has = f"{state_path} already has object {_tags(reassembler.complete)} complete"
+            if output == "-" or Path(output).exists():
+                but = "" if output == "-" else f", and there is a file {output}"
+                raise InvalidPayload(f"{has}{but}: give a new state, no FRAMES, or its --tag", rule="state")
+            # The same command goes on, if an interruption came between the last frame and the file.
+            complain(f"plada: {has}: nothing is received")
+            sources = ()
         watch = partial(_watched, reassembler=reassembler, wanted=set(saved) if tag is None else {tag})
         try:
             without = _receive(_inputs(sources, framing, baud, watch), reassembler, state, tag)
@@ -112,7 +115,9 @@ def reassemble(
     if others:
         complain(f"plada: {output} is object {got.tag:03x}; left out: {_shares(others)}")
     elif state_path is not None:
-        complain(f"plada: {output} is complete: {state_path} is no longer needed")
+        # With a tag, nothing is known of the others that the state has, but that they are there.
+        rest = _tags(sorted(saved.keys() - {got.tag}))
+        complain(f"plada: {output} is complete: {state_path} is no longer needed{rest and f', but for {rest}'}")
 
 
 def _check_found(state_path: str | None, saved: Counter[int], reassembler: Reassembler) -> None:

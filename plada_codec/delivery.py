@@ -49,6 +49,9 @@ _MAX_ENTRIES = 4_000_000
 _MAX_SUMS = 200_000
 #: Section 5.6: trials of a simulation that `deliver` needs: as many as make this many frames, within limits.
 _SIMULATED_FRAMES, _LEAST_TRIALS, _MOST_TRIALS = 2_000_000, 200, 2_000
+#: Section 5.6: frames, times trials and receivers, that take seconds and less than a GB; and the least that these two
+#: come to, as there is work with each frame, too.
+_MAX_WORK, _LEAST_WORK = 400_000_000, 2_000
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,8 @@ def deliver(strategy: str, job: Job) -> Delivery:
     """What a strategy takes: by its formulas where there are some, else by a simulation of fixed seed.
 
     Raises:
-        BadLink: (`value`) if there is no such strategy, or the job asks for too much; (rules of `Link`) if the link
-            does not take such frames, or lacks a number.
+        BadLink: (`value`) if there is no such strategy, or the job asks for too much, also to be simulated; (rules of
+            `Link`) if the link does not take such frames, or lacks a number.
 
     >>> from plada_codec.links import link
     >>> from plada_codec.loss import IndependentLoss
@@ -114,10 +117,28 @@ def deliver(strategy: str, job: Job) -> Delivery:
     formula, simulation = _strategy(strategy)
     course = formula(job)
     if course is None:
-        frames = job.counts.total() * job.receivers / (1 - job.air_loss.frame_loss(job.frame_bytes))
-        trials = min(max(int(_SIMULATED_FRAMES / frames), _LEAST_TRIALS), _MOST_TRIALS)
-        course = simulation(job, trials, np.random.default_rng(0))
+        course = simulation(job, _trials(strategy, job), np.random.default_rng(0))
     return _delivery(strategy, job, course)
+
+
+def _trials(strategy: str, job: Job) -> int:
+    """How many deliveries with answers are simulated. Raises BadLink, rule `value`, if the least number is too much."""
+    total, loss = job.counts.total(), job.air_loss.frame_loss(job.frame_bytes)
+    frames = float(total)
+    if loss:
+        places = min(job.burst_frames, total)
+        # How likely a frame is lost again after a whole burst, and after itself alone.
+        after_burst = loss + (1 - loss) * job.loss.memory**places
+        after_itself = job.air_loss.after(job.frame_bytes)[1]
+        frames = total * (1 / (1 - after_burst) + math.log(job.receivers) / -math.log(after_burst))
+        frames += places * math.log(job.receivers * _MOST_TRIALS) / -math.log(after_itself)
+    most = 0 if frames * _LEAST_WORK > _MAX_WORK else int(_MAX_WORK / (frames * _LEAST_TRIALS))
+    if job.receivers > most:
+        message = f"{strategy} with {job.receivers:,} receiver{'s' * (job.receivers > 1)} is too much to simulate"
+        advice = f"ask for {most:,} or less, or for another strategy" if most else "ask for another strategy"
+        raise BadLink(f"{message}: {advice}", rule="value")
+    enough = _SIMULATED_FRAMES * (1 - loss) / (total * job.receivers)
+    return int(min(max(enough, _LEAST_TRIALS), _MOST_TRIALS, _MAX_WORK / (frames * job.receivers)))
 
 
 def simulate(strategy: str, job: Job, trials: int, seed: int) -> Delivery:

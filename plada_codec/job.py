@@ -65,6 +65,7 @@ class Job:
         check_range("burst_frames", self.burst_frames, 1)
         check_range("acknowledgement_bytes", self.acknowledgement_bytes, 0)
         check_coding(self.frames, self.extra, self.announce_parts, self.receivers, self.probability)
+        self.link.delay_s(self.distance_m)  # refuses what is no distance
         if self.receivers > 1 and self.link.unicast:
             message = f"{self.link.id} reaches one receiver at a time, not {self.receivers} with the same frames"
             raise BadLink(f"{message}: compute it for one", rule="value")

@@ -104,10 +104,11 @@ class _Checked:
     def __post_init__(self) -> None:
         for name, value in _numbers_of(self).items():
             bounds = _BOUNDS[name]
-            if not bounds.least <= value <= bounds.largest or (bounds.whole and not isinstance(value, int)):
+            known = isinstance(value, int if bounds.whole else (int, float)) and not isinstance(value, bool)
+            if not (known and bounds.least <= value <= bounds.largest):
                 what = "a whole number" if bounds.whole else "a number"
                 limits = f"{what} from {bounds.least:.3g} to {bounds.largest:.3g}"
-                raise BadLink(f"{name} must be {limits}, not {value}", rule="value")
+                raise BadLink(f"{name} must be {limits}, not {value!r}", rule="value")
 
 
 @dataclass(frozen=True)
@@ -315,9 +316,14 @@ class Link(_Checked):
     def delay_s(self, distance_m: float | None) -> float:
         """Seconds from the end of a frame at the sender to its end at a receiver, `distance_m` away (None: 0 m).
 
+        Raises:
+            BadLink: rule `value`, if that is negative, infinite or NaN.
+
         >>> link("uwm-5k").delay_s(3000)
         2.0
         """
+        if distance_m is not None and not 0 <= distance_m < math.inf:
+            raise BadLink(f"distance_m must be 0 or more, not {distance_m:g}", rule="value")
         if distance_m is None or self.speed_m_per_s is None:
             return self.one_way_delay_s
         return self.one_way_delay_s + distance_m / self.speed_m_per_s
@@ -424,6 +430,8 @@ class Link(_Checked):
         return replace(changed, numbers=MappingProxyType({name: kept.get(name, options[name]) for name in options}))
 
     def _other_model(self, values: dict[str, Any]) -> Model:
+        if None in values.values():
+            raise BadLink(f"{self.id} cannot be without {' and '.join(sorted(values))}", rule="value")
         if values.keys() == {"rate_bps"}:
             return ConstantRate(**values)
         if values.keys() == {"frame_time_s"}:

@@ -1,6 +1,6 @@
 """Which frames a link loses: independently, by bit errors, or in bursts (spec/link-budget.md section 4).
 
-All three are a chain of two states: how likely a frame is lost depends on its size and on whether the frame before
+All of them are a chain of two states: how likely a frame is lost depends on its size and on whether the frame before
 was lost, and on nothing else.
 
     >>> BurstyLoss(0.2, burst_frames=10).frame_loss(256)  # of a frame of 256 bytes, or any other

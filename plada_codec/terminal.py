@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +19,8 @@ from plada_codec.errors import InvalidPayload, PladaError
 
 if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
+
+    from plada_codec.loss import Loss
 
 #: What is piped has no width of its own, and is not folded. Narrower terminals fold lines themselves.
 _PIPED_COLUMNS, _LEAST_COLUMNS = 200, 80
@@ -95,6 +97,32 @@ def quantity(reader: str) -> Callable[[click.Context, click.Parameter, str | Non
             raise click.BadParameter(error.args[0]) from None
 
     return read
+
+
+@contextmanager
+def usage_errors(options: Mapping[str, str] = {}) -> Iterator[None]:
+    """Makes an error about links, losses and sizes of frames one about the options that said them.
+
+    Args:
+        options: by the field that an error's message begins with, the parameter of the command that sets it.
+    """
+    from plada_codec.units import BadLink
+
+    try:
+        yield
+    except PladaError as error:
+        if not isinstance(error, BadLink) and error.rule != "frame-bytes":
+            raise
+        first, space, rest = str(error.args[0]).partition(" ")
+        option = f"--{options[first].replace('_', '-')}" if first in options else first
+        raise click.UsageError(f"{option}{space}{rest}") from None
+
+
+def loss_of(rate: float, burst_frames: float | None) -> Loss:
+    """What --loss and --burst say."""
+    from plada_codec.loss import BurstyLoss, IndependentLoss
+
+    return IndependentLoss(rate) if burst_frames is None else BurstyLoss(rate, burst_frames)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

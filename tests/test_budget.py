@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
@@ -125,6 +127,35 @@ def test_every_number_of_a_budget_has_a_name_of_its_own_and_a_source(id: str, st
     section = found.results[0].note.removeprefix("link-budget ")
     assert f"### {section} `{strategy}`" in SPEC.read_text(encoding="utf-8")
     json.loads(json.dumps(found.as_dict(), allow_nan=False))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("header_bytes", [None, 8])
+def test_every_section_that_a_source_names_is_a_heading_of_the_specification(
+    strategy: str, header_bytes: int | None
+) -> None:
+    headings = set(re.findall(r"(?m)^##+ ([\d.]*\d)", SPEC.read_text(encoding="utf-8")))
+    for profile in links().values():
+        asked = Conditions(strategy=strategy, loss=BitErrors(1e-5), frame_bytes=12, piece_header_bytes=header_bytes)
+        found = budget(50, profile.replaced(rate_bps=500) if profile.model is None else profile, asked)
+        found = replace(found, best_frame_bytes=12)
+        cited = {
+            section
+            for used in (*found.inputs, *found.results)
+            for section in re.findall(r"(?:link-budget|section) ([\d.]+)", f"{used.source} {used.note}")
+        }
+        assert "4" in cited
+        assert cited <= headings
+
+
+def test_extra_symbols_are_those_of_the_layout_and_else_those_of_the_code() -> None:
+    def listed(size: int, header_bytes: int | None) -> tuple[float | None, str]:
+        found = budget(size, SLOW, Conditions(piece_header_bytes=header_bytes))
+        return {used.name: (used.value, used.note) for used in found.inputs}["extra_symbols"]
+
+    for size, extra in ((20, 0), (100, 2)):
+        assert listed(size, None) == (extra, "h of link-budget 6.2")
+        assert listed(size, 8) == (extra, "h of link-budget 5.5")
 
 
 @pytest.mark.parametrize("id", ["uwm-5k", "umodem-fsk0", "waterlinked-m64", "janus-11k5", "nanomodem-v3"])
@@ -304,6 +335,13 @@ def test_frames_and_objects_that_cannot_be_are_errors() -> None:
         assert caught.value.rule == rule
     with pytest.raises(BadLink, match="--mtu"):
         max_bytes(link("titan-dte"), 100)
+    for within_s in (-1, math.nan, math.inf):
+        with pytest.raises(BadLink, match="within_s must be 0 or more"):
+            max_bytes(SLOW, within_s)
+    with pytest.raises(BadLink, match="say how long they are"):
+        max_bytes(SLOW, 100, Conditions(frame_bytes="best"))
+    with pytest.raises(BadLink, match="piece_header_bytes must be 0 or more"):
+        Conditions(piece_header_bytes=-1)
     for receivers in 0, 1_000_001, 10**23:
         with pytest.raises(BadLink, match="receivers must be 1 to 1,000,000"):
             Conditions(receivers=receivers)
@@ -376,6 +414,7 @@ def test_tables_are_readable_at_80_columns_and_no_line_is_long(options: str) -> 
     table, _, remarks = ok("--bytes", "5000", *options.split()).partition("\n\n")
     assert all(len(line) <= 80 for line in table.splitlines())
     assert all(len(line) <= 110 for line in remarks.splitlines())
+    assert {"frame", "best"} <= set(table.split()) or "--ber" not in options
 
 
 def test_what_says_nothing_is_no_column() -> None:
@@ -387,6 +426,22 @@ def test_what_says_nothing_is_no_column() -> None:
     assert "wall 50%" in lossy
     assert "wall 99.9%" in lossy
     assert "complete" in lossy
+
+
+def test_equally_fast_is_not_said_to_be_faster() -> None:
+    assert "times as fast" not in ok("--bytes", "5", "--link", "umodem-psk6", "--ack-bytes", "0")
+
+
+def test_contacts_are_asked_for_where_nobody_has_said_them() -> None:
+    titan = link("titan-dte").replaced(mtu_bytes=1115)
+    assert any("--contact" in note for note in budget(50, titan).notes)
+    assert not budget(50, titan.replaced(contact_s=3600, period_s=7200)).notes
+
+
+def test_what_is_too_much_to_simulate_is_left_out() -> None:
+    out = ok("--bytes", "20000", "--link", "uwm-5k", "--loss", "10%", "--receivers", "1000000")
+    assert "left out: nack (with 1,000,000 receivers is too much to simulate: ask for " in " ".join(out.split())
+    assert "one-way" in out
 
 
 def test_a_link_can_be_said_by_how_it_begins() -> None:
@@ -477,13 +532,21 @@ def test_bit_error_rates_show_the_best_frames() -> None:
     assert longest["frame_bytes"] == 256
     assert longest["data_frame_bytes"] == 248
     assert best["wall_s"] < longest["wall_s"]
+    for found in longest, best:
+        [listed] = [used for used in found["results"] if used["name"] == "best_frame_bytes"]
+        assert (listed["value"], listed["note"]) == (best["frame_bytes"], "link-budget 6.4")
+    [row] = [row for row in ok(*arguments[:-1], "-v").splitlines() if row.startswith("best_frame_bytes")]
+    assert row.split()[1] == str(best["frame_bytes"])
 
 
 def test_max_bytes_is_a_number_for_select() -> None:
     asked = ("--link", "nanomodem-v3", "--loss", "30%", "--within", "20 min", "--max-bytes")
     fit = int(ok(*asked))
     assert fit == max_bytes(link("nanomodem-v3"), 1200, Conditions(loss=IndependentLoss(0.3)))
-    assert json.loads(ok(*asked, "--json"))["max_bytes"] == {"nanomodem-v3": fit}
+    shown = json.loads(ok(*asked, "--json"))
+    assert shown["max_bytes"] == {"nanomodem-v3": fit}
+    [found] = shown["budgets"]
+    assert {used["name"]: used["value"] for used in found["inputs"]}["object_bytes"] == fit
     several = ok(*asked, "--link", "titan-dte")
     assert str(fit) in several
     assert "titan-dte (has no MTU" in several

@@ -648,6 +648,20 @@ def test_bursts_of_which_there_are_several_are_simulated_and_always_the_same() -
     assert deliver("nack", replace(asked, burst_frames=100)).method == "closed form"
 
 
+@pytest.mark.parametrize("loss", [IndependentLoss(0.1), IndependentLoss(0.9), BurstyLoss(0.5, 10)], ids=repr)
+def test_a_simulation_with_too_many_receivers_is_refused_with_how_many_are_not(loss: Loss) -> None:
+    asked = job(loss, frames=100)
+    with pytest.raises(BadLink, match="nack with 1,000,000 receivers is too much to simulate: ask for") as error:
+        deliver("nack", replace(asked, receivers=1_000_000))
+    assert error.value.rule == "value"
+    assert deliver("nack", replace(asked, receivers=2)).method == "simulation"
+
+
+def test_a_simulation_of_very_long_bursts_is_refused() -> None:
+    with pytest.raises(BadLink, match="nack with 1 receiver is too much to simulate: ask for another strategy"):
+        deliver("nack", job(BurstyLoss(0.5, 10_000), frames=100))
+
+
 # Bad input
 
 
@@ -663,6 +677,9 @@ def test_bursts_of_which_there_are_several_are_simulated_and_always_the_same() -
         ({"burst_frames": 0}, "value"),
         ({"acknowledgement_bytes": -1}, "value"),
         ({"announce_parts": -1}, "value"),
+        ({"distance_m": -1.0}, "value"),
+        ({"distance_m": math.nan}, "value"),
+        ({"distance_m": math.inf}, "value"),
         ({"probability": 0.0}, "value"),
         ({"probability": 1.0}, "value"),
         ({"probability": math.nan}, "value"),

@@ -22,9 +22,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from plada_codec import Payload, encode
+from plada_codec import Payload, cli_frames, encode
+from plada_codec.budget import Conditions
 from plada_codec.cli import main
 from plada_codec.frames import Reassembler, Sender, packetize, read_frames, read_state
+from plada_codec.frames.sending import ANNOUNCE_EVERY, DEFAULT_FRAME_BYTES
 from plada_codec.frames.state import time_mark
 from plada_codec.frames.streams import slip
 
@@ -429,12 +431,48 @@ def test_a_port_that_hangs_up_on_the_receiver_is_named(folder: Path) -> None:
 
 def test_a_live_stream_does_not_pass_for_what_its_state_has(partial: Path) -> None:
     ok("reassemble", "b", "-o", "copy", "--state", "state")
-    (partial / "copy").unlink()
+    (partial / "copy").write_bytes(b"older")
     (end,) = said_of(sent("00a", 5), "--state", "state")
-    assert end.endswith("state already has object 00b complete: give a new state, no FRAMES, or its --tag [state]")
-    assert not (partial / "copy").exists()
+    assert "state already has object 00b complete, and there is a file copy: give a new state, no FRAMES, or" in end
+    assert (partial / "copy").read_bytes() == b"older"
+    said = fails(1, "reassemble", "/dev/null", "-o", "-", "--state", "state")
+    assert said.endswith("state already has object 00b complete: give a new state, no FRAMES, or its --tag [state]")
     said_of(sent("00a", 5), "--state", "state", "--tag", "00b")
     assert (partial / "copy").read_bytes() == b"short"
+
+
+def test_a_live_reception_goes_on_that_was_interrupted_before_its_file_was_written(partial: Path) -> None:
+    ok("reassemble", "b", "-o", "copy", "--state", "state")
+    (partial / "copy").unlink()
+    told, end = said_of(b"", "--state", "state")
+    assert told.endswith("state already has object 00b complete: nothing is received")
+    assert end.endswith("copy is complete: state is no longer needed")
+    assert (partial / "copy").read_bytes() == b"short"
+
+
+def test_a_live_reception_reads_nothing_when_its_state_has_the_object(partial: Path) -> None:
+    ok("reassemble", "b", "-o", "copy", "--state", "state")
+    (partial / "copy").unlink()
+    state = (partial / "state").read_bytes()
+    assert len(said_of(sent("00a", 40), "--state", "state")) == 2
+    assert (partial / "copy").read_bytes() == b"short"
+    assert (partial / "state").read_bytes() == state
+
+
+def test_a_state_of_several_complete_objects_asks_for_a_tag_on_a_live_stream(partial: Path) -> None:
+    (partial / "missing.frame").rename(partial / "a" / "00a-0000003.frame")
+    fails(1, "reassemble", "a", "b", "-o", "copy", "--state", "state")
+    assert "choose one by its tag: 00a, 00b [objects]" in said_of(b"", "--state", "state")[-1]
+    assert not (partial / "copy").exists()
+
+
+def test_a_state_is_needed_as_long_as_it_has_other_objects(partial: Path) -> None:
+    fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
+    fails(1, "reassemble", "b", "-o", "copy", "--state", "state")
+    said = ok("reassemble", "-o", "copy", "--state", "state", "--tag", "00b").stderr
+    assert said.endswith("copy is complete: state is no longer needed, but for 00a\n")
+    said = ok("reassemble", "missing.frame", "-o", "copy", "--state", "state", "--tag", "00a").stderr
+    assert said.endswith("copy is complete: state is no longer needed, but for 00b\n")
 
 
 def test_a_complete_state_does_not_pass_for_what_is_to_come(partial: Path) -> None:
@@ -484,6 +522,12 @@ def test_no_progress_bar_is_in_the_way_of_standard_output(folder: Path, monkeypa
     with pytest.raises(TypeError):
         CliRunner().invoke(main, ["packetize", "task.plada", "-o", "sent"], catch_exceptions=False)
     ok("packetize", "task.plada", "-o", "-")
+
+
+def test_the_defaults_are_those_of_the_package() -> None:
+    options = {option.name: option.default for option in main.commands["carousel"].params}
+    assert (options["frame_bytes"], options["announce_every"]) == (DEFAULT_FRAME_BYTES, ANNOUNCE_EVERY)
+    assert Conditions().probability == cli_frames._PROBABILITY
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import math
 import re
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -433,3 +434,18 @@ def test_what_a_profile_leaves_open_is_asked_for_by_its_option() -> None:
     with pytest.raises(BadLink, match=r"benthos-bandc has no MTU of its own: say it with --mtu \[option\]"):
         _ = link("benthos-bandc").max_frame_bytes
     assert link("benthos-bandc").frame_airtime_s(150) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rate_bps": "x"}, {"rate_bps": None}, {"rate_bps": True}, {"mtu_bytes": "x"}, {"one_way_delay_s": [1]}]
+)
+def test_what_is_no_number_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadLink) as error:
+        ours(**wrong)
+    assert error.value.rule == "value"
+
+
+@pytest.mark.parametrize("distance_m", [-1.0, math.nan, math.inf])
+def test_what_is_no_distance_is_refused(distance_m: float) -> None:
+    with pytest.raises(BadLink, match="distance_m must be 0 or more"):
+        link("uwm-5k").delay_s(distance_m)
