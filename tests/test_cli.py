@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from commands import fails, ok, run
 
 import plada_codec
 from plada_codec import Payload, Universe, decode, encode, interop
@@ -32,26 +32,6 @@ PAYLOAD = Payload(
     soft_labels=[[45, 0, 37], [35, 50, 39], [40, 40, 52]],
     weights=[15, 12, 12, 9, 13],
 )
-
-
-def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
-
-
-def ok(*arguments: str | Path, stdin: bytes | None = None) -> Result:
-    result = run(*arguments, stdin=stdin)
-    assert result.exit_code == 0, result.stderr
-    return result
-
-
-def fails(exit_code: int, *arguments: str | Path, stdin: bytes | None = None) -> str:
-    """The error, which is one line on standard error, and no traceback."""
-    result = run(*arguments, stdin=stdin)
-    assert result.exit_code == exit_code, (result.exit_code, result.output, result.exception)
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1
-    return lines[-1]
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from unittest.mock import PropertyMock
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from commands import fails, ok, run
 
 from plada_codec import Payload, cli_frames, encode
 from plada_codec.budget import Conditions
@@ -31,25 +32,6 @@ from plada_codec.frames.state import time_mark
 from plada_codec.frames.streams import slip
 
 PLADA = f"{shlex.quote(sys.executable)} -m plada_codec.cli"
-
-
-def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
-
-
-def ok(*arguments: str | Path, stdin: bytes | None = None) -> Result:
-    result = run(*arguments, stdin=stdin)
-    assert result.exit_code == 0, result.stderr
-    return result
-
-
-def fails(exit_code: int, *arguments: str | Path, stdin: bytes | None = None) -> str:
-    """The error, which is one line on standard error, and no traceback."""
-    result = run(*arguments, stdin=stdin)
-    assert result.exit_code == exit_code, (result.exit_code, result.output, result.exception)
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    (line,) = result.stderr.strip().splitlines()
-    return line
 
 
 def shell(script: str) -> None:
