@@ -22,8 +22,8 @@ from typing import Any, Literal, NamedTuple
 
 from plada_codec.delivery import Delivery, Job, deliver
 from plada_codec.errors import InvalidPayload, PladaError
-from plada_codec.frames.frame import ALIGNED_FROM_BYTES, ALIGNMENT, MAX_FRAME_BYTES, MAX_SYMBOLS, OVERHEAD_BYTES
-from plada_codec.frames.sending import EXTRA_SYMBOLS, layout
+from plada_codec.frames.frame import MAX_FRAME_BYTES, MAX_SYMBOLS
+from plada_codec.frames.sending import EXTRA_SYMBOLS, layout, longest_symbol_bytes
 from plada_codec.job import check_range
 from plada_codec.links import JANUS_WAKE_UP_S, LOW_DATA_RATE_S, BadLink, Link, Lora, links
 from plada_codec.loss import IndependentLoss, Loss
@@ -331,13 +331,12 @@ def _cut(object_bytes: int, longest: int, conditions: Conditions) -> _Cut:
     try:
         cut = layout(object_bytes, longest)
     except InvalidPayload:
-        room = longest - OVERHEAD_BYTES
-        most = MAX_SYMBOLS * (room if room < ALIGNED_FROM_BYTES else room - room % ALIGNMENT)
+        most = MAX_SYMBOLS * longest_symbol_bytes(longest)
         if not 0 < most < object_bytes:
             raise
         message = f"frames of {longest} bytes carry at most {most:,} bytes ({MAX_SYMBOLS:,} symbols)"
         raise InvalidPayload(f"{message}, not {object_bytes:,}", rule="frame-bytes") from None
-    return _Cut(cut.symbols, cut.frame_bytes, None, cut.announce_parts, cut.part_bytes + OVERHEAD_BYTES, cut.extra)
+    return _Cut(cut.symbols, cut.frame_bytes, None, cut.announce_parts, cut.announce_frame_bytes, cut.extra)
 
 
 def _job(link: Link, conditions: Conditions, object_bytes: int, cut: _Cut) -> Job:

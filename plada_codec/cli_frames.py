@@ -350,7 +350,6 @@ def _moving(progress: Callable[[int, int | None], None], sent: Iterable[bytes], 
 def _enough(layout: Layout, loss: Loss, receivers: int, probability: float) -> tuple[int, int]:
     """How many symbols and announces make it so probable that all receivers have the object."""
     from plada_codec.delivery import one_way
-    from plada_codec.frames import OVERHEAD_BYTES
 
     coded = one_way(
         layout.symbols,
@@ -360,6 +359,6 @@ def _enough(layout: Layout, loss: Loss, receivers: int, probability: float) -> t
         receivers,
         announce_parts=layout.announce_parts,
         frame_bytes=layout.frame_bytes,
-        announce_frame_bytes=layout.part_bytes + OVERHEAD_BYTES,
+        announce_frame_bytes=layout.announce_frame_bytes,
     )
     return coded.symbols, coded.announces

@@ -54,6 +54,11 @@ class Layout:
         return self.symbol_bytes + OVERHEAD_BYTES
 
     @property
+    def announce_frame_bytes(self) -> int:
+        """Length of a frame with a part of the announce (the last one may be shorter)."""
+        return self.part_bytes + OVERHEAD_BYTES
+
+    @property
     def extra(self) -> int:
         """How many symbols more than K a receiver may need: none, where each symbol is the object."""
         return EXTRA_SYMBOLS if self.symbols > 1 else 0
@@ -101,14 +106,20 @@ def layout(object_bytes: int, frame_bytes: int = DEFAULT_FRAME_BYTES, limits: Fr
     room = frame_bytes - OVERHEAD_BYTES
     symbols, symbol_bytes = 1, object_bytes
     if object_bytes > room:
-        symbols = -(-object_bytes // _aligned_down(room))
+        symbols = -(-object_bytes // longest_symbol_bytes(frame_bytes))
         symbol_bytes = _aligned_up(-(-object_bytes // symbols))
     part_bytes = min(ANNOUNCE_BYTES, room)
     return Layout(symbols, symbol_bytes, part_bytes, -(-ANNOUNCE_BYTES // part_bytes))
 
 
-def _aligned_down(size: int) -> int:
-    return size if size < ALIGNED_FROM_BYTES else size - size % ALIGNMENT
+def longest_symbol_bytes(frame_bytes: int) -> int:
+    """Q of section 5: the longest symbol, of an object of several, in frames of at most `frame_bytes` bytes.
+
+    >>> longest_symbol_bytes(222), longest_symbol_bytes(64)
+    (208, 56)
+    """
+    room = frame_bytes - OVERHEAD_BYTES
+    return room if room < ALIGNED_FROM_BYTES else room - room % ALIGNMENT
 
 
 def _aligned_up(size: int) -> int:
