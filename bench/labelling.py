@@ -28,8 +28,8 @@ from plada_train import inference, labelling
 from plada_train.data import picture
 from plada_train.models import Classifier, make_classifier
 from plada_train.recipe import Recipe
-from plada_train.run import versions
 from plada_train.score_shards import SHARD_SIZE, Manifest
+from plada_train.versions import versions
 
 REFERENCE = Path(__file__).parent.parent.parent / "shared" / "data" / "reference"
 #: Model, side of its input in pixels, images a run: about five seconds of one core.

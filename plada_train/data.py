@@ -76,7 +76,20 @@ class LabelledImages:
     def missing_classes(self) -> list[str]:
         """Names, or else numbers, of the classes that no image is of."""
         missing = np.flatnonzero(np.bincount(self.labels, minlength=self.num_classes) == 0)
-        return [self.class_names[c] if self.class_names else str(c) for c in missing]
+        return [self.class_name(int(c)) for c in missing]
+
+    def class_name(self, c: int) -> str:
+        """Name, or else number, of class `c`."""
+        return self.class_names[c] if self.class_names else str(c)
+
+    def accuracy(self, predicted: NDArray[np.int64]) -> float:
+        """Share of the images whose `predicted` class [n] is their label."""
+        return float(np.mean(predicted == self.labels))
+
+    def confusion(self, predicted: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers of images by label (row) and `predicted` class (column), for `predicted` [n]: int64 [C, C]."""
+        cells = np.bincount(self.labels * self.num_classes + predicted, minlength=self.num_classes**2)
+        return cells.reshape(self.num_classes, self.num_classes)
 
 
 def open_training_images(source: str | Path) -> LabelledImages:
@@ -113,6 +126,47 @@ def open_test_images(source: str | Path, num_classes: int, class_names: tuple[st
         raise BadInput(f"{images.source} has {len(names)} classes, but the task has {num_classes}", rule="target")
     _check_range(images, labels, num_classes)
     return LabelledImages(images, np.arange(len(images)), labels, num_classes, class_names or names)
+
+
+def held_out(data: LabelledImages, share: float, seed: int = 0) -> tuple[LabelledImages, LabelledImages]:
+    """Parts a target's images at random into those to teach with, and those held out.
+
+    Of the n_c images of each class, round(share n_c) are held out, but at least one and not all. Equal arguments give
+    equal parts.
+
+    Raises:
+        BadInput: if a class has a single image, or if `share` is not between 0 and 1.
+    """
+    if not 0 < share < 1:
+        raise BadInput(f"the share held out, {share}, is not between 0 and 1", rule="held-out")
+    counts = np.bincount(data.labels, minlength=data.num_classes)
+    if (counts == 1).any():
+        what = f"class {data.class_name(int(np.argmax(counts == 1)))} of {data.images.source} has one image only"
+        raise BadInput(f"{what}: it cannot be both taught with and held out", rule="held-out")
+    order = np.random.default_rng(seed).permutation(len(data.labels))
+    order = order[np.argsort(data.labels[order], kind="stable")]
+    rank_in_class = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    quotas = np.clip(np.round(share * counts), 1, counts - 1)
+    is_held_out = np.empty(len(order), bool)
+    is_held_out[order] = rank_in_class < quotas[data.labels[order]]
+    return _part(data, ~is_held_out), _part(data, is_held_out)
+
+
+def _part(data: LabelledImages, chosen: NDArray[np.bool_]) -> LabelledImages:
+    return LabelledImages(data.images, data.numbers[chosen], data.labels[chosen], data.num_classes, data.class_names)
+
+
+def check_unseen(held_out: LabelledImages, train: LabelledImages) -> None:
+    """Raises BadInput if an image of `held_out` is among those of `train`, byte for byte. Reads all of them."""
+    learnt = {_digest(train, number) for number in train.numbers}
+    for number in held_out.numbers:
+        if _digest(held_out, number) in learnt:
+            what = f"image {number} of {held_out.images.source}, {held_out.images.name(int(number))}, is held out"
+            raise BadInput(f"{what} and in {train.images.source} too: hold out others", rule="held-out")
+
+
+def _digest(data: LabelledImages, number: np.int64) -> bytes:
+    return hashlib.sha256(data.images.read(int(number))).digest()
 
 
 def _labelled(source: str | Path) -> tuple[ImageSource, NDArray[np.int64]]:

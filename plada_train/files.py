@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from plada_codec.errors import PladaError
 from plada_codec.files import BadFile, atomic_write
 
 #: Suffix of the state of a training, which is kept beside its result until that is there.
@@ -23,6 +27,18 @@ def output_folder(path: Path) -> Path:
     write_bytes(probe, b"")
     probe.unlink()
     return path
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Within it, no other process is within it for the same folder. Raises BadFile if one is."""
+    with (folder / ".plada-lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            what = f"another process is at work in {folder}"
+            raise BadFile(f"{what}: wait for it, or name another folder", rule="file") from None
+        yield
 
 
 def output_file(path: Path) -> Path:
@@ -60,6 +76,16 @@ def rewrite(path: Path, *parts: bytes | memoryview) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file that people can read. Raises BadFile if that fails."""
     write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file says. Raises BadFile if it cannot be read or is none."""
+    try:
+        return json.loads(read_bytes(path))
+    except ValueError as error:
+        if isinstance(error, PladaError):
+            raise
+        raise BadFile(f"{path} is not JSON: remove it", rule="file") from None
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""The forward pass: logits or features of images, and a classifier's accuracy.
+"""The forward pass: logits, predicted classes or features of images.
 
 Images are decoded while the model computes on those before them, by worker processes or, without any, by a thread.
 The same classifier, images, batch size, machine and number of threads give the same values, with any number of workers.
@@ -39,10 +39,10 @@ def logits(
     return forward(classifier, classifier.network, images, numbers, recipe, progress)
 
 
-def accuracy(classifier: Classifier, data: LabelledImages, recipe: Recipe, progress: Progress) -> float:
-    """Share of the images of `data` whose largest logit is that of their label. Raises BadSource as `forward`."""
-    predicted = [batch.argmax(axis=1) for batch in logits(classifier, data.images, data.numbers, recipe, progress)]
-    return float(np.mean(np.concatenate(predicted) == data.labels))
+def predicted(classifier: Classifier, data: LabelledImages, recipe: Recipe, progress: Progress) -> NDArray[np.int64]:
+    """The class of the largest logit of each image of `data`: int64 [n]. Raises BadSource as `forward`."""
+    batches = logits(classifier, data.images, data.numbers, recipe, progress)
+    return np.concatenate([batch.argmax(axis=1) for batch in batches])
 
 
 def forward(

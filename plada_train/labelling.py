@@ -55,6 +55,7 @@ def manifest_of(
         amp=recipe.amp,
         shard_size=shard_size,
         image_digests=tuple(shard.hexdigest() for shard in noted.shards),
+        held_out=teacher.held_out,
     )
 
 

@@ -88,10 +88,18 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A network that maps float32 [B, 3, S, S] to logits, float32 [B, C], and what it is."""
+    """A network that maps float32 [B, 3, S, S] to logits, float32 [B, C], and what it is.
+
+    Attributes:
+        network: in evaluation mode where it is not being trained.
+        config: what makes it.
+        held_out: share of the target's images that it did not learn from (`data.held_out`); None: it learnt from all,
+            as far as is known.
+    """
 
     network: nn.Module
     config: ModelConfig
+    held_out: float | None = None
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
         """What the last layer sees: float32 [B, F]."""
@@ -158,15 +166,20 @@ def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ..
 def save_checkpoint(classifier: Classifier, path: Path, **more: Any) -> None:
     """Writes the checkpoint `path` (`.safetensors`), and `.json` beside it, with the entries `more` in it."""
     write_bytes(path, save(classifier.weights()))
-    write_json(path.with_suffix(".json"), {"config": asdict(classifier.config), **more})
+    said = {"config": asdict(classifier.config), "held_out": classifier.held_out, **more}
+    write_json(path.with_suffix(".json"), said)
 
 
 def load_checkpoint(path: Path, device: str = "cpu") -> Classifier:
     """Reads what `save_checkpoint` wrote. Raises BadInput if it is not that."""
     try:
-        values: dict[str, Any] = json.loads(read_bytes(path.with_suffix(".json")))["config"]
+        said = json.loads(read_bytes(path.with_suffix(".json")))
+        values: dict[str, Any] = said["config"]
         values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         config = ModelConfig(**values)
+        held_out = said.get("held_out")
+        if held_out is not None and not 0 < held_out < 1:
+            raise ValueError(f"held_out is {held_out}")
         if config.class_names is not None:
             checked_class_names(config.class_names, config.num_classes)
         _check_model(config.model)
@@ -178,7 +191,7 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Classifier:
         raise
     except Exception as error:
         raise BadInput(f"{path} is not a checkpoint ({first_line(error)})", rule="checkpoint") from error
-    return _on_device(Classifier(network, config), device)
+    return _on_device(Classifier(network, config, held_out), device)
 
 
 def _check_model(model: str) -> None:

@@ -27,17 +27,25 @@ SHIFT = 8
 MEAN = STD = 0.5
 
 
-def decoded(images: ImageSource, image_size: int, progress: Progress) -> NDArray[np.uint8]:
-    """All images of a source, scaled (bicubic) to squares of `image_size` pixels: uint8 [N, S, S, 3].
+def decoded(
+    images: ImageSource, image_size: int, progress: Progress, numbers: NDArray[np.int64] | None = None
+) -> NDArray[np.uint8]:
+    """Images of a source, all or those with these `numbers`, scaled (bicubic) to squares: uint8 [n, S, S, 3].
 
     Raises:
         BadSource: if an image cannot be read or decoded.
     """
-    pixels = np.empty((len(images), image_size, image_size, 3), np.uint8)
-    for i in range(len(images)):
-        pixels[i] = np.asarray(picture(images, i).resize((image_size, image_size), Image.Resampling.BICUBIC))
-        progress(i + 1, len(images))
+    numbers = np.arange(len(images)) if numbers is None else numbers
+    pixels = np.empty((len(numbers), image_size, image_size, 3), np.uint8)
+    for row, i in enumerate(numbers.tolist()):
+        pixels[row] = square(images, i, image_size)
+        progress(row + 1, len(numbers))
     return pixels
+
+
+def square(images: ImageSource, i: int, image_size: int) -> NDArray[np.uint8]:
+    """Image `i`, scaled (bicubic) to a square: uint8 [S, S, 3]. Raises BadSource if it cannot be read or decoded."""
+    return np.asarray(picture(images, i).resize((image_size, image_size), Image.Resampling.BICUBIC))
 
 
 def normalised(pixels: NDArray[np.uint8]) -> torch.Tensor:
@@ -45,14 +53,15 @@ def normalised(pixels: NDArray[np.uint8]) -> torch.Tensor:
     return ((torch.from_numpy(pixels).float() / 255 - MEAN) / STD).permute(0, 3, 1, 2)
 
 
-def augmented(pixels: NDArray[np.uint8], random: np.random.Generator) -> torch.Tensor:
-    """`normalised` pixels, each image moved and half of them mirrored at random."""
+def augmented(pixels: NDArray[np.uint8], random: np.random.Generator, *, flip: bool = True) -> torch.Tensor:
+    """`normalised` pixels, each image moved and, with `flip`, half of them mirrored at random."""
     side = pixels.shape[1]
     reach = side // SHIFT
     around = ((0, 0), (reach, reach), (reach, reach), (0, 0))
     rows, columns = random.integers(0, 2 * reach + 1, (2, len(pixels), 1)) + np.arange(side)
-    is_mirrored = random.random(len(pixels)) < 0.5
-    columns[is_mirrored] = columns[is_mirrored, ::-1]
+    if flip:
+        is_mirrored = random.random(len(pixels)) < 0.5
+        columns[is_mirrored] = columns[is_mirrored, ::-1]
     images = np.arange(len(pixels))[:, None, None]
     return normalised(np.pad(pixels, around, mode="reflect")[images, rows[:, :, None], columns[:, None, :]])
 

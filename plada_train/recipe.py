@@ -1,4 +1,4 @@
-"""How a classifier is made: the model and its training, as plain values."""
+"""How a classifier is made, the model and its training, and how a payload is planned, as plain values."""
 
 from __future__ import annotations
 
@@ -64,3 +64,21 @@ class Recipe:
     device: str = "cpu"
     workers: int = 0
     checkpoint_s: float = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planning:
+    """That the planner looks for the payload that teaches most within a budget of bytes, and how (see `planning.plan`).
+
+    Attributes:
+        budget_bytes: of the payload.
+        held_out: share of the target's training images that the teacher does not learn from, above 0 and below 1:
+            candidates are measured on them.
+        minutes: time of the search.
+        workers: processes of the search.
+    """
+
+    budget_bytes: int
+    held_out: float = 0.1
+    minutes: float = 15
+    workers: int = 2

@@ -47,6 +47,7 @@ class Manifest:
         amp: whether the teacher computed in bfloat16.
         shard_size: images of a shard; the last has fewer.
         image_digests: of each shard, the digest of its images' bytes, one after the other.
+        held_out: share of the target's images that the teacher did not learn from (see `models.Classifier`).
     """
 
     images: int
@@ -58,6 +59,7 @@ class Manifest:
     amp: bool
     shard_size: int
     image_digests: tuple[str, ...]
+    held_out: float | None = None
 
     @property
     def num_shards(self) -> int:

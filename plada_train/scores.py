@@ -67,6 +67,9 @@ class Scores:
         soft_sum: float64 [C, C], row c: the sum of softmax(f(x)) over the images labelled c (paper, appendix D.3); None
             where it is not known, or C too large for a payload to carry soft labels.
         own_square_sum: float64 [C], the sum of softmax(f(x))_c ** 2 over the images labelled c; None likewise.
+        loss: float32 [N], of the label under proxies that learnt the target from pixels (see `planning.proxies`); not
+            finite where it was not computed, None where it is not known. No file of a folder of scores has it.
+        held_out: share of the target's images that the teacher did not learn from (see `models.Classifier`).
     """
 
     label: NDArray[np.int32]
@@ -78,6 +81,8 @@ class Scores:
     temperature: float = 1.0
     soft_sum: NDArray[np.float64] | None = None
     own_square_sum: NDArray[np.float64] | None = None
+    loss: NDArray[np.float32] | None = None
+    held_out: float | None = None
 
     def save(self, folder: Path) -> None:
         """Writes a folder of one shard, that does not say which teacher it is from. Raises BadFile if that fails."""
@@ -91,6 +96,7 @@ class Scores:
             amp=False,
             shard_size=len(self.label),
             image_digests=("",),
+            held_out=self.held_out,
         )
         manifest.write(output_folder(folder))
         Shard(self.label, self.energy, self.entropy, self.soft_sum, self.own_square_sum).write(folder, manifest, 0)
@@ -123,6 +129,7 @@ class Scores:
             temperature=manifest.temperature,
             soft_sum=soft_sum,
             own_square_sum=own_square_sum,
+            held_out=manifest.held_out,
         )
 
 

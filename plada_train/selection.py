@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 #: What images can be ordered by: attributes of `Scores`.
-SCORES = ("energy", "entropy")
+SCORES = ("energy", "entropy", "loss")
 #: The largest |alpha|: beyond it the quotas are those of infinity, and the powers soon not finite.
 MAX_ALPHA = 10.0
 #: Bytes of the reference digest that a payload carries: enough against mistakes (format specification, section 12).
@@ -216,7 +216,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         if not self.score or not set(self.score) <= set(SCORES):
-            raise BadInput(f"{self.score} are not scores: they are {' and '.join(SCORES)}", rule="score")
+            raise BadInput(f"{self.score} are not scores: they are {', '.join(SCORES)}", rule="score")
         if self.alpha is not None and not -MAX_ALPHA <= self.alpha <= MAX_ALPHA:
             raise BadInput(f"alpha {self.alpha} is not {-MAX_ALPHA:g} .. {MAX_ALPHA:g}", rule="alpha")
         if not 0 <= Fraction(str(self.reserved)) <= 1:
@@ -224,7 +224,7 @@ class Rule:
 
     def cost(self, scores: Sequence[Scores], candidates: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
         """What images are ordered by, lower is better: [n] for the `candidates` [n] of a reference set."""
-        columns = [getattr(one, name)[candidates] for one in scores for name in self.score]
+        columns = [_score(one, name, candidates) for one in scores for name in self.score]
         if self.inverse:
             columns = [-column for column in columns]
         return columns[0] if len(columns) == 1 else consensus(*columns)
@@ -238,7 +238,45 @@ class Rule:
         return safety_net(cost, labels, num_classes, k, self.alpha, self.reserved)
 
 
+def in_words(rule: Rule | None, universe: Universe = Universe()) -> str:
+    """How images are chosen, in a few words; a rule of None keeps all of the universe.
+
+    >>> in_words(Rule(("energy", "loss"), alpha=0.0), Universe(stride=4))
+    'lowest energy + loss, Safety-Net 0, every 4th image'
+    >>> in_words(None, Universe(offset=1, stride=2))
+    'every 2nd image from image 1 on'
+    """
+    words = []
+    if rule is not None:
+        words.append(f"{'highest' if rule.inverse else 'lowest'} {' + '.join(rule.score)}")
+        if rule.alpha is not None:
+            reserved = Fraction(str(rule.reserved))
+            words.append(f"Safety-Net {rule.alpha:g}" + ("" if reserved == 1 else f" for {float(reserved):.0%}"))
+    if rule is None or universe != Universe():
+        every = "every image" if universe.stride == 1 else f"every {_ordinal(universe.stride)} image"
+        words.append(f"{every} from image {universe.offset} on" if universe.offset else every)
+    return ", ".join(words)
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def _score(scores: Scores, name: str, candidates: NDArray[np.int64]) -> NDArray[np.float32]:
+    column = getattr(scores, name)
+    if column is None:
+        raise BadInput(f"the {name} is not known: plada-train plan computes it", rule="score")
+    chosen: NDArray[np.float32] = column[candidates]
+    if not np.isfinite(chosen).all():
+        raise BadInput(f"the {name} of some of these images is not known", rule="score")
+    return chosen
+
+
 # The payload
+
+#: Makes the payload of a number of kept images, and its bytes.
+Encoded = Callable[[int], tuple[Payload, bytes]]
 
 
 def select(
@@ -274,6 +312,32 @@ def select(
         BadInput: if nothing is kept or nothing fits, if scores are of different reference sets, or if what is to be
             sent is not known.
     """
+    first = scores if isinstance(scores, Scores) else scores[0]
+    universe_size = universe.size(len(first.label))
+    most = most_kept(universe_size, keep=keep, kept=kept, max_bytes=max_bytes)
+    encoded = by_rule(scores, rule, universe, class_names=class_names, soft_labels=soft_labels, weights_tau=weights_tau)
+    with progress_bar(f"choosing from {universe_size} images ({FIRST_RUN})"):
+        best = whole = encoded(most)
+        if max_bytes is not None and len(whole[1]) > max_bytes:
+            largest = _largest(encoded, most, max_bytes)
+            if largest is None:
+                least = min(len(whole[1]), len(encoded(1)[1]))
+                raise BadInput(f"{max_bytes} bytes are too few: the smallest payload takes {least}", rule="max-bytes")
+            best = largest
+    _warn_of_missing_classes(report_of(first, *best))
+    return best
+
+
+def by_rule(
+    scores: Scores | Sequence[Scores],
+    rule: Rule,
+    universe: Universe,
+    *,
+    class_names: bool = False,
+    soft_labels: bool = False,
+    weights_tau: float | None = None,
+) -> Encoded:
+    """What makes the payloads of a rule, of any number of images. Arguments and errors: `select`."""
     several = [scores] if isinstance(scores, Scores) else list(scores)
     first = several[0]
     if any(one.reference_digest != first.reference_digest for one in several):
@@ -281,7 +345,6 @@ def select(
     if class_names and first.class_names is None:
         raise BadInput("the classes have no names that could be sent", rule="class-names")
     candidates = np.arange(universe.offset, len(first.label), universe.stride)
-    most = most_kept(len(candidates), keep=keep, kept=kept, max_bytes=max_bytes)
     cost = rule.cost(several, candidates)
     # Sorted once: each number of images that is tried finds them in order, and sorts in one pass
     best_first = ranking(cost)
@@ -309,21 +372,10 @@ def select(
         )
         return payload, encode(payload)
 
-    with progress_bar(f"choosing from {len(candidates)} images ({FIRST_RUN})"):
-        best = whole = encoded(most)
-        if max_bytes is not None and len(whole[1]) > max_bytes:
-            largest = _largest(encoded, most, max_bytes)
-            if largest is None:
-                least = min(len(whole[1]), len(encoded(1)[1]))
-                raise BadInput(f"{max_bytes} bytes are too few: the smallest payload takes {least}", rule="max-bytes")
-            best = largest
-    _warn_of_missing_classes(report_of(first, *best))
-    return best
+    return encoded
 
 
-def _largest(
-    encoded: Callable[[int], tuple[Payload, bytes]], most: int, max_bytes: int
-) -> tuple[Payload, bytes] | None:
+def _largest(encoded: Encoded, most: int, max_bytes: int) -> tuple[Payload, bytes] | None:
     """The result of `encoded` for the largest k < `most` that fits, as `select` defines it; None if none does."""
     best, fits, fails = None, 0, most
     while fails - fits > 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from plada_train.models import Classifier
 from plada_train.recipe import Recipe
 from plada_train.score_shards import SHARD_SIZE
 from plada_train.scores import Scores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def teach(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) -> Classifier:
@@ -122,10 +126,10 @@ def learn(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) 
         return training.train(data, recipe, progress, checkpoint)
 
 
-def measure(classifier: Classifier, data: LabelledImages, recipe: Recipe) -> float:
-    """Accuracy on the target's test images, 0 .. 1. Raises BadSource and BadInput as `inference.forward`."""
+def predict(classifier: Classifier, data: LabelledImages, recipe: Recipe) -> NDArray[np.int64]:
+    """Predicted classes of the target's test images, int64 [n]. Errors: `inference.forward`."""
     with progress_bar("testing", "images") as progress:
-        return inference.accuracy(classifier, data, recipe, progress)
+        return inference.predicted(classifier, data, recipe, progress)
 
 
 def digest_of(images: ImageSource) -> bytes:

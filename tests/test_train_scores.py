@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import multiprocessing
@@ -435,6 +436,21 @@ def test_classes_that_label_no_image_are_named(
     teacher = replace(teacher, config=replace(teacher.config, mean=(0.0, 0.0, 0.0)))
     with pytest.warns(MissingClasses, match=said):
         score(teacher, reference, None)
+
+
+@pytest.mark.parametrize("share", [None, 0.1])
+def test_scores_keep_what_their_teacher_held_out_and_older_ones_say_nothing_of_it(
+    tmp_path: Path, share: float | None
+) -> None:
+    column = np.array([1, 2], np.float32)
+    Scores(np.array([0, 1], np.int32), column, column, bytes(32), 2, None, held_out=share).save(tmp_path)
+    assert Scores.load(tmp_path).held_out == share
+    path = tmp_path / "scores.json"
+    values = json.loads(path.read_text())
+    older = {name: value for name, value in values.items() if name not in ("format", "digest", "held_out")}
+    digest = hashlib.sha256(json.dumps(older, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps({"format": values["format"], **older, "digest": digest}))
+    assert Scores.load(tmp_path).held_out is None
 
 
 def test_what_is_no_folder_of_scores_is_refused(teacher: Classifier, reference: ImageSource, tmp_path: Path) -> None:

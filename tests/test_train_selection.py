@@ -32,6 +32,7 @@ from plada_train.selection import (
     RIPPLE,
     Rule,
     consensus,
+    in_words,
     kept_count,
     lowest,
     most_kept,
@@ -360,8 +361,8 @@ def test_scores_of_another_reference_are_refused() -> None:
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"score": ()}, "are energy and entropy"),
-        ({"score": ("margin",)}, "are energy and entropy"),
+        ({"score": ()}, "are energy, entropy, loss"),
+        ({"score": ("margin",)}, "are energy, entropy, loss"),
         ({"alpha": 10.5}, "alpha 10.5 is not -10 .. 10"),
         ({"alpha": math.nan}, "alpha nan is not"),
         ({"reserved": 1.5}, "share 1.5 is not 0 .. 1"),
@@ -371,6 +372,26 @@ def test_scores_of_another_reference_are_refused() -> None:
 def test_a_rule_outside_its_range_is_refused(values: dict[str, Any], text: str) -> None:
     with pytest.raises(BadInput, match=text):
         Rule(**values)
+
+
+@pytest.mark.parametrize(
+    ("rule", "universe", "words"),
+    [
+        (Rule(), Universe(), "lowest energy"),
+        (None, Universe(), "every image"),
+        (None, Universe(5, 11), "every 11th image from image 5 on"),
+        (None, Universe(0, 103), "every 103rd image"),
+        (Rule(inverse=True), Universe(0, 21), "highest energy, every 21st image"),
+        (
+            Rule(("energy", "loss"), alpha=-0.2),
+            Universe(3, 1),
+            "lowest energy + loss, Safety-Net -0.2, every image from image 3 on",
+        ),
+        (Rule(alpha=0.0, reserved="1/3"), Universe(0, 2), "lowest energy, Safety-Net 0 for 33%, every 2nd image"),
+    ],
+)
+def test_a_rule_in_words_is_what_people_would_say(rule: Rule | None, universe: Universe, words: str) -> None:
+    assert in_words(rule, universe) == words
 
 
 # --- payloads ---
