@@ -1,0 +1,329 @@
+"""What a folder of a run has to show: the parts of a report, of whatever is there.
+
+What is missing or damaged, or of another run, is named, and hides no other part.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from PIL import ImageOps
+
+from plada_codec import Payload, compare, encode, inspect
+from plada_codec.budget import Conditions, budget
+from plada_codec.errors import PladaError
+from plada_codec.limits import MAX_CLASSES
+from plada_codec.links import Link, links
+from plada_codec.payload import checked_class_names
+from plada_codec.progress import FIRST_RUN, progress_bar
+from plada_codec.reference import ImageSource, open_images
+from plada_train.data import picture
+from plada_train.errors import BadInput
+from plada_train.report.contents import (
+    Anatomy,
+    ClassRow,
+    Confusion,
+    Contents,
+    Histogram,
+    LinkTime,
+    Missing,
+    Percentile,
+    Section,
+    Thumbnail,
+    Verdict,
+)
+from plada_train.report.folder import File, Run, Sent, first, why
+from plada_train.report.points import points, search
+from plada_train.report.values import count, share
+from plada_train.report.words import choice, facts, model, title
+from plada_train.selection import lowest, ranking
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+#: What `Missing.what` calls a field of `Contents` or `Verdict` that is None or empty.
+PARTS = {
+    "verdict": "What was sent",
+    "teacher_accuracy": "The teacher's accuracy",
+    "student_accuracy": "The student's accuracy",
+    "points": "Accuracy against bytes",
+    "links": "Seconds on each link",
+    "percentiles": "Images by energy",
+    "energies": "Energies",
+    "classes": "Classes",
+    "anatomy": "Anatomy of the payload",
+    "confusions": "Confusion of teacher and student",
+    "facts": "Settings",
+}
+#: The paper's Figure 3, and more of the sure end, which is what is kept.
+PERCENTS = (0, 1, 5, 25, 50, 75, 100)
+IMAGES_PER_PERCENT = 8
+#: Thumbnails: even of noise, all of them take less than 200 kB.
+PIXELS, JPEG_QUALITY = 56, 70
+BINS = 60
+#: Few images are far out: bins reach from one percentile to the other, and the first and last hold what is beyond.
+OUTER_PERCENTS = (0.1, 99.9)
+#: Beyond, encoding the payload once without each class takes minutes.
+CODED_CLASSES, CODED_KEPT = 60, 50_000
+#: Longest frame on a link that leaves it open.
+FRAME_BYTES = 256
+_SECTIONS = {
+    "header": "sizes, codings and lengths",
+    "digest": "of the reference set, so that no other is taken for it",
+    "index": "which images are kept",
+    "labels": "the class of each kept image",
+    "class-names": "the names of the classes",
+    "soft-labels": "what the teacher's probabilities are like in each class",
+    "weights": "how much each kept image counts",
+    "checksum": "against damage",
+}
+
+
+def gather(folder: Path, reference: str | None = None) -> Contents:
+    """All that a folder has to show. What is missing or damaged is named in `Contents.missing`, and is no error.
+
+    Args:
+        folder: what `plada-train run` wrote, or any part of it; or what `plada-train plan` wrote.
+        reference: source of the reference set, for its thumbnails; None: the one that report.json names. Only the
+            images that are shown are read: that it is the right one is checked by its size.
+
+    Raises:
+        BadInput: if there is no such folder, or nothing of a run in it.
+    """
+    run = Run(folder)
+    missing: list[Missing] = []
+
+    def part(name: str, file: File[Any], make: Callable[[], T], otherwise: T) -> T:
+        try:
+            return make()
+        except Exception as error:  # a damaged file can be wrong wherever it is used
+            missing.append(Missing(PARTS[name], why(error, file.path)))
+            return otherwise
+
+    def accuracy(who: str) -> float | None:
+        return part(f"{who}_accuracy", run.model[who], lambda: _accuracy(run, who), None)
+
+    names = _names(run)
+    verdict = part("verdict", run.report, lambda: _verdict(run), None)
+    if verdict is not None:
+        verdict = replace(verdict, teacher_accuracy=accuracy("teacher"), student_accuracy=accuracy("student"))
+    return Contents(
+        title=title(run, names),
+        verdict=verdict,
+        points=part("points", run.plan, lambda: points(run.plan()), ()),
+        links=part("links", run.sent, lambda: _links(run.payload_bytes()), ()),
+        percentiles=part("percentiles", run.scores, lambda: _percentiles(run, reference, names, missing), ()),
+        energies=part("energies", run.scores, lambda: _energies(run), None),
+        classes=part("classes", run.scores, lambda: _classes(run, names), ()),
+        anatomy=part("anatomy", run.sent, lambda: _anatomy(run.sent()), None),
+        class_names=names,
+        confusions=part("confusions", run.report, lambda: _confusions(run.report(), len(names)), ()),
+        facts=part("facts", run.report, lambda: tuple(facts(run)), ()),
+        missing=tuple(missing),
+        search=first(lambda: search(run.plan())),
+    )
+
+
+# The parts
+
+
+def _names(run: Run) -> tuple[str, ...]:
+    """Names of the classes, or else their numbers; nothing where it is not even known how many there are."""
+    num_classes = first(
+        lambda: run.sent().payload.num_classes,
+        lambda: run.scores().num_classes,
+        lambda: count(run.report()["num_classes"], 1, MAX_CLASSES),
+        lambda: count(run.plan()["num_classes"], 1, MAX_CLASSES),
+    )
+    if num_classes is None:
+        return ()
+    known = (
+        lambda: run.sent().payload.class_names,
+        lambda: run.scores().class_names,
+        lambda: run.report()["class_names"],
+        lambda: run.plan()["class_names"],
+    )
+    names = first(*((lambda names=names: names() and checked_class_names(names(), num_classes)) for names in known))
+    return names or tuple(map(str, range(num_classes)))
+
+
+def _verdict(run: Run) -> Verdict:
+    if (sent := first(run.sent)) is not None:
+        paper_bytes, said = compare(sent.payload).best_zstd_bytes, vars(sent.payload) | {"kept": sent.payload.kept}
+    else:
+        paper_bytes, said = run.report()["paper_zstd_bytes"], run.report()
+    rule, budget_bytes = choice(run)
+    return Verdict(
+        payload_bytes=run.payload_bytes(),
+        paper_bytes=count(paper_bytes, 1),
+        kept=count(said["kept"], 1),
+        reference_size=count(said["reference_size"], 1),
+        num_classes=count(said["num_classes"], 1, MAX_CLASSES),
+        rule=rule,
+        budget_bytes=budget_bytes,
+        teacher_accuracy=None,
+        student_accuracy=None,
+        teacher_model=model(run, "teacher"),
+        student_model=model(run, "student"),
+    )
+
+
+def _accuracy(run: Run, who: str) -> float:
+    said = first(lambda: share(run.report()[f"{who}_accuracy"]))
+    return share(run.model[who]()["accuracy"]) if said is None else said
+
+
+def _links(payload_bytes: int) -> tuple[LinkTime, ...]:
+    """As `plada budget`: one-way, one receiver, with probability 99% and the loss of the profile, where it has one."""
+    return tuple(link_time(payload_bytes, link) for link in links().values() if link.id != "custom")
+
+
+def link_time(payload_bytes: int, link: Link) -> LinkTime:
+    """As `plada budget`, in frames of `FRAME_BYTES` where the link leaves their length open."""
+    name, conditions = link.name, Conditions()
+    if link.mtu_bytes is None:
+        name, conditions = f"{name}, in frames of {FRAME_BYTES} bytes", Conditions(frame_bytes=FRAME_BYTES)
+    try:
+        delivery = budget(payload_bytes, link, conditions).delivery
+    except PladaError:
+        return LinkTime(link.id, name, None, None)
+    return LinkTime(link.id, name, delivery.airtime_s, delivery.wall_s, link.loss)
+
+
+def _percentiles(
+    run: Run, reference: str | None, names: tuple[str, ...], missing: list[Missing]
+) -> tuple[Percentile, ...]:
+    """Images that cannot be decoded are left out, and named in `missing`."""
+    scores = run.scores()
+    images = _reference(run, reference)
+    if len(images) != len(scores.label):
+        what = f"{images.source} has {len(images)} images, but the scores are of {len(scores.label)}"
+        raise BadInput(f"{what}: name the reference set with --reference", rule="reference")
+    sent = first(run.sent)
+    kept = None if sent is None else set(sent.payload.indices.tolist())
+    order = ranking(scores.energy)
+    errors: list[PladaError] = []
+
+    def thumbnails(percent: float) -> Iterator[Thumbnail]:
+        nearest = round(percent / 100 * (len(order) - 1)) - IMAGES_PER_PERCENT // 2
+        start = max(0, min(nearest, len(order) - IMAGES_PER_PERCENT))
+        for i in order[start : start + IMAGES_PER_PERCENT].tolist():
+            try:
+                data_url = _thumbnail(images, i)
+            except PladaError as error:
+                errors.append(error)
+            else:
+                is_kept = None if kept is None else i in kept
+                yield Thumbnail(data_url, i, names[scores.label[i]], float(scores.energy[i]), is_kept)
+
+    percentiles = tuple(Percentile(percent, tuple(thumbnails(percent))) for percent in PERCENTS)
+    if errors:
+        missing.append(Missing("Some images", f"{len(errors)} cannot be shown: {errors[0].args[0]}"))
+    return percentiles
+
+
+def _reference(run: Run, reference: str | None) -> ImageSource:
+    if reference is None:
+        reference = first(lambda: str(run.report()["settings"]["reference"]))
+    if reference is None:
+        raise BadInput("nothing says where the reference set is: name it with --reference", rule="reference")
+    try:
+        return open_images(reference)
+    except PladaError as error:
+        what = f"the reference set cannot be opened ({error.args[0]}): name it with --reference"
+        raise BadInput(what, rule="reference") from error
+
+
+def _thumbnail(images: ImageSource, i: int) -> str:
+    data = io.BytesIO()
+    ImageOps.fit(picture(images, i), (PIXELS, PIXELS)).save(data, "jpeg", quality=JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
+
+
+def _energies(run: Run) -> Histogram:
+    energy, kept = run.scores().energy.astype(np.float64), run.sent().payload.indices
+    edges = np.histogram_bin_edges(energy, BINS, tuple(np.percentile(energy, OUTER_PERCENTS)))
+
+    def counts(values: NDArray[np.float64]) -> tuple[int, ...]:
+        return tuple(np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].tolist())
+
+    rule: dict[str, Any] = first(lambda: run.chosen()[0]["rule"], lambda: run.report()["settings"]["rule"]) or {}
+    cut = len(energy) - len(kept) if rule.get("inverse") else len(kept) - 1
+    return Histogram(tuple(edges.tolist()), counts(energy), counts(energy[kept]), float(np.partition(energy, cut)[cut]))
+
+
+def _classes(run: Run, names: tuple[str, ...]) -> tuple[ClassRow, ...]:
+    scores, sent = run.scores(), run.sent()
+    payload = sent.payload
+    universe = np.arange(payload.universe.offset, payload.reference_size, payload.universe.stride)
+    labels = scores.label[universe]
+    counts = (
+        np.bincount(some, minlength=len(names)).tolist()
+        for some in (labels, labels[lowest(scores.energy[universe], payload.kept)], payload.labels)
+    )
+    return tuple(ClassRow(*row) for row in zip(names, *counts, _bits_of_classes(sent), strict=True))
+
+
+def _bits_of_classes(sent: Sent) -> list[float] | list[None]:
+    """What each class adds to the payload: its bits less those of the payload without the images of the class."""
+    payload = sent.payload
+    if payload.num_classes > CODED_CLASSES or payload.kept > CODED_KEPT:
+        return [None] * payload.num_classes
+    bits = []
+    with progress_bar(f"encoding without each class ({FIRST_RUN})") as progress:
+        # Encoded anew, as another release than this one may have encoded what was sent
+        whole = len(encode(payload))
+        for label in range(payload.num_classes):
+            bits.append(8.0 * (whole - len(encode(_without(payload, label)))))
+            progress(label + 1, payload.num_classes)
+    return bits
+
+
+def _without(payload: Payload, label: int) -> Payload:
+    others = payload.labels != label
+    return replace(
+        payload,
+        indices=payload.indices[others],
+        labels=payload.labels[others],
+        soft_labels=None if payload.soft_labels is None else payload.soft_labels[payload.used_classes != label],
+        weights=None if payload.weights is None else payload.weights[others],
+    )
+
+
+def _anatomy(sent: Sent) -> Anatomy:
+    info = inspect(sent.encoded)
+    fields = {extent.name: extent.size for extent in info.extents}
+    sizes = {section.type: section.bytes for section in info.sections}
+    codings = {section.type: f" ({section.coding})" for section in info.sections}
+    named = {"digest": fields.get("digest", 0), **sizes, "checksum": fields["checksum"]}
+    named = {"header": info.payload_bytes - sum(named.values()), **named}
+    return Anatomy(
+        sections=tuple(
+            Section(name, _SECTIONS.get(name, "not known to this version") + codings.get(name, ""), size)
+            for name, size in named.items()
+            if size
+        ),
+        bits_per_image=8 * info.payload_bytes / info.kept,
+        label_bits=8 * sizes["labels"] / info.kept,
+        index_bits=8 * sizes["index"] / info.kept,
+    )
+
+
+def _confusions(report: dict[str, Any], num_classes: int) -> tuple[Confusion, ...]:
+    if report["confusion"] is None:
+        raise BadInput(f"{num_classes} classes are too many to be read", rule="report")
+    confusions = []
+    for who in ("teacher", "student"):
+        counts = tuple(tuple(map(count, row)) for row in report["confusion"][who])
+        if any(len(row) != num_classes for row in (counts, *counts)):
+            raise ValueError(f"its confusion is not of {num_classes} classes")
+        confusions.append(Confusion(who, counts))
+    return tuple(confusions)

@@ -1,0 +1,376 @@
+"""A report as one HTML page that needs nothing else: no network, no script (its policy forbids both), no font.
+
+What its reader needs comes first; each chart says its finding in words, and holds its numbers as a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from itertools import pairwise
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from plada_codec.units import show_seconds
+from plada_train.report import charts
+from plada_train.report.charts import NARROW, WIDE, Column, signed
+from plada_train.report.contents import (
+    Anatomy,
+    ClassRow,
+    Confusion,
+    Contents,
+    Histogram,
+    LinkTime,
+    Point,
+    Search,
+    Verdict,
+)
+
+#: Of more classes, the half with the most labels and that with the fewest are drawn.
+_DRAWN_CLASSES = 30
+#: Confusions of more classes are not drawn: pairs say more.
+_DRAWN_CONFUSION, _CONFUSED_PAIRS = 60, 15
+#: The longest table. More rows nobody reads, and of 21,841 classes they would make a page of megabytes.
+_MOST_ROWS = 500
+#: Of longer names, a sentence has so many characters; tables have all.
+_LONG_NAME = 40
+#: What the top names if it can: under water, on land, over the horizon, from Titan. Else the first so many.
+_FIRST_LINKS = ("nanomodem-v3", "lorawan-eu868-dr0", "hf-datac4", "titan-dte")
+#: Words of PLADA: where a page says what begins so, what they mean.
+_WORDS = {
+    "Energy": ("", "How sure the teacher is of an image, by all its outputs at once: the lower, the surer."),
+    "Entropy": ("entropy", "How evenly the teacher spreads its probabilities over the classes: the lower, the surer."),
+    "Loss": (
+        "loss",
+        "How far small networks, which learnt the task from its own images, are from the teacher’s label: where it is "
+        "low, they confirm it.",
+    ),
+    "Keep rate": ("", "The share of the reference set’s images that is sent, and learnt from."),
+    "Safety-Net": (
+        "Safety-Net",
+        "Keeps room for every class, as the surest images alone leave classes out. Its number, alpha: at 0 as much for "
+        "each class, at 1 in proportion to its images, below 0 more for rare ones.",
+    ),
+    "Stride": ("stride", "Every so many-th image is kept, sure or not: then no bytes are spent on which."),
+    "Proxy": ("proxy", "A small network that learns from a candidate’s payload, as the student would, in little time."),
+    "Held-out images": (
+        "held-out",
+        "Labelled images of the task that the teacher has not learnt from: they are to judge by.",
+    ),
+}
+#: Charts by the class of the screens that show them.
+_SCREENS = {"wide": WIDE, "narrow": NARROW}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells for people, the first a heading; the first `texts` columns are words, the others numbers."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    texts: int = 1
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The same chart for each class of screens (class "": any), its finding in words, and its numbers."""
+
+    charts: dict[str, Markup]
+    finding: str
+    table: Table
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number that a reader looks for first, and what to hold it against."""
+
+    name: str
+    value: str
+    notes: Sequence[str]
+
+
+def render(contents: Contents) -> str:
+    """The page: HTML5, UTF-8. Parts that `contents` has not are left out; its last section says which, and why."""
+    folder = files("plada_train.report")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(folder.joinpath("page.html.jinja").read_text(encoding="utf-8"))
+    verdict, anatomy = contents.verdict, contents.anatomy
+    page = template.render(
+        contents=contents,
+        style=Markup(charts.style() + folder.joinpath("page.css").read_text(encoding="utf-8")),
+        lead=_lead(verdict) if verdict else None,
+        tiles=_tiles(verdict, contents.links) if verdict else [],
+        search=_search(contents.search) if contents.search and contents.search.rungs else [],
+        frontier=_frontier(contents.points) if len(contents.points) > 1 else None,
+        choice=_choice(contents.points, verdict.budget_bytes if verdict else None),
+        words=_words(contents) if verdict or contents.points else [],
+        links=_links(contents.links) if contents.links else None,
+        energies=_energies(contents.energies) if contents.energies else None,
+        classes=_classes(contents.classes) if contents.classes else None,
+        anatomy=_anatomy(anatomy) if anatomy and anatomy.sections else None,
+        class_bits=_class_bits(contents.classes),
+        confusions=[_confusion(confusion, contents.class_names) for confusion in contents.confusions],
+    )
+    # Names of files need not be UTF-8
+    return page.encode(errors="backslashreplace").decode()
+
+
+# What the top says
+
+
+def _lead(verdict: Verdict) -> str:
+    """What PLADA does, in the numbers at hand."""
+    student, teacher = (f" ({model})" if model else "" for model in (verdict.student_model, verdict.teacher_model))
+    return (
+        f"The student{student} learns this task from {verdict.payload_bytes:,} bytes. They say which {verdict.kept:,} "
+        f"of {verdict.reference_size:,} shared, unlabelled images to learn from, and what the teacher{teacher} takes "
+        "each of them for."
+    )
+
+
+def _tiles(verdict: Verdict, links: Sequence[LinkTime]) -> list[Tile]:
+    sizes = [f"the paper’s coding of the same labels: {verdict.paper_bytes:,}"]
+    if verdict.budget_bytes is not None:
+        sizes.insert(0, f"of a budget of {verdict.budget_bytes:,}")
+    sendable = [link for link in links if link.wall_s is not None]
+    first = [link for link in sendable if link.link in _FIRST_LINKS] or sendable[: len(_FIRST_LINKS)]
+    times = [(_duration(link.wall_s), link.name) for link in sorted(first, key=lambda link: link.wall_s or 0)]
+    rivals = [f"teacher {_percent(verdict.teacher_accuracy)}", f"chance {_percent(1 / verdict.num_classes)}"]
+    kept = f"{verdict.kept:,} of {verdict.reference_size:,}"
+    rate = f"a keep rate of {100 * verdict.kept / verdict.reference_size:.2g}%"
+    return [
+        Tile("Payload", f"{verdict.payload_bytes:,} bytes", sizes),
+        Tile("Student’s accuracy", _percent(verdict.student_accuracy), rivals),
+        *(
+            Tile(
+                "Sending takes",
+                time,
+                [f"over {name}", *(f"{time} over {name}" for time, name in times[1:]), "one-way, at no distance"],
+            )
+            for time, name in times[:1]
+        ),
+        Tile("Images kept", kept, [rate, f"{verdict.num_classes:,} classes", f"chosen by: {verdict.rule}"]),
+    ]
+
+
+# Why this choice
+
+
+def _search(search: Search) -> list[str]:
+    """How far the accuracies of candidates can be relied on."""
+    first, *others = search.rungs
+    measured = [
+        f"{first.measured:,} of {first.candidates:,} candidates in {first.steps:,} training steps of the proxies"
+    ]
+    measured += [
+        f"{rung.measured:,} of the best {rung.candidates:,} in {rung.steps:,}" for rung in others if rung.measured
+    ]
+    ended = {"time": " Then its time was over.", "interrupt": " Then it was interrupted."}.get(search.stopped or "", "")
+    if first.measured < first.candidates:
+        ended += " What was not measured may be better."
+    trust = f"Accuracies are the proxies’ ({_listed(search.proxies)}) on {search.held_out_images:,} held-out images."
+    if first.measured > 1:
+        trust += " That of the chosen candidate is a little optimistic: it is the best of many on the same images."
+    return [f"The planner measured {_listed(measured)}.{ended}", trust]
+
+
+def _frontier(points: Sequence[Point]) -> Figure:
+    rows = [
+        (point.name, _roles(point), f"{point.payload_bytes:,}", _percent(point.accuracy))
+        for point in sorted(points, key=lambda point: (point.payload_bytes, -point.accuracy))
+    ]
+    return _figure(
+        lambda width: charts.frontier_svg(points, width=width),
+        "Each point is a candidate: the bytes of its payload, and what proxies learn from it. On the frontier, no "
+        "other has fewer bytes and a higher accuracy.",
+        Table("Candidates, by bytes", ("candidate", "what it is", "bytes", "accuracy"), rows, texts=2),
+    )
+
+
+def _roles(point: Point) -> str:
+    roles = [point.series] * (point.series != "candidates") + ["frontier"] * point.is_frontier
+    return ", ".join(roles + ["chosen"] * point.is_chosen)
+
+
+def _choice(points: Sequence[Point], budget_bytes: int | None) -> Table | None:
+    """The chosen candidate beside the best of each baseline that takes no more bytes than it may; None without one."""
+    chosen = next((point for point in points if point.is_chosen), None)
+    if chosen is None:
+        return None
+    most = max(chosen.payload_bytes, budget_bytes or 0)
+    rows = [(f"chosen: {chosen.name}", f"{chosen.payload_bytes:,}", _percent(chosen.accuracy), "")]
+    for series in charts.baseline_shapes(points):
+        rivals = [point for point in points if point.series == series and point.payload_bytes <= most]
+        best = max(rivals, key=lambda point: point.accuracy, default=chosen)
+        if best is not chosen:
+            behind = f"{100 * (best.accuracy - chosen.accuracy):+.1f}".replace("-", "−")
+            behind = behind if best.steps == chosen.steps else "other steps"
+            rows.append((series, f"{best.payload_bytes:,}", _percent(best.accuracy), behind))
+    caption = (
+        f"The chosen candidate beside the best of each baseline, with at most {most:,} bytes; differences in points"
+    )
+    return Table(caption, ("rule", "bytes", "accuracy", "against chosen"), rows)
+
+
+def _words(contents: Contents) -> list[tuple[str, str]]:
+    """What the words mean that this page says before it comes to them."""
+    rules = [contents.verdict.rule] if contents.verdict else []
+    said = " ".join([*rules, *(f"{point.name} {point.series} proxy held-out" for point in contents.points)])
+    return [(word, meaning) for word, (sign, meaning) in _WORDS.items() if sign in said]
+
+
+# Sections
+
+
+def _links(links: Sequence[LinkTime]) -> Table:
+    """The fastest first; those that cannot carry the payload last."""
+    ordered = sorted(links, key=lambda link: (link.wall_s is None, link.wall_s or 0, link.name))
+    rows = [
+        (
+            f"{link.name} ({link.link})" + (f", {link.loss:.0%} of frames lost" if link.loss else ""),
+            _duration(link.wall_s),
+            "–" if link.airtime_s is None else _duration(link.airtime_s),
+        )
+        for link in ordered
+    ]
+    return Table(
+        "Time until the payload is there, and on the air; the fastest link first",
+        ("link", "there after", "on the air"),
+        rows,
+    )
+
+
+def _energies(histogram: Histogram) -> Figure:
+    title = "Energies of the labelled and of the kept images"
+    bins = list(zip(pairwise(histogram.edges), histogram.labelled, histogram.kept, strict=True))
+    finding = (
+        f"{sum(histogram.labelled):,} images are labelled, and {sum(histogram.kept):,} kept. To keep as many "
+        f"by energy alone, the paper’s filter cuts at {signed(histogram.cut)}. The outermost bars hold all that lies "
+        "beyond them too."
+    )
+    rows = [(f"{signed(low)} to {signed(high)}", f"{labelled:,}", f"{kept:,}") for (low, high), labelled, kept in bins]
+    return _figure(
+        lambda width: charts.energies_svg(histogram, title, finding, width),
+        finding,
+        Table(title, ("energy", "labelled", "kept"), rows),
+    )
+
+
+def _classes(classes: Sequence[ClassRow]) -> Figure:
+    title = "Images of each class, before and after selecting"
+    ordered = sorted(classes, key=lambda row: -row.labelled)
+    half = _DRAWN_CLASSES // 2
+    drawn = ordered if len(ordered) <= _DRAWN_CLASSES else ordered[:half] + ordered[-half:]
+    fewest, most = (find(classes, key=lambda row: row.kept) for find in (min, max))
+    lost, lost_by_energy = (sum(not row.kept for row in classes), sum(not row.lowest_energy for row in classes))
+    finding = (
+        f"As sent, classes have from {fewest.kept:,} ({_short(fewest.name)}) to {most.kept:,} images "
+        f"({_short(most.name)}), and {lost:,} of {len(classes):,} have none; by the lowest energy alone, "
+        f"{lost_by_energy:,} would have none."
+    )
+    if drawn is not ordered:
+        finding += f" Drawn are the {half} classes with the most labels, and the {half} with the fewest."
+    columns = [
+        Column(head, counts, [f"{count:,}" for count in counts], mark)
+        for head, counts, mark in (
+            ("labelled", [row.labelled for row in drawn], "candidates"),
+            ("by energy", [row.lowest_energy for row in drawn], "series-1"),
+            ("as sent", [row.kept for row in drawn], "accent"),
+        )
+    ]
+    rows = [(row.name, f"{row.labelled:,}", f"{row.lowest_energy:,}", f"{row.kept:,}") for row in ordered]
+    return _figure(
+        lambda width: charts.bars_svg([row.name for row in drawn], columns, title, finding, width),
+        finding,
+        Table(title, ("class", "labelled", "lowest energy", "as sent"), rows),
+    )
+
+
+def _anatomy(anatomy: Anatomy) -> Figure:
+    title = "Where the payload’s bytes go"
+    whole = max(sum(section.payload_bytes for section in anatomy.sections), 1)
+    largest = max(anatomy.sections, key=lambda section: section.payload_bytes)
+    parts = [("label", anatomy.label_bits), ("index", anatomy.index_bits)]
+    of_which = _listed(f"{bits:.1f} for its {what}" for what, bits in parts if bits is not None)
+    finding = (
+        f"{largest.payload_bytes / whole:.0%} of the {whole:,} bytes are for the section “{largest.name}”. A kept "
+        f"image takes {anatomy.bits_per_image:.1f} bits{of_which and ': ' + of_which}."
+    )
+    rows = [
+        (section.name, section.what, f"{section.payload_bytes:,}", f"{section.payload_bytes / whole:.1%}")
+        for section in anatomy.sections
+    ]
+    return _figure(
+        lambda width: charts.anatomy_svg(anatomy.sections, title, finding, width),
+        finding,
+        Table(title, ("section", "what it is for", "bytes", "share"), rows, texts=2),
+    )
+
+
+def _class_bits(classes: Sequence[ClassRow]) -> Table | None:
+    """The classes that take the most bits first."""
+    known = sorted((-row.payload_bits, row.kept, row.name) for row in classes if row.payload_bits is not None)
+    rows = [(name, f"{kept:,}", f"{-bits:,.0f}", f"{-bits / kept:.1f}" if kept else "–") for bits, kept, name in known]
+    return _shortened(Table("Bits of each class", ("class", "kept", "bits", "per image"), rows)) if rows else None
+
+
+def _confusion(confusion: Confusion, class_names: Sequence[str]) -> Figure:
+    title, counts = f"Confusion of the {confusion.who}", confusion.counts
+    names = class_names or [str(number) for number in range(len(counts))]
+    totals = [sum(row) for row in counts]
+    pairs = sorted(
+        (-count, row, column)
+        for row, of_row in enumerate(counts)
+        for column, count in enumerate(of_row)
+        if count and row != column
+    )
+    shown = [(names[row], names[column], f"{-n:,}", _percent(-n / totals[row])) for n, row, column in pairs]
+    finding = f"The {confusion.who} takes no class for another."
+    if shown:
+        true, predicted, count, share = shown[0]
+        taken = f"“{_short(true)}” for “{_short(predicted)}”"
+        finding = f"The {confusion.who} most often takes {taken}: {share} of its images, {count} in all."
+    if len(names) > charts.NAMED_CLASSES:
+        head = ("true class", "taken for", "times", "of the class")
+        table = Table(f"{title}: its most frequent mistakes", head, shown[:_CONFUSED_PAIRS], texts=2)
+    else:
+        rows = [(name, *(f"{count:,}" for count in row)) for name, row in zip(names, counts, strict=True)]
+        table = Table(f"{title}: test images by true class (rows) and predicted class", ("", *names), rows)
+    if len(names) > _DRAWN_CONFUSION:
+        return Figure({}, finding, table)
+    return Figure({"": Markup(charts.confusion_svg(confusion, names, title, finding))}, finding, table)
+
+
+def _figure(draw: Callable[[int], str], finding: str, table: Table) -> Figure:
+    drawn = {screens: Markup(draw(width)) for screens, width in _SCREENS.items()}
+    return Figure(drawn, finding, _shortened(table))
+
+
+def _shortened(table: Table) -> Table:
+    if len(table.rows) <= _MOST_ROWS:
+        return table
+    caption = f"{table.caption}: the first {_MOST_ROWS} of {len(table.rows):,}"
+    return replace(table, caption=caption, rows=table.rows[:_MOST_ROWS])
+
+
+# For people
+
+
+def _percent(share: float | None) -> str:
+    return "not measured" if share is None else f"{share:.1%}"
+
+
+def _duration(seconds: float | None) -> str:
+    return "cannot be sent" if seconds is None else show_seconds(seconds)
+
+
+def _short(name: str) -> str:
+    """A name that may be of any length, within a sentence."""
+    return name if len(name) <= _LONG_NAME else f"{name[:_LONG_NAME].rstrip()}…"
+
+
+def _listed(parts: Iterable[str]) -> str:
+    return ", ".join(parts)
