@@ -1,0 +1,135 @@
+"""What the planner can choose from: candidates, and the order in which it tries them.
+
+A candidate is a rule, the universe that it chooses from, and a level of bytes that it fills; or a whole universe, all
+of whose images are kept. Nothing here prefers one: the order only says what is tried first where time is short, and
+it alternates between kinds of rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
+
+from plada_codec import Universe
+from plada_train.selection import Rule, in_words
+
+T = TypeVar("T")
+
+#: The paper's two rules (sections 4.3 and 5.1).
+LOWEST_ENERGY, PAPER_SAFETY_NET = Rule(), Rule(alpha=-0.2)
+#: What the winner is compared with, by the names that reports use.
+BASELINES = {"lowest energy": LOWEST_ENERGY, "Safety-Net -0.2": PAPER_SAFETY_NET}
+STRIDE = "stride"
+
+_SCORES = (("energy", "loss"), ("energy",), ("loss",), ("entropy", "loss"), ("entropy",), ("energy", "entropy"))
+_ALPHAS = (0.0, None, -0.2, 0.5)
+#: Of universes that a rule chooses from, in units of the sample's stride.
+_STRIDES = (1, 4, 2, 10)
+#: A single budget is filled, or left so far from full: fewer images can teach more.
+_FRACTIONS = (1.0, 0.5, 0.25, 0.125)
+#: How many universes of a stride are tried: their offsets are these shares of the stride.
+_OFFSETS = (0.0, 0.5, 0.25, 0.75)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to choose images. `level_bytes` is what its payload may take; None keeps the whole universe."""
+
+    rule: Rule
+    universe: Universe
+    level_bytes: int | None
+
+    @property
+    def key(self) -> str:
+        """What names it in files: the same for equal candidates only."""
+        text = repr((self.rule.score, self.rule.inverse, self.rule.alpha, str(self.rule.reserved)))
+        said = f"{text} {self.universe.offset} {self.universe.stride} {self.level_bytes}"
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """It in words (see `selection.in_words`)."""
+        return in_words(None if self.level_bytes is None else self.rule, self.universe)
+
+    @property
+    def baseline(self) -> str | None:
+        """The baseline that it is, if it is one."""
+        if self.level_bytes is None:
+            return STRIDE
+        return next(
+            (name for name, rule in BASELINES.items() if self.rule == rule and self.universe == Universe()), None
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """It in plain values."""
+        return {
+            "name": self.name,
+            "rule": asdict(self.rule) | {"reserved": str(self.rule.reserved)},
+            "stride": self.universe.stride,
+            "offset": self.universe.offset,
+            "level_bytes": self.level_bytes,
+            "baseline": self.baseline,
+        }
+
+
+def rules() -> list[Rule]:
+    """All rules, the most different ones first."""
+    filters = [Rule(score=score, alpha=alpha) for alpha, score in itertools.product(_ALPHAS, _SCORES)]
+    inverses = [Rule(score=one.score, inverse=True, alpha=one.alpha) for one in filters if one.alpha in (None, 0.0)]
+    highest_energy = Rule(inverse=True)
+    return _without_repeats([LOWEST_ENERGY, filters[0], PAPER_SAFETY_NET, highest_energy, *filters, *inverses])
+
+
+def levels(budgets: Sequence[int], smallest_bytes: int) -> list[int]:
+    """Bytes that candidates fill, the largest first; of a single budget, parts of it too."""
+    budget = max(budgets)
+    parts = [int(budget * fraction) for fraction in _FRACTIONS] if len(set(budgets)) == 1 else budgets
+    return sorted({part for part in parts if part >= smallest_bytes} | {budget}, reverse=True)
+
+
+def grid(levels_bytes: Sequence[int], strides: Iterable[int], sample: Universe, reference_size: int) -> list[Candidate]:
+    """All candidates, in the order in which they are tried: every level has its turn with a rule before the next rule.
+
+    Args:
+        levels_bytes: see `levels`.
+        strides: of the whole universes, such as the densest that fit each level.
+        sample: the universe that all others are part of.
+        reference_size: N.
+    """
+    whole = [Candidate(LOWEST_ENERGY, Universe(sample.offset, stride), None) for stride in strides]
+    filters = [
+        Candidate(rule, Universe(sample.offset, factor * sample.stride), level)
+        for factor, rule, level in itertools.product(_STRIDES, rules(), levels_bytes)
+        if factor * sample.stride < reference_size
+    ]
+    # The paper's rules choose from all images, whatever the sample
+    paper = [Candidate(rule, Universe(), level) for rule, level in itertools.product(BASELINES.values(), levels_bytes)]
+    # Behind the first two rules
+    place = 2 * len(levels_bytes)
+    return _without_repeats([*filters[:place], *whole, *paper, *filters[place:]])
+
+
+def largest_baselines(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Of each baseline, the candidate that comes first: that of the largest level."""
+    found: dict[str, Candidate] = {}
+    for one in candidates:
+        if one.baseline is not None:
+            found.setdefault(one.baseline, one)
+    return list(found.values())
+
+
+def siblings(candidate: Candidate, sample: Universe) -> Iterator[Candidate]:
+    """The same from other universes: of other offsets, which cost no bytes, or from all that a sample was taken of."""
+    factor = candidate.universe.stride // sample.stride
+    for share in _OFFSETS[1:]:
+        if offset := int(share * factor) * sample.stride:
+            yield replace(candidate, universe=Universe(sample.offset + offset, candidate.universe.stride))
+    if sample.stride > 1 and factor == 1 and candidate.level_bytes is not None and "loss" not in candidate.rule.score:
+        yield replace(candidate, universe=Universe())
+
+
+def _without_repeats(values: Iterable[T]) -> list[T]:
+    return list(dict.fromkeys(values))

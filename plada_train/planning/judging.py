@@ -1,0 +1,58 @@
+"""The score "loss" of the labels of a reference set (see `proxies.label_loss`), computed once for each plan."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plada_codec import Universe
+from plada_codec.progress import progress_bar
+from plada_train.files import read_json, write_bytes, write_json
+from plada_train.planning import proxies
+from plada_train.planning.workers import Task, Workers, judge, learn
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from numpy.typing import NDArray
+
+#: Proxies learn the target in so many passes over its images, but in no fewer and no more steps.
+EPOCHS = 10
+LEAST_STEPS, MOST_STEPS = 200, 800
+#: Images that a worker judges at a time.
+_CHUNK = 2_000
+
+
+def judge_labels(task: Task, sample: Universe, workers: Workers) -> dict[str, float]:
+    """Computes the loss of the labels of a universe, and writes it: float32 [N] in `task.loss_path`, NaN elsewhere.
+
+    Returns:
+        The accuracy, on held-out images, of each proxy that learnt the target itself: what a student could come to.
+    """
+    said = task.folder / "proxies.json"
+    if task.loss_path.exists() and said.exists():
+        accuracies: dict[str, float] = read_json(said)
+        return accuracies
+    steps = EPOCHS * len(task.train.labels) // proxies.BATCH_SIZE
+    steps = min(max(steps, LEAST_STEPS), MOST_STEPS)
+    with progress_bar("proxies learn the target"):
+        learning = {model: workers.submit(learn, model, steps) for model in proxies.MODELS}
+        accuracies = {model: future.result() for model, future in learning.items()}
+    write_json(said, accuracies)
+    size = len(task.reference)
+    chunk = _CHUNK * sample.stride
+    loss = np.full(size, np.nan, np.float32)
+    with progress_bar("proxies judge the labels", "images") as progress:
+        judging: list[tuple[int, Future[NDArray[np.float32]]]] = [
+            (first, workers.submit(judge, first, min(first + chunk, size), sample.stride))
+            for first in range(sample.offset, size, chunk)
+        ]
+        for first, future in judging:
+            loss[first : first + chunk : sample.stride] = future.result()
+            progress(min(first + chunk, size) // sample.stride, sample.size(size))
+    data = io.BytesIO()
+    np.save(data, loss)
+    write_bytes(task.loss_path, data.getvalue())
+    return accuracies

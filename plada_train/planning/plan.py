@@ -1,0 +1,188 @@
+"""The plan: the payload that teaches most within a budget of bytes, found by measuring candidates.
+
+    scores, reference, images   ->  candidates.grid     what could be sent
+    proxies that learn the target  ->  the score "loss"
+    search                      ->  what each candidate teaches proxies, on held-out images
+    plan.json, payload.plada, plan.svg
+
+A plan is kept in its folder while it is made: the same call goes on where an earlier one was ended.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plada_codec import Universe
+from plada_codec.progress import progress_bar
+from plada_codec.reference import ImageSource, reference_digest
+from plada_train.data import LabelledImages, Progress
+from plada_train.errors import BadInput
+from plada_train.files import alone, output_folder
+from plada_train.pixels import decoded
+from plada_train.planning import outcome, proxies
+from plada_train.planning.candidates import LOWEST_ENERGY, Candidate, grid, largest_baselines, levels, siblings
+from plada_train.planning.images import DecodedImages
+from plada_train.planning.judging import judge_labels
+from plada_train.planning.search import RUNGS, Log, search
+from plada_train.planning.workers import Examples, Measurement, Task, Workers, measure
+from plada_train.scores import Scores
+from plada_train.selection import by_rule
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+#: More reference images than this are judged, and chosen from, in a sample of every so many-th at first.
+MAX_SAMPLE = 200_000
+
+
+def plan(
+    scores: Scores | Sequence[Scores],
+    reference: ImageSource,
+    train: LabelledImages,
+    held_out: LabelledImages,
+    output: Path,
+    *,
+    budgets: Sequence[int],
+    minutes: float = 15,
+    flip: bool = True,
+    class_names: bool = False,
+    soft_labels: bool = False,
+    weights_tau: float | None = None,
+    workers: int = 2,
+    seed: int = 0,
+    images: Path | None = None,
+) -> dict[str, Any]:
+    """Finds the best payload for each of some budgets, and writes what it found.
+
+    `payload.plada` is the best for the largest budget; of several, each has its `payload-<bytes>.plada` too.
+    `plan.json` says what was measured (this function returns it), and `plan.svg` shows it. Proxies are trained by
+    processes of their own: a script that calls this does so below `if __name__ == "__main__"`.
+
+    Args:
+        scores: what the teacher says of the reference set; several: candidates go by their consensus.
+        reference: the reference set.
+        train: images that the teacher learnt from; proxies learn from them too, for the score "loss".
+        held_out: images that it did not learn from: candidates are worth what proxies get right of them.
+        output: folder for all this, and for what the plan goes on from.
+        budgets: largest numbers of bytes.
+        minutes: that the plan takes, earlier calls included; measurements that have begun by then are finished.
+        flip: whether mirrored images are of the same class.
+        class_names: send the names of the classes too; proxies make no use of this and the next two.
+        soft_labels: send the soft labels too.
+        weights_tau: if given, send importance weights too.
+        workers: processes that measure, one thread each.
+        seed: of all training.
+        images: folder for decoded images, which plans with the same reference set can share; by default in `output`.
+
+    Returns:
+        What `plan.json` says. Accuracies are shares.
+
+    Raises:
+        BadInput: if a budget is smaller than the smallest payload, if `reference`, `scores`, `train` and `held_out` do
+            not belong together, or if `output` holds another plan.
+        BadSource: if an image cannot be read or decoded.
+        BadFile: if something cannot be written.
+        KeyboardInterrupt: if it is interrupted before anything was measured; later, the best so far is the answer.
+    """
+    several = (scores,) if isinstance(scores, Scores) else tuple(scores)
+    output_folder(output)
+    sending: dict[str, Any] = {"class_names": class_names, "soft_labels": soft_labels, "weights_tau": weights_tau}
+    smallest = len(by_rule(several, LOWEST_ENERGY, Universe(), **sending)(1)[1])
+    if not budgets or min(budgets) < smallest:
+        raise BadInput(
+            f"{min(budgets, default=0)} bytes are too few: the smallest payload takes {smallest}", rule="max-bytes"
+        )
+    _check(several[0], reference, train, held_out)
+    with progress_bar("decoding images of the target", "images") as progress:
+        taught, spared = (_examples(data, progress) for data in (train, held_out))
+    folder = output_folder(images or output / "images")
+    task = Task(several, reference, folder, output, taught, spared, sending, flip, seed)
+    with alone(output):
+        return _found(task, budgets, smallest, minutes, workers)
+
+
+def _found(task: Task, budgets: Sequence[int], smallest: int, minutes: float, workers: int) -> dict[str, Any]:
+    """The search, and what it came to."""
+    outcome.begin(task)
+    output_folder(task.folder / "payloads")
+    # Made here, so that workers find it
+    DecodedImages(task.reference, task.scores[0].reference_digest, task.images, proxies.IMAGE_SIZE)
+    log = Log(task.folder / "measurements.jsonl", search=f"{sorted(budgets)}")
+    sample = Universe(0, -(-len(task.reference) // MAX_SAMPLE))
+    try:
+        with Workers(task, workers) as pool:
+            proxy_accuracy = judge_labels(task, sample, pool)
+            with progress_bar("planning") as move:
+                all_levels = levels(budgets, smallest)
+                strides = [_densest(task, sample, level) for level in all_levels]
+                candidates = grid(all_levels, strides, sample, len(task.reference))
+
+                def submit(candidate: Candidate, rung: int) -> Future[Measurement | None]:
+                    return pool.submit(measure, candidate, RUNGS[rung], task.seed + rung)
+
+                def report(rung: int, measured: dict[Candidate, Measurement], share: float) -> None:
+                    best = max((said.accuracy for said in measured.values()), default=0.0)
+                    said = f"rung {rung + 1} of {len(RUNGS)}: {len(measured)} candidates, the best {best:.1%}"
+                    move(round(1000 * min(share, 1)), 1000, said)
+
+                found = search(
+                    candidates,
+                    all_levels,
+                    log,
+                    submit,
+                    workers,
+                    60 * minutes,
+                    report,
+                    always=largest_baselines(candidates),
+                    more=lambda candidate: siblings(candidate, sample),
+                )
+    except BrokenProcessPool:
+        what = "a process of the planner was killed, perhaps for want of memory"
+        raise BadInput(f"{what}: the same command goes on where it was", rule="workers") from None
+    if not any(found.rungs):
+        raise KeyboardInterrupt
+    said = {"minutes": minutes, "seconds": round(log.seconds, 1), "proxy_accuracy": proxy_accuracy}
+    return outcome.write(task, found, budgets, said)
+
+
+def _check(scores: Scores, reference: ImageSource, train: LabelledImages, held_out: LabelledImages) -> None:
+    """Raises BadInput if these do not belong together."""
+    if len(scores.label) != len(reference):
+        what = f"the scores are of {len(scores.label)} images, and {reference.source} has {len(reference)}"
+        raise BadInput(f"{what}: give the reference set that was scored", rule="reference")
+    for name, data in (("training", train), ("held-out", held_out)):
+        if data.num_classes != scores.num_classes:
+            what = f"the {name} images are of {data.num_classes} classes, and the scores of {scores.num_classes}"
+            raise BadInput(f"{what}: give the target that the teacher learnt", rule="scores")
+        if data.class_names and scores.class_names and data.class_names != scores.class_names:
+            what = f"the {name} images have other class names than the scores"
+            raise BadInput(f"{what}: give the target that the teacher learnt", rule="scores")
+    if len(set(held_out.labels.tolist())) < 2:
+        raise BadInput("the held-out images are of one class: any payload would be right", rule="held-out")
+    with progress_bar("computing the reference digest", "images") as progress:
+        digest = reference_digest(reference, progress)
+    if digest != scores.reference_digest:
+        raise BadInput(f"{reference.source} is not the reference set that was scored: digests differ", rule="reference")
+
+
+def _examples(data: LabelledImages, progress: Progress) -> Examples:
+    pixels = decoded(data.images, proxies.IMAGE_SIZE, progress, data.numbers)
+    return Examples(pixels, data.labels)
+
+
+def _densest(task: Task, sample: Universe, level_bytes: int) -> int:
+    """The smallest stride whose whole universe takes no more than `level_bytes`."""
+    size = len(task.reference)
+
+    def fits(factor: int) -> bool:
+        universe = Universe(sample.offset, factor * sample.stride)
+        encoded = by_rule(task.scores, LOWEST_ENERGY, universe, **task.sending)
+        return len(encoded(universe.size(size))[1]) <= level_bytes
+
+    # Sizes fall with strides, but for ripples
+    factors = range(1, -(-size // sample.stride) + 1)
+    return factors[min(bisect_left(factors, True, key=fits), len(factors) - 1)] * sample.stride

@@ -1,0 +1,85 @@
+"""Proxies: small networks trained end to end on pixels, that stand for the clients' students.
+
+A candidate is worth what proxies that learn from its labels get right of held-out images. A student on frozen features
+would not do: it copies the teacher's function from almost any images.
+
+Proxies that learn the target itself, from the images that taught the teacher, say which labels of the reference set a
+network that sees only pixels can confirm: `label_loss`, a score like energy. That small losses mark the labels worth
+learning from is known of noisy labels (Co-teaching, Han et al. 2018, arXiv 1804.06872).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from plada_train.data import Progress, reseed
+from plada_train.models import make_classifier
+from plada_train.pixels import MemoryBatches, augmented, normalised
+from plada_train.recipe import Recipe
+from plada_train.training import fit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+#: Two architectures, as those of clients are unknown: a student of one alone might like what no other does. Of timm's
+#: test models the two that learn most in a second at 32 pixels on a CPU (bench/results/frontier.csv measures another).
+MODELS = ("test_resnet", "test_byobnet")
+IMAGE_SIZE = 32
+BATCH_SIZE = 64
+#: Images that are forwarded at once.
+_CHUNK = 512
+_RECIPE = Recipe(model="", image_size=IMAGE_SIZE, batch_size=BATCH_SIZE, learning_rate=4e-3, epochs=1)
+
+
+def untrained(model: str, num_classes: int) -> nn.Module:
+    """A proxy with random weights, to be forwarded through."""
+    return make_classifier(replace(_RECIPE, model=model), num_classes).network.eval()
+
+
+def trained(
+    model: str,
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.integer[Any]],
+    num_classes: int,
+    *,
+    steps: int,
+    seed: int,
+    flip: bool,
+    progress: Progress,
+) -> nn.Module:
+    """A proxy that learnt from images, uint8 [n, S, S, 3], and their labels [n], for a number of steps."""
+    reseed(seed)
+    network = untrained(model, num_classes)
+    prepare = partial(augmented, flip=flip)
+    batches = MemoryBatches(pixels, labels.astype(np.int64), prepare, BATCH_SIZE, steps, seed)
+    fit(network, batches, replace(_RECIPE, seed=seed), progress)
+    return network
+
+
+def log_probabilities(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Logarithms of the probabilities that a proxy gives the classes of images, uint8 [n, S, S, 3]: float32 [n, C]."""
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(pixels), _CHUNK):
+            logits = network(normalised(pixels[start : start + _CHUNK]).contiguous(memory_format=torch.channels_last))
+            parts.append(torch.log_softmax(logits, 1).numpy())
+    return np.concatenate(parts)
+
+
+def accuracy(network: nn.Module, pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> float:
+    """Share of images whose label a proxy gets right."""
+    return float(np.mean(log_probabilities(network, pixels).argmax(1) == labels))
+
+
+def label_loss(log_p: Sequence[NDArray[np.float32]], labels: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+    """-log of the mean probability that proxies give to labels [n], of their `log_p` [n, C]: float32 [n]."""
+    of_labels = [one[np.arange(len(labels)), labels] for one in log_p]
+    loss: NDArray[np.float32] = np.float32(np.log(len(of_labels))) - np.logaddexp.reduce(of_labels)
+    return loss

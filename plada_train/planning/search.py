@@ -1,0 +1,237 @@
+"""The search: successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943) over candidates, in a given time.
+
+All candidates are measured by short trainings of the proxies, as far as the first rung's share of the time goes; the
+best third of each level of bytes by longer ones; and so on. The answer is taken from the last rung, and is there at
+any time: whatever ends the search, the best of what was measured is known.
+
+Measurements are kept in a file, line by line. A search that goes on finds them there, and the time that they took.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+from plada_codec.files import BadFile
+from plada_train.planning.candidates import Candidate
+from plada_train.planning.workers import Measurement
+
+#: Steps of the proxies' trainings, rung by rung. Those of the last are as many as students of bench/accuracy.py learn.
+RUNGS = (50, 140, 400)
+#: Of each level, so many of a rung's candidates for one of the next.
+KEEP_ONE_OF = 3
+
+#: Begins the measurement of a candidate on a rung.
+Submit = Callable[[Candidate, int], "Future[Measurement | None]"]
+#: Told of the rung, of what is measured on it, and of the share of the time that is spent.
+Report = Callable[[int, "dict[Candidate, Measurement]", float], None]
+
+
+class Log:
+    """Measurements by candidate and rung, and the seconds that a search has taken, in a file that only grows.
+
+    Searches share measurements, but not their time: `search` names one.
+    """
+
+    def __init__(self, path: Path, search: str = "") -> None:
+        self._path = path
+        self._search = search
+        self._found: dict[tuple[str, int], Measurement | None] = {}
+        self._search_began_s: float | None = None
+        self._began_s = time.monotonic()
+        for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+            # Torn by a kill, or written by another hand: such a line may raise anything, and does not count
+            with suppress(Exception):
+                self._take(json.loads(line))
+
+    def _take(self, row: dict[str, Any]) -> None:
+        """Takes in what `_write` wrote. Raises whatever it runs into if it is not that."""
+        is_ours, began_s = row["search"] == self._search, time.monotonic() - row["seconds"]
+        if "candidate" in row:
+            said = None if row["measurement"] is None else Measurement(**row["measurement"])
+            if said is not None and not 0 <= said.accuracy <= 1 <= said.payload_bytes:
+                raise ValueError(said)
+            self._found[row["candidate"], row["rung"]] = said
+        if is_ours:
+            self._began_s = began_s
+            self._search_began_s = row.get("search_began_s", self._search_began_s)
+
+    @property
+    def seconds(self) -> float:
+        """That the search has taken, earlier calls included."""
+        return time.monotonic() - self._began_s
+
+    def knows(self, candidate: Candidate, rung: int) -> bool:
+        """Whether a candidate was measured on a rung."""
+        return (candidate.key, rung) in self._found
+
+    def measured(self, candidates: Iterable[Candidate], rung: int) -> dict[Candidate, Measurement]:
+        """What candidates came to on a rung, in their order: those that were measured, and have a payload that fits."""
+        found = ((one, self._found.get((one.key, rung))) for one in candidates)
+        return {one: said for one, said in found if said is not None}
+
+    def add(self, candidate: Candidate, rung: int, measurement: Measurement | None) -> None:
+        """Keeps a measurement."""
+        self._found[candidate.key, rung] = measurement
+        said = None if measurement is None else asdict(measurement)
+        self._write({"candidate": candidate.key, "rung": rung, "measurement": said, "seconds": round(self.seconds, 2)})
+
+    def began_s(self) -> float:
+        """What `seconds` were when the search began: now, if it has not yet."""
+        if self._search_began_s is None:
+            now = self._search_began_s = round(self.seconds, 2)
+            self._write({"search_began_s": now, "seconds": now})
+        return self._search_began_s
+
+    def _write(self, row: dict[str, object]) -> None:
+        row["search"] = self._search
+        try:
+            with self._path.open("a") as file:
+                # What a kill tore ends here
+                file.write(f"{json.dumps(row)}\n" if file.tell() == 0 else f"\n{json.dumps(row)}")
+        except OSError as error:
+            raise BadFile(f"cannot write {self._path}: {error.strerror}", rule="file") from None
+
+
+@dataclass
+class Found:
+    """What a search found: of each rung, how many candidates were to be measured, and those that were.
+
+    `stopped` says what ended it before it had measured all that it would: "time", "interrupt", or nothing.
+    """
+
+    asked: list[int] = field(default_factory=list)
+    rungs: list[dict[Candidate, Measurement]] = field(default_factory=list)
+    stopped: str | None = None
+
+    def last(self, candidate: Candidate) -> int | None:
+        """The last rung that a candidate was measured on."""
+        return max((number for number, rung in enumerate(self.rungs) if candidate in rung), default=None)
+
+    def winner(self, budget_bytes: int) -> Candidate | None:
+        """The most accurate candidate within a budget, of equal ones the smallest; None if none was measured.
+
+        Of the last rung, but for those that were cut before they came to the best of the rung before: what else they
+        have is no better.
+        """
+        best = None
+        for rung in self.rungs:
+            fitting = {one: said for one, said in rung.items() if said.payload_bytes <= budget_bytes}
+            if not fitting or (best is not None and best not in fitting):
+                break
+            best = min(fitting, key=lambda one: (-fitting[one].accuracy, fitting[one].payload_bytes))
+        return best
+
+    def frontier(self) -> list[Candidate]:
+        """Candidates of the last rung than which no other is both smaller and more accurate, by bytes."""
+        rung = next((rung for rung in reversed(self.rungs) if rung), {})
+        best, found = -1.0, []
+        for one in sorted(rung, key=lambda one: (rung[one].payload_bytes, -rung[one].accuracy)):
+            if rung[one].accuracy > best:
+                best = rung[one].accuracy
+                found.append(one)
+        return found
+
+
+def promoted(
+    measured: dict[Candidate, Measurement],
+    levels_bytes: Sequence[int],
+    always: Iterable[Candidate] = (),
+    more: Callable[[Candidate], Iterable[Candidate]] = lambda candidate: (),
+) -> list[Candidate]:
+    """The candidates of the next rung, by what they are worth, every level in its turn.
+
+    The level of the best comes first: wherever the next rung is cut, it has the best of what it has for a budget.
+
+    Args:
+        measured: what the rung found.
+        levels_bytes: a candidate is of the smallest level that its payload fits; one that fits none cannot win.
+        always: those that the next rung is to have in any case; after the best of each level.
+        more: further candidates that one of them brings along, right behind it.
+    """
+    by_level: dict[int, list[Candidate]] = {}
+    for one in sorted(measured, key=lambda one: -measured[one].accuracy):
+        size = measured[one].payload_bytes
+        if fitting := [level for level in levels_bytes if level >= size]:
+            by_level.setdefault(min(fitting), []).append(one)
+    best = [
+        [with_more for one in ranked[: -(-len(ranked) // KEEP_ONE_OF)] for with_more in (one, *more(one))]
+        for ranked in by_level.values()
+    ]
+    turns = [one for turn in zip_longest(*best) for one in turn if one is not None]
+    first = len(best)
+    return list(dict.fromkeys(chain(turns[:first], (one for one in always if one in measured), turns[first:])))
+
+
+def search(
+    candidates: Sequence[Candidate],
+    levels_bytes: Sequence[int],
+    log: Log,
+    submit: Submit,
+    workers: int,
+    until_s: float,
+    report: Report,
+    *,
+    always: Sequence[Candidate] = (),
+    more: Callable[[Candidate], Iterable[Candidate]] = lambda candidate: (),
+) -> Found:
+    """Measures candidates rung by rung.
+
+    Args:
+        candidates: of the first rung, in the order in which they are tried.
+        levels_bytes: see `promoted`.
+        log: what was measured before; what is measured now is added to it.
+        submit: begins a measurement.
+        workers: how many measurements go on at a time.
+        until_s: what `log.seconds` is when the last measurement may begin, but for the first candidate of each level.
+            Each rung has an equal share of the time since the search began.
+        report: told of every measurement.
+        always: candidates that every rung is to have.
+        more: what a candidate of the last rung brings along.
+    """
+    found = Found()
+    begin_s = log.began_s()
+    wanted, sure = list(candidates), set(candidates[: len(levels_bytes)])
+    for rung in range(len(RUNGS)):
+        share = (rung + 1) / len(RUNGS)
+        ends_s = begin_s + (until_s - begin_s) * share
+        found.asked.append(len(wanted))
+        measured = log.measured(wanted, rung)
+        left = deque(one for one in wanted if not log.knows(one, rung))
+        running: dict[Future[Measurement | None], Candidate] = {}
+        try:
+            while True:
+                while (
+                    left
+                    and len(running) < workers
+                    and found.stopped != "interrupt"
+                    and (log.seconds < ends_s or (rung == 0 and (left[0] in sure or not (measured or running))))
+                ):
+                    one = left.popleft()
+                    running[submit(one, rung)] = one
+                if not running:
+                    break
+                for done in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
+                    one, result = running.pop(done), done.result()
+                    log.add(one, rung, result)
+                    if result is not None:
+                        measured[one] = result
+                report(rung, measured, log.seconds / until_s)
+            if left:
+                found.stopped = found.stopped or "time"
+        except KeyboardInterrupt:
+            # Further rungs are of what earlier calls measured
+            found.stopped = "interrupt"
+        # In the order of the candidates, not of the clock: equal ones compete alike in every call
+        found.rungs.append(log.measured(wanted, rung))
+        is_before_last = rung == len(RUNGS) - 2
+        wanted = promoted(found.rungs[-1], levels_bytes, always, more if is_before_last else lambda candidate: ())
+    return found

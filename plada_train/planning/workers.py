@@ -1,0 +1,290 @@
+"""What the planner's worker processes do: learn the target, judge labels, and measure candidates.
+
+A worker holds what all of its work needs from its beginning (`Task`), and is told only what is new. It ends what it
+does at the next step of training when it is told to stop.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from math import isqrt
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from threading import Thread, current_thread, main_thread
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+
+from plada_codec import decode
+from plada_codec.reference import ImageSource
+from plada_train.files import read_bytes, write_bytes
+from plada_train.planning import proxies
+from plada_train.planning.candidates import Candidate
+from plada_train.planning.images import DecodedImages
+from plada_train.scores import Scores
+from plada_train.selection import Encoded, by_rule
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
+    from numpy.typing import NDArray
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: A payload that fills such a share of its level is not made to grow further.
+FULL = 0.99
+#: So many numbers of images are tried that are proportions: a size that hardly grows could make them creep.
+_PROPORTIONS = 8
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images of the target: pixels uint8 [n, S, S, 3], labels int64 [n]."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all measurements of a plan have in common.
+
+    Attributes:
+        scores: of the reference set, of one or several teachers; labels are the first's.
+        reference: its images.
+        images: folder of decoded images (see `images.DecodedImages`).
+        folder: the plan's.
+        train: what the teacher learnt from.
+        held_out: what it did not.
+        sending: arguments of `selection.by_rule`: what else is sent.
+        flip: whether mirrored images are of the same class.
+        seed: of all training.
+    """
+
+    scores: tuple[Scores, ...]
+    reference: ImageSource
+    images: Path
+    folder: Path
+    train: Examples
+    held_out: Examples
+    sending: dict[str, Any]
+    flip: bool
+    seed: int
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes C."""
+        return self.scores[0].num_classes
+
+    @property
+    def loss_path(self) -> Path:
+        """Where the loss of all labels is, once it was computed."""
+        return self.folder / "loss.npy"
+
+    def payload_path(self, candidate: Candidate) -> Path:
+        """Where a candidate's payload is, once it was encoded."""
+        return self.folder / "payloads" / f"{candidate.key}.plada"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a candidate came to: `accuracies` by proxy; none if no payload of it fits its level."""
+
+    kept: int
+    payload_bytes: int
+    accuracies: dict[str, float]
+
+    @property
+    def accuracy(self) -> float:
+        """The mean over proxies."""
+        return sum(self.accuracies.values()) / len(self.accuracies)
+
+
+class Stopped(Exception):
+    """The work was given up because the planner ends."""
+
+
+class Workers:
+    """Processes that work on a task, and are told to stop when this is closed. To be used in a `with` statement."""
+
+    def __init__(self, task: Task, number: int) -> None:
+        context = get_context("spawn")
+        self._stop = context.Event()
+        self._pool = ProcessPoolExecutor(number, context, _begin, (task, self._stop))
+        with _without_interrupts():
+            # The pool begins a process with each of its first works
+            for _ in range(number):
+                self._pool.submit(_nothing)
+
+    def submit(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Has `work`, a function of this file, done."""
+        return self._pool.submit(work, *args, **kwargs)
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ignores Ctrl-C; so do, all their lives, processes that are begun within it.
+
+    It is for the planner, which answers with what it has. It must not come while the pool begins a process either: that
+    one would be lost to it, and waited for for ever.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+_task: Task
+_images: DecodedImages
+_stop: Event
+
+
+def _begin(task: Task, stop: Event) -> None:
+    global _task, _images, _stop
+    Thread(target=_end_with_planner, daemon=True).start()
+    torch.set_num_threads(1)
+    _task, _stop = task, stop
+    _images = DecodedImages(task.reference, task.scores[0].reference_digest, task.images, proxies.IMAGE_SIZE)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _end_with_planner() -> None:
+    """Ends this process when the planner was killed: it would wait for work for ever."""
+    planner = parent_process()
+    assert planner is not None
+    planner.join()
+    os._exit(1)
+
+
+def _step(done: int, total: int) -> None:
+    if _stop.is_set():
+        raise Stopped
+
+
+def filled(encoded: Encoded, most: int, level_bytes: int) -> bytes | None:
+    """A payload of at most `level_bytes` and of `FULL` of that at least, if `most` images take so much; None: none is.
+
+    Beyond those of a single image, bytes grow nearly as the number of images: the next one to try is a proportion, or
+    halfway within what is known where that does not help.
+    """
+    best = encoded(1)[1]
+    if len(best) > level_bytes:
+        return None
+    single, wanted = len(best), round((1 + FULL) / 2 * level_bytes)
+    fits, fails = 1, most + 1
+    count, turns = min(most, level_bytes), 0
+    while fails - fits > 1 and len(best) < FULL * level_bytes:
+        if turns == _PROPORTIONS or not fits < count < fails:
+            count = min(max(isqrt(fits * fails), fits + 1), fails - 1)
+        else:
+            turns += 1
+        tried = encoded(count)[1]
+        if len(tried) <= level_bytes:
+            best, fits = tried, count
+        else:
+            fails = count
+        count = count * (wanted - single) // max(len(tried) - single, 1)
+    return best
+
+
+@cache
+def _scores() -> tuple[Scores, ...]:
+    """The task's, with the loss that was computed for it: that of the first one's labels."""
+    loss = np.load(_task.loss_path)
+    return tuple(replace(one, loss=loss) for one in _task.scores)
+
+
+def _payload(candidate: Candidate) -> bytes | None:
+    """A candidate's payload, encoded once."""
+    path = _task.payload_path(candidate)
+    if path.exists():
+        return read_bytes(path)
+    universe = candidate.universe
+    encoded = by_rule(_scores(), candidate.rule, universe, **_task.sending)
+    most = universe.size(len(_task.reference))
+    level = candidate.level_bytes
+    made = encoded(most)[1] if level is None else filled(encoded, most, level)
+    if made is not None:
+        write_bytes(path, made)
+    return made
+
+
+def measure(candidate: Candidate, steps: int, seed: int) -> Measurement | None:
+    """What proxies learn from a candidate's payload in a number of steps, on held-out images."""
+    payload = _payload(candidate)
+    if payload is None:
+        return None
+    received = decode(payload)
+    pixels = _images.rows(received.indices.astype(np.int64))
+    accuracies = {}
+    for model in proxies.MODELS:
+        network = proxies.trained(
+            model,
+            pixels,
+            received.labels,
+            _task.num_classes,
+            steps=steps,
+            seed=seed,
+            flip=_task.flip,
+            progress=_step,
+        )
+        accuracies[model] = proxies.accuracy(network, _task.held_out.pixels, _task.held_out.labels)
+    return Measurement(received.kept, len(payload), accuracies)
+
+
+def learn(model: str, steps: int) -> float:
+    """Has a proxy learn the target itself; writes it, and returns its accuracy on held-out images."""
+    network = proxies.trained(
+        model,
+        _task.train.pixels,
+        _task.train.labels,
+        _task.num_classes,
+        steps=steps,
+        seed=_task.seed,
+        flip=_task.flip,
+        progress=_step,
+    )
+    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    write_bytes(_proxy_path(model), save(weights))
+    return proxies.accuracy(network, _task.held_out.pixels, _task.held_out.labels)
+
+
+def judge(first: int, stop: int, stride: int) -> NDArray[np.float32]:
+    """Loss of the labels of every `stride`-th reference image from `first` to before `stop`: float32 [n]."""
+    if _stop.is_set():
+        raise Stopped
+    numbers = np.arange(first, stop, stride)
+    pixels = _images.rows(numbers)
+    log_p = []
+    for model in proxies.MODELS:
+        network = proxies.untrained(model, _task.num_classes)
+        network.load_state_dict(load(read_bytes(_proxy_path(model))))
+        log_p.append(proxies.log_probabilities(network, pixels))
+    return proxies.label_loss(log_p, _task.scores[0].label[numbers])
+
+
+def _proxy_path(model: str) -> Path:
+    return _task.folder / f"proxy-{model}.safetensors"
