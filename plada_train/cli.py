@@ -1,5 +1,7 @@
 """The command `plada-train`: the whole method (`run`), its stages one by one on files, and a demonstration.
 
+`plan` and `report` are in cli_plan.py.
+
 What cannot be used is one line on standard error and exit code 1; wrong usage is exit code 2. Nothing heavy is imported
 before a command runs.
 """
@@ -9,9 +11,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
+import shlex
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,32 +24,51 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import click
+from click.core import ParameterSource
 
 from plada_codec.terminal import OneLineErrors, complain, finite, naming, option_group
+from plada_train import cli_plan
+from plada_train.cli_options import (
+    FILE,
+    NATURAL,
+    PART,
+    POSITIVE,
+    SEED,
+    TEMPERATURE,
+    THREADS,
+    budgets_of,
+    folder_option,
+    link_options,
+    minutes_option,
+    option,
+    reference_option,
+    sending_options,
+    target_train_option,
+)
 from plada_train.errors import PladaWarning
 from plada_train.files import UNFINISHED
-from plada_train.recipe import TEACHER_LABEL_SMOOTHING, Recipe, Targets
+from plada_train.recipe import TEACHER_LABEL_SMOOTHING, Planning, Recipe, Targets
 
 if TYPE_CHECKING:
     from plada_train.data import LabelledImages
     from plada_train.models import Classifier
 
 #: Which extra brings a package.
-EXTRAS = dict.fromkeys(("PIL", "huggingface_hub", "safetensors", "sklearn", "timm", "torch", "torchvision"), "train")
+EXTRAS = dict.fromkeys(("PIL", "huggingface_hub", "jinja2", "safetensors", "sklearn", "timm"), "train")
+EXTRAS |= dict.fromkeys(("torch", "torchvision"), "train")
 EXTRAS |= dict.fromkeys(("onnx", "onnx_ir", "onnxscript"), "export")
 
 #: Characters of a keep rate.
 MAX_RATE_LENGTH = 40
-Command = Callable[..., None]
-FILE = click.Path(path_type=Path)
-POSITIVE = click.IntRange(min=1)
-NATURAL = click.IntRange(min=0)
-SEED = click.IntRange(0, 2**32 - 1)
+#: Options of `run` that name a selection; without any, the planner makes one.
+SELECTING = ("keep", "kept", "score", "inverse", "alpha", "reserved", "stride", "offset")
+#: Options of `run` that are for the planner.
+FOR_THE_PLANNER = ("held_out_share", "minutes")
+#: What `sending_options` say.
+SENDING = ("class_names", "soft_labels", "weights_tau")
 #: Well within float32.
 RATE = click.FloatRange(0, 1e30)
 BATCH_SIZE = click.IntRange(1, 1 << 20)
-THREADS = click.IntRange(1, 1024)
-TEMPERATURE = click.FloatRange(1e-3, 1e3)
 ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 SHARE = click.FloatRange(0, 1, min_open=True)
 PORTION = click.FloatRange(0, 1)
@@ -115,37 +137,32 @@ def _model_args(ctx: click.Context, parameter: click.Parameter, texts: tuple[str
     return values
 
 
-def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
-    """An option whose default, where it has one, is shown."""
-    return click.option(*names, show_default=settings.get("default") is not None, **settings)
-
-
 _compute_options = option_group(
-    _option(
+    option(
         "--batch-size",
         type=BATCH_SIZE,
         default=Recipe.batch_size,
         metavar="N",
         help="Images a step; on a CPU, where nothing is trained, 16 in any case.",
     ),
-    _option("--device", default=Recipe.device, help="Where torch computes: cpu, cuda, cuda:1, ..."),
-    _option(
+    option("--device", default=Recipe.device, help="Where torch computes: cpu, cuda, cuda:1, ..."),
+    option(
         "--workers",
         type=NATURAL,
         default=Recipe.workers,
         metavar="N",
         help="Processes that decode; 0: this one, in a thread where nothing is trained.",
     ),
-    _option("--threads", type=THREADS, default=2, metavar="N", help="Threads of torch."),
+    option("--threads", type=THREADS, default=2, metavar="N", help="Threads of torch."),
 )
 _recipe_options = option_group(
-    _option(
+    option(
         "--weights",
         default="hub",
         metavar="FILE|NAME",
         help="To begin with: a file, safetensors or pth; timm's own (hub, hub:TAG); hf-hub:OWNER/NAME; none: random.",
     ),
-    _option(
+    option(
         "--model-arg",
         "model_args",
         multiple=True,
@@ -153,20 +170,20 @@ _recipe_options = option_group(
         callback=_model_args,
         help="A further argument of timm.create_model; may be repeated.",
     ),
-    _option("--image-size", type=POSITIVE, metavar="PIXELS", help="Side of the model's input. [default: the model's]"),
-    _option(
+    option("--image-size", type=POSITIVE, metavar="PIXELS", help="Side of the model's input. [default: the model's]"),
+    option(
         "--mean", type=float, nargs=3, callback=finite, help="Of each input channel. [default: the weights' or model's]"
     ),
-    _option(
+    option(
         "--std",
         type=ABOVE_ZERO,
         nargs=3,
         callback=finite,
         help="Of each input channel. [default: the weights' or model's]",
     ),
-    _option("--freeze", is_flag=True, help="Train the last layer alone, on features that are computed once."),
-    _option("--epochs", type=POSITIVE, default=Recipe.epochs, metavar="N", help="Passes over the images."),
-    _option(
+    option("--freeze", is_flag=True, help="Train the last layer alone, on features that are computed once."),
+    option("--epochs", type=POSITIVE, default=Recipe.epochs, metavar="N", help="Passes over the images."),
+    option(
         "--learning-rate",
         type=RATE,
         callback=finite,
@@ -174,7 +191,7 @@ _recipe_options = option_group(
         metavar="X",
         help="Peak of AdamW's.",
     ),
-    _option(
+    option(
         "--warmup",
         type=PORTION,
         callback=finite,
@@ -182,18 +199,18 @@ _recipe_options = option_group(
         metavar="P",
         help="Share of the steps in which it rises.",
     ),
-    _option("--weight-decay", type=RATE, callback=finite, default=Recipe.weight_decay, metavar="X", help="AdamW's."),
-    _option(
+    option("--weight-decay", type=RATE, callback=finite, default=Recipe.weight_decay, metavar="X", help="AdamW's."),
+    option(
         "--label-smoothing",
         type=PORTION,
         callback=finite,
         metavar="P",
         help=f"Share of a hard target that all classes get. [default: {TEACHER_LABEL_SMOOTHING} for a teacher, else 0]",
     ),
-    _option("--flip/--no-flip", default=Recipe.flip, help="Mirror half of the training images."),
-    _option("--amp", is_flag=True, help="Compute in bfloat16 what loses little by it."),
-    _option("--seed", type=SEED, default=Recipe.seed, metavar="N", help="The same seed gives the same results."),
-    _option(
+    option("--flip/--no-flip", default=Recipe.flip, help="Mirror half of the training images."),
+    option("--amp", is_flag=True, help="Compute in bfloat16 what loses little by it."),
+    option("--seed", type=SEED, default=Recipe.seed, metavar="N", help="The same seed gives the same results."),
+    option(
         "--checkpoint-s",
         type=RATE,
         callback=finite,
@@ -204,27 +221,27 @@ _recipe_options = option_group(
     _compute_options,
 )
 _student_options = option_group(
-    _option(
+    option(
         "--targets",
         type=click.Choice(["hard", "average", "dirichlet"]),
         default=Recipe.targets,
         help="Learn classes, or the payload's soft labels: their averages, or drawn anew each time.",
     ),
-    _option("--no-weights", is_flag=True, help="Let all images count alike, whatever weights the payload has."),
+    option("--no-weights", is_flag=True, help="Let all images count alike, whatever weights the payload has."),
 )
 _select_options = option_group(
-    _option("--keep", callback=_rate, metavar="P", help="Share of the images to keep: floor(P M) of M, the surest."),
-    _option("--kept", type=POSITIVE, metavar="K", help="Their number instead."),
-    _option("--max-bytes", type=POSITIVE, metavar="B", help="Keep as many as B bytes hold, no more than P or K says."),
-    _option(
+    option("--keep", callback=_rate, metavar="P", help="Share of the images to keep: floor(P M) of M, the surest."),
+    option("--kept", type=POSITIVE, metavar="K", help="Their number instead."),
+    option("--max-bytes", type=POSITIVE, metavar="B", help="Keep as many as B bytes hold, no more than P or K says."),
+    option(
         "--score",
         type=click.Choice(["energy", "entropy"]),
         multiple=True,
         default=["energy"],
         help="What the surest have the least of; may be repeated: their consensus.",
     ),
-    _option("--inverse", is_flag=True, help="Keep the least sure instead (for a target far from the reference set)."),
-    _option(
+    option("--inverse", is_flag=True, help="Keep the least sure instead (for a target far from the reference set)."),
+    option(
         "--safety-net",
         "alpha",
         type=float,
@@ -232,24 +249,12 @@ _select_options = option_group(
         metavar="ALPHA",
         help="Keep some of each class: quotas as n^ALPHA of its n images; 1 proportional, 0 equal, paper -0.2.",
     ),
-    _option("--reserved", callback=_rate, default="1", metavar="P", help="Share of the kept images that quotas get."),
-    _option("--stride", type=POSITIVE, default=1, metavar="S", help="Choose from every S-th image only ..."),
-    _option("--offset", type=NATURAL, default=0, metavar="O", help="... from image O on."),
-    _option("--class-names", is_flag=True, help="Send the names of the classes too."),
-    _option("--soft-labels", is_flag=True, help="Send what the teacher's probabilities are like in each class too."),
-    _option(
-        "--importance-weights",
-        "weights_tau",
-        type=TEMPERATURE,
-        callback=finite,
-        metavar="TAU",
-        help="Send a weight of each image too, exp(-score / TAU), TAU in standard deviations of the kept images'.",
-    ),
+    option("--reserved", callback=_rate, default="1", metavar="P", help="Share of the kept images that quotas get."),
+    option("--stride", type=POSITIVE, default=1, metavar="S", help="Choose from every S-th image only ..."),
+    option("--offset", type=NATURAL, default=0, metavar="O", help="... from image O on."),
+    sending_options,
 )
-_reference_option = click.option("--reference", required=True, metavar="SRC", help="The reference set.")
-_target_train_option = click.option("--target-train", required=True, metavar="SRC", help="Images to teach with.")
 _target_test_option = click.option("--target-test", required=True, metavar="SRC", help="Images to measure accuracy on.")
-_folder_option = click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for what is made.")
 
 
 def _recipe(model: str, threads: int, options: dict[str, Any], **defaults: Any) -> Recipe:
@@ -265,11 +270,18 @@ def _recipe(model: str, threads: int, options: dict[str, Any], **defaults: Any) 
     return Recipe(model=model, **(defaults | given))
 
 
-def _selection(options: dict[str, Any]) -> dict[str, Any]:
+def _named(ctx: click.Context, names: tuple[str, ...]) -> str | None:
+    """The first of these options of a command that was given."""
+    given = (param for param in ctx.command.params if param.name in names)
+    given = (param for param in given if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE)
+    return next((param.opts[0] for param in given), None)
+
+
+def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --max-bytes") -> dict[str, Any]:
     """The arguments of `plada_train.selection.select`, taken out of a command's options."""
     sizes = {name: options.pop(name) for name in ("keep", "kept", "max_bytes")}
     if all(size is None for size in sizes.values()):
-        raise click.UsageError("--kept, --keep or --max-bytes is needed.")
+        raise click.UsageError(f"{sizes_named} is needed.")
     if None not in (sizes["keep"], sizes["kept"]):
         raise click.UsageError("--keep and --kept exclude each other.")
     if options["alpha"] is None and options["reserved"] != "1":
@@ -277,26 +289,44 @@ def _selection(options: dict[str, Any]) -> dict[str, Any]:
     from plada_train.selection import Rule
 
     rule = Rule(**{name: options.pop(name) for name in ("score", "inverse", "alpha", "reserved")})
-    return sizes | {"rule": rule} | {name: options.pop(name) for name in ("class_names", "soft_labels", "weights_tau")}
+    return sizes | {"rule": rule} | {name: options.pop(name) for name in SENDING}
 
 
 @main.command()
-@_reference_option
-@_target_train_option
+@reference_option
+@target_train_option
 @_target_test_option
 @_select_options
-@_option("--teacher", default="convnextv2_tiny", metavar="MODEL", help="A timm model.")
-@_option("--student", default="resnet18", metavar="MODEL", help="A timm model.")
+@link_options
+@option(
+    "--held-out",
+    "held_out_share",
+    type=PART,
+    callback=finite,
+    default=Planning.held_out,
+    metavar="P",
+    help="Share of the images to teach with that the planner measures on, and the teacher does not see.",
+)
+@minutes_option
+@option("--teacher", default="convnextv2_tiny", metavar="MODEL", help="A timm model.")
+@option("--student", default="resnet18", metavar="MODEL", help="A timm model.")
 @_student_options
 @_recipe_options
-@_folder_option
+@folder_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_context
 def run(
+    ctx: click.Context,
+    /,
     reference: str,
     target_train: str,
     target_test: str,
     stride: int,
     offset: int,
+    link_id: str | None,
+    within_s: float | None,
+    held_out_share: float,
+    minutes: float,
     teacher: str,
     student: str,
     targets: Targets,
@@ -306,16 +336,33 @@ def run(
     threads: int,
     **options: Any,
 ) -> None:
-    """Run the whole method: teacher, scores, payload, student.
+    """Run the whole method: teacher, scores, payload, student, and a report of it.
 
-    Whenever it is ended, the same command goes on, to the same results; on GPUs or with --amp not to the bit.
+    Told how many bytes there are (--max-bytes, --link), the planner chooses which images are kept, and how. It does not
+    if you do, by one of --keep, --kept, --score, --inverse, --safety-net, --reserved, --stride and --offset.
+
+    Whenever it is ended, the same command goes on, to the same results; on GPUs or with --amp not to the bit, and what
+    the planner finds in its time is not always the same. Ctrl-C while it plans ends that alone: the best so far is
+    chosen.
 
     \b
-    Example:
+    Examples:
+      plada-train run --reference REF --target-train TRAIN --target-test TEST --max-bytes 1000 --output out
+      plada-train run --reference REF --target-train TRAIN --target-test TEST \\
+      --link nanomodem-v3 --within '20 s' --output out
       plada-train run --reference REF --target-train TRAIN --target-test TEST \\
       --keep 0.05 --safety-net 0 --output out
     """  # noqa: D301
-    selection = _selection(options)
+    selecting, for_the_planner = _named(ctx, SELECTING), _named(ctx, FOR_THE_PLANNER)
+    if selecting and for_the_planner:
+        raise click.UsageError(f"{for_the_planner} is for the planner, which {selecting} leaves out.")
+    said = () if options["max_bytes"] is None else (options["max_bytes"],)
+    options["max_bytes"] = next(iter(budgets_of(said, link_id, within_s)), None)
+    selection = _selection(options, "--max-bytes, --link, --kept or --keep") | {"offset": offset, "stride": stride}
+    if not selecting:
+        budget_bytes = selection["max_bytes"]
+        planning = Planning(budget_bytes=budget_bytes, held_out=held_out_share, minutes=minutes, workers=threads)
+        selection = {"planning": planning} | {name: selection[name] for name in SENDING}
     from plada_train.distributed import check_alone
 
     check_alone("run")
@@ -330,8 +377,6 @@ def run(
         output,
         teacher=teacher_recipe,
         student=student_recipe,
-        offset=offset,
-        stride=stride,
         **selection,
     )
     if as_json:
@@ -342,15 +387,32 @@ def run(
         from plada_train.summary import summary
 
         rich_print(summary(report))
+        click.echo(f"\nTo look at: {output / 'report.html'}")
 
 
 @main.command()
-@_target_train_option
+@target_train_option
 @_target_test_option
-@_option("--model", default="convnextv2_tiny", metavar="MODEL", help="A timm model.")
+@option("--model", default="convnextv2_tiny", metavar="MODEL", help="A timm model.")
+@option(
+    "--held-out",
+    "held_out_share",
+    type=PART,
+    callback=finite,
+    metavar="P",
+    help="Keep this share of the images to teach with from it, for `plada-train plan --held-out P`.",
+)
 @_recipe_options
-@_folder_option
-def teacher(target_train: str, target_test: str, model: str, output: Path, threads: int, **options: Any) -> None:
+@folder_option
+def teacher(
+    target_train: str,
+    target_test: str,
+    model: str,
+    held_out_share: float | None,
+    output: Path,
+    threads: int,
+    **options: Any,
+) -> None:
     """Train a teacher on the target; writes teacher.safetensors and teacher.json.
 
     Whenever it is ended, the same command goes on from teacher.unfinished, to the same result; on GPUs or with --amp
@@ -362,7 +424,7 @@ def teacher(target_train: str, target_test: str, model: str, output: Path, threa
       torchrun --nproc-per-node 2 -m plada_train teacher --target-train train --target-test test --output out
     """  # noqa: D301
     from plada_train import stages
-    from plada_train.data import open_test_images, open_training_images
+    from plada_train.data import held_out, open_test_images, open_training_images
     from plada_train.distributed import is_first, joined
     from plada_train.files import output_file
 
@@ -373,7 +435,10 @@ def teacher(target_train: str, target_test: str, model: str, output: Path, threa
             output_file(path)
         data = open_training_images(target_train)
         test = open_test_images(target_test, data.num_classes, data.class_names)
+        if held_out_share is not None:
+            data, _ = held_out(data, held_out_share)
         classifier = stages.teach(data, recipe, path.with_suffix(UNFINISHED))
+        classifier = replace(classifier, held_out=held_out_share)
         if is_first():
             _finish(classifier, test, recipe, path)
 
@@ -383,18 +448,18 @@ def _finish(classifier: Classifier, test: LabelledImages | None, recipe: Recipe,
     from plada_train import stages
     from plada_train.models import save_checkpoint
 
-    accuracy = None if test is None else stages.measure(classifier, test, recipe)
+    accuracy = None if test is None else test.accuracy(stages.predict(classifier, test, recipe))
     save_checkpoint(classifier, path, accuracy=accuracy)
     path.with_suffix(UNFINISHED).unlink(missing_ok=True)
     click.echo(f"{path}: accuracy {'not measured' if accuracy is None else f'{accuracy:.1%}'}")
 
 
 @main.command(context_settings={"default_map": {"workers": 1}})
-@_reference_option
+@reference_option
 @click.option("--teacher", required=True, type=FILE, help="The checkpoint teacher.safetensors.")
-@_option("--temperature", type=TEMPERATURE, callback=finite, default=1.0, metavar="T", help="Of energy and entropy.")
-@_option("--shard-size", type=POSITIVE, default=1 << 16, metavar="N", help="Images labelled between two files.")
-@_option("--amp", is_flag=True, help="Compute in bfloat16 what loses little by it: faster, and other scores.")
+@option("--temperature", type=TEMPERATURE, callback=finite, default=1.0, metavar="T", help="Of energy and entropy.")
+@option("--shard-size", type=POSITIVE, default=1 << 16, metavar="N", help="Images labelled between two files.")
+@option("--amp", is_flag=True, help="Compute in bfloat16 what loses little by it: faster, and other scores.")
 @_compute_options
 @click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for the scores.")
 def score(
@@ -456,13 +521,13 @@ def select(scores: tuple[Path, ...], stride: int, offset: int, output: Path, as_
 
 
 @main.command()
-@_reference_option
+@reference_option
 @click.option("--payload", required=True, type=FILE, help="What was received.")
 @click.option("--target-test", metavar="SRC", help="Images to measure accuracy on, where the client has any.")
-@_option("--model", default="resnet18", metavar="MODEL", help="A timm model.")
+@option("--model", default="resnet18", metavar="MODEL", help="A timm model.")
 @_student_options
 @_recipe_options
-@_folder_option
+@folder_option
 def student(
     reference: str,
     payload: Path,
@@ -537,8 +602,8 @@ def export(checkpoint: Path, output: Path) -> None:
 
 @main.command()
 @click.option("--target", "targets", required=True, multiple=True, metavar="SRC", help="May be repeated: train, test.")
-@_reference_option
-@_option(
+@reference_option
+@option(
     "--threshold",
     type=SHARE,
     callback=finite,
@@ -546,8 +611,8 @@ def export(checkpoint: Path, output: Path) -> None:
     metavar="D",
     help="Mean absolute difference, 0 .. 1, of pixels.",
 )
-@_option("--size", type=POSITIVE, default=32, metavar="PIXELS", help="Side of the square that images are scaled to.")
-@_option("--threads", type=THREADS, default=2, metavar="N", help="Images that are decoded at a time.")
+@option("--size", type=POSITIVE, default=32, metavar="PIXELS", help="Side of the square that images are scaled to.")
+@option("--threads", type=THREADS, default=2, metavar="N", help="Images that are decoded at a time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def leakage(targets: tuple[str, ...], reference: str, threshold: float, size: int, threads: int, as_json: bool) -> None:
     """Find images of the target that are in the reference set too (paper, Appendix A).
@@ -570,10 +635,10 @@ def leakage(targets: tuple[str, ...], reference: str, threshold: float, size: in
 
 
 @main.command()
-@click.option("--output", type=FILE, metavar="DIR", help="Folder for all that is made. [default: a temporary one]")
+@option("--output", type=FILE, default="plada-demo", metavar="DIR", help="Folder for all that is made.")
 @click.pass_context
-def demo(ctx: click.Context, output: Path | None) -> None:
-    """Run the whole method on scikit-learn's handwritten digits; takes less than a minute.
+def demo(ctx: click.Context, output: Path) -> None:
+    """Run the whole method on scikit-learn's handwritten digits; takes a minute.
 
     \b
     Example:
@@ -581,11 +646,13 @@ def demo(ctx: click.Context, output: Path | None) -> None:
     """  # noqa: D301
     from plada_train.demo import OPTIONS, write_digits
 
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = output or Path(temporary)
-        sources = write_digits(folder)
-        arguments = [text for name, source in sources.items() for text in (f"--{name}", str(source))]
-        arguments += [*OPTIONS, "--output", str(folder)]
-        click.echo(f"plada-train run {' '.join(arguments)}\n")
-        with run.make_context("run", arguments, parent=ctx) as run_context:
-            run.invoke(run_context)
+    sources = write_digits(output)
+    arguments = [text for name, source in sources.items() for text in (f"--{name}", str(source))]
+    arguments += [*OPTIONS, "--output", str(output)]
+    click.echo(f"{shlex.join(['plada-train', 'run', *arguments])}\n")
+    with run.make_context("run", arguments, parent=ctx) as run_context:
+        run.invoke(run_context)
+
+
+main.add_command(cli_plan.plan)
+main.add_command(cli_plan.report)

@@ -29,7 +29,9 @@ OPTIONS = (
     "--batch-size=32",
     "--learning-rate=0.002",
     "--epochs=20",
-    "--keep=0.75",
+    "--max-bytes=400",
+    "--held-out=0.2",
+    "--minutes=0.75",
 )
 
 

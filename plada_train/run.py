@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import platform
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, replace
 from fractions import Fraction
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from plada_codec import compare
+from plada_codec import Universe, compare, decode
 from plada_codec.reference import open_images
 from plada_train import stages
-from plada_train.data import LabelledImages, open_test_images, open_training_images
-from plada_train.errors import BadInput, MissingClasses
-from plada_train.files import UNFINISHED, output_folder, read_bytes, write_bytes, write_json
+from plada_train.data import LabelledImages, held_out, open_test_images, open_training_images
+from plada_train.errors import BadInput, MissingClasses, PladaWarning
+from plada_train.files import UNFINISHED, output_folder, read_bytes, read_json, write_bytes, write_json
 from plada_train.models import make_classifier, save_checkpoint
-from plada_train.recipe import Recipe
+from plada_train.planning.plan import plan
+from plada_train.recipe import Planning, Recipe
+from plada_train.report.gather import gather
+from plada_train.report.page import render
 from plada_train.score_shards import MAX_SOFT_SUM_VALUES
 from plada_train.selection import Rule, most_kept, select, universe_of
+from plada_train.summary import baselines_beside, candidate_of
+from plada_train.versions import versions
 
-#: The report names the version of each.
-PACKAGES = ("plada", "numpy", "zstandard", "pillow", "torch", "torchvision", "timm")
+#: Confusion of more classes is nothing that one could read.
+MAX_CONFUSION_CLASSES = 200
 
 
 def run(
@@ -44,14 +48,16 @@ def run(
     rule: Rule = Rule(),
     offset: int = 0,
     stride: int = 1,
+    planning: Planning | None = None,
     class_names: bool = False,
     soft_labels: bool = False,
     weights_tau: float | None = None,
 ) -> dict[str, Any]:
     """Runs all stages, and writes what each one made to `output`. Goes on where an earlier call was ended.
 
-    `teacher.safetensors`, `scores`, `payload.plada`, `student.safetensors` (the models with a `.json` each) and
-    `report.json`. The student is made from the reference set, opened anew, and the bytes of `payload.plada` alone.
+    `teacher.safetensors`, `scores`, `payload.plada`, `student.safetensors` (the models with a `.json` each),
+    `report.json` and `report.html`; and `plan`, if it plans. The student is made from the reference set, opened anew,
+    and the bytes of `payload.plada` alone.
 
     Args:
         reference: source of the reference set (see `plada_codec.reference.open_images`).
@@ -66,16 +72,23 @@ def run(
         rule: which images are kept.
         offset: first image of the universe.
         stride: distance of the universe's images.
+        planning: instead of all that, the planner's choice of what is kept, and how. Ctrl-C ends its search alone: the
+            best so far is its choice.
         class_names: send the names of the classes too.
         soft_labels: send the soft labels of the classes too.
         weights_tau: if given, send importance weights of this temperature too.
 
     Returns:
         The report, as written. Accuracies are shares, 0 .. 1; `paper_zstd_bytes` is the paper's coding of the same
-        payload (its smaller layout, zstd level 19); `seconds` are those of this call alone.
+        payload (its smaller layout, zstd level 19); `confusion` has test images by true class (row) and predicted
+        one, where there are at most `MAX_CONFUSION_CLASSES`; `plan`, if there is one, the winner and, by name, the
+        baselines beside it, entries of `plan.json`; `seconds` are those of this call alone.
 
     Raises:
         PladaError: if anything that was given cannot be used, or if `output` holds another run.
+
+    Warns:
+        PladaWarning: if the search was interrupted.
     """
     output = output_folder(output)
     teacher_path, student_path = output / "teacher.safetensors", output / "student.safetensors"
@@ -88,7 +101,11 @@ def run(
     images = open_images(reference)
     universe = universe_of(len(images), offset, stride)
     # What cannot work is found now, not after the first of the long stages.
-    most_kept(universe.size(len(images)), keep=keep, kept=kept, max_bytes=max_bytes)
+    if planning is None:
+        most_kept(universe.size(len(images)), keep=keep, kept=kept, max_bytes=max_bytes)
+    elif (keep, kept, max_bytes, rule, universe) != (None, None, None, Rule(), Universe()):
+        raise BadInput("what is kept is planned or named, not both", rule="plan")
+    taught, held = (train, None) if planning is None else held_out(train, planning.held_out)
     _check_sendable(train, student, class_names=class_names, soft_labels=soft_labels)
     for recipe in (teacher, student):
         classifier = make_classifier(recipe, train.num_classes)
@@ -97,30 +114,36 @@ def run(
     seconds: dict[str, float] = {}
 
     with _timed(seconds, "teacher"):
-        teacher_model = stages.teach(train, teacher, teacher_state)
-        teacher_accuracy = stages.measure(teacher_model, test, teacher)
+        share = None if planning is None else planning.held_out
+        teacher_model = replace(stages.teach(taught, teacher, teacher_state), held_out=share)
+        teacher_says = stages.predict(teacher_model, test, teacher)
+        teacher_accuracy = test.accuracy(teacher_says)
         save_checkpoint(teacher_model, teacher_path, accuracy=teacher_accuracy)
     with _timed(seconds, "score"), _left_to_select():
         scores = stages.score(teacher_model, images, teacher, output / "scores")
-    with _timed(seconds, "select"):
-        payload, encoded = select(
-            scores,
-            keep,
-            kept=kept,
-            max_bytes=max_bytes,
-            rule=rule,
-            universe=universe,
-            class_names=class_names,
-            soft_labels=soft_labels,
-            weights_tau=weights_tau,
-        )
-        write_bytes(output / "payload.plada", encoded)
-    with _timed(seconds, "student"), _left_to_select():
+    sending: dict[str, Any] = {"class_names": class_names, "soft_labels": soft_labels, "weights_tau": weights_tau}
+    chosen = None
+    if planning is None or held is None:
+        with _timed(seconds, "select"):
+            _, encoded = select(scores, keep, kept=kept, max_bytes=max_bytes, rule=rule, universe=universe, **sending)
+            write_bytes(output / "payload.plada", encoded)
+    else:
+        with _timed(seconds, "plan"):
+            search = partial(plan, scores, images, taught, held, flip=student.flip, seed=student.seed)
+            chosen = _planned(search, planning, sending, output)
+    with _timed(seconds, "student"), _left_to_select() if planning is None else nullcontext():
         received = stages.virtual_dataset(open_images(reference), read_bytes(output / "payload.plada"))
         student_model = stages.learn(received, student, student_state)
-        student_accuracy = stages.measure(student_model, test, student)
+        student_says = stages.predict(student_model, test, student)
+        student_accuracy = test.accuracy(student_says)
         save_checkpoint(student_model, student_path, accuracy=student_accuracy)
 
+    encoded = read_bytes(output / "payload.plada")
+    payload = decode(encoded)
+    confusion = None
+    if test.num_classes <= MAX_CONFUSION_CLASSES:
+        says = {"teacher": teacher_says, "student": student_says}
+        confusion = {who: test.confusion(predicted).tolist() for who, predicted in says.items()}
     report = {
         "teacher_accuracy": teacher_accuracy,
         "student_accuracy": student_accuracy,
@@ -130,6 +153,10 @@ def run(
         "kept": payload.kept,
         "payload_bytes": len(encoded),
         "paper_zstd_bytes": compare(payload).best_zstd_bytes,
+        "plan": chosen,
+        "confusion": confusion,
+        "class_names": test.class_names,
+        "held_out_images": None if held is None else len(held.numbers),
         "seconds": seconds,
         "seeds": {"teacher": teacher.seed, "student": student.seed},
         "settings": {
@@ -142,6 +169,7 @@ def run(
             "rule": asdict(rule) | {"reserved": str(rule.reserved)},
             "offset": offset,
             "stride": stride,
+            "planning": None if planning is None else asdict(planning),
             "class_names": class_names,
             "soft_labels": soft_labels,
             "weights_tau": weights_tau,
@@ -152,15 +180,39 @@ def run(
         "versions": versions(),
     }
     write_json(output / "report.json", report)
+    write_bytes(output / "report.html", render(gather(output, str(reference))).encode())
     # Until now, so that who calls again finds trainings finished; the teacher's last, as it says that one may
     student_state.unlink(missing_ok=True)
     teacher_state.unlink(missing_ok=True)
     return report
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+def _planned(
+    search: Callable[..., dict[str, Any]], planning: Planning, sending: dict[str, Any], output: Path
+) -> dict[str, Any]:
+    """The report's `plan`. Once the payload is written the search is over, as the student learns from it."""
+    payload, folder = output / "payload.plada", output / "plan"
+    budgets = [planning.budget_bytes]
+    if payload.exists():
+        found = read_json(folder / "plan.json")
+        theirs, ours = found["sending"] | {"budgets": found["budgets"]}, sending | {"budgets": budgets}
+        if theirs != ours:
+            changes = ", ".join(
+                f"{name} was {theirs[name]} and is {value}" for name, value in ours.items() if theirs[name] != value
+            )
+            what = f"{output} holds the payload of another plan ({changes})"
+            raise BadInput(f"{what}: name another folder, or remove it", rule="output")
+    else:
+        found = search(folder, budgets=budgets, minutes=planning.minutes, workers=planning.workers, **sending)
+        if found["stopped"] == "interrupt":
+            warnings.warn("the planner was interrupted: going on with the best so far", PladaWarning, stacklevel=2)
+        write_bytes(payload, read_bytes(folder / "payload.plada"))
+    (winner,) = found["winners"]
+    return {
+        "budget_bytes": winner["budget_bytes"],
+        "candidate": candidate_of(found, winner),
+        "baselines": baselines_beside(found, winner),
+    }
 
 
 def _check_sendable(train: LabelledImages, student: Recipe, *, class_names: bool, soft_labels: bool) -> None:

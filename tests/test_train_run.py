@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,14 +24,18 @@ from safetensors.torch import save_file
 
 from plada_codec import Payload, compare, decode, encode
 from plada_codec.errors import PladaError
+from plada_codec.links import link
 from plada_codec.reference import BadSource, open_images, reference_digest
+from plada_codec.units import show_seconds
 from plada_train import stages
 from plada_train.cli import main
 from plada_train.data import ImageBatches, open_test_images, open_training_images, picture
 from plada_train.inference import logits
 from plada_train.models import ModelConfig, load_checkpoint, make_classifier, save_checkpoint
 from plada_train.recipe import Recipe
+from plada_train.report.gather import link_time
 from plada_train.scores import Scores
+from plada_train.summary import LINKS
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
@@ -130,11 +135,16 @@ def test_a_run_writes_its_payload_scores_models_and_report(sources: Path) -> Non
     assert payload.reference_digest == scores.reference_digest[:8]
     assert set(report["seconds"]) == {"teacher", "score", "select", "student"}
     assert report["seeds"] == {"teacher": 0, "student": 0}
+    assert report["class_names"] == ["blue", "green", "red"]
+    assert report["plan"] is report["held_out_images"] is None
+    assert "<html" in (sources / "out" / "report.html").read_text()
     assert report["versions"]["torch"] == torch.__version__
     for name in ("teacher", "student"):
         classifier = load_checkpoint(sources / "out" / f"{name}.safetensors")
         test = open_test_images(sources / "test", 3, classifier.config.class_names)
-        assert stages.measure(classifier, test, RECIPE) == report[f"{name}_accuracy"]
+        predicted = stages.predict(classifier, test, RECIPE)
+        assert test.accuracy(predicted) == report[f"{name}_accuracy"]
+        assert test.confusion(predicted).tolist() == report["confusion"][name]
 
 
 def test_the_same_seed_gives_the_same_payload_and_accuracies(sources: Path) -> None:
@@ -191,7 +201,7 @@ def test_a_student_learns_what_the_payload_says(sources: Path) -> None:
         labels = [(("blue", "green", "red").index(name) + shift) % 3 for name in truth]
         blob = encode(Payload(range(48), labels, 48, 3, reference_digest(reference)))
         student = stages.learn(stages.virtual_dataset(reference, blob), recipe)
-        assert stages.measure(student, test, recipe) == pytest.approx(expected, abs=0.2)
+        assert test.accuracy(stages.predict(student, test, recipe)) == pytest.approx(expected, abs=0.2)
 
 
 def test_stride_offset_and_max_bytes_reach_the_payload(sources: Path) -> None:
@@ -271,6 +281,7 @@ def test_a_checkpoint_gives_the_same_logits(sources: Path, tmp_path: Path) -> No
     save_checkpoint(classifier, tmp_path / "model.safetensors", accuracy=0.5)
     loaded = load_checkpoint(tmp_path / "model.safetensors")
     assert loaded.config == classifier.config
+    assert loaded.held_out is None
     for made in (classifier, loaded):
         assert isinstance(made.config, ModelConfig)
     first, second = (next(logits(c, reference, np.arange(8), RECIPE, lambda *_: None)) for c in (classifier, loaded))
@@ -438,7 +449,7 @@ def test_a_run_that_is_ended_while_it_tidies_up_goes_on(
 
 def test_a_run_needs_to_be_told_how_many_images_to_keep(sources: Path) -> None:
     result = plada_train("run", *source_options(sources), *MODELS, "--output=out")
-    assert_fails(result, "--keep or --max-bytes", code=2)
+    assert_fails(result, "--max-bytes, --link, --kept or --keep is needed", code=2)
 
 
 def test_weights_of_another_model_are_refused(sources: Path) -> None:
@@ -513,12 +524,19 @@ def test_without_torch_one_line_says_what_to_install(sources: Path, monkeypatch:
 def test_the_demo_writes_digits_and_runs_on_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from plada_train import demo
 
-    monkeypatch.setattr(demo, "OPTIONS", (*demo.OPTIONS, "--epochs=1", "--image-size=16", "--threads=1"))
+    monkeypatch.setattr(demo, "OPTIONS", (*demo.OPTIONS, "--epochs=1", "--image-size=16", "--minutes=0.01"))
+    tmp_path /= "it's here"
     result = plada_train("demo", f"--output={tmp_path}")
     assert result.exit_code == 0, result.output
+    told = shlex.split(result.stdout.splitlines()[0])
+    assert told[:2] == ["plada-train", "run"]
+    assert str(tmp_path) in told
     report = json.loads((tmp_path / "report.json").read_text())
     sizes = (f"{report['payload_bytes']} bytes", str(report["paper_zstd_bytes"]))
-    for text in (*sizes, "80 bit/s", "5 kbit/s", "500 bit/s"):
+    chosen = report["plan"]["candidate"]
+    assert chosen["payload_bytes"] == report["payload_bytes"] <= report["plan"]["budget_bytes"]
+    times = (show_seconds(link_time(report["payload_bytes"], link(name)).airtime_s or 0) for name in LINKS)
+    for text in (*sizes, *times, chosen["name"], str(tmp_path / "report.html")):
         assert text in result.stdout
     for name, size in (("reference", 900), ("target-train", 600), ("target-test", 297)):
         images = open_images(tmp_path / name)
