@@ -342,7 +342,7 @@ def run(
     if you do, by one of --keep, --kept, --score, --inverse, --safety-net, --reserved, --stride and --offset.
 
     Whenever it is ended, the same command goes on, to the same results; on GPUs or with --amp not to the bit, and what
-    the planner finds in its time is not always the same. Ctrl-C while it plans ends that alone: the best so far is
+    the planner finds in its time is not always the same. Ctrl-C while it measures ends that alone: the best so far is
     chosen.
 
     \b

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from plada_codec.errors import PladaError
 from plada_codec.files import BadFile, atomic_write
 
 #: Suffix of the state of a training, which is kept beside its result until that is there.
@@ -32,12 +30,18 @@ def output_folder(path: Path) -> Path:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Within it, no other process is within it for the same folder. Raises BadFile if one is."""
-    with (folder / ".plada-lock").open("w") as file:
+    # Not on Windows; the commands that need no lock are to start there
+    import fcntl
+
+    with ExitStack() as stack:
         try:
+            file = stack.enter_context((folder / ".plada-lock").open("w"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             what = f"another process is at work in {folder}"
             raise BadFile(f"{what}: wait for it, or name another folder", rule="file") from None
+        except OSError as error:
+            raise BadFile(f"cannot lock {folder}: {error.strerror}", rule="file") from None
         yield
 
 
@@ -80,11 +84,10 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """What a JSON file says. Raises BadFile if it cannot be read or is none."""
+    data = read_bytes(path)
     try:
-        return json.loads(read_bytes(path))
-    except ValueError as error:
-        if isinstance(error, PladaError):
-            raise
+        return json.loads(data)
+    except ValueError:
         raise BadFile(f"{path} is not JSON: remove it", rule="file") from None
 
 

@@ -68,7 +68,7 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Planning:
-    """That the planner looks for the payload that teaches most within a budget of bytes, and how (see `planning.plan`).
+    """How the planner looks for the payload that teaches most within a budget of bytes (see `planning.plan`).
 
     Attributes:
         budget_bytes: of the payload.

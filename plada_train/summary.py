@@ -19,13 +19,13 @@ def candidate_of(plan: dict[str, Any], winner: dict[str, Any]) -> dict[str, Any]
 
 
 def baselines_beside(plan: dict[str, Any], winner: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of each baseline, the entry that fills a winner's budget best, of those measured on the same rung."""
+    """Of each baseline, the most accurate entry within a winner's budget, of those measured on the same rung."""
     fitting = [
         each
         for each in plan["candidates"]
         if each["baseline"] and each["rung"] == winner["rung"] and each["payload_bytes"] <= winner["budget_bytes"]
     ]
-    return list({each["baseline"]: each for each in sorted(fitting, key=lambda each: each["payload_bytes"])}.values())
+    return list({each["baseline"]: each for each in sorted(fitting, key=lambda each: each["accuracy"])}.values())
 
 
 def print_plan(plan: dict[str, Any]) -> None:

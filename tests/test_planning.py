@@ -251,7 +251,7 @@ class Lab:
         return future
 
     def search(
-        self, path: Path, until_s: float = 1e9, report: search_module.Report = lambda rung, measured, share: None
+        self, path: Path, until_s: float = 1e9, report: search_module.Tell = lambda rung, measured, share: None
     ) -> Found:
         return search(list(self.said), LEVELS, Log(path), self.submit, 2, until_s, report)
 

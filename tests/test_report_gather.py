@@ -95,7 +95,6 @@ def plan_of(payload_bytes: int) -> dict[str, Any]:
     return {
         "budgets": [100, 300],
         "minutes": 15.0,
-        "is_complete": True,
         "stopped": None,
         "seconds": 81.2,
         "winners": [{"budget_bytes": 300, "candidate": 2}, {"budget_bytes": 100, "candidate": 1}],

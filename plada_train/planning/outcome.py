@@ -61,20 +61,19 @@ def _digest(columns: Sequence[NDArray[Any]]) -> str:
     return digest.hexdigest()[:16]
 
 
-def write(task: Task, found: Found, budgets: Sequence[int], said: dict[str, Any]) -> dict[str, Any]:
-    """Writes `plan.json`, the payloads of the winners, and `plan.svg`; returns the first, `said` included."""
+def write(task: Task, found: Found, budgets: Sequence[int], more: dict[str, Any]) -> dict[str, Any]:
+    """Writes `plan.json`, the payloads of the winners, and `plan.svg`; returns the first, `more` included."""
     numbers = {one: number for number, one in enumerate(dict.fromkeys(one for rung in found.rungs for one in rung))}
     winners = {budget: found.winner(budget) for budget in budgets}
     result = {
         "budgets": list(budgets),
-        "is_complete": found.stopped != "interrupt",
         "stopped": found.stopped,
         "winners": [_winner(budget, one, numbers, found) for budget, one in winners.items()],
         "candidates": [_row(numbers[one], one, found) for one in numbers],
         "frontier": [numbers[one] for one in found.frontier()],
         "rungs": [
             {"steps": steps, "candidates": asked, "measured": len(measured)}
-            for steps, asked, measured in zip(RUNGS, found.asked, found.rungs, strict=False)
+            for steps, asked, measured in zip(RUNGS, found.asked, found.rungs, strict=True)
         ],
         "proxies": list(proxies.MODELS),
         "image_size": proxies.IMAGE_SIZE,
@@ -87,7 +86,7 @@ def write(task: Task, found: Found, budgets: Sequence[int], said: dict[str, Any]
         "sending": task.sending,
         "seed": task.seed,
         "versions": versions(),
-    } | said
+    } | more
     payloads = {budget: read_bytes(task.payload_path(one)) for budget, one in winners.items() if one is not None}
     _write_payloads(task.folder, payloads, max(budgets), several=len(budgets) > 1)
     write_bytes(task.folder / "plan.svg", frontier_svg(points(result), standalone=True).encode())

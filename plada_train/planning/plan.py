@@ -69,7 +69,7 @@ def plan(
         held_out: images that it did not learn from: candidates are worth what proxies get right of them.
         output: folder for all this, and for what the plan goes on from.
         budgets: largest numbers of bytes.
-        minutes: that the plan takes, earlier calls included; measurements that have begun by then are finished.
+        minutes: of the search, earlier calls included; measurements that have begun by then are finished.
         flip: whether mirrored images are of the same class.
         class_names: send the names of the classes too; proxies make no use of this and the next two.
         soft_labels: send the soft labels too.
@@ -86,7 +86,7 @@ def plan(
             not belong together, or if `output` holds another plan.
         BadSource: if an image cannot be read or decoded.
         BadFile: if something cannot be written.
-        KeyboardInterrupt: if it is interrupted before anything was measured; later, the best so far is the answer.
+        KeyboardInterrupt: if it is interrupted before this call measures; later, the best so far is the answer.
     """
     several = (scores,) if isinstance(scores, Scores) else tuple(scores)
     output_folder(output)
@@ -124,10 +124,10 @@ def _found(task: Task, budgets: Sequence[int], smallest: int, minutes: float, wo
                 def submit(candidate: Candidate, rung: int) -> Future[Measurement | None]:
                     return pool.submit(measure, candidate, RUNGS[rung], task.seed + rung)
 
-                def report(rung: int, measured: dict[Candidate, Measurement], share: float) -> None:
-                    best = max((said.accuracy for said in measured.values()), default=0.0)
-                    said = f"rung {rung + 1} of {len(RUNGS)}: {len(measured)} candidates, the best {best:.1%}"
-                    move(round(1000 * min(share, 1)), 1000, said)
+                def tell(rung: int, measured: dict[Candidate, Measurement], share: float) -> None:
+                    best = max((measurement.accuracy for measurement in measured.values()), default=0.0)
+                    what = f"rung {rung + 1} of {len(RUNGS)}: {len(measured)} candidates, the best {best:.1%}"
+                    move(round(1000 * min(share, 1)), 1000, what)
 
                 found = search(
                     candidates,
@@ -136,17 +136,17 @@ def _found(task: Task, budgets: Sequence[int], smallest: int, minutes: float, wo
                     submit,
                     workers,
                     60 * minutes,
-                    report,
+                    tell,
                     always=largest_baselines(candidates),
                     more=lambda candidate: siblings(candidate, sample),
                 )
     except BrokenProcessPool:
-        what = "a process of the planner was killed, perhaps for want of memory"
+        what = "a process of the planner was killed, perhaps for want of memory or of space on the disk"
         raise BadInput(f"{what}: the same command goes on where it was", rule="workers") from None
     if not any(found.rungs):
         raise KeyboardInterrupt
-    said = {"minutes": minutes, "seconds": round(log.seconds, 1), "proxy_accuracy": proxy_accuracy}
-    return outcome.write(task, found, budgets, said)
+    more = {"minutes": minutes, "seconds": round(log.seconds, 1), "proxy_accuracy": proxy_accuracy}
+    return outcome.write(task, found, budgets, more)
 
 
 def _check(scores: Scores, reference: ImageSource, train: LabelledImages, held_out: LabelledImages) -> None:

@@ -32,7 +32,7 @@ KEEP_ONE_OF = 3
 #: Begins the measurement of a candidate on a rung.
 Submit = Callable[[Candidate, int], "Future[Measurement | None]"]
 #: Told of the rung, of what is measured on it, and of the share of the time that is spent.
-Report = Callable[[int, "dict[Candidate, Measurement]", float], None]
+Tell = Callable[[int, "dict[Candidate, Measurement]", float], None]
 
 
 class Log:
@@ -178,7 +178,7 @@ def search(
     submit: Submit,
     workers: int,
     until_s: float,
-    report: Report,
+    tell: Tell,
     *,
     always: Sequence[Candidate] = (),
     more: Callable[[Candidate], Iterable[Candidate]] = lambda candidate: (),
@@ -193,7 +193,7 @@ def search(
         workers: how many measurements go on at a time.
         until_s: what `log.seconds` is when the last measurement may begin, but for the first candidate of each level.
             Each rung has an equal share of the time since the search began.
-        report: told of every measurement.
+        tell: told of every measurement.
         always: candidates that every rung is to have.
         more: what a candidate of the last rung brings along.
     """
@@ -224,7 +224,7 @@ def search(
                     log.add(one, rung, result)
                     if result is not None:
                         measured[one] = result
-                report(rung, measured, log.seconds / until_s)
+                tell(rung, measured, log.seconds / until_s)
             if left:
                 found.stopped = found.stopped or "time"
         except KeyboardInterrupt:

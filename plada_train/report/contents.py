@@ -81,7 +81,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A reference image, as JPEG or PNG in a `data:` address, and what the teacher says of it.
+    """A reference image, as JPEG in a `data:` address, and what the teacher says of it.
 
     `is_kept` is None where nothing says what is kept.
     """

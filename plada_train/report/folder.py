@@ -31,7 +31,7 @@ T = TypeVar("T")
 WRITTEN_BY = {
     "report.json": "`plada-train run` writes it in the end",
     "scores": "`plada-train score` writes it",
-    "payload.plada": "`plada-train select` writes it",
+    "payload.plada": "`plada-train run`, `plan` or `select` writes it",
     "plan.json": "`plada-train plan` writes it, and `plada-train run` where no selection is named",
     "teacher.json": "`plada-train teacher` writes it",
     "student.json": "`plada-train student` writes it",
@@ -77,10 +77,11 @@ class Run:
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise BadInput(f"there is no folder {folder}: name one that `plada-train run` wrote", rule="report")
-        plan = folder / "plan" / "plan.json"
+        plan, planned = folder / "plan" / "plan.json", folder / "plan" / "payload.plada"
+        payload = folder / "payload.plada"
         self.folder = folder
         self._digest, self._said_by = "", ""
-        self.sent = File(folder / "payload.plada", self._read_payload)
+        self.sent = File(planned if planned.exists() and not payload.exists() else payload, self._read_payload)
         self.report = File(folder / "report.json", self._read_report)
         self.scores = File(folder / "scores", self._read_scores)
         self.plan = File(plan if plan.exists() else folder / "plan.json", self._read_plan)
