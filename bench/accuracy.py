@@ -35,17 +35,18 @@ import multiprocessing
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from bench import alternatives
-from bench.table import RESULTS, ROOT, Row, read_rows, write_rows
+from bench.table import RESULTS, ROOT, read_rows, write_rows
 from plada_codec import Payload, compare, decode, encode
 from plada_codec.files import atomic_write
 from plada_codec.reference import ImageSource, open_images, reference_digest
@@ -66,6 +67,8 @@ from plada_train.training import fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+R = TypeVar("R", bound="Planned")
 
 SHARED = ROOT.parent / "shared"
 CACHE = ROOT / ".cache" / "accuracy"
@@ -208,11 +211,11 @@ def _runs(kind: str, target: str) -> Iterator[Run]:
 # What all runs share, made once and kept in .cache
 
 
-def _reference() -> ImageSource:
+def reference_images() -> ImageSource:
     return open_images(SHARED / "data" / "reference")
 
 
-def _target(target: str) -> tuple[LabelledImages, LabelledImages]:
+def target_images(target: str) -> tuple[LabelledImages, LabelledImages]:
     """Images to teach with, images to measure accuracy on."""
     folder = SHARED / "data" / "targets" / target
     train = open_training_images(folder / f"{target}-train-*.tar")
@@ -220,9 +223,9 @@ def _target(target: str) -> tuple[LabelledImages, LabelledImages]:
 
 
 def _sources() -> Iterator[tuple[str, ImageSource]]:
-    yield "reference", _reference()
+    yield "reference", reference_images()
     for target in TARGETS:
-        train, test = _target(target)
+        train, test = target_images(target)
         yield f"{target}-train", train.images
         yield f"{target}-test", test.images
 
@@ -237,7 +240,7 @@ def prepare() -> None:
         _made(f"{name}-{FEATURES}.npy", lambda images=images: _features(images))
     _made(
         "reference-digest.npy",
-        lambda: np.frombuffer(reference_digest(_reference(), lambda done, total: None), np.uint8),
+        lambda: np.frombuffer(reference_digest(reference_images(), lambda done, total: None), np.uint8),
     )
 
 
@@ -265,34 +268,39 @@ def _features(images: ImageSource) -> NDArray[np.float32]:
 
 
 @functools.cache
-def _array(name: str) -> NDArray[Any]:
+def array(name: str) -> NDArray[Any]:
+    """What `prepare` made: of a source, pixels uint8 [N, S, S, 3] or features float32 [N, F]."""
     return np.load(CACHE / f"{name}.npy", mmap_mode="r")  # type: ignore[no-any-return]
 
 
 def _inputs(kind: Kind, source: str) -> NDArray[Any]:
     """What a kind of student sees of the images of a source: pixels, or features."""
-    return _array(f"{source}-{FEATURES}" if kind.recipe.freeze else f"{source}-{kind.recipe.image_size}px")
+    return array(f"{source}-{FEATURES}" if kind.recipe.freeze else f"{source}-{kind.recipe.image_size}px")
 
 
 @functools.cache
-def _labels(target: str) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+def labels_of(target: str) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
     """Number of classes; labels of the training and of the test images."""
-    train, test = _target(target)
+    train, test = target_images(target)
     return train.num_classes, train.labels, test.labels
 
 
 @functools.lru_cache(maxsize=1)
 def _teacher(target: str, seed: int) -> tuple[Scores, float]:
-    """What the teacher of a seed says of the reference set, and its accuracy."""
-    num_classes, labels, test_labels = _labels(target)
-    lesson = _Lesson(np.array(_array(f"{target}-train-{FEATURES}")), labels, 0)
+    return teacher_of(target, seed, slice(None))
+
+
+def teacher_of(target: str, seed: int, taught: NDArray[np.int64] | slice) -> tuple[Scores, float]:
+    """What a teacher that learnt from these training images says of the reference set, and its accuracy."""
+    num_classes, labels, test_labels = labels_of(target)
+    lesson = Lesson(np.array(array(f"{target}-train-{FEATURES}")[taught]), labels[taught], 0)
     kind = replace(KINDS["frozen"], steps=TEACHER_STEPS)
-    head = _trained(_network(kind, num_classes, seed), lesson, kind, seed)
-    accuracy = float(np.mean(_logits(head, _array(f"{target}-test-{FEATURES}")).argmax(1) == test_labels))
-    logits = _logits(head, _array(f"reference-{FEATURES}"))
+    head = trained(new_network(kind, num_classes, seed), lesson, kind, seed)
+    accuracy = float(np.mean(logits_of(head, array(f"{target}-test-{FEATURES}")).argmax(1) == test_labels))
+    logits = logits_of(head, array(f"reference-{FEATURES}"))
     said = Shard.of_zeros(len(logits), num_classes)
     record(said, slice(None), logits, temperature=1.0)
-    digest = _array("reference-digest").tobytes()
+    digest = array("reference-digest").tobytes()
     scores = Scores(**vars(said), reference_digest=digest, num_classes=num_classes, class_names=None)
     return scores, accuracy
 
@@ -301,7 +309,7 @@ def _quiet(done: int, total: int) -> None:
     pass
 
 
-def _logits(network: nn.Module, rows: NDArray[Any]) -> NDArray[np.float32]:
+def logits_of(network: nn.Module, rows: NDArray[Any]) -> NDArray[np.float32]:
     """float32 [n, C] of pixels, uint8 [n, S, S, 3], or features, float32 [n, F]."""
     network.eval()
     parts = []
@@ -317,7 +325,7 @@ def _logits(network: nn.Module, rows: NDArray[Any]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class _Lesson:
+class Lesson:
     """What a student learns from: rows of `_inputs` or of its like, and labels; and what that takes."""
 
     rows: NDArray[Any]
@@ -346,7 +354,7 @@ def _measured(run: Run) -> dict[str, Any]:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", MissingClasses)
     kind = KINDS[run.kind]
-    num_classes, _, test_labels = _labels(run.target)
+    num_classes, _, test_labels = labels_of(run.target)
     scores, teacher_accuracy = _teacher(run.target, run.seed)
     start = time.perf_counter()
     if run.method == TEACHER:
@@ -387,11 +395,11 @@ def settings_of(run: Run) -> str:
 
 
 def _student(run: Run, kind: Kind, scores: Scores) -> _Found:
-    num_classes, _, _ = _labels(run.target)
+    num_classes, _, _ = labels_of(run.target)
     lesson = _lesson(run, kind, scores)
     if lesson is None:
         return _Found(None, kind.recipe.model, 0)
-    network = _trained(_network(kind, num_classes, run.seed), lesson, kind, run.seed)
+    network = trained(new_network(kind, num_classes, run.seed), lesson, kind, run.seed)
     return _Found(
         _accuracy(network, run, kind),
         kind.recipe.model,
@@ -403,10 +411,10 @@ def _student(run: Run, kind: Kind, scores: Scores) -> _Found:
     )
 
 
-def _lesson(run: Run, kind: Kind, scores: Scores) -> _Lesson | None:
-    num_classes, train_labels, _ = _labels(run.target)
+def _lesson(run: Run, kind: Kind, scores: Scores) -> Lesson | None:
+    num_classes, train_labels, _ = labels_of(run.target)
     if run.method == ALL_IMAGES:
-        return _Lesson(_inputs(kind, f"{run.target}-train"), train_labels, 0)
+        return Lesson(_inputs(kind, f"{run.target}-train"), train_labels, 0)
     if run.method in (RANDOM_IMAGES, K_CENTRE_IMAGES):
         return _pixels(run, kind)
     payload, encoded = _payload(run, scores)
@@ -417,7 +425,7 @@ def _lesson(run: Run, kind: Kind, scores: Scores) -> _Lesson | None:
     if targets and received.soft_labels is not None:
         objective = soft(concentrations(received.soft_labels), labels, num_classes, targets)
     alone = Payload(payload.positions, payload.labels, payload.universe_size, num_classes)
-    return _Lesson(
+    return Lesson(
         rows=np.array(_inputs(kind, "reference")[received.indices]),
         labels=labels,
         payload_bytes=len(encoded),
@@ -454,20 +462,20 @@ def _variant(run: Run) -> str:
     return variant if rule == VARIANT_RULE else ""
 
 
-def _pixels(run: Run, kind: Kind) -> _Lesson | None:
+def _pixels(run: Run, kind: Kind) -> Lesson | None:
     """Images of the target, sent as the student on pixels takes them. Frozen features are those of images sent so."""
-    num_classes, labels, _ = _labels(run.target)
-    images = np.array(_array(f"{run.target}-train-{KINDS['pixels'].recipe.image_size}px"))
+    num_classes, labels, _ = labels_of(run.target)
+    images = np.array(array(f"{run.target}-train-{KINDS['pixels'].recipe.image_size}px"))
     if run.method == RANDOM_IMAGES:
         order = alternatives.balanced_order(labels, num_classes, run.seed)
     else:
-        features = np.array(_array(f"{run.target}-train-{FEATURES}"))
+        features = np.array(array(f"{run.target}-train-{FEATURES}"))
         order = alternatives.k_centre_order(features, labels, num_classes, run.seed, 1_000)
     sent = alternatives.pixel_payload(images, labels, order, run.budget_bytes, JPEG_QUALITY)
     if sent is None:
         return None
     rows = _features_of_pixels(sent.images) if kind.recipe.freeze else sent.images
-    return _Lesson(rows, sent.labels, len(sent.data))
+    return Lesson(rows, sent.labels, len(sent.data))
 
 
 def _features_of_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -481,28 +489,30 @@ def _features_of_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _probe(run: Run) -> _Found:
     """A probe on the teacher's backbone, which the client must hold too."""
-    num_classes, labels, test_labels = _labels(run.target)
-    features = np.array(_array(f"{run.target}-train-{FEATURES}"))
+    num_classes, labels, test_labels = labels_of(run.target)
+    features = np.array(array(f"{run.target}-train-{FEATURES}"))
     probe = alternatives.linear_probe(features, labels, num_classes, _basis(), run.budget_bytes or None)
     if probe is None:
         return _Found(None, BACKBONE.model, 0)
-    predicted = probe.logits(np.array(_array(f"{run.target}-test-{FEATURES}"))).argmax(1)
+    predicted = probe.logits(np.array(array(f"{run.target}-test-{FEATURES}"))).argmax(1)
     accuracy = float(np.mean(predicted == test_labels))
     return _Found(accuracy, BACKBONE.model, 0, probe.weights.shape[1], num_classes, len(probe.data))
 
 
 @functools.cache
 def _basis() -> alternatives.Basis:
-    return alternatives.Basis.of(np.array(_array(f"reference-{FEATURES}")))
+    return alternatives.Basis.of(np.array(array(f"reference-{FEATURES}")))
 
 
-def _network(kind: Kind, num_classes: int, seed: int, **model_args: Any) -> nn.Module:
+def new_network(kind: Kind, num_classes: int, seed: int, **model_args: Any) -> nn.Module:
+    """The network of a kind of student, or its last layer if that alone learns, with random weights."""
     reseed(seed)
     classifier = make_classifier(replace(kind.recipe, model_args=model_args), num_classes)
     return classifier.last_layer() if kind.recipe.freeze else classifier.network
 
 
-def _trained(network: nn.Module, lesson: _Lesson, kind: Kind, seed: int) -> nn.Module:
+def trained(network: nn.Module, lesson: Lesson, kind: Kind, seed: int) -> nn.Module:
+    """`network`, trained in place as a kind of student is."""
     prepare: Prepare = unchanged if kind.recipe.freeze else augmented
     batches = MemoryBatches(
         lesson.rows, lesson.labels, prepare, kind.recipe.batch_size, kind.steps, seed, lesson.weights
@@ -512,23 +522,23 @@ def _trained(network: nn.Module, lesson: _Lesson, kind: Kind, seed: int) -> nn.M
 
 
 def _accuracy(network: nn.Module, run: Run, kind: Kind) -> float:
-    _, _, test_labels = _labels(run.target)
-    return float(np.mean(_logits(network, _inputs(kind, f"{run.target}-test")).argmax(1) == test_labels))
+    _, _, test_labels = labels_of(run.target)
+    return float(np.mean(logits_of(network, _inputs(kind, f"{run.target}-test")).argmax(1) == test_labels))
 
 
 def _weights(run: Run, kind: Kind) -> _Found:
     """A network that learnt from all target images."""
-    num_classes, labels, _ = _labels(run.target)
-    lesson = _Lesson(_inputs(kind, f"{run.target}-train"), labels, 0)
+    num_classes, labels, _ = labels_of(run.target)
+    lesson = Lesson(_inputs(kind, f"{run.target}-train"), labels, 0)
     if run.method == TINY:
         kind = replace(kind, recipe=replace(kind.recipe, model="resnet18"))
         model_args = alternatives.tiny_model_args(run.budget_bytes, num_classes)
         if model_args is None:
             return _Found(None, kind.recipe.model, 0)
-        network = _trained(_network(kind, num_classes, run.seed, **model_args), lesson, kind, run.seed)
+        network = trained(new_network(kind, num_classes, run.seed, **model_args), lesson, kind, run.seed)
     else:
         half = replace(kind, steps=kind.steps // 2)
-        network = _trained(_network(kind, num_classes, run.seed), lesson, half, run.seed)
+        network = trained(new_network(kind, num_classes, run.seed), lesson, half, run.seed)
         fits = alternatives.int8_weights(network, run.budget_bytes)
         if fits is None:
             return _Found(None, kind.recipe.model, 0)
@@ -536,7 +546,7 @@ def _weights(run: Run, kind: Kind) -> _Found:
         weights = [tensor for tensor in fits.state.values() if tensor.dim() > 1]
         share = sum(int(tensor.count_nonzero()) for tensor in weights) / sum(tensor.numel() for tensor in weights)
         alternatives.prune_smallest(network, share)
-        network = _trained(network, lesson, half, run.seed + len(SEEDS))
+        network = trained(network, lesson, half, run.seed + len(SEEDS))
         alternatives.finish_pruning(network)
     sent = alternatives.int8_weights(network, run.budget_bytes)
     if sent is None:
@@ -549,28 +559,91 @@ def _weights(run: Run, kind: Kind) -> _Found:
 # All runs
 
 
+class Planned(Protocol):
+    """A run; its fields are the first columns of its row."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from all others, its fields as text."""
+
+
+class Table(Generic[R]):
+    """A CSV of bench/results that grows row by row: what it has of a plan, and what measures the rest.
+
+    Args:
+        path: the file.
+        command: what makes it.
+        plan: all runs, in the order of their rows.
+        settings_of: digest of what decides a run's row, besides the sources; rows of other settings are forgotten.
+        measured: the row of a run; called in processes of their own.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        command: str,
+        plan: Iterable[R],
+        settings_of: Callable[[R], str],
+        measured: Callable[[R], dict[str, Any]],
+    ) -> None:
+        self._path = path
+        self._command = command
+        self._runs = {run.key: run for run in plan}
+        self._measured = measured
+        self._rows: dict[tuple[str, ...], dict[str, Any]] = {}
+        for row in read_rows(path) if path.exists() else ():
+            key = tuple(row[name] for name in vars(next(iter(self._runs.values()))))
+            if key in self._runs and row["settings"] == settings_of(self._runs[key]):
+                self._rows[key] = dict(row)
+
+    def forget(self, is_forgotten: Callable[[R], bool]) -> None:
+        """Has rows measured again."""
+        self._rows = {key: row for key, row in self._rows.items() if not is_forgotten(self._runs[key])}
+
+    def missing(self, is_wanted: Callable[[R], bool] = lambda run: True) -> list[R]:
+        """The wanted runs that have no row."""
+        return [run for key, run in self._runs.items() if key not in self._rows and is_wanted(run)]
+
+    def measure(self, runs: list[R], workers: int, ends: float) -> None:
+        """Adds the rows of runs to the file, each as it is done; begins none after `ends`."""
+        print(f"{len(self._rows)} of {len(self._runs)} rows are there, {len(runs)} to be measured", file=sys.stderr)
+        for run, row in _in_processes(self._measured, workers, runs, ends):
+            self._rows[run.key] = row
+            rows = [self._rows[key] for key in self._runs if key in self._rows]
+            write_rows(self._path, self._command, rows, PACKAGES, SOURCES)
+            what = f"{' '.join(filter(None, run.key))}: {row['accuracy']} {row['payload_bytes']} B"
+            print(f"{time.strftime('%H:%M:%S')} {len(rows)} {what}", flush=True)
+
+
+def _in_processes(
+    measured: Callable[[R], dict[str, Any]], workers: int, runs: list[R], ends: float
+) -> Iterator[tuple[R, dict[str, Any]]]:
+    """(run, row) of each run as it is done, none begun after `ends`; a failure ends all."""
+    os.environ.update(OMP_NUM_THREADS="1")
+    left = iter(runs)
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(measured, run): run for run in itertools.islice(left, workers)}
+        while futures:
+            finished, _ = wait(futures, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield futures.pop(future), future.result()
+                if time.monotonic() < ends:
+                    futures |= {pool.submit(measured, run): run for run in itertools.islice(left, 1)}
+
+
 def main() -> None:
     arguments = _arguments()
     if not SHARED.exists():
         raise SystemExit(f"this benchmark needs {SHARED}")
     prepare()
-    path = RESULTS / "accuracy.csv"
-    runs = {run.key: run for run in plan()}
-    rows = {_key(row): row for row in read_rows(path)} if path.exists() else {}
-    forgotten = [kind for kind in KINDS if arguments.fresh and arguments.kind in (None, kind)]
-    done: dict[tuple[str, ...], dict[str, Any]] = {
-        key: dict(row)
-        for key, row in rows.items()
-        if key in runs and row["settings"] == settings_of(runs[key]) and row["kind"] not in forgotten
-    }
-    todo = [run for key, run in runs.items() if key not in done and arguments.kind in (None, run.kind)]
-    print(f"{len(done)} of {len(runs)} rows are there, {len(todo)} to be measured", file=sys.stderr)
-    ends = time.monotonic() + 60 * arguments.minutes
-    for run, row in _in_processes(arguments.workers, todo, ends):
-        done[run.key] = row
-        write_rows(path, _COMMAND, [done[key] for key in runs if key in done], PACKAGES, SOURCES)
-        what = f"{run.kind} {run.target} {run.seed} {run.method} {run.keep or run.budget_bytes} /{run.stride}"
-        print(f"{time.strftime('%H:%M:%S')} {len(done)} {what}: {row['accuracy']} {row['payload_bytes']} B", flush=True)
+    table = Table(RESULTS / "accuracy.csv", _COMMAND, plan(), settings_of, _measured)
+
+    def is_wanted(run: Run) -> bool:
+        return arguments.kind in (None, run.kind)
+
+    if arguments.fresh:
+        table.forget(is_wanted)
+    table.measure(table.missing(is_wanted), arguments.workers, time.monotonic() + 60 * arguments.minutes)
 
 
 def _arguments() -> argparse.Namespace:
@@ -580,24 +653,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="processes at a time (default 2)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so many")
     return parser.parse_args()
-
-
-def _key(row: Row) -> tuple[str, ...]:
-    return tuple(row[name] for name in Run.__dataclass_fields__)
-
-
-def _in_processes(workers: int, runs: list[Run], ends: float) -> Iterator[tuple[Run, dict[str, Any]]]:
-    """(run, row) of each run as it is done, none begun after `ends`; a failure ends all."""
-    os.environ.update(OMP_NUM_THREADS="1")
-    left = iter(runs)
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(_measured, run): run for run in itertools.islice(left, workers)}
-        while futures:
-            finished, _ = wait(futures, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield futures.pop(future), future.result()
-                if time.monotonic() < ends:
-                    futures |= {pool.submit(_measured, run): run for run in itertools.islice(left, 1)}
 
 
 if __name__ == "__main__":

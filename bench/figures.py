@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import accuracy_figures
+from bench import accuracy_figures, frontier_figures
 from bench.bars import by_cell, geometric_mean, size_of, smallest
 from bench.corpora import REAL, SPEED_CORPUS
 from bench.table import OURS, RESULTS, ROOT, Row, read_rows
@@ -25,7 +25,8 @@ def figures() -> str:
     plots = "![sizes](bench/results/size.png)\n\n![times](bench/results/speed.png)\n"
     size_rows, speed_rows = (read_rows(RESULTS / name) for name in ("size.csv", "speed.csv"))
     frames = _frames(read_rows(RESULTS / "frames.csv"))
-    return f"{tables(size_rows, speed_rows)}\n{plots}\n{accuracy_figures.figures()}\n{frames}"
+    students = f"{accuracy_figures.figures()}\n{frontier_figures.figures()}"
+    return f"{tables(size_rows, speed_rows)}\n{plots}\n{students}\n{frames}"
 
 
 def tables(size_rows: list[Row], speed_rows: list[Row]) -> str:

@@ -1,0 +1,302 @@
+"""What the planner's payloads teach, beside the paper's rules and strides: `python -m bench.frontier`.
+
+Every row of bench/results/frontier.csv is one student, measured on all test images of the target. The student is no
+proxy of the planner's: another network, trained from scratch on pixels by another seed. Methods:
+
+    lowest energy, Safety-Net -0.2                  the paper's rules, keep 10%, and the largest that fits a budget
+    lowest energy, Safety-Net -0.2, paper's coding  the largest that fits the budget in the paper's coding (zstd-19)
+    stride                                          every s-th image, all kept
+    planner                                         the winner for a budget, one search for all budgets
+
+The teacher of seed s is that of bench/accuracy.py, but never sees the held-out images, on which the planner measures:
+of clothing10 its own, of the others a tenth of each class. Test images only measure what is in the file.
+
+Rows that the file has not yet are added to it one by one, as in bench/accuracy.py.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+import argparse
+import functools
+import hashlib
+import itertools
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from bench.accuracy import (
+    BACKBONE,
+    BUDGETS,
+    RULES,
+    SEEDS,
+    SHARED,
+    STRIDE,
+    TARGETS,
+    TEACHER_STEPS,
+    Kind,
+    Lesson,
+    Table,
+    array,
+    labels_of,
+    logits_of,
+    new_network,
+    prepare,
+    reference_images,
+    target_images,
+    teacher_of,
+    trained,
+)
+from bench.table import RESULTS, ROOT
+from plada_codec import Payload, compare, decode
+from plada_train.data import LabelledImages, held_out, open_test_images
+from plada_train.errors import MissingClasses
+from plada_train.planning.plan import plan as make_plan
+from plada_train.recipe import Recipe
+from plada_train.scores import Scores
+from plada_train.selection import Rule, select, universe_of
+
+_COMMAND = "python -m bench.frontier"
+#: The paper's.
+FIXED_RULES = ("lowest energy", "Safety-Net -0.2")
+PAPERS_CODING = ", paper's coding"
+STRIDES = (100, 50, 20, 10, 5, 3, 2)
+#: Whose accuracy is to be reached in fewer bytes.
+KEEP = "0.1"
+BASELINES, PLANNER = "baselines", "planner"
+#: Of each search, which serves all budgets; less than the default, for want of hours.
+PLAN_MINUTES = 5
+#: Of the training images, where the target has no images of its own to validate on.
+HELD_OUT_SHARE = 0.1
+#: Not among the planner's proxies.
+STUDENT = Kind(
+    "pixels",
+    Recipe(model="test_efficientnet", image_size=32, batch_size=64, learning_rate=4e-3, epochs=1, amp=True),
+    400,
+)
+#: Students and proxies of the same seed would see the same images in the same order.
+STUDENT_SEED = 100
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row of the plan. `keep` is "" where a budget or a stride alone decides; `budget_bytes` is 0 without one."""
+
+    target: str
+    seed: int
+    method: str
+    keep: str = ""
+    stride: int = 1
+    budget_bytes: int = 0
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from all others, as text."""
+        return tuple(str(value) for value in vars(self).values())
+
+
+def plan() -> Iterator[Run]:
+    """All rows, what needs no planner first, seed by seed."""
+    for seed, target in itertools.product(SEEDS, TARGETS):
+        run = functools.partial(Run, target, seed)
+        yield from (run(method, budget_bytes=budget) for budget in BUDGETS for method in FIXED_RULES)
+        yield from (run(STRIDE, "1", stride) for stride in STRIDES)
+        yield from (run(method, KEEP) for method in FIXED_RULES)
+    for seed, target, budget, method in itertools.product(SEEDS, TARGETS, BUDGETS, FIXED_RULES):
+        yield Run(target, seed, method + PAPERS_CODING, budget_bytes=budget)
+    for seed, target, budget in itertools.product(SEEDS, TARGETS, BUDGETS):
+        yield Run(target, seed, PLANNER, budget_bytes=budget)
+
+
+# What the runs of a target and a seed share
+
+
+@functools.cache
+def split(target: str, seed: int) -> tuple[LabelledImages, LabelledImages]:
+    """Images to teach with, and those held out."""
+    train, _ = target_images(target)
+    folder = SHARED / "data" / "targets" / target
+    if list(folder.glob(f"{target}-val-*.tar")):
+        return train, open_test_images(folder / f"{target}-val-*.tar", train.num_classes, train.class_names)
+    return held_out(train, HELD_OUT_SHARE, seed)
+
+
+@functools.lru_cache(maxsize=1)
+def teacher(target: str, seed: int) -> tuple[Scores, float]:
+    """What the teacher says of the reference set, and its accuracy on test images."""
+    return teacher_of(target, seed, split(target, seed)[0].numbers)
+
+
+def plan_folder(target: str, seed: int) -> Path:
+    """Where the planner's search for all budgets is."""
+    return ROOT / ".cache" / "frontier" / f"{target}-{seed}"
+
+
+def read_plan(target: str, seed: int) -> dict[str, Any]:
+    """What it came to. Raises FileNotFoundError before it was made."""
+    said: dict[str, Any] = json.loads((plan_folder(target, seed) / "plan.json").read_bytes())
+    return said
+
+
+def search(target: str, seed: int, workers: int) -> None:
+    """The planner's search for all budgets; it goes on where it was interrupted."""
+    # As for all other rows: the number of threads decides the teacher's last bits
+    torch.set_num_threads(1)
+    said = make_plan(
+        teacher(target, seed)[0],
+        reference_images(),
+        *split(target, seed),
+        plan_folder(target, seed),
+        budgets=BUDGETS,
+        minutes=PLAN_MINUTES,
+        workers=workers,
+        seed=seed,
+        images=plan_folder(target, seed).parent / "images",
+    )
+    if said["stopped"] == "interrupt":
+        raise KeyboardInterrupt
+    if any(winner["candidate"] is None for winner in said["winners"]):
+        raise SystemExit(
+            f"nothing was measured within some budgets of {target}: is the machine busy with other things?"
+        )
+
+
+# One run, in a process of its own
+
+
+def measured(run: Run) -> dict[str, Any]:
+    """The row of a run; that of the planner needs what `search` writes."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", MissingClasses)
+    start = time.perf_counter()
+    scores, teacher_accuracy = teacher(run.target, run.seed)
+    if run.method == PLANNER:
+        planned = read_plan(run.target, run.seed)
+        number = next(one["candidate"] for one in planned["winners"] if one["budget_bytes"] == run.budget_bytes)
+        winner = next(one for one in planned["candidates"] if one["id"] == number)
+        selection, proxy_accuracy, plan_minutes = winner["name"], f"{winner['accuracy']:.4f}", planned["minutes"]
+        encoded = (plan_folder(run.target, run.seed) / f"payload-{run.budget_bytes}.plada").read_bytes()
+    else:
+        selection, proxy_accuracy, plan_minutes = run.method, "", ""
+        encoded = _encoded(run, scores)
+    received = decode(encoded)
+    accuracy = accuracy_of(student_of(STUDENT, received, run.seed + STUDENT_SEED), STUDENT, run.target)
+    return dict(zip(vars(run), run.key, strict=True)) | {
+        "selection": selection,
+        "model": STUDENT.recipe.model,
+        "image_size": STUDENT.recipe.image_size,
+        "steps": STUDENT.steps,
+        "batch_size": STUDENT.recipe.batch_size,
+        "kept": received.kept,
+        "classes": f"{len(np.unique(received.labels))}/{received.num_classes}",
+        "payload_bytes": len(encoded),
+        "paper_bytes": paper_bytes(received),
+        "accuracy": f"{accuracy:.4f}",
+        "proxy_accuracy": proxy_accuracy,
+        "plan_minutes": plan_minutes,
+        "teacher_accuracy": f"{teacher_accuracy:.4f}",
+        "test_images": len(labels_of(run.target)[2]),
+        "seconds": f"{time.perf_counter() - start:.1f}",
+        "settings": settings_of(run),
+    }
+
+
+def _encoded(run: Run, scores: Scores) -> bytes:
+    """The payload of a run that needs no planner."""
+    if run.method.endswith(PAPERS_CODING):
+        return _largest_in_papers_coding(scores, RULES[run.method.removesuffix(PAPERS_CODING)], run.budget_bytes)
+    _, encoded = select(
+        scores,
+        run.keep or None,
+        max_bytes=run.budget_bytes or None,
+        rule=RULES.get(run.method, Rule()),
+        universe=universe_of(len(scores.label), 0, run.stride),
+    )
+    return encoded
+
+
+def _largest_in_papers_coding(scores: Scores, rule: Rule, max_bytes: int) -> bytes:
+    """By bisection: sizes grow with the number of images, but for a few bytes of ripples."""
+    fits, fails = 1, len(scores.label)
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        payload, _ = select(scores, kept=middle, rule=rule)
+        fits, fails = (middle, fails) if paper_bytes(payload) <= max_bytes else (fits, middle)
+    return select(scores, kept=fits, rule=rule)[1]
+
+
+def paper_bytes(payload: Payload) -> int:
+    """In the paper's smaller layout under zstd-19; a stride is agreed upon and costs nothing."""
+    plain = Payload(payload.positions, payload.labels, payload.universe_size, payload.num_classes)
+    return compare(plain).best_zstd_bytes
+
+
+def student_of(kind: Kind, payload: Payload, seed: int) -> nn.Module:
+    """A student that learnt from a payload."""
+    rows = np.array(array(f"reference-{kind.recipe.image_size}px")[payload.indices])
+    lesson = Lesson(rows, payload.labels.astype(np.int64), 0)
+    return trained(new_network(kind, payload.num_classes, seed), lesson, kind, seed)
+
+
+def accuracy_of(student: nn.Module, kind: Kind, target: str) -> float:
+    """On the target's test images."""
+    _, _, labels = labels_of(target)
+    return float(np.mean(logits_of(student, array(f"{target}-test-{kind.recipe.image_size}px")).argmax(1) == labels))
+
+
+# All runs
+
+
+def settings_of(run: Run | None = None) -> str:
+    """Digest of what decides a row, besides the sources; without one, of what decides all."""
+    recipes = [STUDENT.recipe, replace(BACKBONE, weights=None)]
+    decisive: list[Any] = [*recipes, STUDENT.steps, STUDENT_SEED, TEACHER_STEPS, HELD_OUT_SHARE]
+    if run and run.method == PLANNER:
+        decisive.append(PLAN_MINUTES)
+    return hashlib.sha256(repr(decisive).encode()).hexdigest()[:8]
+
+
+def main() -> None:
+    arguments = _arguments()
+    if not SHARED.exists():
+        raise SystemExit(f"this benchmark needs {SHARED}")
+    prepare()
+    table = Table(RESULTS / "frontier.csv", _COMMAND, plan(), settings_of, measured)
+    ends = time.monotonic() + 60 * arguments.minutes
+    targets = (arguments.target,) if arguments.target else TARGETS
+    if arguments.only != PLANNER:
+        baselines = table.missing(lambda run: run.target in targets and run.method != PLANNER)
+        table.measure(baselines, arguments.workers, ends)
+    if arguments.only == BASELINES:
+        return
+    for seed, target in itertools.product(SEEDS, targets):
+        at = (target, seed, PLANNER)
+        winners = [run for run in table.missing() if (run.target, run.seed, run.method) == at]
+        if winners and time.monotonic() < ends:
+            search(target, seed, arguments.workers)
+            table.measure(winners, arguments.workers, ends)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=_COMMAND, description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", choices=(BASELINES, PLANNER), help="measure these rows only")
+    parser.add_argument("--target", choices=TARGETS, help="measure rows of this target only")
+    parser.add_argument("--workers", type=int, default=2, help="processes at a time (default 2)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so many")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

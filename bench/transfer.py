@@ -1,0 +1,289 @@
+"""What the planner's choice is worth elsewhere: `python -m bench.transfer`, after `python -m bench.frontier`.
+
+    transfer.csv    students that are no proxies, a larger and a pre-trained one, learn from six payloads of 2,000
+                    bytes: do they rank them as the proxies do, and how much of the proxies' advantage is theirs?
+    exhaustive.csv  of one target, all rules that fill the budget from all images, and what else the planner measured
+                    there for longest, by full-length proxies: how far is its choice from the best? The best of dozens
+                    on held-out images is so by luck too, so that all are measured on test images as well.
+
+Both are of seed 0 and of the plans in .cache/frontier. Proxies, too, learn by another seed than the planner's. Rows
+that the files have not yet are added one by one, as in bench/accuracy.py.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+import argparse
+import functools
+import hashlib
+import itertools
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from bench.accuracy import KINDS, RULES, SHARED, STRIDE, TARGETS, Kind, Table, logits_of, prepare
+from bench.frontier import (
+    FIXED_RULES,
+    PLANNER,
+    STRIDES,
+    STUDENT,
+    STUDENT_SEED,
+    accuracy_of,
+    plan_folder,
+    read_plan,
+    search,
+    split,
+    student_of,
+    teacher,
+)
+from bench.frontier import settings_of as frontier_settings
+from bench.table import RESULTS
+from plada_codec import Universe, decode
+from plada_train.errors import MissingClasses
+from plada_train.pixels import decoded
+from plada_train.planning import proxies
+from plada_train.planning.candidates import Candidate, rules
+from plada_train.planning.search import RUNGS
+from plada_train.planning.workers import filled
+from plada_train.scores import Scores
+from plada_train.selection import Rule, by_rule, select, universe_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_COMMAND = "python -m bench.transfer"
+SEED = 0
+BUDGET_BYTES = 2_000
+TRANSFER, EXHAUSTIVE = "transfer", "exhaustive"
+EXHAUSTIVE_TARGET = "resisc12"
+LOWEST_LOSS = "lowest loss"
+PAYLOADS = (*FIXED_RULES, "inverse", STRIDE, LOWEST_LOSS, PLANNER)
+_RULES = RULES | {LOWEST_LOSS: Rule(score=("loss",))}
+PROXIES = {
+    model: Kind(model, replace(STUDENT.recipe, model=model, amp=False), RUNGS[-1])  # as planning.proxies trains them
+    for model in proxies.MODELS
+}
+STUDENTS = PROXIES | {
+    "larger": Kind("larger", replace(STUDENT.recipe, model="resnet10t"), 400),
+    "pre-trained": KINDS["pre-trained"],
+}
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A row of transfer.csv: what a student, of `STUDENTS`, learns from one of the `PAYLOADS`."""
+
+    target: str
+    payload: str
+    student: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from all others."""
+        return self.target, self.payload, self.student
+
+
+@dataclass(frozen=True)
+class Exhaustive:
+    """A row of exhaustive.csv: what proxies learn from a candidate, by its key."""
+
+    target: str
+    candidate: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from all others."""
+        return self.target, self.candidate
+
+
+def transfers() -> Iterator[Transfer]:
+    """All rows of transfer.csv."""
+    yield from itertools.starmap(Transfer, itertools.product(TARGETS, PAYLOADS, STUDENTS))
+
+
+# What the planner knew
+
+
+@functools.cache
+def _candidates(target: str) -> dict[str, Candidate]:
+    """What the planner could choose, by key: rules that fill the budget, and what it measured for longest within it."""
+    fitting = [(one, row) for one, row in _measured(target) if row["payload_bytes"] <= BUDGET_BYTES]
+    last = max(row["rung"] for _, row in fitting)
+    finalists = [one for one, row in fitting if row["rung"] == last]
+    filling = [Candidate(rule, Universe(), BUDGET_BYTES) for rule in rules()]
+    return {one.key: one for one in (*filling, *finalists)}
+
+
+def _measured(target: str) -> Iterator[tuple[Candidate, dict[str, Any]]]:
+    """Candidates, and what plan.json says of them."""
+    for row in read_plan(target, SEED)["candidates"]:
+        rule = Rule(**row["rule"] | {"score": tuple(row["rule"]["score"])})
+        yield Candidate(rule, Universe(row["offset"], row["stride"]), row["level_bytes"]), row
+
+
+def _winner(target: str) -> tuple[str, str]:
+    """Key and name of the planner's choice."""
+    number = next(one["candidate"] for one in read_plan(target, SEED)["winners"] if one["budget_bytes"] == BUDGET_BYTES)
+    return next((one.key, row["name"]) for one, row in _measured(target) if row["id"] == number)
+
+
+@functools.cache
+def _scores(target: str) -> Scores:
+    """The teacher's, with the loss that the planner computed."""
+    return replace(teacher(target, SEED)[0], loss=np.load(plan_folder(target, SEED) / "loss.npy"))
+
+
+def _encoded(target: str, candidate: Candidate) -> bytes | None:
+    """A candidate's payload as the planner makes it; None if none fits."""
+    path = plan_folder(target, SEED) / "payloads" / f"{candidate.key}.plada"
+    if path.exists():
+        return path.read_bytes()
+    scores = _scores(target)
+    made = by_rule(scores, candidate.rule, candidate.universe)
+    most = candidate.universe.size(len(scores.label))
+    return made(most)[1] if candidate.level_bytes is None else filled(made, most, candidate.level_bytes)
+
+
+def _payload(run: Transfer) -> tuple[str, bytes]:
+    """What is sent: its name, and its bytes."""
+    scores = _scores(run.target)
+    if run.payload == PLANNER:
+        key, name = _winner(run.target)
+        return name, (plan_folder(run.target, SEED) / "payloads" / f"{key}.plada").read_bytes()
+    if run.payload == STRIDE:
+        return next(_fitting_strides(scores))
+    return run.payload, select(scores, max_bytes=BUDGET_BYTES, rule=_RULES[run.payload])[1]
+
+
+def _fitting_strides(scores: Scores) -> Iterator[tuple[str, bytes]]:
+    """The densest first."""
+    for stride in reversed(STRIDES):
+        _, encoded = select(scores, "1", universe=universe_of(len(scores.label), 0, stride))
+        if len(encoded) <= BUDGET_BYTES:
+            yield f"{STRIDE} {stride}", encoded
+
+
+# One run, in a process of its own
+
+
+def _begin() -> None:
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", MissingClasses)
+
+
+def transfer_row(run: Transfer) -> dict[str, Any]:
+    """A row of transfer.csv."""
+    _begin()
+    start = time.perf_counter()
+    kind = STUDENTS[run.student]
+    selection, encoded = _payload(run)
+    received = decode(encoded)
+    accuracy = accuracy_of(student_of(kind, received, SEED + STUDENT_SEED), kind, run.target)
+    return vars(run) | {
+        "selection": selection,
+        "model": kind.recipe.model,
+        "image_size": kind.recipe.image_size,
+        "steps": kind.steps,
+        "kept": received.kept,
+        "payload_bytes": len(encoded),
+        "accuracy": f"{accuracy:.4f}",
+        "seconds": f"{time.perf_counter() - start:.1f}",
+        "settings": transfer_settings(run),
+    }
+
+
+def exhaustive_row(run: Exhaustive) -> dict[str, Any]:
+    """A row of exhaustive.csv; no accuracies where no payload fits the candidate's level."""
+    _begin()
+    start = time.perf_counter()
+    candidate = _candidates(run.target)[run.candidate]
+    encoded = _encoded(run.target, candidate)
+    on_test, on_held_out, kept = [], [], 0
+    if encoded is not None:
+        received = decode(encoded)
+        kept = received.kept
+        for kind in PROXIES.values():
+            proxy = student_of(kind, received, SEED + STUDENT_SEED)
+            pixels, labels = _held_out(run.target)
+            on_held_out.append(float(np.mean(logits_of(proxy, pixels).argmax(1) == labels)))
+            on_test.append(accuracy_of(proxy, kind, run.target))
+    winner, _ = _winner(run.target)
+    return vars(run) | {
+        "selection": candidate.name,
+        "level_bytes": candidate.level_bytes or "",
+        "is_planner_choice": int(run.candidate == winner),
+        "kept": kept,
+        "payload_bytes": len(encoded or b""),
+        "held_out_accuracy": f"{np.mean(on_held_out):.4f}" if on_held_out else "",
+        "accuracy": f"{np.mean(on_test):.4f}" if on_test else "",
+        "seconds": f"{time.perf_counter() - start:.1f}",
+        "settings": exhaustive_settings(run),
+    }
+
+
+@functools.cache
+def _held_out(target: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    _, held = split(target, SEED)
+    return decoded(held.images, proxies.IMAGE_SIZE, lambda done, total: None, held.numbers), held.labels
+
+
+# All runs
+
+
+def transfer_settings(run: Transfer) -> str:
+    """Digest of what decides a row of transfer.csv, besides the sources and the plan."""
+    kind = STUDENTS[run.student]
+    decisive = (replace(kind.recipe, weights=None), kind.steps, frontier_settings())
+    return hashlib.sha256(repr(decisive).encode()).hexdigest()[:8]
+
+
+def exhaustive_settings(run: Exhaustive) -> str:
+    """Digest of what decides a row of exhaustive.csv, besides the sources and the plan."""
+    decisive = ([(kind.recipe, kind.steps) for kind in PROXIES.values()], frontier_settings())
+    return hashlib.sha256(repr(decisive).encode()).hexdigest()[:8]
+
+
+def main() -> None:
+    arguments = _arguments()
+    if not SHARED.exists():
+        raise SystemExit(f"this benchmark needs {SHARED}")
+    prepare()
+    ends = time.monotonic() + 60 * arguments.minutes
+    if arguments.only != EXHAUSTIVE:
+        transfer = Table(RESULTS / "transfer.csv", _COMMAND, transfers(), transfer_settings, transfer_row)
+        missing = transfer.missing()
+        for target in {run.target for run in missing}:
+            _plan(target, arguments.workers)
+        transfer.measure(missing, arguments.workers, ends)
+    if arguments.only != TRANSFER:
+        _plan(EXHAUSTIVE_TARGET, arguments.workers)
+        runs = [Exhaustive(EXHAUSTIVE_TARGET, key) for key in _candidates(EXHAUSTIVE_TARGET)]
+        exhaustive = Table(RESULTS / "exhaustive.csv", _COMMAND, runs, exhaustive_settings, exhaustive_row)
+        exhaustive.measure(exhaustive.missing(), arguments.workers, ends)
+
+
+def _plan(target: str, workers: int) -> None:
+    """Searches again where the plan is not at hand, as in another clone."""
+    if not (plan_folder(target, SEED) / "plan.json").exists():
+        search(target, SEED, workers)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=_COMMAND, description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", choices=(TRANSFER, EXHAUSTIVE), help="measure the rows of this file only")
+    parser.add_argument("--workers", type=int, default=2, help="processes at a time (default 2)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so many")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
