@@ -25,7 +25,7 @@ BASELINES = {"lowest energy": LOWEST_ENERGY, "Safety-Net -0.2": PAPER_SAFETY_NET
 STRIDE = "stride"
 
 _SCORES = (("energy", "loss"), ("energy",), ("loss",), ("entropy", "loss"), ("entropy",), ("energy", "entropy"))
-_ALPHAS = (0.0, None, -0.2, 0.5)
+_ALPHAS = (0.0, 0.5, None, -0.2)
 #: Of universes that a rule chooses from, in units of the sample's stride.
 _STRIDES = (1, 4, 2, 10)
 #: A single budget is filled, or left so far from full: fewer images can teach more.
