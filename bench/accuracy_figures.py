@@ -236,11 +236,12 @@ def agreement(found: list[Cell], one: str, other: str, target: str) -> tuple[flo
     shared = sorted(sides[0].keys() & sides[1].keys(), key=lambda selection: selection[1:])
     pairs = {selection: (sides[0][selection], sides[1][selection]) for selection in shared}
     groups = [list(group) for _, group in itertools.groupby(shared, key=lambda selection: selection[1:])]
-    within = [_spearman([pairs[selection] for selection in group]) for group in groups if len(group) > 2]
-    return float(np.mean(within)) if within else math.nan, len(within), _spearman(list(pairs.values())), len(shared)
+    within = [spearman([pairs[selection] for selection in group]) for group in groups if len(group) > 2]
+    return float(np.mean(within)) if within else math.nan, len(within), spearman(list(pairs.values())), len(shared)
 
 
-def _spearman(pairs: list[tuple[float, float]]) -> float:
+def spearman(pairs: list[tuple[float, float]]) -> float:
+    """Rank correlation of the two values of each pair; NaN of fewer than three."""
     from scipy.stats import spearmanr
 
     return float(spearmanr(*zip(*pairs, strict=True)).statistic) if len(pairs) > 2 else math.nan

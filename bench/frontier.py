@@ -67,6 +67,7 @@ from plada_train.planning.plan import plan as make_plan
 from plada_train.recipe import Recipe
 from plada_train.scores import Scores
 from plada_train.selection import Rule, select, universe_of
+from plada_train.summary import candidate_of
 
 _COMMAND = "python -m bench.frontier"
 #: The paper's.
@@ -184,8 +185,8 @@ def measured(run: Run) -> dict[str, Any]:
     scores, teacher_accuracy = teacher(run.target, run.seed)
     if run.method == PLANNER:
         planned = read_plan(run.target, run.seed)
-        number = next(one["candidate"] for one in planned["winners"] if one["budget_bytes"] == run.budget_bytes)
-        winner = next(one for one in planned["candidates"] if one["id"] == number)
+        won = next(one for one in planned["winners"] if one["budget_bytes"] == run.budget_bytes)
+        winner = candidate_of(planned, won)
         selection, proxy_accuracy, plan_minutes = winner["name"], f"{winner['accuracy']:.4f}", planned["minutes"]
         encoded = (plan_folder(run.target, run.seed) / f"payload-{run.budget_bytes}.plada").read_bytes()
     else:

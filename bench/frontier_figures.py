@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.accuracy import BUDGETS, SEEDS, STRIDE, TARGETS
+from bench.accuracy_figures import spearman
 from bench.bars import Bar, geometric_mean
 from bench.frontier import FIXED_RULES, KEEP, PAPERS_CODING, PLANNER
 from bench.plots import save
@@ -222,7 +223,7 @@ def _transfer(rows: list[Row]) -> str:
         for student in (_PROXIES, *(name for name in STUDENTS if name not in PROXIES))
     }
     for student, advantage in whole.items():
-        ranks = [_spearman(accuracies[_PROXIES, target], accuracies[student, target]) for target in targets]
+        ranks = [_agreement(accuracies[_PROXIES, target], accuracies[student, target]) for target in targets]
         model = STUDENTS[student].recipe.model if student in STUDENTS else ", ".join(PROXIES)
         texts = [f"{rank:.2f}" for rank in ranks]
         lines.append(
@@ -235,10 +236,8 @@ def _advantage(accuracies: dict[str, float]) -> float:
     return accuracies[PLANNER] - max(accuracies[rule] for rule in FIXED_RULES)
 
 
-def _spearman(one: dict[str, float], other: dict[str, float]) -> float:
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(*zip(*((one[name], other[name]) for name in PAYLOADS), strict=True)).statistic)
+def _agreement(one: dict[str, float], other: dict[str, float]) -> float:
+    return spearman([(one[name], other[name]) for name in PAYLOADS])
 
 
 def _bars_table(reached: list[Bar]) -> str:
