@@ -14,6 +14,7 @@ import click
 
 from plada_codec import cli_frames, cli_links, cli_reassemble
 from plada_codec.errors import InvalidPayload, PladaError
+from plada_codec.progress import FIRST_RUN, progress_bar
 from plada_codec.terminal import (
     OneLineErrors,
     complain,
@@ -23,7 +24,6 @@ from plada_codec.terminal import (
     json_option,
     naming,
     option_group,
-    patience,
     print_table,
     read_bytes,
     standard_output,
@@ -109,7 +109,7 @@ def encode(
     from plada_codec import api
 
     payload = _read(source, from_format, _limits(max_kept), said)
-    with patience("encoding"):
+    with progress_bar(f"encoding ({FIRST_RUN})"):
         blob = api.encode(payload, profile, decoder_class, index_coding, label_coding, limits=_limits(max_kept))
     write_bytes(blob, output)
 
@@ -131,7 +131,7 @@ def decode(source: str, output: str, to_format: str | None, reference: str | Non
     """  # noqa: D301
     from plada_codec import api
 
-    with naming(source), patience("decoding"):
+    with naming(source), progress_bar(f"decoding ({FIRST_RUN})"):
         payload = api.decode(read_bytes(source), _limits(max_kept), _digest(reference))
     _write(payload, output, to_format)
 
@@ -194,7 +194,7 @@ def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None
     bad = 0
     for source in sources:
         try:
-            with patience("verifying"):
+            with progress_bar(f"verifying ({FIRST_RUN})"):
                 payload = api.decode(read_bytes(source), _limits(max_kept), expected)
         except (PladaError, OSError) as error:
             bad += 1
@@ -219,7 +219,6 @@ def compare(source: str, from_format: str | None, as_json: bool, **said: Any) ->
     """  # noqa: D301
     from plada_codec.limits import Limits
     from plada_codec.paper import compare as compare_with_paper
-    from plada_codec.progress import FIRST_RUN, progress_bar
 
     payload = _read(source, from_format, Limits(), said)
     with progress_bar(f"comparing ({FIRST_RUN})") as progress:
@@ -250,7 +249,6 @@ def digest(source: str, as_json: bool) -> None:
     Example:
       plada reference digest 'ref-{000..001}.tar'
     """  # noqa: D301
-    from plada_codec.progress import progress_bar
     from plada_codec.reference import open_images, reference_digest
 
     images = open_images(source)
@@ -279,9 +277,9 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
     """  # noqa: D301
     from plada_codec.limits import Limits
 
-    with patience("reading"):
+    with progress_bar(f"reading ({FIRST_RUN})"):
         payload = _read(source, from_format, Limits(), said)
-    with patience("writing"):
+    with progress_bar(f"writing ({FIRST_RUN})"):
         _write(payload, target, to_format)
 
 
@@ -311,7 +309,6 @@ def conformance(decoder: str, examples: int, seed: int, timeout_s: float, as_jso
       plada conformance --decoder 'python spec/decoder/plada_decode.py' --examples 20
     """  # noqa: D301
     from plada_codec.conformance import run_conformance
-    from plada_codec.progress import progress_bar
 
     with progress_bar("testing the decoder") as progress:
         report = run_conformance(decoder, examples, seed, timeout_s, progress)

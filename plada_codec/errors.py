@@ -61,5 +61,9 @@ class InvalidPayload(PladaError):
     """What was to be encoded is not a payload, or not one that the named coding can express."""
 
 
+class PladaWarning(UserWarning):
+    """What was asked for is done, but perhaps not as it was meant; commands say it in one line."""
+
+
 def _rebuild(kind: type[PladaError], message: str, rule: str, offset: int | None) -> PladaError:
     return kind(message, rule=rule, offset=offset)

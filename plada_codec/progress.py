@@ -10,8 +10,8 @@ from typing import Protocol
 
 #: What is done sooner needs no bar.
 _DELAY_S = 2.0
-#: Said of work that may compile kernels, which takes some ten seconds.
-FIRST_RUN = "the first run on a machine compiles its kernels"
+#: Said of work that may compile kernels, which takes some seconds.
+FIRST_RUN = "the first large one on a machine compiles its kernels"
 
 
 class Move(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plada_codec.errors import InvalidPayload, PladaError
+from plada_codec.errors import InvalidPayload, PladaError, PladaWarning
 
 if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
@@ -29,14 +30,20 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class OneLineErrors(click.Group):
-    """A group of commands whose errors are one line on standard error; bad input exits with 1, wrong usage with 2."""
+    """A group of commands whose errors and warnings are one line each on standard error.
+
+    Bad input exits with 1, wrong usage with 2.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         # File names need not be UTF-8; a name that cannot be printed is no reason to fail.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", PladaWarning)
+                warnings.showwarning = _in_one_line(ctx.info_name, warnings.showwarning)
+                return super().invoke(ctx)
         except click.exceptions.NoArgsIsHelpError:
             raise
         except click.UsageError as error:
@@ -52,6 +59,18 @@ class OneLineErrors(click.Group):
         except MemoryError:
             complain(f"{ctx.info_name}: out of memory")
             ctx.exit(1)
+
+
+def _in_one_line(command: str | None, show_others: Callable[..., None]) -> Callable[..., None]:
+    """A `warnings.showwarning` that says ours in one line, and leaves others to `show_others`."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, PladaWarning):
+            complain(f"{command}: warning: {message}")
+        else:
+            show_others(message, category, *where, **more)
+
+    return show
 
 
 def complain(message: str) -> None:
@@ -183,20 +202,6 @@ def naming_device(name: str) -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or name
         raise
-
-
-@contextmanager
-def patience(what: str) -> Iterator[None]:
-    """A spinner on a terminal: kernels are compiled when they are first used, which takes seconds."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    from plada_codec.progress import FIRST_RUN
-
-    with Console(stderr=True).status(f"{what} ({FIRST_RUN})"):
-        yield
 
 
 def print_table(header: list[str], rows: Sequence[tuple[str, ...]], text: Collection[int] = (0,)) -> None:

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from plada_codec.errors import PladaWarning
 from plada_train import distributed
 from plada_train._timm import timm
 from plada_train.data import LabelledImages
-from plada_train.errors import BadInput, PladaWarning
+from plada_train.errors import BadInput
 from plada_train.files import read_bytes, rewrite
 from plada_train.inference import fingerprint
 from plada_train.models import Classifier

@@ -12,8 +12,6 @@ import json
 import os
 import re
 import shlex
-import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -45,7 +43,6 @@ from plada_train.cli_options import (
     sending_options,
     target_train_option,
 )
-from plada_train.errors import PladaWarning
 from plada_train.files import UNFINISHED
 from plada_train.recipe import TEACHER_LABEL_SMOOTHING, Planning, Recipe, Targets
 
@@ -75,14 +72,11 @@ PORTION = click.FloatRange(0, 1)
 
 
 class _Commands(OneLineErrors):
-    """Warnings are one line too, and so is that the extra is not installed."""
+    """That the extra is not installed is one line too."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("always", PladaWarning)
-                warnings.showwarning = _in_one_line(warnings.showwarning)
-                return super().invoke(ctx)
+            return super().invoke(ctx)
         except ModuleNotFoundError as error:
             extra = EXTRAS.get((error.name or "").partition(".")[0])
             if extra is None:
@@ -99,18 +93,6 @@ def main() -> None:
     SRC is a folder of images (of the target: one folder for each class), a folder of WebDataset shards, one shard, or a
     pattern such as 'ref-{000..007}.tar' (of the target: with .cls members).
     """
-
-
-def _in_one_line(show_others: Callable[..., None]) -> Callable[..., None]:
-    """A `warnings.showwarning` that says ours in one line, and leaves others to `show_others`."""
-
-    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, PladaWarning):
-            complain(f"plada-train: warning: {message}")
-        else:
-            show_others(message, category, *where, **more)
-
-    return show
 
 
 def _rate(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:

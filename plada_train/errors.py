@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from plada_codec.errors import PladaError
+from plada_codec.errors import PladaError, PladaWarning
 
 
 class BadInput(PladaError):
     """What a stage was given cannot be used: the message says what, and what to do."""
-
-
-class PladaWarning(UserWarning):
-    """What was given can be used, but perhaps not as it was meant; the command says it in one line."""
 
 
 class MissingClasses(PladaWarning):

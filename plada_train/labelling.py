@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from plada_codec.errors import PladaWarning
 from plada_codec.reference import ImageSource, reference_digest
 from plada_train.data import Progress
-from plada_train.errors import BadInput, MissingClasses, PladaWarning
+from plada_train.errors import BadInput, MissingClasses
 from plada_train.files import output_folder
 from plada_train.inference import fingerprint, logits
 from plada_train.models import Classifier

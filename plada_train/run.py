@@ -15,10 +15,11 @@ from typing import Any
 import torch
 
 from plada_codec import Universe, compare, decode
+from plada_codec.errors import PladaWarning
 from plada_codec.reference import open_images
 from plada_train import stages
 from plada_train.data import LabelledImages, held_out, open_test_images, open_training_images
-from plada_train.errors import BadInput, MissingClasses, PladaWarning
+from plada_train.errors import BadInput, MissingClasses
 from plada_train.files import UNFINISHED, output_folder, read_bytes, read_json, write_bytes, write_json
 from plada_train.models import make_classifier, save_checkpoint
 from plada_train.planning.plan import plan
