@@ -15,7 +15,6 @@ from plada_codec import Payload, decode, encode, inspect
 from plada_codec.api import PROFILES
 from plada_codec.codings.base import Given, Stream
 from plada_codec.codings.table import INDEX_CODINGS, LABEL_CODINGS, Coding
-from plada_codec.kernels.complement import fill_complement
 from plada_codec.limits import Limits
 
 if TYPE_CHECKING:
@@ -58,9 +57,7 @@ def _index_stream(coding: Coding, payload: Payload) -> Task | None:
         return None
     variant = "kept"
     if known.kept > known.universe_size // 2:
-        dropped = np.empty(known.universe_size - known.kept, np.int64)
-        fill_complement(positions, dropped)
-        positions, variant = dropped, "dropped"
+        positions, variant = np.delete(np.arange(known.universe_size), positions), "dropped"
     return _stream(coding, positions, Given(known.universe_size, Limits()), variant)
 
 

@@ -274,11 +274,9 @@ def inspect(blob: Buffer) -> Inspection:
 
 
 def _complement(positions: Integers, universe_size: int) -> Integers:
-    from plada_codec.kernels.complement import fill_complement
-
-    rest = np.empty(universe_size - len(positions), np.int64)
-    fill_complement(positions, rest)
-    return rest
+    is_left = np.ones(universe_size, np.bool_)
+    is_left[positions] = False
+    return np.flatnonzero(is_left)
 
 
 def _complements(kept: int, universe_size: int, thorough: bool) -> tuple[bool, ...]:

@@ -28,12 +28,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
 
+from plada_codec.errors import PladaWarning
 from plada_codec.files import BadFile
 from plada_codec.progress import progress_bar
 from plada_codec.reference import BadSource, ImageSource, open_images, reference_digest
 from plada_train import inference, stages
 from plada_train.cli import main
-from plada_train.errors import BadInput, MissingClasses, PladaWarning
+from plada_train.errors import BadInput, MissingClasses
 from plada_train.models import Classifier, make_classifier, save_checkpoint
 from plada_train.recipe import Recipe
 from plada_train.scores import Scores, energy, entropy, probabilities

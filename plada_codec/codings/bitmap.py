@@ -9,7 +9,16 @@ import numpy as np
 from plada_codec.errors import LimitExceeded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
     from plada_codec.codings.base import Given, Integers, Stream
+
+#: Bytes of a bitmap that are worked on at a time: each takes eight, as bits, in memory.
+_CHUNK_BYTES = 1 << 16
+#: Number of ones in each byte.
+_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)
 
 
 class Bitmap:
@@ -23,33 +32,61 @@ class Bitmap:
         return size if size <= given.limits.max_stream_bytes else float("inf")
 
     def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
-        from plada_codec.kernels import bitmap as kernel
-
         size = _bitmap_bytes(given.space)
         if size > given.limits.max_stream_bytes:
             raise LimitExceeded(
                 f"a bitmap of {size} bytes exceeds the limit max_stream_bytes of {given.limits.max_stream_bytes}",
                 rule="limit-stream-bytes",
             )
-        out = np.zeros(size, np.uint8)
-        kernel.set_bits(values, out)
-        return out.tobytes()
+        ends = np.searchsorted(values, [8 * after for _, after in _chunks(size)])
+        parts = []
+        first = 0
+        for (start, after), end in zip(_chunks(size), ends.tolist(), strict=True):
+            bits = np.zeros(8 * (after - start), np.bool_)
+            bits[values[first:end] - 8 * start] = True
+            parts.append(np.packbits(bits).tobytes())
+            first = end
+        return b"".join(parts)
 
     def allows_bytes(self, size: int, count: int, space: int) -> bool:
         return size == _bitmap_bytes(space)
 
     def decode(self, stream: Stream, count: int, given: Given) -> Integers:
-        from plada_codec.kernels import bitmap as kernel
-
         stream.expect_bytes(_bitmap_bytes(given.space))
         stream.expect_zero_padding(given.space)
-        ones = int(kernel.count_ones(stream.data))
+        ones = count_ones(stream.data)
         if ones != count:
             raise stream.corrupt(f"the bitmap has {ones} ones instead of {count}", "bitmap-count")
         positions = np.empty(count, np.int64)
-        if kernel.find_ones(stream.data, positions) != count:
+        filled = 0
+        for start, after in _chunks(len(stream.data)):
+            found = _find_ones(stream.data[start:after])
+            if filled + len(found) > count:
+                raise stream.corrupt("the bitmap changed while it was read", "bitmap-count")
+            np.add(found, 8 * start, out=positions[filled : filled + len(found)])
+            filled += len(found)
+        if filled != count:
             raise stream.corrupt("the bitmap changed while it was read", "bitmap-count")
         return positions
+
+
+def count_ones(data: NDArray[np.uint8]) -> int:
+    """Number of ones in a bitmap (uint8)."""
+    return sum(int(_ONES[data[start:after]].sum()) for start, after in _chunks(len(data)))
+
+
+def _find_ones(data: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Positions of the ones of a bitmap (uint8), ascending."""
+    used = np.flatnonzero(data)
+    ones = np.flatnonzero(np.unpackbits(data[used]))
+    positions: NDArray[np.int64] = 8 * used[ones >> 3] + (ones & 7)
+    return positions
+
+
+def _chunks(size: int) -> Iterator[tuple[int, int]]:
+    """First byte, and byte after the last, of each chunk of `size` bytes."""
+    for start in range(0, size, _CHUNK_BYTES):
+        yield start, min(start + _CHUNK_BYTES, size)
 
 
 def _bitmap_bytes(space: int) -> int:

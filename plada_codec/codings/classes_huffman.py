@@ -32,9 +32,9 @@ class ClassesHuffman:
     def decode(self, stream: Stream, count: int, given: Given) -> Integers:
         from plada_codec.kernels import huffman as kernel
 
-        order, per_length, at = huffman.read_table(stream, given.space)
+        order, limits, at = huffman.read_table(stream, given.space)
         labels = np.empty(count, np.int32)
-        read, end = kernel.read_symbols(stream.data, at, order, per_length, labels)
+        read, end = kernel.read_symbols(stream.data, at, order, limits, labels)
         if end == kernel.ENDED:
             raise stream.ended(f"the stream ends after {read} of {count} labels")
         huffman.check_end(stream, end)
@@ -43,9 +43,6 @@ class ClassesHuffman:
     @staticmethod
     def _plan(labels: Integers, space: int) -> tuple[huffman.CodeLengths, int]:
         """(code lengths, size of the stream in bytes)"""
-        from plada_codec.kernels import huffman as kernel
-
-        counts = np.zeros(space, np.int64)
-        kernel.count_symbols(labels, counts)
+        counts = np.bincount(labels, minlength=space)
         lengths = huffman.code_lengths(counts)
         return lengths, huffman.stream_bytes(lengths, counts)

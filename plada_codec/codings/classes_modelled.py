@@ -9,14 +9,12 @@ import numpy as np
 from plada_codec.codings import modelled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from plada_codec.codings.base import Given, Integers, Stream
 
 #: Spec section 7.5: change exponent (four bits) and prior exponent (three), good ones and how many there are.
-_USUAL_EXPONENTS, _EXPONENTS = (9, 3), (16, 8)
+_USUAL_PARAMETERS, _ENDS = (9, 3), (16, 8)
 
 
 class ClassesModelled(modelled.Modelled):
@@ -25,13 +23,18 @@ class ClassesModelled(modelled.Modelled):
     def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         modelled.check_count(len(values))
         labels = np.array(values, np.int32)
-        exponents: Sequence[int] = _USUAL_EXPONENTS
+        parameters: tuple[int, ...] = _USUAL_PARAMETERS
         if thorough:
+            from plada_codec.kernels.classes_modelled import code_labels
+
             first = labels[: modelled.SEARCHED_VALUES]
-            exponents = modelled.search(
-                lambda trial: modelled.cost(model(first, given, *trial)), _USUAL_EXPONENTS, _EXPONENTS
+            code_labels.expect(modelled.USUAL_TRIALS * len(first))
+            parameters, written = modelled.search(
+                lambda trial: modelled.write(model(first, given, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
             )
-        return modelled.write(model(labels, given, *exponents), len(labels))
+            if len(first) == len(labels):
+                return written.stream
+        return modelled.write(model(labels, given, *parameters), len(labels)).stream
 
     def decode(self, stream: Stream, count: int, given: Given) -> Integers:
         modelled.check_count(count, stream.offset)
@@ -46,5 +49,4 @@ def model(labels: NDArray[np.int32], given: Given, change_exponent: int, prior_e
 
     assert given.positions is not None
     positions = given.positions[: len(labels)]
-    positions.flags.writeable = False  # both directions call one compiled function
     return lambda coder, data: code_labels(coder, data, positions, labels, given.space, change_exponent, prior_exponent)

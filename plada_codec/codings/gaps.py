@@ -35,18 +35,22 @@ class Gaps:
         return size in [count * width for width in _WIDTHS]
 
     def decode(self, stream: Stream, count: int, given: Given) -> Integers:
-        from plada_codec.kernels import gaps as kernel
-
         size = len(stream.data)
         if not self.allows_bytes(size, count, given.space):
             raise stream.corrupt(f"{size} bytes are not {count} gaps of 1, 2, 4 or 8 bytes each", "stream-length")
         width = size // count
         positions = stream.data.view(f"<u{width}").astype(np.uint64)
         largest = int(positions.max())
-        read = int(kernel.positions_in_place(positions, given.space))
-        if read < count:
+        # A sum that wraps around is smaller than the one before, as long as all before it are below 2^63
+        positions += np.uint64(1)
+        np.cumsum(positions, out=positions)
+        positions -= np.uint64(1)
+        is_beyond = positions >= np.uint64(given.space)
+        is_beyond[1:] |= positions[1:] <= positions[:-1]
+        if is_beyond.any():
+            beyond = int(is_beyond.argmax())
             raise stream.corrupt(
-                f"gap {read} leads past the universe of {given.space} images", "index-range", read * width
+                f"gap {beyond} leads past the universe of {given.space} images", "index-range", beyond * width
             )
         if width != _width_of(largest):
             raise stream.corrupt(f"gaps of {width} bytes where {_width_of(largest)} would do", "gap-width")

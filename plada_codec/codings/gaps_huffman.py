@@ -36,9 +36,9 @@ class GapsHuffman:
     def decode(self, stream: Stream, count: int, given: Given) -> Integers:
         from plada_codec.kernels import huffman as kernel
 
-        order, per_length, at = huffman.read_table(stream, _alphabet_size(given.space))
+        order, limits, at = huffman.read_table(stream, _alphabet_size(given.space))
         positions = np.empty(count, np.int64)
-        read, end = kernel.read_distances(stream.data, at, order, per_length, given.space, positions)
+        read, end = kernel.read_distances(stream.data, at, order, limits, given.space, positions)
         if end == kernel.ENDED:
             raise stream.ended(f"the stream ends after {read} of {count} positions")
         if read < count:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from plada_codec.codings.base import Given, Integers, Stream
 
 #: Spec section 6.6: the change exponent has four bits; this is a good one for most reference sets.
-_USUAL_CHANGE_EXPONENT, _CHANGE_EXPONENTS = 9, 16
+_USUAL_PARAMETERS, _ENDS = (9,), (16,)
 
 
 class GapsModelled(modelled.Modelled):
@@ -23,14 +23,19 @@ class GapsModelled(modelled.Modelled):
     def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         modelled.check_count(len(values))
         positions = np.array(values, np.int64)
-        exponent = _USUAL_CHANGE_EXPONENT
+        parameters: tuple[int, ...] = _USUAL_PARAMETERS
         if thorough:
+            from plada_codec.kernels.gaps_modelled import code_positions
+
             first = positions[: modelled.SEARCHED_VALUES]
+            code_positions.expect(modelled.USUAL_TRIALS * len(first))
             space = given.space if len(first) == len(positions) else int(first[-1]) + 1
-            (exponent,) = modelled.search(
-                lambda trial: modelled.cost(model(first, space, trial[0])), [exponent], [_CHANGE_EXPONENTS]
+            parameters, written = modelled.search(
+                lambda trial: modelled.write(model(first, space, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
             )
-        return modelled.write(model(positions, given.space, exponent), len(positions))
+            if len(first) == len(positions):
+                return written.stream
+        return modelled.write(model(positions, given.space, *parameters), len(positions)).stream
 
     def decode(self, stream: Stream, count: int, given: Given) -> Integers:
         modelled.check_count(count, stream.offset)

@@ -36,7 +36,9 @@ def code_lengths(counts: NDArray[np.int64]) -> CodeLengths:
     best_bits = 0
     for max_bits in range((len(used) - 1).bit_length(), MAX_CODE_BITS + 1):
         lengths = np.full(len(counts), UNUSED, np.int8)
-        lengths[by_count] = kernel.package_merge(counts[by_count], max(max_bits, 1))
+        optimal = np.empty(len(used), np.int8)
+        kernel.package_merge(counts[by_count], max(max_bits, 1), optimal)
+        lengths[by_count] = optimal
         bits = _stream_bits(lengths, counts)
         if best is None or bits < best_bits:
             best, best_bits = lengths, bits
@@ -79,7 +81,7 @@ def canonical_codes(lengths: CodeLengths) -> NDArray[np.int64]:
 
 
 def read_table(stream: Stream, alphabet_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """(used symbols in canonical order, how many there are of each length 0 .. 24, first bit after the table).
+    """(used symbols in canonical order, limits of the codes, first bit after the table): see the kernels.
 
     Raises:
         Truncated, Corrupt: stream-end, huffman-table.
@@ -96,7 +98,18 @@ def read_table(stream: Stream, alphabet_size: int) -> tuple[NDArray[np.int64], N
     kraft_sum = sum(symbols << (MAX_CODE_BITS - length) for length, symbols in enumerate(per_length.tolist()))
     if kraft_sum != 1 << MAX_CODE_BITS:
         raise stream.corrupt("the code lengths do not make a complete code", "huffman-table")
-    return order, per_length, at
+    return order, _limits(per_length), at
+
+
+def _limits(per_length: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of each length: first code, its place in canonical order, bound on the next 24 bits (int64 [3, 25])."""
+    limits = np.empty((3, MAX_CODE_BITS + 1), np.int64)
+    code = place = 0
+    for length, symbols in enumerate(per_length.tolist()):
+        code <<= 1
+        limits[:, length] = code, place, (code + symbols) << (MAX_CODE_BITS - length)
+        code, place = code + symbols, place + symbols
+    return limits
 
 
 def check_end(stream: Stream, end_bit: int) -> None:

@@ -6,14 +6,14 @@ Shared by `gaps-modelled` and `classes-modelled`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from plada_codec.errors import LimitExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _MAX_COUNT = (1 << 31) - 1
 #: Parameters are chosen on this many values, the first ones.
 SEARCHED_VALUES = 1 << 14
+#: About how many parameters a search tries.
+USUAL_TRIALS = 8
 #: Room for a stream at first, more than is usual; a stream that needs more is written again.
 _BYTES_PER_VALUE, _LEAST_ROOM = 2, 64
 
@@ -48,8 +50,20 @@ class Modelled:
         return 1 if len(values) <= _MAX_COUNT else math.inf
 
 
-def write(model: Model, count: int) -> bytes:
-    """The stream that `model` writes for `count` values."""
+class Written(NamedTuple):
+    """A stream, and what it comes to before it is rounded up to bytes, in units of 1/256 bit, but for a constant."""
+
+    stream: bytes
+    spent: int
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        """What is compared: bytes, and where these are equal what is nearer to one less."""
+        return len(self.stream), self.spent
+
+
+def write(model: Model, count: int) -> Written:
+    """What `model` writes for `count` values."""
     from plada_codec.kernels import range_coder as kernel
 
     room = _BYTES_PER_VALUE * count + _LEAST_ROOM
@@ -58,9 +72,10 @@ def write(model: Model, count: int) -> bytes:
         coder = kernel.new_coder()
         kernel.start_encoder(coder)
         model(coder, data)
+        spent = int(kernel.spent(coder))
         size = int(kernel.finish(coder, data))
         if size <= room:
-            return data[:size].tobytes()
+            return Written(data[:size].tobytes(), spent)
         room = size
 
 
@@ -85,30 +100,25 @@ def read(model: Model, stream: Stream, count: int) -> int:
     return values
 
 
-def search(cost_of: Callable[[Sequence[int]], int], start: Sequence[int], ends: Sequence[int]) -> Sequence[int]:
-    """Parameters near `start`, each 0 .. end - 1, that no single step makes cheaper."""
-    best = list(start)
-    least = cost_of(best)
-    improved = True
+def search(
+    write_with: Callable[[tuple[int, ...]], Written], start: tuple[int, ...], ends: tuple[int, ...]
+) -> tuple[tuple[int, ...], Written]:
+    """Parameters near `start`, each 0 .. end - 1, that no single step makes cheaper, and what is written with them."""
+    tried: dict[tuple[int, ...], Written] = {}
+
+    def cost(parameters: tuple[int, ...]) -> tuple[int, int]:
+        if parameters not in tried:
+            tried[parameters] = write_with(parameters)
+        return tried[parameters].cost
+
+    best, improved = start, True
     while improved:
         improved = False
-        for which in range(len(best)):
+        for which, end in enumerate(ends):
             for step in (-1, 1):
-                while 0 <= best[which] + step < ends[which]:
-                    trial = best.copy()
-                    trial[which] += step
-                    trial_cost = cost_of(trial)
-                    if trial_cost >= least:
+                while 0 <= best[which] + step < end:
+                    stepped = (*best[:which], best[which] + step, *best[which + 1 :])
+                    if cost(stepped) >= cost(best):
                         break
-                    best, least, improved = trial, trial_cost, True
-    return best
-
-
-def cost(model: Model) -> int:
-    """What `model` would write, in units of 1/256 bit, but for a constant."""
-    from plada_codec.kernels import range_coder as kernel
-
-    coder = kernel.new_coder()
-    kernel.start_encoder(coder)
-    model(coder, np.empty(0, np.uint8))
-    return int(kernel.spent(coder))
+                    best, improved = stepped, True
+    return best, tried[best]

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from plada_codec.codings.base import Given, Stream
-from plada_codec.codings.bitmap import Bitmap
+from plada_codec.codings.bitmap import Bitmap, count_ones
 from plada_codec.errors import InvalidPayload
 from plada_codec.files import BadFile
 from plada_codec.interop.base import Contents, Source
@@ -45,15 +45,13 @@ def write_index_list(payload: Payload, stream: BinaryIO) -> None:
 
 def read_bitmap(source: Source) -> Contents:
     """Reads a bitmap; N must be known."""
-    from plada_codec.kernels.bitmap import count_ones
-
     size = source.reference_size
     bitmap_bytes = -(-size // 8)
     data = np.frombuffer(source.read_all(), np.uint8)
     if len(data) < bitmap_bytes:
         raise BadFile(f"{len(data)} bytes are less than the bitmap of {size} images", rule="file")
     bitmap, labels = data[:bitmap_bytes], data[bitmap_bytes:]
-    kept = int(count_ones(bitmap))
+    kept = count_ones(bitmap)
     source.check_kept(kept)
     if len(labels) != kept * LABEL.itemsize:
         raise BadFile(f"the bitmap keeps {kept} images, but {len(labels)} bytes of labels follow it", rule="file")

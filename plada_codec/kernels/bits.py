@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
+from plada_codec.kernels.jit import Ints, part
 
 
-@njit(cache=True, nogil=True, inline="always")
-def put(out, at, value, bits):
+@part
+def put(out: Ints, at: int, value: int, bits: int) -> int:
     """Writes the low `bits` (0 .. 62) of `value` into zeroed `out` at bit `at`; returns the bit after them."""
     while bits > 0:
         free = 8 - (at & 7)
         take = min(free, bits)
-        chunk = (value >> (bits - take)) & ((np.int64(1) << take) - 1)
-        out[at >> 3] |= np.uint8(chunk << (free - take))
+        chunk = (value >> (bits - take)) & ((1 << take) - 1)
+        out[at >> 3] |= chunk << (free - take)
         at += take
         bits -= take
     return at
 
 
-@njit(cache=True, nogil=True, inline="always")
-def peek(data, at, bits):
+@part
+def peek(data: Ints, at: int, bits: int) -> int:
     """The `bits` (0 .. 32) bits at bit `at`; zeros are read beyond the end."""
     first = at >> 3
-    window = np.int64(0)
+    window = 0
     for i in range(5):
         window <<= 8
         if first + i < len(data):
-            window |= np.int64(data[first + i])
-    return (window >> (40 - (at & 7) - bits)) & ((np.int64(1) << bits) - 1)
+            window |= data[first + i]
+    return (window >> (40 - (at & 7) - bits)) & ((1 << bits) - 1)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
-
 from plada_codec.kernels.bits import peek, put
+from plada_codec.kernels.jit import Ints, kernel
 
 
-@njit(cache=True, nogil=True)
-def pack(labels, bits, out):
+@kernel(writes=["out"], work=lambda labels, bits, out: len(labels), unit_us=1.0, compile_s=0.3)
+def pack(labels: Ints, bits: int, out: Ints) -> None:
     """Writes `labels` (int32 [k]) of `bits` bits each into zeroed `out` (uint8 [ceil(k bits / 8)])."""
-    at = np.int64(0)
+    at = 0
     for label in labels:
-        at = put(out, at, np.int64(label), bits)
+        at = put(out, at, label, bits)
 
 
-@njit(cache=True, nogil=True)
-def unpack(data, bits, labels):
+@kernel(writes=["labels"], work=lambda data, bits, labels: len(labels), unit_us=1.0, compile_s=0.3)
+def unpack(data: Ints, bits: int, labels: Ints) -> None:
     """Fills `labels` (int32 [k]) from `data` (uint8 [ceil(k bits / 8)])."""
-    at = np.int64(0)
+    at = 0
     for i in range(len(labels)):
-        labels[i] = np.int32(peek(data, at, bits))
+        labels[i] = peek(data, at, bits)
         at += bits

@@ -6,56 +6,106 @@ labels below node v candidate i has counted, all_counts[v] (int64) how many ther
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
-
-from plada_codec.kernels.mixing import FIRST_RATE, bits, change_over, code_mixed, rescale, stretch
+from plada_codec.kernels.jit import Ints, Rows, bit_length, i64, kernel, part, zeros, zeros_32, zeros_64
+from plada_codec.kernels.mixing import FIRST_RATE, RATE, change_over, code_mixed, rescale, stretch
 from plada_codec.kernels.range_coder import code_raw, ended
 
 #: Spec section 7.5.
 _CANDIDATES = 16
 _GUESSES = 2
 _BUCKETS = 8
-_CHANGE_BITS, _PRIOR_BITS = np.int64(4), np.int64(3)
+_COUNTERS = _GUESSES * 3 * 8 * 4 * 2
+_STRENGTHS = 32
+#: Of each candidate: birth, weight, weight to be, share, labels counted.
+_COLUMNS = 5
+_CHANGE_BITS, _PRIOR_BITS = 4, 3
 _LARGEST_SHARE = 64_000
 
 
-@njit(cache=True, nogil=True)
-def code_labels(coder, data, positions, labels, num_classes, change_exponent, prior_exponent):
+@kernel(
+    writes=["coder", "data", "labels"],
+    work=lambda coder, data, positions, labels, num_classes, change_exponent, prior_exponent: len(labels) + 1,
+    unit_us=80.0,
+    compile_s=3.0,
+    makes_arrays=True,
+)
+def code_labels(
+    coder: Ints, data: Ints, positions: Ints, labels: Ints, num_classes: int, change_exponent: int, prior_exponent: int
+) -> int:
     """Codes labels (int32 [k], k >= 1) of the images at `positions` (int64 [k]), from the array or into it.
 
     Returns how many: fewer than k if the decoder's stream ended.
     """
-    change_exponent = code_raw(coder, data, np.int64(change_exponent), _CHANGE_BITS)
-    prior_exponent = code_raw(coder, data, np.int64(prior_exponent), _PRIOR_BITS)
-    depth = bits(num_classes - 1)
-    leaves = np.int64(1) << depth
-    strengths = _prior_strengths(prior_exponent)
+    leaves = 1 << bit_length(num_classes - 1)
+    counts, all_counts = zeros_32(2 * leaves, _CANDIDATES), zeros(2 * leaves)
+    candidates = zeros_64(_COLUMNS, _CANDIDATES)
+    mixers, counters = zeros_64((_GUESSES + 1) * _BUCKETS, RATE + 1), zeros_64(2, _COUNTERS)
+    strengths, inputs, excluded = zeros(_STRENGTHS), zeros(RATE), zeros(_GUESSES)
+    return _code_labels(
+        coder,
+        data,
+        positions,
+        labels,
+        num_classes,
+        change_exponent,
+        prior_exponent,
+        counts,
+        all_counts,
+        candidates,
+        mixers,
+        counters,
+        strengths,
+        inputs,
+        excluded,
+    )
+
+
+@part
+def _code_labels(
+    coder: Ints,
+    data: Ints,
+    positions: Ints,
+    labels: Ints,
+    num_classes: int,
+    change_exponent: int,
+    prior_exponent: int,
+    counts: Rows,
+    all_counts: Ints,
+    candidates: Rows,
+    mixers: Rows,
+    counters: Rows,
+    strengths: Ints,
+    inputs: Ints,
+    excluded: Ints,
+) -> int:
+    change_exponent = code_raw(coder, data, change_exponent, _CHANGE_BITS)
+    prior_exponent = code_raw(coder, data, prior_exponent, _PRIOR_BITS)
+    depth = bit_length(num_classes - 1)
+    leaves = 1 << depth
     guesses = min(_GUESSES, num_classes - 1)
-
-    counts = np.zeros((2 * leaves, _CANDIDATES), np.int32)
-    all_counts = np.zeros(2 * leaves, np.int64)
-    born = np.zeros(_CANDIDATES, np.int64)
-    weights = np.zeros(_CANDIDATES, np.int64)
+    _fill_strengths(strengths, prior_exponent)
+    _fill_mixers(mixers)
+    born, weights, products, shares, counted = (
+        candidates[0],
+        candidates[1],
+        candidates[2],
+        candidates[3],
+        candidates[4],
+    )
     weights[0] = 1 << 30
-    total = weights[0]
-    products = np.zeros(_CANDIDATES, np.int64)
-    shares = np.zeros(_CANDIDATES, np.int64)
-    counted = np.zeros(_CANDIDATES, np.int64)
-    guess_mixers, tree_mixers = _mixers()
-    guess_inputs, tree_inputs = np.zeros(3, np.int64), np.zeros(2, np.int64)
-    counters = np.full((_GUESSES, 3, 8, 4, 2), np.int64(1 << 21))
-    uses = np.zeros((_GUESSES, 3, 8, 4, 2), np.int64)
-    excluded = np.zeros(_GUESSES, np.int64)
-    previous = np.int64(-1)
-    right_guess = np.int64(0)
+    total = 1 << 30
+    states, uses = counters[0], counters[1]
+    for context in range(_COUNTERS):
+        states[context] = 1 << 21
+    previous = -1
+    right_guess = 0
 
-    position = np.int64(-1)
+    position = -1
     for number in range(len(labels)):
         distance = positions[number] - position
         position = positions[number]
         if number > 0:
-            weakest = np.argmin(weights)
+            weakest = _weakest(weights)
             _forget(counts, weakest, labels, born[weakest], number, leaves, depth)
             born[weakest] = number
             change = change_over(distance, change_exponent)
@@ -67,14 +117,14 @@ def code_labels(coder, data, positions, labels, num_classes, change_exponent, pr
                 total += weights[i]
             weights[weakest] = fresh
 
-        strongest = np.argmax(weights)
+        strongest = _strongest(weights)
         for i in range(_CANDIDATES):
             counted[i] = number - born[i]
-        all_counted = np.int64(number)
-        distance_class = min(3, (bits(distance) - 1) // 2)
-        last, right_guess = right_guess, np.int64(0)
-        label = np.int64(labels[number])
-        wrong = np.int64(0)
+        all_counted = number
+        distance_class = min(3, (bit_length(distance) - 1) // 2)
+        last, right_guess = right_guess, 0
+        label = i64(labels[number])
+        wrong = 0
         while wrong < guesses:
             leaf = _guess(counts, strongest, leaves, depth, previous, excluded, wrong)
             if leaf < 0:
@@ -84,22 +134,23 @@ def code_labels(coder, data, positions, labels, num_classes, change_exponent, pr
                 ((2 * all_counts[leaf] + 1) << 16) // (2 * all_counted + min(num_classes, 16)),
             )
             strength = strengths[0]
-            ones = np.int64(0)
-            mass = np.int64(0)
+            ones = 0
+            mass = 0
             for i in range(_CANDIDATES):
-                share = ((np.int64(counts[leaf, i]) << 22) + strength * pooled) // ((counted[i] << 6) + strength)
+                share = ((counts[leaf][i] << 22) + strength * pooled) // ((counted[i] << 6) + strength)
                 shares[i] = max(share, 1)
                 ones += weights[i] * shares[i]
                 mass += weights[i] * counted[i]
             probability = ones // total
-            bucket = min(_BUCKETS - 1, bits(mass // total))
-            context = (wrong, last, probability >> 13, distance_class, int(leaf == leaves + previous))
-            guess_inputs[0] = stretch(probability)
-            guess_inputs[1] = stretch(counters[context] >> 6)
-            guess_inputs[2] = stretch(pooled)
-            mixer = guess_mixers[wrong * _BUCKETS + bucket]
-            bit = code_mixed(coder, data, mixer, guess_inputs, np.int64(leaves + label == leaf))
-            counters[context] += (((bit << 22) - counters[context]) * (131_072 // (2 * uses[context] + 3))) >> 16
+            bucket = min(_BUCKETS - 1, bit_length(mass // total))
+            context = (((wrong * 3 + last) * 8 + (probability >> 13)) * 4 + distance_class) * 2
+            context += i64(leaf == leaves + previous)
+            inputs[0] = stretch(probability)
+            inputs[1] = stretch(states[context] >> 6)
+            inputs[2] = stretch(pooled)
+            mixer = mixers[wrong * _BUCKETS + bucket]
+            bit = code_mixed(coder, data, mixer, inputs, 3, i64(leaves + label == leaf))
+            states[context] += (((bit << 22) - states[context]) * (131_072 // (2 * uses[context] + 3))) >> 16
             uses[context] = min(255, uses[context] + 1)
             total = _reweigh(weights, shares, ones, total, bit, products)
             if bit:
@@ -110,18 +161,18 @@ def code_labels(coder, data, positions, labels, num_classes, change_exponent, pr
             wrong += 1
             all_counted -= all_counts[leaf]
             for i in range(_CANDIDATES):
-                counted[i] -= counts[leaf, i]
+                counted[i] -= counts[leaf][i]
 
         if right_guess == 0:
-            node = np.int64(1)
+            node = 1
             for height in range(depth - 1, -1, -1):
                 left, right = 2 * node, 2 * node + 1
                 first = (left << height) - leaves
-                left_classes = min(num_classes, first + (np.int64(1) << height)) - first
-                right_classes = max(0, min(num_classes, first + (np.int64(2) << height)) - first - left_classes)
+                left_classes = min(num_classes, first + (1 << height)) - first
+                right_classes = max(0, min(num_classes, first + (2 << height)) - first - left_classes)
                 left_count, right_count = all_counts[left], all_counts[right]
                 # Which guesses are below this node: bit e, if on the left, and bit e + 2, if on the right. Mostly none.
-                below = np.int64(0)
+                below = 0
                 for e in range(wrong):
                     if excluded[e] >> height == left:
                         left_classes -= 1
@@ -139,27 +190,27 @@ def code_labels(coder, data, positions, labels, num_classes, change_exponent, pr
                     continue
                 count = left_count + right_count
                 pooled = ((right_count << 16) + (right_classes << 16) // (left_classes + right_classes)) // (count + 1)
-                strength = strengths[bits(all_counted + 1) - bits(count + 1)]
-                ones = np.int64(0)
-                mass = np.int64(0)
+                strength = strengths[bit_length(all_counted + 1) - bit_length(count + 1)]
+                ones = 0
+                mass = 0
                 for i in range(_CANDIDATES):
-                    on_right = np.int64(counts[right, i])
-                    on_both = on_right + counts[left, i]
+                    on_right = i64(counts[right][i])
+                    on_both = on_right + counts[left][i]
                     if below:
                         for e in range(wrong):
                             if below & (5 << e):
-                                on_both -= counts[excluded[e], i]
+                                on_both -= counts[excluded[e]][i]
                             if below & (4 << e):
-                                on_right -= counts[excluded[e], i]
+                                on_right -= counts[excluded[e]][i]
                     share = ((on_right << 22) + strength * pooled) // ((on_both << 6) + strength)
                     shares[i] = max(share, 1)
                     ones += weights[i] * shares[i]
                     mass += weights[i] * on_both
                 probability = ones // total
-                tree_inputs[0] = stretch(probability)
-                tree_inputs[1] = stretch(pooled)
-                mixer = tree_mixers[min(_BUCKETS - 1, bits(mass // total))]
-                bit = code_mixed(coder, data, mixer, tree_inputs, ((leaves + label) >> height) & 1)
+                inputs[0] = stretch(probability)
+                inputs[1] = stretch(pooled)
+                mixer = mixers[_GUESSES * _BUCKETS + min(_BUCKETS - 1, bit_length(mass // total))]
+                bit = code_mixed(coder, data, mixer, inputs, 2, ((leaves + label) >> height) & 1)
                 total = _reweigh(weights, shares, ones, total, bit, products)
                 node = left + bit
             label = node - leaves
@@ -172,75 +223,92 @@ def code_labels(coder, data, positions, labels, num_classes, change_exponent, pr
         while node > 0:
             all_counts[node] += 1
             for i in range(_CANDIDATES):
-                counts[node, i] += 1
+                counts[node][i] += 1
             node >>= 1
     return len(labels)
 
 
-@njit(cache=True, nogil=True)
-def _prior_strengths(prior_exponent):
-    """A(z) of spec section 7.5, for z = 0 .. 31."""
-    strengths = np.empty(32, np.int64)
-    for z in range(32):
-        strength = np.int64(32) << prior_exponent
+@part
+def _fill_strengths(strengths: Ints, prior_exponent: int) -> None:
+    """Fills in A(z) of spec section 7.5."""
+    for z in range(_STRENGTHS):
+        strength = 32 << prior_exponent
         if z % 2:
             strength = (strength * 46_341) >> 16
         strengths[z] = max(1, strength >> (z // 2))
-    return strengths
 
 
-@njit(cache=True, nogil=True)
-def _mixers():
-    """The mixers of guesses, by guess and bucket, and those of the tree, by bucket."""
-    guess_mixers = np.zeros((_GUESSES * _BUCKETS, 4), np.int64)
-    guess_mixers[:, 0] = 46_000
-    guess_mixers[:, 1] = 20_000
-    guess_mixers[:, 3] = FIRST_RATE
-    tree_mixers = np.zeros((_BUCKETS, 3), np.int64)
-    tree_mixers[:, 0] = 65_536
-    tree_mixers[:, 2] = FIRST_RATE
-    return guess_mixers, tree_mixers
+@part
+def _fill_mixers(mixers: Rows) -> None:
+    """Sets the mixers of guesses, by guess and bucket, and then those of the tree, by bucket."""
+    for number in range((_GUESSES + 1) * _BUCKETS):
+        mixer = mixers[number]
+        is_of_guess = number < _GUESSES * _BUCKETS
+        mixer[0] = 46_000 if is_of_guess else 65_536
+        mixer[1] = 20_000 if is_of_guess else 0
+        mixer[RATE] = FIRST_RATE
 
 
-@njit(cache=True, nogil=True)
-def _forget(counts, candidate, labels, born, end, leaves, depth):
+@part
+def _weakest(weights: Ints) -> int:
+    """The candidate of the least weight; of equals, the lowest numbered."""
+    found = 0
+    for i in range(1, _CANDIDATES):
+        if weights[i] < weights[found]:
+            found = i
+    return found
+
+
+@part
+def _strongest(weights: Ints) -> int:
+    """The candidate of the greatest weight; of equals, the lowest numbered."""
+    found = 0
+    for i in range(1, _CANDIDATES):
+        if weights[i] > weights[found]:
+            found = i
+    return found
+
+
+@part
+def _forget(counts: Rows, candidate: int, labels: Ints, born: int, end: int, leaves: int, depth: int) -> None:
     """Sets the counts of a candidate to 0: those it made since it was born, or all, whichever are fewer."""
     if (end - born) * depth < 2 * leaves:
         for s in range(born, end):
             node = leaves + labels[s]
             while node > 0:
-                counts[node, candidate] = 0
+                counts[node][candidate] = 0
                 node >>= 1
     else:
-        counts[:, candidate] = 0
+        for node in range(2 * leaves):
+            counts[node][candidate] = 0
 
 
-@njit(cache=True, nogil=True)
-def _guess(counts, candidate, leaves, depth, previous, excluded, wrong):
+@part
+def _guess(counts: Rows, candidate: int, leaves: int, depth: int, previous: int, excluded: Ints, wrong: int) -> int:
     """The leaf of the next guess; -1 if there is none."""
-    node = np.int64(1)
+    node = 1
     for height in range(depth - 1, -1, -1):
         left, right = 2 * node, 2 * node + 1
-        on_left, on_right = counts[left, candidate], counts[right, candidate]
+        on_left, on_right = i64(counts[left][candidate]), i64(counts[right][candidate])
         for e in range(wrong):
             if excluded[e] >> height == left:
-                on_left -= counts[excluded[e], candidate]
+                on_left -= counts[excluded[e]][candidate]
             elif excluded[e] >> height == right:
-                on_right -= counts[excluded[e], candidate]
+                on_right -= counts[excluded[e]][candidate]
         if on_left == 0 and on_right == 0:
             if previous < 0:
-                return np.int64(-1)
+                return -1
             for e in range(wrong):
                 if excluded[e] == leaves + previous:
-                    return np.int64(-1)
+                    return -1
             return leaves + previous
         prefers_right = on_right > on_left or (on_right == on_left and (leaves + previous) >> height == right)
         node = right if prefers_right else left
     return node
 
 
-@njit(cache=True, nogil=True)
-def _reweigh(weights, shares, ones, total, bit, products):
+@part
+def _reweigh(weights: Ints, shares: Ints, ones: int, total: int, bit: int, products: Ints) -> int:
     """Multiplies each weight by the probability it gave the bit; returns the new sum."""
     if bit:
         for i in range(_CANDIDATES):

@@ -2,41 +2,73 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
-
-from plada_codec.kernels.mixing import bits, change_over, rescale
+from plada_codec.kernels.jit import Ints, Rows, bit_length, i64, kernel, part, u64, zeros, zeros_64
+from plada_codec.kernels.mixing import change_over, rescale
 from plada_codec.kernels.range_coder import code, code_raw, ended
 
 #: Spec section 6.6: bits of the change exponent t; most levels; largest exponent of a block.
-_EXPONENT_BITS = np.int64(4)
+_EXPONENT_BITS = 4
 _MAX_LEVELS, _LEVELS_BELOW_CENTRE = 64, 20
 _MAX_BLOCK = 40
 #: sqrt(2) * 2^39, rounded down.
 _ROOT = 777_472_127_993
 
 
-@njit(cache=True, nogil=True)
-def code_positions(coder, data, positions, universe_size, change_exponent):
+@kernel(
+    writes=["coder", "data", "positions"],
+    work=lambda coder, data, positions, universe_size, change_exponent: len(positions) + 15,
+    unit_us=80.0,
+    compile_s=2.0,
+    makes_arrays=True,
+)
+def code_positions(coder: Ints, data: Ints, positions: Ints, universe_size: int, change_exponent: int) -> int:
     """Codes positions (int64 [d], d >= 1), from the array or into it; returns how many.
 
     Fewer than d: the decoder's stream ended, or led to a position that is not in the universe.
     """
-    skipped = np.int64(universe_size) // len(positions)
-    centre = min(_MAX_LEVELS - 1, 14 + 2 * (bits(skipped) - 1))
-    levels = min(_MAX_LEVELS, centre + _LEVELS_BELOW_CENTRE)
-    empty, half = _tables(levels)
-    first_block = min(_MAX_BLOCK, bits(skipped) - 1)
+    centre, levels = _centre_and_levels(universe_size, len(positions))
+    empty, half = zeros_64(_MAX_BLOCK + 1, levels), zeros_64(_MAX_BLOCK + 1, levels)
+    prior, weights, products = zeros(levels), zeros(levels), zeros(levels)
+    _fill_tables(empty, half, levels)
+    return _code_positions(
+        coder, data, positions, universe_size, change_exponent, centre, empty, half, prior, weights, products
+    )
 
-    change_exponent = code_raw(coder, data, np.int64(change_exponent), _EXPONENT_BITS)
-    prior = np.empty(levels, np.int64)
+
+@part
+def _centre_and_levels(universe_size: int, coded: int) -> tuple[int, int]:
+    """The level nearest to the share that is coded, and how many levels there are."""
+    centre = min(_MAX_LEVELS - 1, 14 + 2 * (bit_length(universe_size // coded) - 1))
+    return centre, min(_MAX_LEVELS, centre + _LEVELS_BELOW_CENTRE)
+
+
+@part
+def _code_positions(
+    coder: Ints,
+    data: Ints,
+    positions: Ints,
+    universe_size: int,
+    change_exponent: int,
+    centre: int,
+    empty: Rows,
+    half: Rows,
+    prior: Ints,
+    weights: Ints,
+    products: Ints,
+) -> int:
+    levels = len(weights)
+    first_block = min(_MAX_BLOCK, bit_length(universe_size // len(positions)) - 1)
+    change_exponent = code_raw(coder, data, change_exponent, _EXPONENT_BITS)
+    prior_total = 0
     for level in range(levels):
-        prior[level] = (np.int64(1 << 18) >> (abs(level - centre) // 2)) + 1024
-    weights = (prior << 30) // prior.sum()
-    total = weights.sum()
-    products = np.empty(levels, np.int64)
+        prior[level] = ((1 << 18) >> (abs(level - centre) // 2)) + 1024
+        prior_total += prior[level]
+    total = 0
+    for level in range(levels):
+        weights[level] = (prior[level] << 30) // prior_total
+        total += weights[level]
 
-    first_open = np.int64(0)
+    first_open = 0
     for i in range(len(positions)):
         position = positions[i]
         at = first_open
@@ -48,13 +80,13 @@ def code_positions(coder, data, positions, universe_size, change_exponent):
                 table = half[exponent]
             else:
                 table = empty[exponent]
-            block = np.int64(1) << exponent
-            ones = np.int64(0)
+            block = 1 << exponent
+            ones = 0
             for level in range(levels):
                 products[level] = weights[level] * table[level]
                 ones += products[level]
             probability = max(1, (ones >> 16) // total)
-            skip = code(coder, data, probability, np.int64(position - at >= block))
+            skip = code(coder, data, probability, i64(position - at >= block))
             if not skip:
                 ones = (total << 32) - ones
                 for level in range(levels):
@@ -77,28 +109,25 @@ def code_positions(coder, data, positions, universe_size, change_exponent):
         change = change_over(at + 1 - first_open, change_exponent)
         first_open = at + 1
         per_weight = (change << 30) // total
-        prior_total = np.int64(0)
+        prior_total = 0
         for level in range(levels):
             prior[level] += (weights[level] * per_weight) >> 30
             prior_total += prior[level]
         per_prior = (((total * change) >> 20) << 32) // prior_total
-        total = np.int64(0)
+        total = 0
         for level in range(levels):
             weights[level] += ((prior[level] * per_prior) >> 32) - ((weights[level] * change) >> 20)
             total += weights[level]
     return len(positions)
 
 
-@njit(cache=True, nogil=True)
-def _tables(levels):
-    """Empty and half of spec section 6.6, int64 [41, levels]."""
-    empty = np.empty((_MAX_BLOCK + 1, levels), np.int64)
-    half = np.empty((_MAX_BLOCK + 1, levels), np.int64)
+@part
+def _fill_tables(empty: Rows, half: Rows, levels: int) -> None:
+    """Fills empty and half of spec section 6.6, each [41, levels]."""
     for level in range(levels):
-        odds = _ROOT >> ((level + 1) // 2) if level % 2 else np.int64(1) << (39 - level // 2)
-        share = ~np.uint64(0) // np.uint64((np.int64(1) << 32) + odds)
+        odds = _ROOT >> ((level + 1) // 2) if level % 2 else 1 << (39 - level // 2)
+        share = u64(0xFFFF_FFFF_FFFF_FFFF) // u64((1 << 32) + odds)
         for exponent in range(_MAX_BLOCK + 1):
-            empty[exponent, level] = share
-            half[exponent, level] = max(np.uint64(1), (share << np.uint64(32)) // (np.uint64(1 << 32) + share))
-            share = max(np.uint64(1), (share * share) >> np.uint64(32))
-    return empty, half
+            empty[exponent][level] = i64(share)
+            half[exponent][level] = i64(max(u64(1), (share << u64(32)) // (u64(1 << 32) + share)))
+            share = max(u64(1), (share * share) >> u64(32))

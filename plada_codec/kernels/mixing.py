@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from plada_codec.kernels.jit import Ints, bit_length, i64, part
 from plada_codec.kernels.range_coder import code
 
 #: Spec section 5.5: largest argument of squash, in units of 1/256.
-_LARGEST = np.int64(2815)
+_LARGEST = 2815
 #: Spec section 5.5: weights of hypotheses are kept at this many bits.
 _WEIGHT_BITS = 30
 #: Spec section 5.5: distances count up to this.
-_MAX_DISTANCE = np.int64(1 << 32)
+_MAX_DISTANCE = 1 << 32
 #: Spec section 5.5: learning rates of a mixer.
 FIRST_RATE, _LAST_RATE = 15_728, 2_097
+#: A mixer is an array of its weights, up to so many, and its rate.
+RATE = 3
 
 
 def _squash_table() -> np.ndarray:
     """squash(-2815 .. 2815)."""
     decay = [1 << 30]
-    for _ in range(int(_LARGEST)):
+    for _ in range(_LARGEST):
         decay.append(decay[-1] - (decay[-1] >> 8))
     upper = [(1 << 46) // ((1 << 30) + value) for value in decay]
     return np.array([65_536 - value for value in upper[:0:-1]] + upper, np.int64)
@@ -36,51 +38,39 @@ _SQUASH = _squash_table()
 _STRETCH = _stretch_table().astype(np.int16)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def stretch(probability):
+@part
+def stretch(probability: int) -> int:
     """The log of odds of a probability (units of 2^-16), in units of 1/256."""
-    return np.int64(_STRETCH[probability >> 4])
+    return i64(_STRETCH[probability >> 4])
 
 
-@njit(cache=True, nogil=True)
-def code_mixed(coder, data, mixer, inputs, bit):
-    """Codes a decision with a mixer (int64 [n + 1]: n weights, then the rate), which learns; returns the bit."""
-    n = len(mixer) - 1
-    dot = np.int64(0)
+@part
+def code_mixed(coder: Ints, data: Ints, mixer: Ints, inputs: Ints, n: int, bit: int) -> int:
+    """Codes a decision with a mixer (three weights, then the rate) of n inputs, which learns; returns the bit."""
+    dot = 0
     for i in range(n):
         dot += mixer[i] * inputs[i]
-    probability = _SQUASH[min(max(dot >> 16, -_LARGEST), _LARGEST) + _LARGEST]
+    probability = i64(_SQUASH[min(max(dot >> 16, -_LARGEST), _LARGEST) + _LARGEST])
     bit = code(coder, data, probability, bit)
-    step = ((bit << 16) - probability) * mixer[n]
+    step = ((bit << 16) - probability) * mixer[RATE]
     for i in range(n):
         mixer[i] += (inputs[i] * step + (1 << 27)) >> 28
-    mixer[n] -= (mixer[n] - _LAST_RATE) >> 10
+    mixer[RATE] -= (mixer[RATE] - _LAST_RATE) >> 10
     return bit
 
 
-@njit(cache=True, nogil=True)
-def change_over(distance, exponent):
+@part
+def change_over(distance: int, exponent: int) -> int:
     """The probability of a change over a distance of positions (>= 1), in units of 2^-20."""
     near = min(distance, _MAX_DISTANCE)
-    return (near << 20) // (near + (np.int64(1) << exponent))
+    return (near << 20) // (near + (1 << exponent))
 
 
-@njit(cache=True, nogil=True)
-def bits(x):
-    """Bit length of x, 0 .. 2^63 - 1."""
-    n = 0
-    for step in (32, 16, 8, 4, 2, 1):
-        if x >> step:
-            n += step
-            x >>= step
-    return n + x
-
-
-@njit(cache=True, nogil=True)
-def rescale(products, total, weights):
+@part
+def rescale(products: Ints, total: int, weights: Ints) -> int:
     """Brings products (int64 [n], their sum `total`) to 30 bits, as `weights`; returns the sum of these."""
-    excess = bits(total) - _WEIGHT_BITS
-    scaled = np.int64(0)
+    excess = bit_length(total) - _WEIGHT_BITS
+    scaled = 0
     if excess > 0:
         for i in range(len(weights)):
             weights[i] = products[i] >> excess

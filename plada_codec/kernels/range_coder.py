@@ -8,7 +8,8 @@ that runs out of room goes on counting: `finish` then says how much room there m
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from plada_codec.kernels.jit import Ints, i64, part
 
 #: Fields of a coder: the interval, the decoder's value in it, bytes read or written, the stream's size when decoding,
 #: what the encoder holds back because a carry may change it (a byte, and how many FF after it), the direction.
@@ -18,7 +19,7 @@ _NOTHING_HELD = -1
 _NO_END = 1 << 62
 
 #: Spec section 5.5.
-EVEN = np.int64(1 << 15)
+EVEN = 1 << 15
 _WHOLE_RANGE, _LEAST_RANGE = 1 << 32, 1 << 24
 _FLUSHED_BYTES = 4
 
@@ -28,8 +29,7 @@ def new_coder() -> np.ndarray:
     return np.zeros(_FIELDS, np.int64)
 
 
-@njit(cache=True, nogil=True)
-def start_encoder(coder):
+def start_encoder(coder: Ints) -> None:
     """Begins a stream."""
     coder[:] = 0
     coder[RANGE] = _WHOLE_RANGE
@@ -37,8 +37,7 @@ def start_encoder(coder):
     coder[HELD] = _NOTHING_HELD
 
 
-@njit(cache=True, nogil=True)
-def start_decoder(coder, data):
+def start_decoder(coder: Ints, data: Ints) -> None:
     """Begins to read the stream `data`."""
     coder[:] = 0
     coder[RANGE] = _WHOLE_RANGE
@@ -48,18 +47,18 @@ def start_decoder(coder, data):
         _read_byte(coder, data)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def ended(coder):
+@part
+def ended(coder: Ints) -> bool:
     """Whether the decoder has needed bytes that the stream should have had."""
-    return coder[AT] - _FLUSHED_BYTES > coder[SIZE]
+    return bool(coder[AT] - _FLUSHED_BYTES > coder[SIZE])
 
 
-@njit(cache=True, nogil=True)
-def code(coder, data, probability, bit):
+@part
+def code(coder: Ints, data: Ints, probability: int, bit: int) -> int:
     """Codes one decision, with the probability of a one in units of 2^-16 (1 .. 65,535); returns the bit."""
     bound = (coder[RANGE] * probability) >> 16
     if coder[DECODING]:
-        bit = np.int64(coder[VALUE] < bound)
+        bit = i64(coder[VALUE] < bound)
         if bit:
             coder[RANGE] = bound
         else:
@@ -80,17 +79,16 @@ def code(coder, data, probability, bit):
     return bit
 
 
-@njit(cache=True, nogil=True)
-def code_raw(coder, data, number, bits):
+@part
+def code_raw(coder: Ints, data: Ints, number: int, bits: int) -> int:
     """Codes a number of `bits` bits, all numbers alike; returns it."""
     for shift in range(bits - 1, -1, -1):
         bit = code(coder, data, EVEN, (number >> shift) & 1)
-        number = (number & ~(np.int64(1) << shift)) | (bit << shift)
+        number = (number & ~(1 << shift)) | (bit << shift)
     return number
 
 
-@njit(cache=True, nogil=True)
-def finish(coder, data):
+def finish(coder: Ints, data: Ints) -> int:
     """Ends an encoder's stream, in as few bytes as decode alike; returns its size, which `data` may not have had."""
     for zeros in range(32, -1, -1):
         value = ((coder[LOW] + coder[RANGE] - 1) >> zeros) << zeros
@@ -99,7 +97,7 @@ def finish(coder, data):
     coder[LOW] = value
     for _ in range(_FLUSHED_BYTES + 1):
         _write_byte(coder, data)
-    size = coder[AT]
+    size: int = coder[AT]
     if size <= len(data):
         for _ in range(_FLUSHED_BYTES):
             if size > 0 and data[size - 1] == 0:
@@ -107,28 +105,28 @@ def finish(coder, data):
     return size
 
 
-@njit(cache=True, nogil=True)
-def spent(coder):
+def spent(coder: Ints) -> int:
     """What an encoder has written so far, in units of 1/256 bit; in integers, so that encoders choose alike."""
     whole = coder[AT] + coder[HELD_FF]
     log = 0
     while coder[RANGE] >> (log + 1):
         log += 1
-    return ((8 * whole - log) << 8) - (((coder[RANGE] << 8) >> log) & 0xFF)
+    linear: int = ((coder[RANGE] << 8) >> log) & 0xFF
+    return int((8 * whole - log) << 8) - linear
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _read_byte(coder, data):
-    byte = np.int64(data[coder[AT]]) if coder[AT] < coder[SIZE] else np.int64(0)
+@part
+def _read_byte(coder: Ints, data: Ints) -> None:
+    byte = data[coder[AT]] if coder[AT] < coder[SIZE] else 0
     coder[VALUE] = (coder[VALUE] << 8) | byte
     coder[AT] += 1
 
 
-@njit(cache=True, nogil=True)
-def _write_byte(coder, data):
+@part
+def _write_byte(coder: Ints, data: Ints) -> None:
     """Moves the top byte of LOW out, once no carry can change it any more."""
     low = coder[LOW]
-    if low < 0xFF << 24 or low >= np.int64(1) << 32:
+    if low < 0xFF << 24 or low >= 1 << 32:
         carry = low >> 32
         if coder[HELD] != _NOTHING_HELD:
             _store(coder, data, coder[HELD] + carry)
@@ -141,8 +139,8 @@ def _write_byte(coder, data):
     coder[LOW] = (low & 0xFFFFFF) << 8
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _store(coder, data, byte):
+@part
+def _store(coder: Ints, data: Ints, byte: int) -> None:
     if coder[AT] < len(data):
         data[coder[AT]] = byte & 0xFF
     coder[AT] += 1

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
+from plada_codec.kernels.jit import Ints, kernel, part
 
 DONE, ENDED, BAD_VARINT, OUT_OF_RANGE, TOO_MANY = range(5)
 #: Spec section 2.2.
 MAX_VARINT_BYTES = 9
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _varint_size(value):
+@part
+def _varint_size(value: int) -> int:
     size = 1
     while value > 127:
         value >>= 7
@@ -19,62 +18,62 @@ def _varint_size(value):
     return size
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _write_varint(out, at, value):
+@part
+def _write_varint(out: Ints, at: int, value: int) -> int:
     while value > 127:
-        out[at] = np.uint8(value & 127 | 128)
+        out[at] = value & 127 | 128
         value >>= 7
         at += 1
-    out[at] = np.uint8(value)
+    out[at] = value
     return at + 1
 
 
-@njit(cache=True, nogil=True)
-def stream_bytes(positions):
+@kernel(work=lambda positions: len(positions), unit_us=0.3, compile_s=0.3)
+def stream_bytes(positions: Ints) -> int:
     """Size of the stream of `positions` (int64 [d], d >= 1)."""
     size = _varint_size(positions[0])
     start = 0
     for i in range(1, len(positions) + 1):
         if i == len(positions) or positions[i] != positions[i - 1] + 1:
-            size += _varint_size(np.int64(i - start - 1))
+            size += _varint_size(i - start - 1)
             if i < len(positions):
                 size += _varint_size(positions[i] - positions[i - 1] - 2)
             start = i
     return size
 
 
-@njit(cache=True, nogil=True)
-def write_runs(positions, out):
+@kernel(writes=["out"], work=lambda positions, out: len(positions), unit_us=0.3, compile_s=0.4)
+def write_runs(positions: Ints, out: Ints) -> None:
     """Writes the stream of `positions` into `out` (uint8 [stream_bytes(positions)])."""
     at = _write_varint(out, 0, positions[0])
     start = 0
     for i in range(1, len(positions) + 1):
         if i == len(positions) or positions[i] != positions[i - 1] + 1:
-            at = _write_varint(out, at, np.int64(i - start - 1))
+            at = _write_varint(out, at, i - start - 1)
             if i < len(positions):
                 at = _write_varint(out, at, positions[i] - positions[i - 1] - 2)
             start = i
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _read_varint(data, at):
+@part
+def _read_varint(data: Ints, at: int) -> tuple[int, int, int]:
     """(value, next byte, DONE | ENDED | BAD_VARINT)"""
-    value = np.int64(0)
+    value = 0
     for count in range(MAX_VARINT_BYTES):
         if at + count >= len(data):
             return value, at, ENDED
-        byte = np.int64(data[at + count])
+        byte = data[at + count]
         value |= (byte & 127) << (7 * count)
         if byte < 128:
             return value, at + count + 1, (BAD_VARINT if byte == 0 and count > 0 else DONE)
     return value, at, BAD_VARINT
 
 
-@njit(cache=True, nogil=True)
-def read_runs(data, universe_size, positions):
+@kernel(writes=["positions"], work=lambda data, universe_size, positions: len(positions), unit_us=0.3, compile_s=0.4)
+def read_runs(data: Ints, universe_size: int, positions: Ints) -> tuple[int, int]:
     """Fills `positions` (int64 [d]); returns (status, byte of `data` at which reading stopped)."""
     read = 0
-    free = np.int64(0)
+    free = 0
     at = 0
     while True:
         skipped, after, status = _read_varint(data, at)

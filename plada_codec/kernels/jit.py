@@ -1,0 +1,261 @@
+"""Two ways to run a kernel: the interpreter while there is little to do, numba's compiled code once that pays.
+
+To compile a kernel takes seconds, and to import numba a good part of one; a thousand labels are interpreted in a
+tenth of one. So every kernel begins interpreted, and is compiled as soon as all that was asked of it in this process
+would have paid for that. Which way a call runs decides how long it takes, and nothing else.
+
+A module of kernels has functions of two sorts:
+
+    @kernel(...)    called from outside, with numpy arrays and integers
+    @part           called by kernels and other parts alone
+
+They keep to what means the same to both:
+
+- All numbers are integers below 2^63 (or `u64`, below 2^64). What is taken from a table that is a numpy array goes
+  through `i64`, and so does a comparison that is used as a number.
+- Arrays are made by `zeros`. They have one or two dimensions, and are indexed one dimension at a time: interpreted,
+  they are lists. No numpy function takes them.
+- Arrays are made by kernels and given to parts, which have the loops: counting references to arrays, as numba does
+  where arrays can be made, takes half of the time of a loop that calls parts.
+- A 0 or 1 that decides what is coded is not made by a branch: compiled, that would double the code behind it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from plada_codec.kernels import cache
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+#: An array of integers, and one of two dimensions: of numpy's, compiled; lists, interpreted.
+Ints: TypeAlias = Any
+Rows: TypeAlias = Any
+
+#: Environment variable: "compiled" or "interpreted" runs all kernels that way; anything else leaves it to them.
+MODE_VARIABLE = "PLADA_KERNELS"
+#: Lists take up to 40 bytes an integer: a call with larger arrays is compiled, whatever that costs.
+_MOST_INTERPRETED = 1 << 16
+#: What it takes to import numba, and to load a kernel that was compiled before, in seconds of a processor.
+_IMPORT_S, _LOAD_S = 0.3, 0.02
+
+#: Held while kernels are compiled and while this process forks: a child would wait for ever for a lock of a thread
+#: that it has not.
+_compiling = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
+    )
+
+#: Functions that kernels call and numba does not know yet.
+_parts: list[Callable[..., Any]] = []
+
+
+def part(function: Function) -> Function:
+    """Marks a function that kernels call: itself in the interpreter, and compiled into each kernel that calls it.
+
+    It makes no arrays.
+    """
+    _parts.append(function)
+    return function
+
+
+def kernel(
+    *,
+    writes: Sequence[str] = (),
+    work: Callable[..., int],
+    unit_us: float,
+    compile_s: float,
+    makes_arrays: bool = False,
+) -> Callable[[Callable[..., Any]], Kernel]:
+    """Makes a kernel of a function.
+
+    Args:
+        writes: names of the arrays that it writes into. It must not write into others, nor add to any.
+        work: how much there is to do, of the same arguments, in units.
+        unit_us: how long a unit takes the interpreter, in microseconds.
+        compile_s: how long the kernel takes to compile, in seconds. Both are rough, of any one machine.
+        makes_arrays: whether it makes arrays.
+    """
+    return lambda function: Kernel(function, writes, work, unit_us * 1e-6, compile_s, makes_arrays)
+
+
+class Kernel:
+    """A function that is run by the interpreter or compiled, whichever is quicker by and large."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        writes: Sequence[str],
+        work: Callable[..., int],
+        unit_s: float,
+        compile_s: float,
+        makes_arrays: bool = False,
+    ) -> None:
+        names = function.__code__.co_varnames[: function.__code__.co_argcount]
+        self.function = function
+        self.compiled: Any = None
+        self._written = [name in writes for name in names]
+        self._work = work
+        self._unit_s = unit_s
+        self._compile_s = compile_s
+        self._makes_arrays = makes_arrays
+        self._interpreted_s = 0.0
+        self._price_s: float | None = None
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Runs the kernel: arrays are numpy arrays of int64, int32 or uint8, all else are integers."""
+        mode = os.environ.get(MODE_VARIABLE)
+        if mode == "interpreted":
+            return self._interpret(arguments)
+        if self.compiled is None:
+            self._interpreted_s += self._unit_s * self._work(*arguments)
+            is_large = any(isinstance(one, np.ndarray) and one.size > _MOST_INTERPRETED for one in arguments)
+            if not (mode == "compiled" or is_large or self._is_worth_compiling(self._interpreted_s)):
+                return self._interpret(arguments)
+            self._compile(arguments)
+        return self.compiled(*self._prepared(arguments))
+
+    def expect(self, units: int) -> None:
+        """Says that so much work is to come: what would be compiled in the middle of it is compiled at once."""
+        if self._is_worth_compiling(self._interpreted_s + self._unit_s * units):
+            self._interpreted_s = math.inf
+
+    def _is_worth_compiling(self, interpreted_s: float) -> bool:
+        """Whether so much time of the interpreter is more than it takes to run the first compiled call."""
+        if self._price_s is None and interpreted_s > _LOAD_S:
+            imported_s = 0.0 if "numba" in sys.modules else _IMPORT_S
+            self._price_s = imported_s + (_LOAD_S if cache.has(self.function) else self._compile_s)
+        return self._price_s is not None and interpreted_s > self._price_s
+
+    def _interpret(self, arguments: tuple[Any, ...]) -> Any:
+        lists = [one.tolist() if isinstance(one, np.ndarray) else one for one in arguments]
+        result = self.function(*lists)
+        for array, values, written in zip(arguments, lists, self._written, strict=True):
+            if written:
+                array[:] = values
+        return result
+
+    def _compile(self, arguments: tuple[Any, ...]) -> None:
+        with _compiling:
+            if self.compiled is None:
+                numba: Any = importlib.import_module("numba")
+
+                _teach_numba()
+                compiled = numba.njit(nogil=True, _nrt=self._makes_arrays)(self.function)
+                cache.attach(compiled)
+                compiled.compile(tuple(numba.typeof(one) for one in self._prepared(arguments)))
+                self.compiled = compiled
+
+    def _prepared(self, arguments: tuple[Any, ...]) -> list[Any]:
+        """The arguments in the one form that is compiled: read-only arrays, but for those that are written."""
+        return [
+            _read_only(one) if isinstance(one, np.ndarray) and not written else one
+            for one, written in zip(arguments, self._written, strict=True)
+        ]
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+# --- what kernels are written with -----------------------------------------------------------------------------------
+
+
+def i64(value: Any) -> int:
+    """A number as the signed integer that it is."""
+    return int(value)
+
+
+def u64(value: Any) -> int:
+    """A number as an unsigned integer below 2^64; numba does not mix these with signed ones."""
+    return int(value)
+
+
+def zeros(length: int) -> Ints:
+    """An array of int64 [length]."""
+    return [0] * length
+
+
+def zeros_8(rows: int, columns: int) -> Rows:
+    """An array of uint8 [rows, columns]."""
+    return _LazyRows(columns)
+
+
+def zeros_32(rows: int, columns: int) -> Rows:
+    """An array of int32 [rows, columns]."""
+    return _LazyRows(columns)
+
+
+def zeros_64(rows: int, columns: int) -> Rows:
+    """An array of int64 [rows, columns]."""
+    return _LazyRows(columns)
+
+
+class _LazyRows(dict[int, list[int]]):
+    """Rows of zeros, each made when it is first looked at: of the many rows of a large table few are used."""
+
+    def __init__(self, columns: int) -> None:
+        self._columns = columns
+
+    def __missing__(self, row: int) -> list[int]:
+        made = self[row] = [0] * self._columns
+        return made
+
+
+def bit_length(value: int) -> int:
+    """Number of bits of a number, 0 .. 2^63 - 1."""
+    return value.bit_length()
+
+
+def _teach_numba() -> None:
+    """Tells numba of the parts that have been defined since it was told last."""
+    from numba.extending import register_jitable
+
+    if not _taught:
+        _teach_basics()
+        _taught.append(True)
+    while _parts:
+        register_jitable(_nrt=False)(_parts.pop())
+
+
+_taught: list[bool] = []
+
+
+def _teach_basics() -> None:
+    from numba.extending import overload
+
+    overload(
+        i64,
+    )(lambda value: lambda value: np.int64(value))
+    overload(
+        u64,
+    )(lambda value: lambda value: np.uint64(value))
+    overload(zeros)(lambda length: lambda length: np.zeros(length, np.int64))
+    overload(zeros_8)(lambda rows, columns: lambda rows, columns: np.zeros((rows, columns), np.uint8))
+    overload(zeros_32)(lambda rows, columns: lambda rows, columns: np.zeros((rows, columns), np.int32))
+    overload(zeros_64)(lambda rows, columns: lambda rows, columns: np.zeros((rows, columns), np.int64))
+
+    overload(bit_length)(lambda value: _counted_bits)
+
+
+def _counted_bits(value):  # type: ignore[no-untyped-def]
+    length = 0
+    for step in (32, 16, 8, 4, 2, 1):
+        if value >> step:
+            length += step
+            value >>= step
+    return length + value
