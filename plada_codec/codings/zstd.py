@@ -19,7 +19,9 @@ _MAGIC = b"\x28\xb5\x2f\xfd"
 #: Spec section 5.3: largest Window_Size, 2^23 bytes.
 _MAX_WINDOW_LOG = 23
 #: RFC 8878, section 3.1.1.1.1: Content_Checksum_Flag and Dictionary_ID_Flag of the frame header's first byte.
-_REFUSED_FLAGS = 0b0000_0111
+_CHECKSUM_FLAG, _DICTIONARY_FLAGS = 0b0000_0100, 0b0000_0011
+#: RFC 8878, section 3.1.1: a header of two bytes at least, and the content checksum.
+_LEAST_FRAME_BYTES = 6
 #: RFC 8878, section 3.1.1.2: a block has a 3-byte header, at least one byte more, and at most 128 KiB of content.
 _LEAST_BLOCK_BYTES, _MAX_BLOCK_CONTENT = 4, 1 << 17
 #: Levels of libzstd: the first is always tried, the others when thorough, the last for contents up to a mebibyte.
@@ -40,7 +42,7 @@ class Zstd:
         content_bytes = self.plain.least_bytes(values, given)
         if content_bytes > given.limits.max_stream_bytes:
             return float("inf")
-        return _LEAST_BLOCK_BYTES * -(-content_bytes // _MAX_BLOCK_CONTENT)
+        return _LEAST_FRAME_BYTES + _LEAST_BLOCK_BYTES * -(-content_bytes // _MAX_BLOCK_CONTENT)
 
     def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
         content = self.plain.encode(values, given, thorough=thorough)
@@ -88,7 +90,7 @@ def deflate(content: bytes, *, thorough: bool) -> bytes:
             window_log=_MAX_WINDOW_LOG if far else min(tuned.window_log, _MAX_WINDOW_LOG),
             enable_ldm=far,
             write_content_size=True,
-            write_checksum=False,
+            write_checksum=True,
             write_dict_id=False,
         )
         frames.append(zstandard.ZstdCompressor(compression_params=parameters).compress(content))
@@ -110,8 +112,11 @@ def inflate(stream: Stream, check_size: Callable[[int], None]) -> bytes:
         raise stream.corrupt(f"not a zstd frame: {error}", "zstd-frame") from None
     if header.content_size == zstandard.CONTENTSIZE_UNKNOWN:
         raise stream.corrupt("the zstd frame does not declare its content size", "zstd-frame")
-    if frame[len(_MAGIC)] & _REFUSED_FLAGS or header.window_size > 1 << _MAX_WINDOW_LOG:
-        raise stream.corrupt("the zstd frame has a dictionary, a checksum or a window above 8 MiB", "zstd-frame")
+    flags = frame[len(_MAGIC)]
+    if not flags & _CHECKSUM_FLAG:
+        raise stream.corrupt("the zstd frame has no content checksum", "zstd-frame")
+    if flags & _DICTIONARY_FLAGS or header.window_size > 1 << _MAX_WINDOW_LOG:
+        raise stream.corrupt("the zstd frame has a dictionary or a window above 8 MiB", "zstd-frame")
     check_size(header.content_size)
     try:
         content = zstandard.ZstdDecompressor().decompress(

@@ -306,8 +306,8 @@ def zstd_content_size(stream: bytes, offset: int) -> int:
     single_segment = descriptor >> 5 & 1
     if descriptor >> 3 & 1:
         raise DecodeError("zstd-frame", "a zstd frame has its reserved bit set", offset)
-    if descriptor >> 2 & 1:
-        raise DecodeError("zstd-frame", "a zstd frame has a content checksum", offset)
+    if not descriptor >> 2 & 1:
+        raise DecodeError("zstd-frame", "a zstd frame has no content checksum", offset)
     if descriptor & 3:
         raise DecodeError("zstd-frame", "a zstd frame has a dictionary ID", offset)
 
