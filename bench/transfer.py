@@ -52,8 +52,8 @@ from plada_train.errors import MissingClasses
 from plada_train.pixels import decoded
 from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate, rules
-from plada_train.planning.search import RUNGS
 from plada_train.planning.workers import filled
+from plada_train.recipe import Planning
 from plada_train.scores import Scores
 from plada_train.selection import Rule, by_rule, select, universe_of
 
@@ -69,7 +69,8 @@ LOWEST_LOSS = "lowest loss"
 PAYLOADS = (*FIXED_RULES, "inverse", STRIDE, LOWEST_LOSS, PLANNER)
 _RULES = RULES | {LOWEST_LOSS: Rule(score=("loss",))}
 PROXIES = {
-    model: Kind(model, replace(STUDENT.recipe, model=model, amp=False), RUNGS[-1])  # as planning.proxies trains them
+    # As planning.proxies trains them
+    model: Kind(model, replace(STUDENT.recipe, model=model, amp=False), Planning.proxy_steps)
     for model in proxies.MODELS
 }
 STUDENTS = PROXIES | {

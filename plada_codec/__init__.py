@@ -18,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from plada_codec.api import Inspection, decode, encode, inspect
+    from plada_codec.api import Inspection, decode, encode, expect_encodings, inspect
     from plada_codec.budget import Budget, Conditions, best_frame_bytes, max_bytes
     from plada_codec.errors import (
         Corrupt,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from plada_codec.weights import dequantised_weights, quantised_weights
 
 _HOMES = {
-    "api": ("Inspection", "decode", "encode", "inspect"),
+    "api": ("Inspection", "decode", "encode", "expect_encodings", "inspect"),
     "budget": ("Budget", "Conditions", "best_frame_bytes", "max_bytes"),
     "paper": ("compare",),
     "errors": (
@@ -92,6 +92,7 @@ __all__ = [
     "decode",
     "dequantised_weights",
     "encode",
+    "expect_encodings",
     "inspect",
     "link",
     "max_bytes",

@@ -172,6 +172,17 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
     )
 
 
+def expect_encodings(payloads: int, kept: int) -> None:
+    """Says that about so many payloads of so many images will be encoded by this process, or by others after it.
+
+    What compiling would pay for in the middle of that is then compiled at the first of them.
+    """
+    from plada_codec.codings import classes_modelled, gaps_modelled
+
+    for coding in (gaps_modelled, classes_modelled):
+        coding.expect(payloads * kept)
+
+
 @dataclass(frozen=True)
 class SectionInfo:
     """A stream or section as `inspect` reports it: type, coding or coder, size in bytes."""

@@ -37,8 +37,8 @@ from plada_train.cli_options import (
     budgets_of,
     folder_option,
     link_options,
-    minutes_option,
     option,
+    planning_options,
     reference_option,
     sending_options,
     target_train_option,
@@ -60,7 +60,7 @@ MAX_RATE_LENGTH = 40
 #: Options of `run` that name a selection; without any, the planner makes one.
 SELECTING = ("keep", "kept", "score", "inverse", "alpha", "reserved", "stride", "offset")
 #: Options of `run` that are for the planner.
-FOR_THE_PLANNER = ("held_out_share", "minutes")
+FOR_THE_PLANNER = ("held_out_share", "candidates", "minutes", "proxy_steps")
 #: What `sending_options` say.
 SENDING = ("class_names", "soft_labels", "weights_tau")
 #: Well within float32.
@@ -289,11 +289,12 @@ def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --
     metavar="P",
     help="Share of the images to teach with that the planner measures on, and the teacher does not see.",
 )
-@minutes_option
+@planning_options
 @option("--teacher", default="convnextv2_tiny", metavar="MODEL", help="A timm model.")
 @option("--student", default="resnet18", metavar="MODEL", help="A timm model.")
 @_student_options
 @_recipe_options
+@click.option("--task", metavar="NAME", help="Name of the task, for the report.  [default: the target's folder]")
 @folder_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
@@ -308,11 +309,14 @@ def run(
     link_id: str | None,
     within_s: float | None,
     held_out_share: float,
+    candidates: int | None,
     minutes: float,
+    proxy_steps: int,
     teacher: str,
     student: str,
     targets: Targets,
     no_weights: bool,
+    task: str | None,
     output: Path,
     as_json: bool,
     threads: int,
@@ -323,9 +327,9 @@ def run(
     Told how many bytes there are (--max-bytes, --link), the planner chooses which images are kept, and how. It does not
     if you do, by one of --keep, --kept, --score, --inverse, --safety-net, --reserved, --stride and --offset.
 
-    Whenever it is ended, the same command goes on, to the same results; on GPUs or with --amp not to the bit, and what
-    the planner finds in its time is not always the same. Ctrl-C while it measures ends that alone: the best so far is
-    chosen.
+    Whenever it is ended, the same command goes on, to the same results; on GPUs or with --amp not to the bit. The
+    planner's choice is the same wherever it comes to try --candidates N before its --minutes are over. Ctrl-C while it
+    measures ends that alone: the best so far is chosen.
 
     \b
     Examples:
@@ -343,7 +347,14 @@ def run(
     selection = _selection(options, "--max-bytes, --link, --kept or --keep") | {"offset": offset, "stride": stride}
     if not selecting:
         budget_bytes = selection["max_bytes"]
-        planning = Planning(budget_bytes=budget_bytes, held_out=held_out_share, minutes=minutes, workers=threads)
+        planning = Planning(
+            budget_bytes=budget_bytes,
+            held_out=held_out_share,
+            candidates=candidates,
+            minutes=minutes,
+            proxy_steps=proxy_steps,
+            workers=threads,
+        )
         selection = {"planning": planning} | {name: selection[name] for name in SENDING}
     from plada_train.distributed import check_alone
 
@@ -359,6 +370,7 @@ def run(
         output,
         teacher=teacher_recipe,
         student=student_recipe,
+        task=task,
         **selection,
     )
     if as_json:

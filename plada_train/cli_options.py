@@ -32,13 +32,28 @@ def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
 reference_option = click.option("--reference", required=True, metavar="SRC", help="The reference set.")
 target_train_option = click.option("--target-train", required=True, metavar="SRC", help="Images to teach with.")
 folder_option = click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for what is made.")
-minutes_option = option(
-    "--minutes",
-    type=MINUTES,
-    callback=finite,
-    default=Planning.minutes,
-    metavar="M",
-    help="The planner's time; whatever it is, the best so far is chosen.",
+planning_options = option_group(
+    option(
+        "--candidates",
+        type=POSITIVE,
+        metavar="N",
+        help="Selections that the planner tries: the same choice on any machine. [default: those there is time for]",
+    ),
+    option(
+        "--minutes",
+        type=MINUTES,
+        callback=finite,
+        default=Planning.minutes,
+        metavar="M",
+        help="The planner's time at most: when it is over, the best so far is chosen.",
+    ),
+    option(
+        "--proxy-steps",
+        type=POSITIVE,
+        default=Planning.proxy_steps,
+        metavar="N",
+        help="Training steps of the planner's longest trainings.",
+    ),
 )
 #: What a payload has besides indices and labels.
 sending_options = option_group(

@@ -17,8 +17,8 @@ from plada_train.cli_options import (
     budgets_of,
     folder_option,
     link_options,
-    minutes_option,
     option,
+    planning_options,
     reference_option,
     sending_options,
     target_train_option,
@@ -68,7 +68,7 @@ def _check_held_out(share: float, of_teacher: float | None, scores: Path) -> Non
 )
 @click.option("--max-bytes", type=POSITIVE, multiple=True, metavar="B", help="Of the payload; repeat it for several.")
 @link_options
-@minutes_option
+@planning_options
 @option("--workers", type=THREADS, default=Planning.workers, metavar="N", help="Processes that train proxies.")
 @option("--flip/--no-flip", default=Recipe.flip, help="Mirror half of the images that proxies learn from.")
 @sending_options
@@ -112,6 +112,7 @@ def plan(
     from plada_train.files import output_folder
     from plada_train.planning.plan import plan as search
     from plada_train.scores import Scores
+    from plada_train.summary import ended_early, print_plan
 
     output_folder(output)
     loaded = [Scores.load(path) for path in scores]
@@ -125,16 +126,14 @@ def plan(
         held = open_test_images(held_out, train.num_classes, train.class_names)
         check_unseen(held, train)
     found = search(loaded, open_images(reference), train, held, output, budgets=budgets, **options)
-    if found["stopped"] == "interrupt":
-        complain("plada-train: interrupted, this is the best so far: the same command goes on")
+    if reason := ended_early(found):
+        complain(f"plada-train: {reason}; the same command goes on")
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    from plada_train.summary import print_plan
-
     print_plan(found)
     tried = ", ".join(f"{rung['measured']} of {rung['candidates']}" for rung in found["rungs"])
-    click.echo(f"candidates measured, rung by rung: {tried} (more --minutes, more candidates)")
+    click.echo(f"candidates measured, rung by rung: {tried}")
     payloads = ["payload.plada"] if len(budgets) == 1 else []
     for winner in found["winners"]:
         size = winner["budget_bytes"]

@@ -31,7 +31,9 @@ OPTIONS = (
     "--epochs=20",
     "--max-bytes=400",
     "--held-out=0.2",
-    "--minutes=0.75",
+    "--candidates=24",
+    "--proxy-steps=160",
+    "--task=handwritten digits",
 )
 
 

@@ -74,11 +74,15 @@ class Planning:
         budget_bytes: of the payload.
         held_out: share of the target's training images that the teacher does not learn from, above 0 and below 1:
             candidates are measured on them.
-        minutes: time of the search.
+        candidates: how many are tried; None: as many as there is time for.
+        minutes: time of the search at most.
+        proxy_steps: training steps of the longest trainings of the search.
         workers: processes of the search.
     """
 
     budget_bytes: int
     held_out: float = 0.1
+    candidates: int | None = None
     minutes: float = 15
+    proxy_steps: int = 400
     workers: int = 2

@@ -28,7 +28,7 @@ from plada_train.report.gather import gather
 from plada_train.report.page import render
 from plada_train.score_shards import MAX_SOFT_SUM_VALUES
 from plada_train.selection import Rule, most_kept, select, universe_of
-from plada_train.summary import baselines_beside, candidate_of
+from plada_train.summary import baselines_beside, candidate_of, ended_early
 from plada_train.versions import versions
 
 #: Confusion of more classes is nothing that one could read.
@@ -53,6 +53,7 @@ def run(
     class_names: bool = False,
     soft_labels: bool = False,
     weights_tau: float | None = None,
+    task: str | None = None,
 ) -> dict[str, Any]:
     """Runs all stages, and writes what each one made to `output`. Goes on where an earlier call was ended.
 
@@ -78,6 +79,7 @@ def run(
         class_names: send the names of the classes too.
         soft_labels: send the soft labels of the classes too.
         weights_tau: if given, send importance weights of this temperature too.
+        task: name of the task, for the report. None: that of the folder of `target_train`.
 
     Returns:
         The report, as written. Accuracies are shares, 0 .. 1; `paper_zstd_bytes` is the paper's coding of the same
@@ -89,7 +91,7 @@ def run(
         PladaError: if anything that was given cannot be used, or if `output` holds another run.
 
     Warns:
-        PladaWarning: if the search was interrupted.
+        PladaWarning: if the search was interrupted, or its time was over before it had measured all.
     """
     output = output_folder(output)
     teacher_path, student_path = output / "teacher.safetensors", output / "student.safetensors"
@@ -130,7 +132,8 @@ def run(
             write_bytes(output / "payload.plada", encoded)
     else:
         with _timed(seconds, "plan"):
-            search = partial(plan, scores, images, taught, held, flip=student.flip, seed=student.seed)
+            like_student = partial(plan, flip=student.flip, batch_size=student.batch_size, seed=student.seed)
+            search = partial(like_student, scores, images, taught, held)
             chosen = _planned(search, planning, sending, output)
     with _timed(seconds, "student"), _left_to_select() if planning is None else nullcontext():
         received = stages.virtual_dataset(open_images(reference), read_bytes(output / "payload.plada"))
@@ -161,6 +164,7 @@ def run(
         "seconds": seconds,
         "seeds": {"teacher": teacher.seed, "student": student.seed},
         "settings": {
+            "task": task,
             "reference": str(reference),
             "target_train": str(target_train),
             "target_test": str(target_test),
@@ -204,15 +208,18 @@ def _planned(
             what = f"{output} holds the payload of another plan ({changes})"
             raise BadInput(f"{what}: name another folder, or remove it", rule="output")
     else:
-        found = search(folder, budgets=budgets, minutes=planning.minutes, workers=planning.workers, **sending)
-        if found["stopped"] == "interrupt":
-            warnings.warn("the planner was interrupted: going on with the best so far", PladaWarning, stacklevel=2)
+        limits = {name: getattr(planning, name) for name in ("candidates", "minutes", "proxy_steps", "workers")}
+        found = search(folder, budgets=budgets, **limits, **sending)
+        if reason := ended_early(found):
+            warnings.warn(f"{reason}; going on with it", PladaWarning, stacklevel=2)
         write_bytes(payload, read_bytes(folder / "payload.plada"))
     (winner,) = found["winners"]
     return {
         "budget_bytes": winner["budget_bytes"],
         "candidate": candidate_of(found, winner),
         "baselines": baselines_beside(found, winner),
+        "stopped": found["stopped"],
+        "rungs": found["rungs"],
     }
 
 

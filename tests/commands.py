@@ -1,7 +1,8 @@
-"""Runs commands of `plada` within the tests' process."""
+"""Runs commands of `plada` within the tests' process, and what those that run in others need."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -28,3 +29,8 @@ def fails(exit_code: int, *arguments: str | Path, stdin: bytes | None = None) ->
     assert result.exception is None or isinstance(result.exception, SystemExit)
     (line,) = result.stderr.strip().splitlines()
     return line
+
+
+def hear_ctrl_c() -> None:
+    """Has a new process hear an interrupt: one that a script began in the background ignores it, and so would this."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -154,8 +154,8 @@ def test_basis_is_that_of_the_principal_components_the_largest_of_variance_1(
     variances = np.diag(covariance)
     np.testing.assert_allclose(covariance, np.diag(variances), atol=1e-4)
     assert variances[0] == pytest.approx(1, abs=1e-4)
-    assert (np.diff(variances) <= 0).all()
-    np.testing.assert_array_equal(basis(blobs[0], 5), projected[:, :5])
+    assert (np.diff(variances) <= 1e-4).all()
+    np.testing.assert_allclose(basis(blobs[0], 5), projected[:, :5], rtol=1e-4, atol=1e-4)
 
 
 @settings(max_examples=15)

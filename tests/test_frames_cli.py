@@ -21,7 +21,7 @@ from unittest.mock import PropertyMock
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from commands import fails, ok, run
+from commands import fails, hear_ctrl_c, ok, run
 
 from plada_codec import Payload, cli_frames, encode
 from plada_codec.budget import Conditions
@@ -340,7 +340,7 @@ def test_what_is_read_in_small_pieces_takes_no_look_at_all_objects_for_each(
 def test_an_interrupt_from_the_keyboard_leaves_the_state_complete(folder: Path) -> None:
     frames = list(packetize(Sender((folder / "task.plada").read_bytes())))[:9]
     command = [*shlex.split(PLADA), "reassemble", "-", "-o", "copy", "--state", "state"]
-    receiver = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    receiver = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hear_ctrl_c)
     assert receiver.stdin is not None
     for frame in frames:
         receiver.stdin.write(len(frame).to_bytes(2, "little") + frame)

@@ -10,7 +10,7 @@ import json
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from itertools import pairwise
 from math import ceil
@@ -36,7 +36,7 @@ from plada_train.planning import search as search_module
 from plada_train.planning import workers as workers_module
 from plada_train.planning.candidates import BASELINES, LOWEST_ENERGY, STRIDE, Candidate, grid, levels, rules, siblings
 from plada_train.planning.images import DecodedImages
-from plada_train.planning.search import KEEP_ONE_OF, RUNGS, Found, Log, promoted, search
+from plada_train.planning.search import KEEP_ONE_OF, Found, Log, promoted, rungs_of, search
 from plada_train.planning.workers import FULL, Measurement, Task, Workers, filled
 from plada_train.selection import SCORES, Rule
 
@@ -69,9 +69,12 @@ def test_keys_are_equal_for_equal_candidates_only(one: Candidate, other: Candida
     assert (one.key == other.key) == (one == other)
 
 
-def made_grid(levels_bytes: list[int], sample: Universe, size: int) -> list[Candidate]:
+def made_grid(
+    levels_bytes: list[int], sample: Universe, size: int, budgets: list[int] | None = None
+) -> list[Candidate]:
+    """A grid of these budgets, or of these levels of one."""
     strides = [min(2**i, ceil(size / sample.stride)) * sample.stride for i, _ in enumerate(levels_bytes)]
-    return grid(levels_bytes, strides, sample, size)
+    return grid(budgets or levels_bytes, levels_bytes, strides, sample, size)
 
 
 @given(some_levels, samples, sizes)
@@ -105,11 +108,30 @@ def test_every_level_has_its_turn(levels_bytes: list[int], sample: Universe, siz
 @given(some_levels, st.integers(2, 10**6))
 def test_a_grid_has_the_baselines_and_begins_with_one(levels_bytes: list[int], size: int) -> None:
     candidates = made_grid(levels_bytes, Universe(), size)
-    assert candidates[0] == Candidate(LOWEST_ENERGY, Universe(), levels_bytes[0])
+    assert candidates[: len(levels_bytes)] == [Candidate(LOWEST_ENERGY, Universe(), level) for level in levels_bytes]
     assert {one.baseline for one in candidates} == {*BASELINES, STRIDE, None}
     for one in candidates:
         if one.baseline in BASELINES:
             assert (one.rule, one.universe) == (BASELINES[one.baseline], Universe())
+
+
+@given(some_levels, st.integers(50, 10**6))
+def test_of_one_budget_the_first_two_dozen_are_of_every_kind(levels_bytes: list[int], size: int) -> None:
+    levels_bytes = levels_bytes[:4]
+    every, budget = made_grid(levels_bytes, Universe(), size, levels_bytes[:1]), levels_bytes[0]
+    assert every[0] == Candidate(LOWEST_ENERGY, Universe(), budget)
+    first = every[:24]
+    chosen, all_chosen = ([one for one in some if one.level_bytes is not None] for some in (first, every))
+    kinds: list[Callable[[Candidate], object]] = [
+        lambda one: one.rule.score,
+        lambda one: one.rule.alpha,
+        lambda one: one.rule.inverse,
+        lambda one: one.universe.stride,
+        lambda one: one.level_bytes,
+    ]
+    for kind in kinds:
+        assert {kind(one) for one in chosen} == {kind(one) for one in all_chosen}
+    assert {one.baseline for one in first} == {*BASELINES, STRIDE, None}
 
 
 def test_rules_are_of_all_scores_with_and_without_safety_net_and_of_both_directions() -> None:
@@ -213,7 +235,11 @@ def measurement(accuracy: float, payload_bytes: int) -> Measurement:
 
 
 LEVELS = [400, 200, 100]
-GRID = grid(LEVELS, [1, 2, 4], Universe(), 1_000)[:60]
+GRID = grid(LEVELS, LEVELS, [1, 2, 4], Universe(), 1_000)[:60]
+RUNGS = rungs_of(400)
+
+
+def silent(rung: int, measured: dict[Candidate, Measurement], share: float) -> None: ...
 
 
 @st.composite
@@ -251,9 +277,9 @@ class Lab:
         return future
 
     def search(
-        self, path: Path, until_s: float = 1e9, report: search_module.Tell = lambda rung, measured, share: None
+        self, path: Path, until_s: float = 1e9, report: search_module.Tell = silent, most: int | None = None
     ) -> Found:
-        return search(list(self.said), LEVELS, Log(path), self.submit, 2, until_s, report)
+        return search(list(self.said), LEVELS, Log(path), self.submit, 2, until_s, report, rungs=RUNGS, most=most)
 
 
 @pytest.fixture(scope="module")
@@ -373,6 +399,34 @@ def test_without_time_only_what_is_needed_for_an_answer_is_measured(
     assert not again.asked
 
 
+@given(results(), st.integers(1, 30), st.integers(0, 99))
+def test_so_many_candidates_are_the_same_choice_whichever_measurement_ends_first(
+    path: Callable[[], Path], said: dict[Candidate, Measurement | None], most: int, seed: int
+) -> None:
+    expected = Lab(said).search(path(), most=most)
+    assert expected.stopped is None
+    assert list(expected.rungs[0]) == [one for one in list(said)[:most] if said[one] is not None]
+    random = np.random.default_rng(seed)
+    running: list[tuple[Future[Measurement | None], Measurement | None]] = []
+
+    def submit(candidate: Candidate, rung: int) -> Future[Measurement | None]:
+        running.append((Future(), said[candidate]))
+        return running[-1][0]
+
+    def wait_for_some(futures: Iterable[Future[Measurement | None]], **options: object) -> Any:
+        for _ in range(int(random.integers(1, len(running) + 1))):
+            ended, result = running.pop(int(random.integers(len(running))))
+            ended.set_result(result)
+        return SimpleNamespace(done={future for future in futures if future.done()})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search_module, "wait", wait_for_some)
+        found = search(list(said), LEVELS, Log(path()), submit, 3, 1e9, silent, rungs=RUNGS, most=most)
+    assert (found.asked, found.stopped) == (expected.asked, None)
+    assert [list(rung.items()) for rung in found.rungs] == [list(rung.items()) for rung in expected.rungs]
+    assert [found.winner(budget) for budget in LEVELS] == [expected.winner(budget) for budget in LEVELS]
+
+
 def test_a_rung_that_takes_long_leaves_the_others_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(search_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
@@ -386,7 +440,7 @@ def test_a_rung_that_takes_long_leaves_the_others_their_time(tmp_path: Path, mon
         return lab.submit(candidate, rung)
 
     until_s = 30
-    found = search(GRID, LEVELS, Log(tmp_path / "log"), submit, 2, until_s, lambda rung, measured, share: None)
+    found = search(GRID, LEVELS, Log(tmp_path / "log"), submit, 2, until_s, silent, rungs=RUNGS)
     assert found.stopped == "time"
     assert [rung for _, rung in lab.asked] == sorted(rung for _, rung in lab.asked)
     assert len(found.rungs[0]) == until_s / len(RUNGS)
@@ -638,7 +692,7 @@ def test_training_is_repeatable_and_its_seed_counts(model: str, count: int) -> N
 
     def log_p(seed: int) -> np.ndarray:
         network = proxies.trained(
-            model, pixels, labels, 3, steps=3, seed=seed, flip=True, progress=lambda done, total: None
+            model, pixels, labels, 3, steps=3, batch_size=64, seed=seed, flip=True, progress=lambda done, total: None
         )
         return proxies.log_probabilities(network, pixels)
 
@@ -653,7 +707,15 @@ def test_training_is_repeatable_and_its_seed_counts(model: str, count: int) -> N
 def test_proxies_learn_what_is_easy(model: str) -> None:
     labels = np.arange(120) % 3
     network = proxies.trained(
-        model, coloured(labels, 0), labels, 3, steps=40, seed=0, flip=True, progress=lambda done, total: None
+        model,
+        coloured(labels, 0),
+        labels,
+        3,
+        steps=40,
+        batch_size=64,
+        seed=0,
+        flip=True,
+        progress=lambda done, total: None,
     )
     test = coloured(labels, 1)
     assert proxies.accuracy(network, test, labels) > 0.9

@@ -25,6 +25,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from commands import hear_ctrl_c
 from PIL import Image
 
 from plada_codec import Universe, decode
@@ -32,7 +33,7 @@ from plada_codec.errors import PladaError
 from plada_codec.reference import BadSource, ImageSource, open_images, reference_digest
 from plada_train.data import LabelledImages, open_training_images
 from plada_train.errors import BadInput
-from plada_train.planning import candidates, judging, outcome, plan, proxies, search, workers
+from plada_train.planning import candidates, judging, plan, proxies, workers
 from plada_train.planning.images import DecodedImages
 from plada_train.scores import Scores
 
@@ -143,8 +144,7 @@ class Here:
 
 def shorten(patch: pytest.MonkeyPatch, rungs: tuple[int, int, int]) -> None:
     """Makes plans of few candidates, which are all measured, and of few steps."""
-    for module in (plan, outcome, search):
-        patch.setattr(module, "RUNGS", rungs)
+    patch.setattr(plan, "rungs_of", lambda steps: rungs)
     patch.setattr(judging, "LEAST_STEPS", 4)
     patch.setattr(judging, "MOST_STEPS", 30)
     patch.setattr(candidates, "_SCORES", (("energy", "loss"), ("energy",)))
@@ -449,11 +449,11 @@ import json, sys
 from pathlib import Path
 from plada_codec.reference import open_images
 from plada_train.data import open_training_images
-from plada_train.planning import judging, outcome, plan, search
+from plada_train.planning import judging, plan
 from plada_train.scores import Scores
 
 judging.LEAST_STEPS = judging.MOST_STEPS = 4
-plan.RUNGS = outcome.RUNGS = search.RUNGS = (5, 10, 20)
+plan.rungs_of = lambda steps: (5, 10, 20)
 scores, reference, train, held_out, output = sys.argv[1:]
 found = plan.plan(Scores.load(Path(scores)), open_images(reference), open_training_images(train),
              open_training_images(held_out), Path(output), budgets=[60, 90], minutes=60)
@@ -471,6 +471,7 @@ def begin(work: Work, folder: Path) -> subprocess.Popen[str]:
         text=True,
         # A group of its own, which stands for a terminal's
         start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
 
 

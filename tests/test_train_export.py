@@ -134,7 +134,7 @@ def test_plain_weights_load_into_the_same_model_of_timm(checkpoint: Path, tmp_pa
     network.load_state_dict(torch.load(path, weights_only=True) if suffix == "pt" else load_file(path))
     images = torch.randn(2, 3, 32, 32)
     made = classifier()
-    np.testing.assert_allclose(logits(replace(made, network=network), images), logits(made, images), rtol=1e-4)
+    assert_close(logits(replace(made, network=network), images), logits(made, images))
 
 
 @pytest.mark.parametrize(

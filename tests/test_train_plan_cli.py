@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from plada_train.data import LabelledImages, check_unseen, held_out, open_traini
 from plada_train.errors import BadInput
 from plada_train.files import write_bytes, write_json
 from plada_train.planning import plan as planning_plan
+from plada_train.recipe import Planning
 from plada_train.scores import Scores
 from plada_train.selection import Rule, select
 
@@ -117,6 +118,7 @@ class FakePlanner:
         found = {
             "budgets": list(budgets),
             "stopped": self.stopped,
+            "minutes": options["minutes"],
             "winners": [
                 {"budget_bytes": budget, "candidate": None, "rung": None}
                 if budget in self.in_vain
@@ -366,7 +368,8 @@ def test_run_plans_within_a_budget_and_says_what_was_chosen(sources: Path, plann
     assert [each["name"] for each in report["plan"]["baselines"]] == ["lowest energy"]
     assert report["held_out_images"] == len(planner.calls[0]["held_out"].numbers) == 6
     assert scores.held_out == json.loads((out / "teacher.json").read_text())["held_out"] == 0.2
-    assert report["settings"]["planning"] == {"budget_bytes": 60, "held_out": 0.2, "minutes": 3, "workers": 1}
+    asked = Planning(budget_bytes=60, held_out=0.2, minutes=3, workers=1)
+    assert report["settings"]["planning"] == asdict(asked)
     for text in ("lowest entropy", "62.5% by proxies; lowest energy 50.0%", str(out / "report.html")):
         assert text in " ".join(result.stdout.split())
     assert "<html" in (out / "report.html").read_text()
@@ -390,12 +393,34 @@ def test_run_does_not_plan_where_a_selection_is_named(sources: Path, planner: Fa
     )
 
 
-def test_an_interrupted_planner_is_said_and_the_run_goes_on(sources: Path, planner: FakePlanner) -> None:
-    planner.stopped = "interrupt"
-    result = plada_train(*run_options(sources, "--max-bytes=60"))
+@pytest.mark.parametrize(
+    ("stopped", "reason"),
+    [
+        ("interrupt", "the planner was interrupted: this is the best so far"),
+        ("time", "the planner's 2 minutes were over: another machine, or more --minutes, may choose otherwise"),
+    ],
+)
+def test_a_search_that_was_ended_early_is_said_and_the_run_goes_on(
+    sources: Path, planner: FakePlanner, stopped: str, reason: str
+) -> None:
+    planner.stopped = stopped
+    result = plada_train(*run_options(sources, "--max-bytes=60", "--minutes=2", "--candidates=7", "--proxy-steps=9"))
     assert result.exit_code == 0, result.output
-    (line,) = (line for line in result.stderr.splitlines() if "interrupted" in line)
-    assert line == "plada-train: warning: the planner was interrupted: going on with the best so far"
+    assert f"plada-train: warning: {reason}; going on with it" in result.stderr.splitlines()
+    assert "9 of 9 candidates tried: " in result.stdout
+    assert "all that was asked" not in result.stdout
+    report = json.loads((sources / "out" / "report.json").read_text())
+    assert report["plan"]["stopped"] == stopped
+    (call,) = planner.calls
+    assert (call["candidates"], call["minutes"], call["proxy_steps"]) == (7, 2, 9)
+    planned = plada_train(*plan_options(sources, "--held-out=0.2", "--max-bytes=40", "--minutes=2"))
+    assert f"plada-train: {reason}; the same command goes on" in planned.stderr.splitlines()
+
+
+def test_the_page_is_titled_with_the_task(sources: Path, planner: FakePlanner) -> None:
+    result = plada_train(*run_options(sources, "--max-bytes=60", "--task=sorting sweets"))
+    assert result.exit_code == 0, result.output
+    assert "<title>sorting sweets: blue, green and red</title>" in (sources / "out" / "report.html").read_text()
 
 
 def test_once_a_payload_is_chosen_a_run_that_is_ended_does_not_plan_again(

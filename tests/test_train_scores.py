@@ -137,7 +137,7 @@ def test_scores_are_those_of_the_teachers_logits(
     np.testing.assert_allclose(scores.entropy, entropy(logits, temperature), rtol=1e-4, atol=1e-5)
     p = np.exp(logits.astype(np.float64))
     p /= p.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(probabilities(logits), p)
+    np.testing.assert_allclose(probabilities(logits), p, rtol=1e-6, atol=1e-9)
     assert scores.soft_sum is not None
     assert scores.own_square_sum is not None
     for c in range(3):
@@ -154,10 +154,11 @@ def test_the_scores_do_not_depend_on_the_shards(reference: ImageSource, tmp_path
     teacher = Classifier(Colours(), make_classifier(RECIPE, 3).config)
     scores = score(teacher, reference, tmp_path / "scores", shard_size=shard_size)
     whole = score(teacher, reference, None, shard_size=IMAGES)
-    for name in ("label", "energy", "entropy", "reference_digest"):
+    for name in ("label", "reference_digest"):
         np.testing.assert_array_equal(getattr(scores, name), getattr(whole, name))
-    np.testing.assert_allclose(scores.soft_sum, whole.soft_sum)  # type: ignore[arg-type]
-    np.testing.assert_allclose(scores.own_square_sum, whole.own_square_sum)  # type: ignore[arg-type]
+    # Images that are forwarded in other company may differ in their last bits
+    for name in ("energy", "entropy", "soft_sum", "own_square_sum"):
+        np.testing.assert_allclose(getattr(scores, name), getattr(whole, name), rtol=1e-5, atol=1e-5)
     assert len(list((tmp_path / "scores").glob("shard-*.npz"))) == -(-IMAGES // shard_size)
     assert_equal(Scores.load(tmp_path / "scores"), scores)
 

@@ -471,7 +471,7 @@ def test_soft_labels_are_the_moments_of_the_classes_that_are_used(scores: Scores
         variance = scores.own_square_sum[c] / n - own**2
         precision = own * (1 - own) / variance - 1 if variance > 0 else math.inf
         assert row.sum() == pytest.approx(min(max(precision, MIN_PRECISION), MAX_PRECISION))
-        np.testing.assert_allclose(row / row.sum(), mean)
+        np.testing.assert_allclose(row / row.sum(), mean, rtol=1e-6, atol=1e-9)
     received = decode(encoded)
     assert received == payload
     assert received.soft_labels is not None
@@ -490,16 +490,17 @@ def scores_with_soft_labels(soft: np.ndarray) -> Scores:
 def test_a_dirichlet_distribution_is_recognised_by_its_samples() -> None:
     alpha = np.array([12.0, 5.0, 3.0])
     scores = scores_with_soft_labels(np.random.default_rng(0).dirichlet(alpha, 20_000))
-    np.testing.assert_allclose(dirichlet_concentrations(scores, scores.label), [alpha], rtol=0.05)
+    np.testing.assert_allclose(dirichlet_concentrations(scores, scores.label), [alpha], rtol=0.05, atol=0.05)
 
 
 def test_soft_labels_that_are_all_alike_have_the_largest_precision_and_that_of_0_and_1_the_least() -> None:
     alike = scores_with_soft_labels(np.full((7, 3), [0.7, 0.2, 0.1]))
-    np.testing.assert_allclose(dirichlet_concentrations(alike, alike.label), [[358.4, 102.4, 51.2]])
+    expected = [[358.4, 102.4, 51.2]]
+    np.testing.assert_allclose(dirichlet_concentrations(alike, alike.label), expected, rtol=1e-6, atol=1e-6)
     sure = scores_with_soft_labels(np.full((7, 3), [1.0, 0.0, 0.0]))
-    np.testing.assert_allclose(dirichlet_concentrations(sure, sure.label), [[512.0, 0.0, 0.0]])
+    np.testing.assert_allclose(dirichlet_concentrations(sure, sure.label), [[512.0, 0.0, 0.0]], rtol=1e-6, atol=1e-6)
     torn = scores_with_soft_labels(np.array([[1.0, 0.0], [0.0, 1.0]]))
-    np.testing.assert_allclose(dirichlet_concentrations(torn, torn.label), [[0.5, 0.5]])
+    np.testing.assert_allclose(dirichlet_concentrations(torn, torn.label), [[0.5, 0.5]], rtol=1e-6, atol=1e-6)
 
 
 def test_soft_labels_that_are_not_known_are_refused() -> None:
@@ -515,7 +516,8 @@ def test_importance_weights_are_boltzmanns_of_mean_1_whatever_the_unit_of_scores
     assert weights.mean() == pytest.approx(1)
     deviation = math.sqrt(math.fsum((s - cost.mean()) ** 2 for s in cost) / len(cost))
     if deviation:
-        np.testing.assert_allclose(weights / weights.max(), np.exp(-(cost - cost.min()) / (tau * deviation)))
+        expected = np.exp(-(cost - cost.min()) / (tau * deviation))
+        np.testing.assert_allclose(weights / weights.max(), expected, rtol=1e-6, atol=1e-9)
     else:
         assert (weights == 1).all()
     np.testing.assert_allclose(importance_weights(unit * cost + zero, tau), weights, rtol=1e-6, atol=1e-9)

@@ -25,10 +25,8 @@ class ClassesModelled(modelled.Modelled):
         labels = np.array(values, np.int32)
         parameters: tuple[int, ...] = _USUAL_PARAMETERS
         if thorough:
-            from plada_codec.kernels.classes_modelled import code_labels
-
             first = labels[: modelled.SEARCHED_VALUES]
-            code_labels.expect(modelled.USUAL_TRIALS * len(first))
+            expect(len(first))
             parameters, written = modelled.search(
                 lambda trial: modelled.write(model(first, given, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
             )
@@ -41,6 +39,13 @@ class ClassesModelled(modelled.Modelled):
         labels = np.zeros(count, np.int32)
         modelled.read(model(labels, given, 0, 0), stream, count)
         return labels
+
+
+def expect(values: int) -> None:
+    """Says that so many values are to be encoded thoroughly."""
+    from plada_codec.kernels.classes_modelled import code_labels
+
+    code_labels.expect(modelled.USUAL_TRIALS * values)
 
 
 def model(labels: NDArray[np.int32], given: Given, change_exponent: int, prior_exponent: int) -> modelled.Model:

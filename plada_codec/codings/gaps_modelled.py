@@ -25,10 +25,8 @@ class GapsModelled(modelled.Modelled):
         positions = np.array(values, np.int64)
         parameters: tuple[int, ...] = _USUAL_PARAMETERS
         if thorough:
-            from plada_codec.kernels.gaps_modelled import code_positions
-
             first = positions[: modelled.SEARCHED_VALUES]
-            code_positions.expect(modelled.USUAL_TRIALS * len(first))
+            expect(len(first))
             space = given.space if len(first) == len(positions) else int(first[-1]) + 1
             parameters, written = modelled.search(
                 lambda trial: modelled.write(model(first, space, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
@@ -44,6 +42,13 @@ class GapsModelled(modelled.Modelled):
         if read < count:
             raise stream.corrupt(f"position {read} is beyond the universe of {given.space} images", "index-range")
         return positions
+
+
+def expect(values: int) -> None:
+    """Says that so many values are to be encoded thoroughly."""
+    from plada_codec.kernels.gaps_modelled import code_positions
+
+    code_positions.expect(modelled.USUAL_TRIALS * values)
 
 
 def model(positions: NDArray[np.int64], universe_size: int, change_exponent: int) -> modelled.Model:

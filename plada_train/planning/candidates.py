@@ -1,8 +1,9 @@
 """What the planner can choose from: candidates, and the order in which it tries them.
 
 A candidate is a rule, the universe that it chooses from, and a level of bytes that it fills; or a whole universe, all
-of whose images are kept. Nothing here prefers one: the order only says what is tried first where time is short, and
-it alternates between kinds of rules.
+of whose images are kept. The order says what is tried where not everything can be: the baselines, what won most often
+before (`USUAL`), and what differs from that in one way, each in turn, so that every score, quota, direction, stride and
+level is tried; then what differs in two ways, and so on.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 #: The paper's two rules (sections 4.3 and 5.1).
 LOWEST_ENERGY, PAPER_SAFETY_NET = Rule(), Rule(alpha=-0.2)
+#: The rule that won most often on the targets of `bench/frontier.py`: the search begins at it.
+USUAL = Rule(score=("energy", "loss"), alpha=0.0)
 #: What the winner is compared with, by the names that reports use.
 BASELINES = {"lowest energy": LOWEST_ENERGY, "Safety-Net -0.2": PAPER_SAFETY_NET}
 STRIDE = "stride"
@@ -76,11 +79,10 @@ class Candidate:
 
 
 def rules() -> list[Rule]:
-    """All rules, the most different ones first."""
+    """All rules."""
     filters = [Rule(score=score, alpha=alpha) for alpha, score in itertools.product(_ALPHAS, _SCORES)]
-    inverses = [Rule(score=one.score, inverse=True, alpha=one.alpha) for one in filters if one.alpha in (None, 0.0)]
-    highest_energy = Rule(inverse=True)
-    return _without_repeats([LOWEST_ENERGY, filters[0], PAPER_SAFETY_NET, highest_energy, *filters, *inverses])
+    inverses = [replace(one, inverse=True) for one in filters if one.alpha in (None, 0.0)]
+    return [*filters, *inverses]
 
 
 def levels(budgets: Sequence[int], smallest_bytes: int) -> list[int]:
@@ -90,26 +92,54 @@ def levels(budgets: Sequence[int], smallest_bytes: int) -> list[int]:
     return sorted({part for part in parts if part >= smallest_bytes} | {budget}, reverse=True)
 
 
-def grid(levels_bytes: Sequence[int], strides: Iterable[int], sample: Universe, reference_size: int) -> list[Candidate]:
-    """All candidates, in the order in which they are tried: every level has its turn with a rule before the next rule.
+def grid(
+    budgets: Sequence[int], levels_bytes: Sequence[int], strides: Sequence[int], sample: Universe, reference_size: int
+) -> list[Candidate]:
+    """All candidates, in the order in which they are tried; the first is the lowest energy, once for each budget.
 
     Args:
+        budgets: largest numbers of bytes. Of several, each has its turn with a rule before the next rule.
         levels_bytes: see `levels`.
-        strides: of the whole universes, such as the densest that fit each level.
+        strides: of the whole universes: for each level the densest that fits.
         sample: the universe that all others are part of.
         reference_size: N.
     """
-    whole = [Candidate(LOWEST_ENERGY, Universe(sample.offset, stride), None) for stride in strides]
+    largest, several = max(budgets), len(set(budgets)) > 1
+    firsts = levels_bytes if several else [largest]
+
+    def changes(one: Candidate) -> int:
+        """In how many ways it differs from the usual rule, on the whole sample, within the largest budget."""
+        rule = one.rule
+        differences = [
+            rule.score != USUAL.score,
+            rule.alpha != USUAL.alpha,
+            rule.inverse != USUAL.inverse,
+            one.universe.stride != sample.stride,
+            one.level_bytes != largest and not several,
+        ]
+        return sum(differences)
+
     filters = [
         Candidate(rule, Universe(sample.offset, factor * sample.stride), level)
         for factor, rule, level in itertools.product(_STRIDES, rules(), levels_bytes)
         if factor * sample.stride < reference_size
     ]
+    whole = [Candidate(LOWEST_ENERGY, Universe(sample.offset, stride), None) for stride in strides]
     # The paper's rules choose from all images, whatever the sample
     paper = [Candidate(rule, Universe(), level) for rule, level in itertools.product(BASELINES.values(), levels_bytes)]
-    # Behind the first two rules
-    place = 2 * len(levels_bytes)
-    return _without_repeats([*filters[:place], *whole, *paper, *filters[place:]])
+    usual = [one for one in filters if changes(one) == 0]
+    return _without_repeats(
+        [
+            *(Candidate(LOWEST_ENERGY, Universe(sample.offset, sample.stride), level) for level in firsts),
+            *usual,
+            *(one for one in paper if one.level_bytes in firsts),
+            *whole[: len(firsts)],
+            *(one for one in filters if changes(one) == 1),
+            *whole,
+            *paper,
+            *sorted(filters, key=changes),
+        ]
+    )
 
 
 def largest_baselines(candidates: Iterable[Candidate]) -> list[Candidate]:

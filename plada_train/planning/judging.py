@@ -35,7 +35,7 @@ def judge_labels(task: Task, sample: Universe, workers: Workers) -> dict[str, fl
     if task.loss_path.exists() and said.exists():
         accuracies: dict[str, float] = read_json(said)
         return accuracies
-    steps = EPOCHS * len(task.train.labels) // proxies.BATCH_SIZE
+    steps = EPOCHS * len(task.train.labels) // task.batch_size
     steps = min(max(steps, LEAST_STEPS), MOST_STEPS)
     with progress_bar("proxies learn the target"):
         learning = {model: workers.submit(learn, model, steps) for model in proxies.MODELS}

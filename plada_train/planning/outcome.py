@@ -14,7 +14,7 @@ from plada_train.errors import BadInput
 from plada_train.files import read_bytes, read_json, write_bytes, write_json
 from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate
-from plada_train.planning.search import RUNGS, Found
+from plada_train.planning.search import Found
 from plada_train.planning.workers import Measurement, Task
 from plada_train.report.charts import frontier_svg
 from plada_train.report.points import points
@@ -50,7 +50,7 @@ def _identity(task: Task) -> dict[str, str]:
         "training images": _digest([task.train.pixels, task.train.labels]),
         "held-out images": _digest([task.held_out.pixels, task.held_out.labels]),
         "options": json.dumps(options, sort_keys=True),
-        "proxies": f"{proxies.MODELS} {proxies.IMAGE_SIZE} {RUNGS}",
+        "proxies": f"{proxies.MODELS} {proxies.IMAGE_SIZE} {task.rungs} {task.batch_size}",
     }
 
 
@@ -73,7 +73,7 @@ def write(task: Task, found: Found, budgets: Sequence[int], more: dict[str, Any]
         "frontier": [numbers[one] for one in found.frontier()],
         "rungs": [
             {"steps": steps, "candidates": asked, "measured": len(measured)}
-            for steps, asked, measured in zip(RUNGS, found.asked, found.rungs, strict=True)
+            for steps, asked, measured in zip(task.rungs, found.asked, found.rungs, strict=True)
         ],
         "proxies": list(proxies.MODELS),
         "image_size": proxies.IMAGE_SIZE,

@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plada_codec import Universe
+from plada_codec import Universe, expect_encodings
 from plada_codec.progress import progress_bar
 from plada_codec.reference import ImageSource, reference_digest
 from plada_train.data import LabelledImages, Progress
@@ -27,14 +27,17 @@ from plada_train.planning import outcome, proxies
 from plada_train.planning.candidates import LOWEST_ENERGY, Candidate, grid, largest_baselines, levels, siblings
 from plada_train.planning.images import DecodedImages
 from plada_train.planning.judging import judge_labels
-from plada_train.planning.search import RUNGS, Log, search
+from plada_train.planning.search import Log, rungs_of, search
 from plada_train.planning.workers import Examples, Measurement, Task, Workers, measure
+from plada_train.recipe import Planning
 from plada_train.scores import Scores
 from plada_train.selection import by_rule
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+#: About how many payloads a search encodes.
+_ENCODINGS = 100
 #: More reference images than this are judged, and chosen from, in a sample of every so many-th at first.
 MAX_SAMPLE = 200_000
 
@@ -47,7 +50,10 @@ def plan(
     output: Path,
     *,
     budgets: Sequence[int],
-    minutes: float = 15,
+    candidates: int | None = None,
+    minutes: float = Planning.minutes,
+    proxy_steps: int = Planning.proxy_steps,
+    batch_size: int = proxies.BATCH_SIZE,
     flip: bool = True,
     class_names: bool = False,
     soft_labels: bool = False,
@@ -69,7 +75,11 @@ def plan(
         held_out: images that it did not learn from: candidates are worth what proxies get right of them.
         output: folder for all this, and for what the plan goes on from.
         budgets: largest numbers of bytes.
-        minutes: of the search, earlier calls included; measurements that have begun by then are finished.
+        candidates: how many are tried: the same choice comes out on any machine that does it within `minutes`. None:
+            as many as there is time for.
+        minutes: of the search at most, earlier calls included; measurements that have begun by then are finished.
+        proxy_steps: training steps of the longest trainings.
+        batch_size: images a step; proxies take no more than `proxies.BATCH_SIZE`.
         flip: whether mirrored images are of the same class.
         class_names: send the names of the classes too; proxies make no use of this and the next two.
         soft_labels: send the soft labels too.
@@ -100,12 +110,15 @@ def plan(
     with progress_bar("decoding images of the target", "images") as progress:
         taught, spared = (_examples(data, progress) for data in (train, held_out))
     folder = output_folder(images or output / "images")
-    task = Task(several, reference, folder, output, taught, spared, sending, flip, seed)
+    rungs, batch_size = rungs_of(proxy_steps), min(batch_size, proxies.BATCH_SIZE)
+    task = Task(several, reference, folder, output, taught, spared, sending, flip, seed, rungs, batch_size)
     with alone(output):
-        return _found(task, budgets, smallest, minutes, workers)
+        return _found(task, budgets, smallest, candidates, minutes, workers)
 
 
-def _found(task: Task, budgets: Sequence[int], smallest: int, minutes: float, workers: int) -> dict[str, Any]:
+def _found(
+    task: Task, budgets: Sequence[int], smallest: int, most: int | None, minutes: float, workers: int
+) -> dict[str, Any]:
     """The search, and what it came to."""
     outcome.begin(task)
     output_folder(task.folder / "payloads")
@@ -115,28 +128,32 @@ def _found(task: Task, budgets: Sequence[int], smallest: int, minutes: float, wo
     sample = Universe(0, -(-len(task.reference) // MAX_SAMPLE))
     try:
         with Workers(task, workers) as pool:
+            # While they begin; hundreds of encodings follow in them, which then find compiled kernels on the disk
+            expect_encodings(_ENCODINGS, len(task.reference) // sample.stride)
+            all_levels = levels(budgets, smallest)
+            strides = [_densest(task, sample, level) for level in all_levels]
             proxy_accuracy = judge_labels(task, sample, pool)
             with progress_bar("planning") as move:
-                all_levels = levels(budgets, smallest)
-                strides = [_densest(task, sample, level) for level in all_levels]
-                candidates = grid(all_levels, strides, sample, len(task.reference))
+                candidates = grid(budgets, all_levels, strides, sample, len(task.reference))
 
                 def submit(candidate: Candidate, rung: int) -> Future[Measurement | None]:
-                    return pool.submit(measure, candidate, RUNGS[rung], task.seed + rung)
+                    return pool.submit(measure, candidate, task.rungs[rung], task.seed + rung)
 
                 def tell(rung: int, measured: dict[Candidate, Measurement], share: float) -> None:
                     best = max((measurement.accuracy for measurement in measured.values()), default=0.0)
-                    what = f"rung {rung + 1} of {len(RUNGS)}: {len(measured)} candidates, the best {best:.1%}"
+                    what = f"rung {rung + 1} of {len(task.rungs)}: {len(measured)} candidates, the best {best:.1%}"
                     move(round(1000 * min(share, 1)), 1000, what)
 
                 found = search(
                     candidates,
-                    all_levels,
+                    budgets,
                     log,
                     submit,
                     workers,
                     60 * minutes,
                     tell,
+                    rungs=task.rungs,
+                    most=most,
                     always=largest_baselines(candidates),
                     more=lambda candidate: siblings(candidate, sample),
                 )
@@ -145,7 +162,8 @@ def _found(task: Task, budgets: Sequence[int], smallest: int, minutes: float, wo
         raise BadInput(f"{what}: the same command goes on where it was", rule="workers") from None
     if not any(found.rungs):
         raise KeyboardInterrupt
-    more = {"minutes": minutes, "seconds": round(log.seconds, 1), "proxy_accuracy": proxy_accuracy}
+    limits = {"candidates_asked": most, "minutes": minutes}
+    more = limits | {"seconds": round(log.seconds, 1), "proxy_accuracy": proxy_accuracy}
     return outcome.write(task, found, budgets, more)
 
 

@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 #: test models the two that learn most in a second at 32 pixels on a CPU (bench/results/frontier.csv measures another).
 MODELS = ("test_resnet", "test_byobnet")
 IMAGE_SIZE = 32
+#: Images a step, but for students that take fewer.
 BATCH_SIZE = 64
 #: Images that are forwarded at once.
 _CHUNK = 512
-_RECIPE = Recipe(model="", image_size=IMAGE_SIZE, batch_size=BATCH_SIZE, learning_rate=4e-3, epochs=1)
+_RECIPE = Recipe(model="", image_size=IMAGE_SIZE, learning_rate=4e-3, epochs=1)
 
 
 def untrained(model: str, num_classes: int) -> nn.Module:
@@ -50,6 +51,7 @@ def trained(
     num_classes: int,
     *,
     steps: int,
+    batch_size: int,
     seed: int,
     flip: bool,
     progress: Progress,
@@ -58,8 +60,8 @@ def trained(
     reseed(seed)
     network = untrained(model, num_classes)
     prepare = partial(augmented, flip=flip)
-    batches = MemoryBatches(pixels, labels.astype(np.int64), prepare, BATCH_SIZE, steps, seed)
-    fit(network, batches, replace(_RECIPE, seed=seed), progress)
+    batches = MemoryBatches(pixels, labels.astype(np.int64), prepare, batch_size, steps, seed)
+    fit(network, batches, replace(_RECIPE, batch_size=batch_size, seed=seed), progress)
     return network
 
 

@@ -1,8 +1,8 @@
-"""The search: successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943) over candidates, in a given time.
+"""The search: successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943) over candidates.
 
-All candidates are measured by short trainings of the proxies, as far as the first rung's share of the time goes; the
-best third of each level of bytes by longer ones; and so on. The answer is taken from the last rung, and is there at
-any time: whatever ends the search, the best of what was measured is known.
+The first candidates are measured by short trainings of the proxies: so many as are asked for, or all; the best third
+for each budget by longer ones; and so on. The answer is taken from the last rung. The time may be limited, too: each
+rung then ends with its share of it. Whatever ends the search, the best of what was measured is known.
 
 Measurements are kept in a file, line by line. A search that goes on finds them there, and the time that they took.
 """
@@ -24,15 +24,22 @@ from plada_codec.files import BadFile
 from plada_train.planning.candidates import Candidate
 from plada_train.planning.workers import Measurement
 
-#: Steps of the proxies' trainings, rung by rung. Those of the last are as many as students of bench/accuracy.py learn.
-RUNGS = (50, 140, 400)
-#: Of each level, so many of a rung's candidates for one of the next.
+#: How many rungs there are, and steps of the proxies' trainings as shares of those of the last one.
+_STEPS = (0.125, 0.35, 1.0)
+#: In fewer than so many a network from scratch learns next to nothing, whatever it learns from.
+_LEAST_STEPS = 40
+#: Of each budget, so many of a rung's candidates for one of the next.
 KEEP_ONE_OF = 3
 
 #: Begins the measurement of a candidate on a rung.
 Submit = Callable[[Candidate, int], "Future[Measurement | None]"]
-#: Told of the rung, of what is measured on it, and of the share of the time that is spent.
+#: Told of the rung, of what is measured on it, and how far the search is, 0 .. 1.
 Tell = Callable[[int, "dict[Candidate, Measurement]", float], None]
+
+
+def rungs_of(steps: int) -> tuple[int, ...]:
+    """Steps of the proxies' trainings, rung by rung, where those of the last have so many."""
+    return tuple(max(round(share * steps), min(_LEAST_STEPS, steps)) for share in _STEPS)
 
 
 class Log:
@@ -143,28 +150,28 @@ class Found:
 
 def promoted(
     measured: dict[Candidate, Measurement],
-    levels_bytes: Sequence[int],
+    budgets: Sequence[int],
     always: Iterable[Candidate] = (),
     more: Callable[[Candidate], Iterable[Candidate]] = lambda candidate: (),
 ) -> list[Candidate]:
-    """The candidates of the next rung, by what they are worth, every level in its turn.
+    """The candidates of the next rung, by what they are worth, every budget in its turn.
 
-    The level of the best comes first: wherever the next rung is cut, it has the best of what it has for a budget.
+    The budget of the best comes first: wherever the next rung is cut, it has the best of what it has for a budget.
 
     Args:
         measured: what the rung found.
-        levels_bytes: a candidate is of the smallest level that its payload fits; one that fits none cannot win.
-        always: those that the next rung is to have in any case; after the best of each level.
+        budgets: in bytes; a candidate is for the smallest that its payload fits; one that fits none cannot win.
+        always: those that the next rung is to have in any case; after the best for each budget.
         more: further candidates that one of them brings along, right behind it.
     """
-    by_level: dict[int, list[Candidate]] = {}
+    by_budget: dict[int, list[Candidate]] = {}
     for one in sorted(measured, key=lambda one: -measured[one].accuracy):
         size = measured[one].payload_bytes
-        if fitting := [level for level in levels_bytes if level >= size]:
-            by_level.setdefault(min(fitting), []).append(one)
+        if fitting := [budget for budget in budgets if budget >= size]:
+            by_budget.setdefault(min(fitting), []).append(one)
     best = [
         [with_more for one in ranked[: -(-len(ranked) // KEEP_ONE_OF)] for with_more in (one, *more(one))]
-        for ranked in by_level.values()
+        for ranked in by_budget.values()
     ]
     turns = [one for turn in zip_longest(*best) for one in turn if one is not None]
     first = len(best)
@@ -173,13 +180,15 @@ def promoted(
 
 def search(
     candidates: Sequence[Candidate],
-    levels_bytes: Sequence[int],
+    budgets: Sequence[int],
     log: Log,
     submit: Submit,
     workers: int,
     until_s: float,
     tell: Tell,
     *,
+    rungs: Sequence[int],
+    most: int | None = None,
     always: Sequence[Candidate] = (),
     more: Callable[[Candidate], Iterable[Candidate]] = lambda candidate: (),
 ) -> Found:
@@ -187,25 +196,29 @@ def search(
 
     Args:
         candidates: of the first rung, in the order in which they are tried.
-        levels_bytes: see `promoted`.
+        budgets: see `promoted`.
         log: what was measured before; what is measured now is added to it.
         submit: begins a measurement.
         workers: how many measurements go on at a time.
-        until_s: what `log.seconds` is when the last measurement may begin, but for the first candidate of each level.
+        until_s: what `log.seconds` is when the last measurement may begin, but for the first candidate of each budget.
             Each rung has an equal share of the time since the search began.
         tell: told of every measurement.
+        rungs: steps of each rung, to say how far the search is.
+        most: how many candidates are measured on the first rung, if not all. What is measured then does not depend on
+            time, unless that is too short.
         always: candidates that every rung is to have.
         more: what a candidate of the last rung brings along.
     """
     found = Found()
     begin_s = log.began_s()
-    wanted, sure = list(candidates), set(candidates[: len(levels_bytes)])
-    for rung in range(len(RUNGS)):
-        share = (rung + 1) / len(RUNGS)
+    wanted, sure = list(candidates), set(candidates[: len(budgets)])
+    for rung in range(len(rungs)):
+        share = (rung + 1) / len(rungs)
         ends_s = begin_s + (until_s - begin_s) * share
         found.asked.append(len(wanted))
-        measured = log.measured(wanted, rung)
-        left = deque(one for one in wanted if not log.knows(one, rung))
+        tried = wanted[:most] if rung == 0 else wanted
+        measured = log.measured(tried, rung)
+        left = deque(one for one in tried if not log.knows(one, rung))
         running: dict[Future[Measurement | None], Candidate] = {}
         try:
             while True:
@@ -224,14 +237,15 @@ def search(
                     log.add(one, rung, result)
                     if result is not None:
                         measured[one] = result
-                tell(rung, measured, log.seconds / until_s)
+                of_rung = 1 - (len(left) + len(running)) / max(len(tried), 1)
+                tell(rung, measured, max(log.seconds / until_s, (rung + of_rung) / len(rungs)))
             if left:
                 found.stopped = found.stopped or "time"
         except KeyboardInterrupt:
             # Further rungs are of what earlier calls measured
             found.stopped = "interrupt"
         # In the order of the candidates, not of the clock: equal ones compete alike in every call
-        found.rungs.append(log.measured(wanted, rung))
-        is_before_last = rung == len(RUNGS) - 2
-        wanted = promoted(found.rungs[-1], levels_bytes, always, more if is_before_last else lambda candidate: ())
+        found.rungs.append(log.measured(tried, rung))
+        is_before_last = rung == len(rungs) - 2
+        wanted = promoted(found.rungs[-1], budgets, always, more if is_before_last else lambda candidate: ())
     return found

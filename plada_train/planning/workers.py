@@ -68,6 +68,8 @@ class Task:
         sending: arguments of `selection.by_rule`: what else is sent.
         flip: whether mirrored images are of the same class.
         seed: of all training.
+        rungs: steps of the proxies' trainings (see `search.rungs_of`).
+        batch_size: images in each of them.
     """
 
     scores: tuple[Scores, ...]
@@ -79,6 +81,8 @@ class Task:
     sending: dict[str, Any]
     flip: bool
     seed: int
+    rungs: tuple[int, ...]
+    batch_size: int
 
     @property
     def num_classes(self) -> int:
@@ -117,7 +121,9 @@ class Workers:
     """Processes that work on a task, and are told to stop when this is closed. To be used in a `with` statement."""
 
     def __init__(self, task: Task, number: int) -> None:
-        context = get_context("spawn")
+        context = get_context("forkserver")
+        # What takes a worker seconds to import is imported once
+        context.set_forkserver_preload([__name__])
         self._stop = context.Event()
         self._pool = ProcessPoolExecutor(number, context, _begin, (task, self._stop))
         with _without_interrupts():
@@ -247,6 +253,7 @@ def measure(candidate: Candidate, steps: int, seed: int) -> Measurement | None:
             received.labels,
             _task.num_classes,
             steps=steps,
+            batch_size=_task.batch_size,
             seed=seed,
             flip=_task.flip,
             progress=_step,
@@ -263,6 +270,7 @@ def learn(model: str, steps: int) -> float:
         _task.train.labels,
         _task.num_classes,
         steps=steps,
+        batch_size=_task.batch_size,
         seed=_task.seed,
         flip=_task.flip,
         progress=_step,

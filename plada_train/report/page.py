@@ -168,7 +168,10 @@ def _search(search: Search) -> list[str]:
     measured += [
         f"{rung.measured:,} of the best {rung.candidates:,} in {rung.steps:,}" for rung in others if rung.measured
     ]
-    ended = {"time": " Then its time was over.", "interrupt": " Then it was interrupted."}.get(search.stopped or "", "")
+    ended = {
+        "time": " Then its time was over: on another machine it may choose otherwise.",
+        "interrupt": " Then it was interrupted.",
+    }.get(search.stopped or "", "")
     if first.measured < first.candidates:
         ended += " What was not measured may be better."
     trust = f"Accuracies are the proxies’ ({_listed(search.proxies)}) on {search.held_out_images:,} held-out images."

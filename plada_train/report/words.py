@@ -11,16 +11,19 @@ from plada_train.report.folder import Run, Sent, first
 from plada_train.report.values import count, share
 from plada_train.selection import Rule, in_words
 
+#: Names of folders that say what part of a target is in them, and not which target it is.
+_PARTS = {"train", "training", "target-train", "images", "data"}
 #: What a payload may hold besides labels, by the names of its attributes.
 _EXTRAS = ("class_names", "soft_labels", "weights")
 
 
 def title(run: Run, names: tuple[str, ...]) -> str:
     """The task and its classes."""
+    named = first(lambda: run.report()["settings"]["task"])
     source = first(lambda: Path(run.report()["settings"]["target_train"]))
-    task = "" if source is None else (source.parent if source.suffix == ".tar" else source).name
+    folder = Path() if source is None else source.parent if source.suffix == ".tar" else source
     # A source in the folder where the run was started has no folder's name
-    task = task or run.folder.resolve().name
+    task = named or (folder.parent if folder.name in _PARTS else folder).name or run.folder.resolve().name
     if not names:
         return task
     shown = names if len(names) <= 4 else (*names[:3], f"{len(names) - 3} more")
