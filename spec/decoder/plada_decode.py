@@ -6,18 +6,23 @@ package `zstandard`. It is of decoder class `full`, and it reads class names, so
 
 As a program, `python plada_decode.py [FILE|-]` reads a payload (from standard input unless a file is named) and
 writes it to standard output as CSV: a line `index,label`, then one line for each kept image. For a payload that
-must be refused it writes one line to standard error, nothing to standard output, and exits with 1.
+must be refused it writes one line to standard error, nothing to standard output, and exits with 1. The limits of
+section 9 are arguments (`--max-kept N`), and so is the digest that is expected (`--expected-reference HEX`). With
+`--batch` it answers the requests of `plada_batch.py`, beside it.
 """
 
+import argparse
 import sys
 import zlib
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+
+import plada_batch
 
 # ---------------------------------------------------------------------------------------------------------
 # 2. Conventions
@@ -1202,20 +1207,39 @@ def decode(data: bytes, limits: Limits = Limits(), expected_reference: bytes | N
     )  # fmt: skip
 
 
+def as_csv(data: bytes, options: argparse.Namespace) -> str:
+    """The payload as the program writes it, decoded with the limits and the digest among its options."""
+    limits = Limits(**{limit.name: getattr(options, limit.name) for limit in fields(Limits)})
+    decoded = decode(data, limits, options.expected_reference)
+    rows = (f"{index},{label}\n" for index, label in zip(decoded.indices, decoded.labels, strict=True))
+    return "".join(["index,label\n", *rows])
+
+
 def main(arguments: list[str]) -> int:
     """The program described at the top of this file; returns its exit status."""
-    if len(arguments) > 1:
-        print("usage: plada_decode.py [FILE|-]", file=sys.stderr)
-        return 2
-    source = arguments[0] if arguments else "-"
+    parser = argparse.ArgumentParser(prog="plada_decode.py", description="The plain decoder of PLADA payloads.")
+    parser.add_argument("source", nargs="?", default="-", metavar="FILE|-")
+    parser.add_argument("--batch", action="store_true", help="answer the requests of plada_batch.py")
+    parser.add_argument("--expected-reference", type=bytes.fromhex, metavar="HEX")
+    for limit in fields(Limits):
+        parser.add_argument(f"--{limit.name.replace('_', '-')}", type=int, default=limit.default, metavar="N")
+    options = parser.parse_args(arguments)
+
+    def answer(data: bytes, arguments: list[str]) -> bytes:
+        try:
+            return b"+" + as_csv(data, parser.parse_args(arguments)).encode()
+        except DecodeError as error:
+            return f"-{error.kind} {error.rule}".encode()
+
+    if options.batch:
+        plada_batch.answer_requests(answer)
+        return 0
     try:
-        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        decoded = decode(data)
-    except (DecodeError, OSError) as error:
+        data = sys.stdin.buffer.read() if options.source == "-" else Path(options.source).read_bytes()
+        sys.stdout.write(as_csv(data, options))
+    except (ValueError, OSError) as error:
         print(f"plada_decode: {error}", file=sys.stderr)
         return 1
-    rows = (f"{index},{label}\n" for index, label in zip(decoded.indices, decoded.labels, strict=True))
-    sys.stdout.writelines(["index,label\n", *rows])
     return 0
 
 

@@ -6,7 +6,8 @@ fast. It needs Python 3.11 and the standard library; RaptorQ is `raptorq_plain.p
 As a program, `python plada_frames_decode.py [FILE|FOLDER|-] [--framing length|slip] [--tag HEX]` reads a stream of
 frames (from standard input unless one is named), a file *.frame of one frame, or a folder of such files, whatever their
 names, and writes the object to standard output; if several are complete, the tag says which. If none is, it writes one
-line to standard error, nothing to standard output, and exits with 1.
+line to standard error, nothing to standard output, and exits with 1. The limits of section 9 are arguments
+(`--max-object-bytes N`). With `--batch` it answers the requests of `plada_batch.py`, beside it.
 """
 
 import argparse
@@ -16,10 +17,11 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 
+import plada_batch
 import raptorq_plain
 
 # ---------------------------------------------------------------------------------------------------------
@@ -351,19 +353,37 @@ class FramesError(ValueError):
         self.rule = rule
 
 
+def rebuild(frames: Iterable[bytes], options: argparse.Namespace) -> bytes:
+    """The object of these frames, received with the limits and the tag among the program's options."""
+    receiver = Receiver(Limits(**{limit.name: getattr(options, limit.name) for limit in fields(Limits)}))
+    for data in frames:
+        receiver.add(data)
+    return receiver.result(options.tag)
+
+
 def main(arguments: list[str]) -> int:
     """The program described at the top of this file; returns its exit status."""
     parser = argparse.ArgumentParser(prog="plada_frames_decode.py", description="The plain receiver of PLADA frames.")
     parser.add_argument("source", nargs="?", default="-", metavar="FILE|FOLDER|-")
+    parser.add_argument("--batch", action="store_true", help="answer the requests of plada_batch.py")
     parser.add_argument("--framing", choices=sorted(SPLIT), default="length")
     parser.add_argument("--tag", type=lambda text: int(text, 16), metavar="HEX")
+    for limit in fields(Limits):
+        parser.add_argument(f"--{limit.name.replace('_', '-')}", type=int, default=limit.default, metavar="N")
     options = parser.parse_args(arguments)
 
-    receiver = Receiver()
+    def answer(stream: bytes, arguments: list[str]) -> bytes:
+        options = parser.parse_args(arguments)
+        try:
+            return b"+" + rebuild(SPLIT[options.framing](stream), options)
+        except FramesError as error:
+            return f"-{error.kind} {error.rule}".encode()
+
+    if options.batch:
+        plada_batch.answer_requests(answer)
+        return 0
     try:
-        for data in read_frames(options.source, options.framing):
-            receiver.add(data)
-        sys.stdout.buffer.write(receiver.result(options.tag))
+        sys.stdout.buffer.write(rebuild(read_frames(options.source, options.framing), options))
     except (FramesError, OSError) as error:
         print(f"plada_frames_decode: {error}", file=sys.stderr)
         return 1
