@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import jsonschema
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -42,7 +43,9 @@ from plada_codec.frames import (
 
 SPEC = Path(__file__).parent.parent / "spec"
 TEXT = (SPEC / "plada-frames-1.md").read_text(encoding="utf-8")
-VECTORS: list[dict[str, Any]] = json.loads((SPEC / "frame-vectors" / "index.json").read_text())["vectors"]
+FOLDER = SPEC / "frame-vectors"
+INDEX = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))
+VECTORS: list[dict[str, Any]] = INDEX["vectors"]
 
 objects = st.integers(1, 4000).map(lambda size: random.Random(size).randbytes(size))
 #: Down to the shortest, and around the lengths from which symbols are multiples of 8.
@@ -456,7 +459,7 @@ def test_frames_need_no_numpy_and_raptorq_only_to_code() -> None:
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["id"] for vector in VECTORS])
 def test_a_vector_has_the_stated_result(vector: dict[str, Any]) -> None:
     limits = FrameLimits(**vector.get("limits", {}))
-    with (SPEC / "frame-vectors" / str(vector["file"])).open("rb") as stream:
+    with (FOLDER / str(vector["file"])).open("rb") as stream:
         frames = list(read_frames(stream, vector.get("framing", "length")))
     reassembler = received(frames, limits=limits, tag=int(vector["tag"], 16) if "tag" in vector else None)
     if "error" in vector:
@@ -470,18 +473,37 @@ def test_a_vector_has_the_stated_result(vector: dict[str, Any]) -> None:
         assert vector["object"].get("hex", data.hex()) == data.hex()
 
 
-def test_all_vectors_are_in_the_index() -> None:
-    there = {path.name for path in SPEC.glob("frame-vectors/*") if path.suffix in (".frames", ".slip", ".state")}
-    assert there == {vector["file"] for vector in VECTORS}
+def test_the_index_follows_its_schema_and_names_every_file_once() -> None:
+    jsonschema.validate(INDEX, json.loads((FOLDER / "schema.json").read_text(encoding="utf-8")))
+    assert len({vector["id"] for vector in VECTORS}) == len(VECTORS)
+    there = [path.relative_to(FOLDER).as_posix() for path in (FOLDER / "streams").iterdir()]
+    assert sorted(vector["file"] for vector in VECTORS) == sorted(there)
+    assert {flag for vector in VECTORS for flag in vector["flags"]} == set(INDEX["flags"])
+
+
+def flagged(flag: str) -> set[str]:
+    return {vector["id"] for vector in VECTORS if flag in vector["flags"]}
+
+
+def test_flags_say_what_the_index_says_elsewhere() -> None:
+    assert flagged("tag") == {vector["id"] for vector in VECTORS if "tag" in vector}
+    for flag in ("slip", "state"):
+        assert flagged(flag) == {vector["id"] for vector in VECTORS if vector["file"].endswith(f".{flag}")}
+    with_limits = {vector["id"] for vector in VECTORS if "limits" in vector}
+    assert with_limits <= flagged("limits")
+    for flag, rule in (("incomplete", "incomplete"), ("limits", "limits"), ("announce", "announce")):
+        reported = {vector["id"] for vector in VECTORS if vector.get("error", {}).get("rule") == rule}
+        assert reported <= flagged(flag)
 
 
 def test_every_worked_example_is_a_vector() -> None:
     examples = re.findall(r"```hex ([a-z-]+)\n(.*?)```", TEXT, re.DOTALL)
     assert len(examples) >= 3
+    assert {name for name, _ in examples} == flagged("example")
     files = {vector["id"]: vector["file"] for vector in VECTORS}
     for name, listing in examples:
         shown = bytes.fromhex("".join(line[:48] for line in listing.splitlines()))
-        assert shown == (SPEC / "frame-vectors" / files[name]).read_bytes()
+        assert shown == (FOLDER / files[name]).read_bytes()
 
 
 def test_the_limits_have_the_defaults_that_the_specification_states() -> None:
