@@ -7,6 +7,7 @@ where it is used, so that `plada --help` answers at once.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -284,8 +285,12 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
 
 
 @main.command()
-@click.option("--decoder", required=True, metavar="CMD", help="Reads a payload, writes index,label CSV.")
-@click.option("--examples", type=click.IntRange(0), default=200, show_default=True, help="Generated payloads.")
+@click.option("--decoder", required=True, metavar="CMD", help="Command that starts the decoder.")
+@click.option("--frames", is_flag=True, help="Test a receiver of frames, not a decoder of payloads.")
+@click.option("--batch", is_flag=True, help="Start one process, which answers requests.")
+@click.option("--options", is_flag=True, help="The decoder takes limits and a digest as arguments.")
+@click.option("--rules", is_flag=True, help="Compare kind and rule of each refusal.")
+@click.option("--examples", type=click.IntRange(0), default=200, show_default=True, help="Number of generated cases.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--timeout",
@@ -294,33 +299,55 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
     default=60.0,
     callback=finite,
     show_default=True,
-    help="Seconds a payload.",
+    help="Seconds that an answer may take.",
 )
 @json_option
-def conformance(decoder: str, examples: int, seed: int, timeout_s: float, as_json: bool) -> None:
-    """Run an external decoder over the vectors and over generated payloads.
+def conformance(
+    decoder: str,
+    frames: bool,
+    batch: bool,
+    options: bool,
+    rules: bool,
+    examples: int,
+    seed: int,
+    timeout_s: float,
+    as_json: bool,
+) -> None:
+    """Test an external decoder on the vectors and on generated payloads.
 
     The decoder gets a payload on standard input. It writes a line `index,label` and a line for each kept image, or
-    exits with another code than 0 for a payload that must be refused. Vectors that need options (other limits, an
-    expected digest) are left out.
+    exits with another code than 0 for a payload that must be refused. For --rules, the last line on standard error
+    then has kind and rule: Corrupt checksum. With --options, the decoder gets arguments such as --max-kept 1000 and
+    --expected-reference 0123456789abcdef; without, the vectors that need them are left out. With --frames, it gets a
+    stream, --framing and --tag, and writes the object.
 
     \b
-    Example:
-      plada conformance --decoder 'python spec/decoder/plada_decode.py' --examples 20
+    With --batch, it answers requests until standard input ends. Lengths are u32, little-endian.
+      request: length, lines NAME=VALUE (options, such as max_kept=1000), length, payload
+      answer:  length, then + and the CSV (the object), or - and KIND RULE
+
+    \b
+    Examples:
+      plada conformance --decoder 'python spec/decoder/plada_decode.py --batch' --batch --rules --examples 20
+      plada conformance --decoder 'python spec/decoder/plada_frames_decode.py --batch' --frames --batch --rules
     """  # noqa: D301
     from plada_codec.conformance import run_conformance
 
     with progress_bar("testing the decoder") as progress:
-        report = run_conformance(decoder, examples, seed, timeout_s, progress)
+        report = run_conformance(
+            decoder, examples, seed, timeout_s, progress, frames=frames, options=options, rules=rules, batch=batch
+        )
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
     else:
         for failure in report.failures:
             click.echo(f"{failure.id}: {failure.what} ({failure.comment})")
         click.echo(
-            f"{report.vectors} vectors, {report.examples} generated payloads: "
+            f"{report.vectors} vectors, {report.examples} generated {'streams' if frames else 'payloads'}: "
             f"{'all as they should be' if not report.failures else f'{len(report.failures)} wrong'}"
         )
+        for reason, count in Counter(case.reason for case in report.left_out).items():
+            click.echo(f"{count} left out: {reason}")
     if report.failures:
         raise SystemExit(1)
 

@@ -1,0 +1,253 @@
+"""Asks decoders: a process for each case, or one process for all. The protocols are in `plada_codec.conformance`."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import Self
+
+from plada_codec.conformance.cases import Case
+from plada_codec.errors import InvalidPayload
+
+#: Longer answers are not read: no vector and no generated case has one.
+MAX_ANSWER_BYTES = 1 << 26
+_LENGTH_BYTES = 4
+_CHUNK_BYTES = 1 << 16
+#: A process that has closed its standard output has so long to end.
+_GRACE_S = 1.0
+
+#: So much of what a decoder says about itself is kept.
+_MESSAGE_BYTES = 500
+
+_KINDS = ("Truncated", "Corrupt", "Unsupported", "LimitExceeded", "ReferenceMismatch", "InvalidPayload")
+_ERROR = re.compile(rf"\b(?:{'|'.join(_KINDS)}) [a-z][a-z0-9-]*")
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A decoder wrote this output."""
+
+    output: bytes
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A decoder refused, with "KIND RULE" (None: it does not say), and its own words."""
+
+    error: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A decoder did something that is no answer."""
+
+    what: str
+    timed_out: bool = False
+
+
+Answer = Accepted | Refused | Fault
+
+
+def ask_process(command: list[str], case: Case, timeout_s: float) -> Answer:
+    """The answer of a new process, which gets the case on standard input, and its options as arguments.
+
+    Raises:
+        InvalidPayload: (rule decoder) if the command cannot be run.
+    """
+    arguments = [word for name, value in case.options.items() for word in (f"--{name.replace('_', '-')}", value)]
+    try:
+        done = subprocess.run(
+            [*command, *arguments], input=case.data, capture_output=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Fault(f"took more than {timeout_s:g} s", timed_out=True)
+    except OSError as error:
+        raise _cannot_be_run(error) from None
+    if done.returncode == 0:
+        return Accepted(done.stdout)
+    message = _last_line(done.stderr)
+    if done.returncode < 0:
+        return Fault(_ended(done.returncode, message))
+    errors = _ERROR.findall(message)
+    return Refused(errors[-1] if errors else None, message or f"exit code {done.returncode}")
+
+
+class BatchDecoder:
+    """A decoder that is one process and answers requests. Where it gives no answer, it is started anew for the next.
+
+    It is a context manager, at whose end the process is killed if it still runs.
+    """
+
+    def __init__(self, command: list[str], timeout_s: float) -> None:
+        self._command = command
+        self._timeout_s = timeout_s
+        self._running: _Process | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def ask(self, case: Case) -> Answer:
+        """The answer to one case.
+
+        Raises:
+            InvalidPayload: (rule decoder) if the command cannot be run.
+        """
+        if self._running is None:
+            self._running = _Process(self._command)
+        answer = self._running.exchange(_request(case), self._timeout_s)
+        if isinstance(answer, Fault):
+            self._end()
+        return answer
+
+    def finish(self) -> Fault | None:
+        """Closes the decoder's standard input, with which it must end; says what it did instead."""
+        return None if self._running is None else self._running.finish(self._timeout_s)
+
+    def _end(self) -> None:
+        if self._running is not None:
+            self._running.kill()
+            self._running = None
+
+
+class _Process:
+    """A running decoder. Requests are written while answers are read, so that no full pipe can stop both sides."""
+
+    def __init__(self, command: list[str]) -> None:
+        # A file takes whatever is written to standard error; a pipe would fill up.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (kill closes it)
+        try:
+            self._process = subprocess.Popen(
+                command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, process_group=0
+            )
+        except OSError as error:
+            raise _cannot_be_run(error) from None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+        os.set_blocking(self._requests.fileno(), False)
+
+    def exchange(self, request: bytes, timeout_s: float) -> Answer:
+        """Writes a request, and reads the answer."""
+        deadline = time.monotonic() + timeout_s
+        unsent, received = memoryview(request), bytearray()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ)
+            selector.register(self._requests, selectors.EVENT_WRITE)
+            while unsent or not _is_complete(received):
+                ready = selector.select(max(0.0, deadline - time.monotonic()))
+                if not ready or time.monotonic() > deadline:
+                    return Fault(f"took more than {timeout_s:g} s", timed_out=True)
+                for key, _ in ready:
+                    if key.fileobj is self._answers:
+                        fault = self._read(received)
+                        if fault is not None:
+                            return fault
+                        continue
+                    unsent = unsent[self._write(unsent) :]
+                    if not unsent:
+                        selector.unregister(self._requests)
+        return _parsed(bytes(received[_LENGTH_BYTES:]))
+
+    def finish(self, timeout_s: float) -> Fault | None:
+        """Closes standard input; the process must end then, and write nothing more."""
+        self._requests.close()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ)
+            ready = selector.select(timeout_s)
+        if ready and os.read(self._answers.fileno(), _CHUNK_BYTES):
+            return Fault("wrote more than its answers")
+        try:
+            self._process.wait(_GRACE_S if ready else 0)
+        except subprocess.TimeoutExpired:
+            return Fault("did not end with its standard input")
+        return None
+
+    def kill(self) -> None:
+        """Ends the process, and those that it started, if it still runs."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for stream in (self._requests, self._answers, self._errors):
+            stream.close()
+
+    def _read(self, received: bytearray) -> Fault | None:
+        """Adds what is there to `received`; says what is wrong with it."""
+        chunk = os.read(self._answers.fileno(), _CHUNK_BYTES)
+        if not chunk:
+            return self._how_it_ended()
+        received += chunk
+        if len(received) < _LENGTH_BYTES:
+            return None
+        size = _announced(received)
+        if not 1 <= size <= MAX_ANSWER_BYTES:
+            return Fault(f"announced an answer of {size} bytes: 1 to {MAX_ANSWER_BYTES} are possible")
+        if len(received) > _LENGTH_BYTES + size:
+            return Fault(f"announced an answer of {size} bytes, and wrote more")
+        return None
+
+    def _write(self, unsent: memoryview) -> int:
+        """Writes what the pipe takes; says how much that is."""
+        try:
+            return os.write(self._requests.fileno(), unsent[:_CHUNK_BYTES])
+        except BrokenPipeError:
+            return len(unsent)  # nobody will read it: reading says why
+
+    def _how_it_ended(self) -> Fault:
+        try:
+            code = self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            return Fault("closed its standard output")
+        self._errors.seek(0)
+        return Fault(_ended(code, _last_line(self._errors.read())))
+
+
+def _request(case: Case) -> bytes:
+    options = "".join(f"{name}={value}\n" for name, value in case.options.items()).encode("ascii")
+    return b"".join(len(part).to_bytes(_LENGTH_BYTES, "little") + part for part in (options, case.data))
+
+
+def _announced(received: bytearray) -> int:
+    return int.from_bytes(received[:_LENGTH_BYTES], "little")
+
+
+def _is_complete(received: bytearray) -> bool:
+    return len(received) >= _LENGTH_BYTES and len(received) == _LENGTH_BYTES + _announced(received)
+
+
+def _parsed(answer: bytes) -> Answer:
+    sign, rest = answer[:1], answer[1:]
+    if sign == b"+":
+        return Accepted(rest)
+    if sign == b"-":
+        message = _in_one_line(rest)
+        error = _ERROR.match(message)
+        return Refused(error[0] if error else None, message)
+    return Fault(f"answered {answer[:20]!r}, which begins with neither + nor -")
+
+
+def _ended(code: int, message: str) -> str:
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return f"{how}: {message}" if message else how
+
+
+def _last_line(errors: bytes) -> str:
+    return _in_one_line(errors.strip().rpartition(b"\n")[2])
+
+
+def _in_one_line(message: bytes) -> str:
+    text = message[-_MESSAGE_BYTES:].decode(errors="replace")
+    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
+
+
+def _cannot_be_run(error: OSError) -> InvalidPayload:
+    return InvalidPayload(f"the decoder cannot be run: {error}", rule="decoder")
