@@ -544,6 +544,11 @@ def test_a_damaged_zstd_frame_may_be_refused_or_read_as_it_was_sent(example: Enc
     assert right_after_damage(frame.size - 4, frame.size) == Answers(errors=frozenset(["Corrupt zstd-frame"]))
 
 
+def test_the_flag_ancillary_is_on_what_a_decoder_that_skips_sections_accepts() -> None:
+    flagged = {vector["id"] for vector in INDEX["vectors"] if "ancillary" in vector["flags"]}
+    assert flagged == {case.id for case in payload_vectors() if case.right.errors and case.right.outputs}
+
+
 # Generated cases
 
 
