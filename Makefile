@@ -1,28 +1,39 @@
-# make demo   sets up .venv and runs the whole idea on scikit-learn's digits, anew, in plada-demo
-# make test   sets up .venv, lints, type-checks and tests; what CI runs
-# make bench  measures what changed in sizes, times and memory (needs ../shared/corpora); all of it with FRESH=1
-# make frames  measures what frames hold: loss, corruption, interruption, speed (a minute)
+# make demo      sets up .venv and runs the whole idea on scikit-learn's digits, anew, in plada-demo
+# make check     lints, type-checks and runs the tests without training or many processes: before each commit
+# make test      lints, type-checks and runs the tests; what CI runs
+# make test-all  runs all tests, at length, with bounds checks, and as other machines would (hours)
+# make bench     measures what changed in sizes, times and memory (needs ../shared/corpora); all of it with FRESH=1
+# make cold      measures what the first call of a process costs beside the next (minutes)
+# make frames    measures what frames hold: loss, corruption, interruption, speed (a minute)
 # make accuracy  trains the students that bench/results/accuracy.csv has not yet (needs ../shared; hours, can be stopped)
 # make frontier  searches and trains what bench/results/frontier.csv has not yet (needs ../shared; hours, can be stopped)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Two processes of OpenMP threads that spin while they wait slow each other down by orders of magnitude.
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
-CODEC_TESTS := tests/test_round_trip.py tests/test_oracle.py tests/test_damage.py tests/test_vectors.py
+PYTEST := $(QUIET_THREADS) $(BIN)/pytest -q -rs -n 2 --dist worksteal
+# Compiled code checks no bounds of its own: these read bytes of all kinds with checks.
+BYTES_TESTS := tests/test_round_trip.py tests/test_oracle.py tests/test_damage.py tests/test_vectors.py
 
-.PHONY: demo test lint bench frames accuracy frontier clean
+.PHONY: demo check test test-all lint bench cold frames accuracy frontier clean
 
 demo: .venv/demo.installed
 	rm -rf plada-demo
 	$(BIN)/plada-train demo
 
+# Modules that would not run need not be imported either: torch takes seconds.
+check: lint
+	HYPOTHESIS_PROFILE=quick $(PYTEST) -m 'not training and not processes and not browser and not exhaustive' \
+		$(addprefix --ignore=,$(shell grep -l '^pytestmark = pytest.mark.training' tests/*.py))
+
 test: lint
-	$(QUIET_THREADS) $(BIN)/pytest -q -rs -n 2 --dist worksteal
-	rm -rf .cache/numba-boundscheck
-	$(QUIET_THREADS) NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.cache/numba-boundscheck \
-		HYPOTHESIS_PROFILE=brief $(BIN)/pytest -q -n 2 $(CODEC_TESTS)
+	$(PYTEST) -m 'not browser and not exhaustive'
+
+test-all: lint
+	HYPOTHESIS_PROFILE=thorough $(PYTEST)
+	NUMBA_BOUNDSCHECK=1 PLADA_KERNELS=compiled $(PYTEST) $(BYTES_TESTS)
+	$(BIN)/python -m tests.machines
 
 lint: .venv/test.installed
 	$(BIN)/ruff check
@@ -31,6 +42,10 @@ lint: .venv/test.installed
 
 bench: .venv/test.installed
 	$(BIN)/python -m bench.run $(if $(FRESH),--fresh)
+	$(BIN)/python -m bench.figures
+
+cold: .venv/test.installed
+	$(BIN)/python -m bench.cold
 	$(BIN)/python -m bench.figures
 
 frames: .venv/test.installed
@@ -48,15 +63,15 @@ frontier: .venv/test.installed
 	$(BIN)/python -m bench.frontier_figures
 	$(BIN)/python -m bench.figures
 
-.venv/demo.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[train]'
-	touch $@
-
-.venv/test.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[train,export,arrow,roaring,frames,plot,bench,dev]'
-	touch $@
+.venv/demo.installed: EXTRAS := train
+.venv/test.installed: EXTRAS := train,export,arrow,roaring,frames,plot,bench,dev
+# What pip says fills pages, mostly about indexes that are not ours: it is kept in a file, and shown if it matters.
+.venv/%.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -m venv .venv
+	@echo 'installing plada[$(EXTRAS)] into .venv'
+	@$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]' \
+		> .venv/$*.log 2>&1 || { tail -n 5 .venv/$*.log; echo 'pip failed: all it said is in .venv/$*.log'; exit 1; }
+	@touch $@
 
 clean:
 	rm -rf plada-demo .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -31,8 +31,8 @@ OPTIONS = (
     "--epochs=20",
     "--max-bytes=400",
     "--held-out=0.2",
-    "--candidates=24",
-    "--proxy-steps=160",
+    "--candidates=20",
+    "--proxy-steps=120",
     "--task=handwritten digits",
 )
 

@@ -11,6 +11,8 @@ from bench.accuracy import KINDS, Run, plan, settings_of
 from bench.accuracy_figures import agreement, bars, cells, tables
 from bench.table import RESULTS, read_rows
 
+pytestmark = pytest.mark.training
+
 PLAN = list(plan())
 RULES = ("lowest energy", "lowest entropy", "consensus", "inverse", "Safety-Net 0", "Safety-Net -0.2")
 BUDGETS = (400, 1_000, 2_000, 4_000, 8_000)

@@ -21,6 +21,8 @@ import torch
 from bench import alternatives
 from plada_train._timm import timm
 
+pytestmark = pytest.mark.training
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 

@@ -14,6 +14,8 @@ from bench.frontier import PLANNER, Run, plan
 from bench.frontier_figures import Measured, at_budget, bars, bytes_for, cells, tables
 from bench.transfer import PAYLOADS, PROXIES, STUDENTS, transfers
 
+pytestmark = pytest.mark.training
+
 PLAN = list(plan())
 RULES = ("lowest energy", "Safety-Net -0.2")
 BUDGETS = (400, 1_000, 2_000, 4_000, 8_000)

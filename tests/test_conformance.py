@@ -203,6 +203,7 @@ both_modes = pytest.mark.parametrize("batch", [False, True], ids=["processes", "
 
 
 @both_modes
+@pytest.mark.processes
 def test_a_right_decoder_and_a_right_receiver_pass(few: list[Case], tmp_path: Path, batch: bool) -> None:
     report = check(decoder_that("nothing", few, tmp_path), batch=batch)
     assert report == Report(len(FEW), 0, True, (), ())
@@ -263,12 +264,14 @@ def test_a_decoder_that_writes_no_csv_for_a_valid_payload_is_found_out(
 
 
 @both_modes
+@pytest.mark.processes
 def test_a_decoder_that_hangs_is_found_out_and_tested_on_the_rest(few: list[Case], tmp_path: Path, batch: bool) -> None:
     report = check(decoder_that("hangs", few, tmp_path), batch=batch, timeout_s=2)
     assert VICTIM in failing(report)
     assert report.vectors == len(FEW)
 
 
+@pytest.mark.processes
 def test_a_batch_ends_when_the_decoder_hangs_again_and_again(few: list[Case]) -> None:
     report = run_conformance("sleep 1000", 0, 0, 0.01, batch=True)
     assert [failure.what for failure in report.failures] == ["took more than 0.01 s"] * 5
@@ -294,6 +297,7 @@ def test_kinds_and_rules_are_compared_only_if_asked_for(few: list[Case], tmp_pat
 
 
 @both_modes
+@pytest.mark.processes
 def test_a_wrong_receiver_of_frames_is_found_out(few: list[Case], tmp_path: Path, batch: bool) -> None:
     valid = {"one-symbol", "two-objects-second", "slip-escapes"}
     for wrong, found in (
@@ -386,6 +390,7 @@ def test_the_plain_receiver_conforms() -> None:
     assert report == Report(len(FRAME_INDEX["vectors"]), 300, True, (), ())
 
 
+@pytest.mark.processes
 def test_the_plain_decoders_conform_with_a_process_for_each_payload(few: list[Case]) -> None:
     assert check(shlex.join(DECODER), batch=False) == Report(len(FEW), 0, True, (), ())
     assert check(shlex.join(RECEIVER), batch=False, frames=True) == Report(len(FEW_FRAMES), 0, True, (), ())

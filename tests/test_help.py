@@ -86,6 +86,7 @@ def invoke(name: str, arguments: list[str]) -> int:
     return result.exit_code
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", CODEC)
 def test_the_examples_of_plada_run(name: str, folder: Path) -> None:
     for arguments in examples(name, CODEC[name]):

@@ -37,6 +37,8 @@ from plada_train.planning import candidates, judging, plan, proxies, workers
 from plada_train.planning.images import DecodedImages
 from plada_train.scores import Scores
 
+pytestmark = pytest.mark.training
+
 COLOURS = np.array([[210, 70, 70], [70, 210, 70], [70, 70, 210]])
 SIDE = 16
 

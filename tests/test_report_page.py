@@ -413,15 +413,18 @@ def looked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return look(tmp_path_factory.mktemp("browser"), request.param, *pages)
 
 
+@pytest.mark.browser
 def test_a_browser_has_nothing_to_complain_of(looked: Looked) -> None:
     assert looked.log == []
     assert [(page["images"], page["broken_images"]) for page in looked.pages] == [(64, 0)] * 3
 
 
+@pytest.mark.browser
 def test_no_page_is_wider_than_its_screen(looked: Looked) -> None:
     assert [page["overflow_px"] for page in looked.pages] == [0, 0, 0]
 
 
+@pytest.mark.browser
 def test_every_text_can_be_read(looked: Looked) -> None:
     for page in looked.pages:
         assert page["faint"] == []
@@ -430,6 +433,7 @@ def test_every_text_can_be_read(looked: Looked) -> None:
         assert (max(page["background"][:3]) < 64) == (looked.scheme == "dark")
 
 
+@pytest.mark.browser
 def test_one_layout_of_each_chart_is_shown_and_the_first_number_at_once(looked: Looked) -> None:
     for page in looked.pages:
         assert page["shown_layouts"] == page["layouts"] / 2 > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 
 from plada_codec import PladaError, Universe, decode, inspect
@@ -18,6 +19,8 @@ from plada_codec.strategies import (
     encoded_payloads,
     reference_sizes,
 )
+
+pytestmark = pytest.mark.exhaustive
 
 
 def test_encoded_payloads_reach_every_coding_and_every_special_case() -> None:

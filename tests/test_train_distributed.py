@@ -29,6 +29,8 @@ from plada_train.distributed import joined, part
 from plada_train.errors import BadInput
 from plada_train.recipe import Recipe
 
+pytestmark = pytest.mark.training
+
 #: Longer than anything here takes, much shorter than gloo's patience: what hangs, fails.
 PATIENCE_S = 120
 

@@ -29,6 +29,8 @@ from plada_train.export import IR_VERSION, OPSET, export
 from plada_train.models import Classifier, make_classifier, save_checkpoint
 from plada_train.recipe import Recipe
 
+pytestmark = pytest.mark.training
+
 NAMES = ("grün", "red", "blue")
 
 

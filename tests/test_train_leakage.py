@@ -24,6 +24,8 @@ from plada_train.cli import main
 from plada_train.errors import BadInput
 from plada_train.leakage import Pair, pairs, summarise
 
+pytestmark = pytest.mark.training
+
 Pixels = NDArray[np.uint8]
 
 

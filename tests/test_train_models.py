@@ -21,6 +21,8 @@ from plada_train.errors import BadInput
 from plada_train.models import HUB_TIMEOUT_S, load_checkpoint, make_classifier, parse_weights, save_checkpoint
 from plada_train.recipe import Recipe
 
+pytestmark = pytest.mark.training
+
 TAGGED = "test_resnet.r160_in1k"
 
 

@@ -44,6 +44,8 @@ from plada_train.recipe import Planning
 from plada_train.scores import Scores
 from plada_train.selection import Rule, select
 
+pytestmark = pytest.mark.training
+
 
 class Nothing(ImageSource):
     """Images that nobody looks at."""

@@ -37,6 +37,8 @@ from plada_train.models import make_classifier
 from plada_train.targets import hard
 from plada_train.training import fit
 
+pytestmark = pytest.mark.training
+
 OPTIONS = ["--weights=none", "--image-size=16", "--epochs=5", "--batch-size=8", "--threads=1"]
 MODEL = "--model=test_resnet"
 

@@ -37,6 +37,8 @@ from plada_train.report.gather import link_time
 from plada_train.scores import Scores
 from plada_train.summary import LINKS
 
+pytestmark = pytest.mark.training
+
 SHARED = Path(__file__).parent.parent.parent / "shared"
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
 RECIPE = Recipe(model="test_resnet", image_size=24, epochs=2, batch_size=8)
@@ -524,7 +526,9 @@ def test_without_torch_one_line_says_what_to_install(sources: Path, monkeypatch:
 def test_the_demo_writes_digits_and_runs_on_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from plada_train import demo
 
-    monkeypatch.setattr(demo, "OPTIONS", (*demo.OPTIONS, "--epochs=1", "--image-size=16", "--minutes=0.01"))
+    monkeypatch.setattr(
+        demo, "OPTIONS", (*demo.OPTIONS, "--epochs=1", "--image-size=16", "--candidates=2", "--proxy-steps=1")
+    )
     tmp_path /= "it's here"
     result = plada_train("demo", f"--output={tmp_path}")
     assert result.exit_code == 0, result.output

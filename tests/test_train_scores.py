@@ -39,6 +39,8 @@ from plada_train.models import Classifier, make_classifier, save_checkpoint
 from plada_train.recipe import Recipe
 from plada_train.scores import Scores, energy, entropy, probabilities
 
+pytestmark = pytest.mark.training
+
 IMAGES = 40
 SHARD_SIZE = 6
 RECIPE = Recipe(model="test_resnet", image_size=24)

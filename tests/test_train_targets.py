@@ -31,6 +31,8 @@ from plada_train.recipe import Targets
 from plada_train.targets import average, drawn, hard, soft
 from plada_train.training import fit
 
+pytestmark = pytest.mark.training
+
 CLASSES = 4
 LOGITS = arrays(np.float32, (5, CLASSES), elements=st.floats(-20, 20, width=32))
 LABELS = arrays(np.int64, 5, elements=st.integers(0, CLASSES - 1))

@@ -1,0 +1,65 @@
+"""Runs the tests as other machines would: `python -m tests.machines`, or `make test-all`.
+
+Libraries choose their kernels by the processor, and other kernels give other last bits; files come in another order,
+and examples from another seed. Each of these settings makes this machine one of the others. Prints what each came to,
+and ends with 1 if any is red. Names may be given: `python -m tests.machines openblas-haswell seed-2`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+TESTS = ["-m", "not browser and not exhaustive"]
+FILES = [*sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/test_*.py")), "README.md", "plada_codec"]
+
+#: By name: variables of the environment, and arguments of pytest.
+SETTINGS: dict[str, tuple[dict[str, str], list[str]]] = {
+    "this machine": ({}, []),
+    "openblas-prescott": ({"OPENBLAS_CORETYPE": "Prescott"}, []),
+    "openblas-haswell": ({"OPENBLAS_CORETYPE": "Haswell"}, []),
+    "openblas-skylakex": ({"OPENBLAS_CORETYPE": "SkylakeX"}, []),
+    "aten-default": ({"ATEN_CPU_CAPABILITY": "default"}, []),
+    "onednn-sse41": ({"ONEDNN_MAX_CPU_ISA": "SSE41"}, []),
+    "numpy-no-avx2": ({"NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3"}, []),
+    "numba-generic": ({"NUMBA_CPU_NAME": "generic"}, []),
+    "all-of-these": (
+        {"OPENBLAS_CORETYPE": "Prescott", "ATEN_CPU_CAPABILITY": "default", "NUMBA_CPU_NAME": "generic"},
+        [],
+    ),
+    "reversed": ({}, FILES[::-1]),
+    **{f"seed-{seed}": ({"HYPOTHESIS_PROFILE": "seeded"}, [f"--hypothesis-seed={seed}"]) for seed in (1, 2, 3)},
+}
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(SETTINGS)
+    if unknown := [name for name in names if name not in SETTINGS]:
+        raise SystemExit(f"no setting is named {unknown[0]}; there are: {', '.join(SETTINGS)}")
+    red = 0
+    for name in names:
+        if "avx512f" not in Path("/proc/cpuinfo").read_text() and "SkylakeX" in str(SETTINGS[name]):
+            print(f"{name:20} left out: this processor has no AVX-512", flush=True)
+            continue
+        variables, arguments = SETTINGS[name]
+        quiet_threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *TESTS, *arguments]
+        start = time.monotonic()
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | quiet_threads | variables, capture_output=True, text=True, check=False
+        )
+        lines = done.stdout.splitlines()
+        print(f"{name:20} {lines[-1] if lines else done.stderr} ({time.monotonic() - start:.0f} s)", flush=True)
+        for line in lines:
+            if line.startswith(("FAILED", "ERROR")):
+                print(f"    {line}", flush=True)
+        red += done.returncode != 0
+    raise SystemExit(1 if red else 0)
+
+
+if __name__ == "__main__":
+    main()
