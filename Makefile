@@ -2,6 +2,7 @@
 # make check     lints, type-checks and runs the tests without training or many processes: before each commit
 # make test      lints, type-checks and runs the tests; what CI runs
 # make test-all  runs all tests, at length, with bounds checks, and as other machines would (hours)
+# make package   builds the distribution, and uses its wheel where nothing else is installed
 # make bench     measures what changed in sizes, times and memory (needs ../shared/corpora); all of it with FRESH=1
 # make cold      measures what the first call of a process costs beside the next (minutes)
 # make frames    measures what frames hold: loss, corruption, interruption, speed (a minute)
@@ -16,7 +17,7 @@ PYTEST := $(QUIET_THREADS) $(BIN)/pytest -q -rs -n 2 --dist worksteal
 # Compiled code checks no bounds of its own: these read bytes of all kinds with checks.
 BYTES_TESTS := tests/test_round_trip.py tests/test_oracle.py tests/test_damage.py tests/test_vectors.py
 
-.PHONY: demo check test test-all lint bench cold frames accuracy frontier clean
+.PHONY: demo check test test-all lint package bench cold frames accuracy frontier clean
 
 demo: .venv/demo.installed
 	rm -rf plada-demo
@@ -33,7 +34,11 @@ test: lint
 test-all: lint
 	HYPOTHESIS_PROFILE=thorough $(PYTEST)
 	NUMBA_BOUNDSCHECK=1 PLADA_KERNELS=compiled $(PYTEST) $(BYTES_TESTS)
+	$(BIN)/python -m tests.package
 	$(BIN)/python -m tests.machines
+
+package: .venv/test.installed
+	$(BIN)/python -m tests.package
 
 lint: .venv/test.installed
 	$(BIN)/ruff check

@@ -24,7 +24,7 @@ def figures() -> str:
     """The README's part between the two marks."""
     plots = "![sizes](bench/results/size.png)\n\n![times](bench/results/speed.png)\n"
     size_rows, speed_rows = (read_rows(RESULTS / name) for name in ("size.csv", "speed.csv"))
-    frames = _frames(read_rows(RESULTS / "frames.csv"))
+    frames = f"{_cold(read_rows(RESULTS / 'cold.csv'))}\n{_frames(read_rows(RESULTS / 'frames.csv'))}"
     students = f"{accuracy_figures.figures()}\n{frontier_figures.figures()}"
     return f"{tables(size_rows, speed_rows)}\n{plots}\n{students}\n{frames}"
 
@@ -115,6 +115,23 @@ def _speed(rows: list[Row]) -> str:
         f"{float(row['encode_peak_mb']):.0f} MB | {float(row['decode_peak_mb']):.0f} MB |"
         for row in rows
         if row["corpus"] == SPEED_CORPUS and row["keep"] in ("0.01", "1") and row["what"] == "file"
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cold(rows: list[Row]) -> str:
+    lines = [
+        "CPU seconds of the first call: of a command, start-up included, where no kernel was compiled before; of the",
+        "next command; of a process that goes on, with compiled kernels; and of the plain decoder, a command in Python",
+        "too. Up to some thousand labels kernels are interpreted, and above compiled.",
+        "",
+        "| labels | of images | | first command | next command | same process | plain decoder |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {int(row['kept']):,} | {int(row['reference_size']):,} | {row['what']} | {float(row['first_s']):.2f} | "
+        f"{float(row['later_s']):.2f} | {float(row['warm_s']):.4f} | {row['plain_decoder_s'] or '-'} |"
+        for row in rows
     ]
     return "\n".join(lines) + "\n"
 

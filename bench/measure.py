@@ -1,8 +1,9 @@
 """Size, time and peak memory of one coder on one selection; what it writes is read back and compared.
 
 Time: the best of three where one takes less than 0.3 s, after one call on the first images of the same selection,
-which compiles or loads kernels. Peak memory: what the resident size of the process rises to during the first call,
-above what it was before, less the arrays that come out; freed memory is given back to the system first.
+which compiles or loads kernels: what the first call costs is in cold.py. Peak memory: what the resident size of the
+process rises to during the first call, above what it was before, less the arrays that come out; freed memory is given
+back to the system first.
 """
 
 from __future__ import annotations

@@ -22,9 +22,7 @@ import json
 import multiprocessing
 import os
 import re
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -32,7 +30,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.bars import Bar, bars
+from bench.bars import bars
 from bench.coders import coders
 from bench.corpora import SPEED_CORPUS, Corpus, Rule, Scores, corpora, require_corpora
 from bench.figures import tables
@@ -42,18 +40,12 @@ from bench.plots import plot
 from bench.table import RESULTS, ROOT, YARDSTICKS, read_rows, sources_digest, versions, write_rows
 from plada_codec import Payload
 from plada_codec.files import atomic_write
+from plada_codec.kernels.jit import MODE_VARIABLE
 from plada_codec.paper import compare
 from plada_codec.progress import progress_bar
 
 CACHE = ROOT / ".cache" / "bench"
 _COMMAND = "python -m bench.run"
-#: Encodes and decodes one small payload in a process of its own: what compiling costs whoever comes first.
-_FIRST_CALL = """
-import numpy as np, plada_codec
-indices = np.arange(0, 20_000, 7)
-payload = plada_codec.Payload(indices, indices % 10, 20_000, 10)
-plada_codec.decode(plada_codec.encode(payload))
-"""
 
 
 def main() -> None:
@@ -86,7 +78,7 @@ def main() -> None:
     write_rows(results / "size.csv", _COMMAND, [_size_row(row) for row in rows])
     write_rows(results / "speed.csv", _COMMAND, list(_speed_rows(rows)))
     size_rows, speed_rows = read_rows(results / "size.csv"), read_rows(results / "speed.csv")
-    reached = [*bars(size_rows, speed_rows), *_first_calls()]
+    reached = bars(size_rows, speed_rows)
     write_rows(results / "bars.csv", _COMMAND, [asdict(bar) for bar in reached])
     plot(size_rows, speed_rows, results)
     print(tables(size_rows, speed_rows))
@@ -108,7 +100,7 @@ def _in_processes(workers: int, cells: list[tuple[Corpus, Rule]]) -> Iterator[tu
     """(cell, rows) of each cell as it is done; a failure ends all."""
     if not cells:
         return
-    os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
+    os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", MODE_VARIABLE: "compiled"})
     # Those that take longest first, so that no process is left alone at the end
     longest_first = sorted(cells, key=lambda cell: -cell[0].images)
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
@@ -250,19 +242,6 @@ def _speed_rows(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             "encode_peak_mb": f"{row['encode_peak_bytes'] / 1e6:.1f}",
             "decode_peak_mb": f"{row['decode_peak_bytes'] / 1e6:.1f}",
         }
-
-
-def _first_calls() -> list[Bar]:
-    """Seconds of the first call ever, and of the first one of a later process."""
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"NUMBA_CACHE_DIR": folder, "PYTHONPATH": str(ROOT)}
-        seconds = []
-        for _ in range(2):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", _FIRST_CALL], env=environment, check=True)
-            seconds.append(time.perf_counter() - start)
-    names = ("first call ever, compiling, whole process", "first call of a later process, whole process")
-    return [Bar(name, "measured", f"{s:.1f} s", "stated") for name, s in zip(names, seconds, strict=True)]
 
 
 if __name__ == "__main__":

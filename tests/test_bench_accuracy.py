@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("torch", reason="needs the extra 'train'")
+
+
 from bench.accuracy import KINDS, Run, plan, settings_of
 from bench.accuracy_figures import agreement, bars, cells, tables
 from bench.table import RESULTS, read_rows

@@ -6,6 +6,9 @@ import math
 from typing import Any
 
 import pytest
+
+pytest.importorskip("torch", reason="needs the extra 'train'")
+
 from hypothesis import given
 from hypothesis import strategies as st
 

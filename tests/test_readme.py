@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("torch", reason="needs the extra 'train'")
+
+
 from bench.bars import by_cell, size_of
 from bench.figures import BEGIN, END, figures
 from bench.table import OURS, RESULTS, read_rows

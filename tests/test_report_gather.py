@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="needs the extra 'train'")
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

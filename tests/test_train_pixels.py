@@ -6,6 +6,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="needs the extra 'train'")
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st

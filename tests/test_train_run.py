@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def test_a_run_writes_its_payload_scores_models_and_report(sources: Path) -> Non
     assert report["class_names"] == ["blue", "green", "red"]
     assert report["plan"] is report["held_out_images"] is None
     assert "<html" in (sources / "out" / "report.html").read_text()
-    assert report["versions"]["torch"] == torch.__version__
+    assert report["versions"]["torch"] == version("torch")
     for name in ("teacher", "student"):
         classifier = load_checkpoint(sources / "out" / f"{name}.safetensors")
         test = open_test_images(sources / "test", 3, classifier.config.class_names)

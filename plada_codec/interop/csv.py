@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _HEADER = b"index,label"
+_SURELY_READ = 10**15
 _UTF8_MARK = b"\xef\xbb\xbf"
 _ROW = re.compile(rb"\s*([+-]?[0-9]{1,40})\s*,\s*([+-]?[0-9]{1,40})\s*")
 
@@ -64,7 +65,8 @@ def _rows(number: int, block: bytes) -> NDArray[np.int64]:
         except ValueError:
             pass
         else:
-            if rows.shape[1] == 2:
+            # Some releases of numpy read what is beyond int64 as a float, and come to any number below 0 or above this
+            if rows.shape[1] == 2 and rows.min() >= 0 and rows.max() < _SURELY_READ:
                 return rows
     # numpy does not say in which line it stopped: this does, and reads what is unusual but right
     pairs = []

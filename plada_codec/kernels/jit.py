@@ -236,19 +236,15 @@ _taught: list[bool] = []
 
 
 def _teach_basics() -> None:
+    """Tells numba what to compile for what kernels are written with."""
     from numba.extending import overload
 
-    overload(
-        i64,
-    )(lambda value: lambda value: np.int64(value))
-    overload(
-        u64,
-    )(lambda value: lambda value: np.uint64(value))
+    overload(i64)(lambda value: lambda value: np.int64(value))
+    overload(u64)(lambda value: lambda value: np.uint64(value))
     overload(zeros)(lambda length: lambda length: np.zeros(length, np.int64))
     overload(zeros_8)(lambda rows, columns: lambda rows, columns: np.zeros((rows, columns), np.uint8))
     overload(zeros_32)(lambda rows, columns: lambda rows, columns: np.zeros((rows, columns), np.int32))
     overload(zeros_64)(lambda rows, columns: lambda rows, columns: np.zeros((rows, columns), np.int64))
-
     overload(bit_length)(lambda value: _counted_bits)
 
 

@@ -1,0 +1,135 @@
+"""What the first call costs: `python -m bench.cold`, or `make cold`. Writes cold.csv to bench/results.
+
+CPU seconds to encode (profile small) and to decode, as commands, start-up included: *first*, where no kernel was ever
+compiled; *later*, where the next command finds what the first one compiled; and *warm*, in a process that has done it
+before, with compiled kernels and without start-up. Beside them the plain decoder, which is a command in Python too: all
+of one run, so that ratios mean something where seconds do not. Selections are drawn: runs of alike images, each with a
+share that is kept and a favourite class.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.table import RESULTS, ROOT, write_rows
+from plada_codec import Payload, interop
+from plada_codec.kernels.jit import MODE_VARIABLE
+from plada_codec.progress import progress_bar
+
+KEPT = (100, 1_000, 10_000, 141_971)
+#: So many images for each that is kept.
+IMAGES_FOR_ONE = 100
+CLASSES = 10
+TURNS = 3
+#: The plain decoder takes minutes for more.
+MOST_PLAIN = 10_000
+#: CPU seconds of the best of some calls, after one that compiles.
+WARM = f"""
+import os, sys, time
+os.environ["{MODE_VARIABLE}"] = "compiled"
+from plada_codec import decode, encode
+blob = open(sys.argv[2], "rb").read()
+payload = decode(blob)
+work = {{"encode": lambda: encode(payload), "decode": lambda: decode(blob)}}[sys.argv[1]]
+work()
+seconds = []
+for _ in range(int(sys.argv[3])):
+    start = time.process_time()
+    work()
+    seconds.append(time.process_time() - start)
+print(min(seconds))
+"""
+
+
+def drawn(kept: int) -> Payload:
+    """A selection of so many images."""
+    random = np.random.default_rng(kept)
+    size, length = IMAGES_FOR_ONE * kept, 500
+    shares = np.repeat(random.beta(0.3, 20, size // length), length)
+    favourites = np.repeat(random.integers(0, CLASSES, size // length), length)
+    indices = np.flatnonzero(random.random(len(shares)) < shares)
+    while len(indices) < kept:  # chance left too few
+        indices = np.union1d(indices, random.integers(0, len(shares), kept - len(indices)))
+    indices = np.sort(random.permutation(indices)[:kept])
+    is_favourite = random.random(kept) < 0.7
+    labels = np.where(is_favourite, favourites[indices], random.integers(0, CLASSES, kept))
+    return Payload(indices, labels, size, CLASSES)
+
+
+def cpu_s(command: list[str], **variables: str) -> float:
+    """CPU seconds of a process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, env=os.environ | variables, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def rows(kept: int, folder: Path, turn_done: Callable[[], None]) -> list[dict[str, Any]]:
+    """What encoding and decoding so many labels costs."""
+    selection, blob = folder / f"{kept}.npz", folder / f"{kept}.plada"
+    interop.write(drawn(kept), str(selection))
+    plada, plain = [sys.executable, "-m", "plada_codec.cli"], ROOT / "spec" / "decoder" / "plada_decode.py"
+    commands = {
+        "encode": [*plada, "encode", str(selection), "-o", str(blob)],
+        "decode": [*plada, "decode", str(blob), "-o", str(folder / "back.npz")],
+    }
+    found = []
+    for what, command in commands.items():
+        seconds: dict[str, list[float]] = {"first": [], "later": [], "plain decoder": []}
+        for _ in range(TURNS):
+            with tempfile.TemporaryDirectory() as cache:
+                for when in ("first", "later"):
+                    seconds[when].append(cpu_s(command, NUMBA_CACHE_DIR=cache))
+            if kept <= MOST_PLAIN:
+                seconds["plain decoder"].append(cpu_s([sys.executable, str(plain), str(blob)]))
+            turn_done()
+        calls = "20" if kept <= MOST_PLAIN else "3"
+        warm = subprocess.run(
+            [sys.executable, "-c", WARM, what, str(blob), calls], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        middle = {name: statistics.median(values) if values else None for name, values in seconds.items()}
+        first_s, plain_s = middle["first"], middle["plain decoder"]
+        assert first_s is not None
+        found.append(
+            {
+                "what": what,
+                "kept": kept,
+                "reference_size": IMAGES_FOR_ONE * kept,
+                "bytes": blob.stat().st_size,
+                "first_s": f"{first_s:.3f}",
+                "later_s": f"{middle['later']:.3f}",
+                "warm_s": f"{float(warm.stdout):.5f}",
+                "plain_decoder_s": "" if plain_s is None else f"{plain_s:.3f}",
+                "first_over_plain_decoder": "" if plain_s is None else f"{first_s / plain_s:.2f}",
+            }
+        )
+    return found
+
+
+def main() -> None:
+    done = 0
+    with tempfile.TemporaryDirectory() as name, progress_bar("measuring first calls") as progress:
+
+        def turn_done() -> None:
+            nonlocal done
+            done += 1
+            progress(done, 2 * TURNS * len(KEPT))
+
+        found = [row for kept in KEPT for row in rows(kept, Path(name), turn_done)]
+    for row in found:
+        print(row)
+    write_rows(RESULTS / "cold.csv", "python -m bench.cold", found, ("numpy", "numba", "zstandard"))
+
+
+if __name__ == "__main__":
+    main()
