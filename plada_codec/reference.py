@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import tarfile
 from abc import ABC, abstractmethod
 from array import array
@@ -119,10 +120,11 @@ def open_images(source: str | Path) -> ImageSource:
         raise BadSource("the name of the source of images is empty", rule="source-missing")
     path = Path(source)
     try:
-        if path.is_dir():
+        mode = _mode_of(path)
+        if stat.S_ISDIR(mode):
             shards = [path / name for name in _shards_of_folder(path)]
             images: ImageSource = ShardImages(str(source), shards) if shards else FolderImages(str(source))
-        elif path.is_file():
+        elif stat.S_ISREG(mode):
             if path.suffix != ".tar":
                 raise BadSource(f"{path} is neither a folder nor a .tar shard", rule="source-missing")
             images = ShardImages(str(source), [path])
@@ -134,6 +136,17 @@ def open_images(source: str | Path) -> ImageSource:
     if not len(images):
         raise BadSource(f"{source} has no images", rule="source-empty")
     return images
+
+
+def _mode_of(path: Path) -> int:
+    """The mode of a file or folder, 0 if it is not there; OSError if that cannot be known.
+
+    From Python 3.14 on, Path.is_dir() and the like take what they cannot look at for what is not there.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return 0
 
 
 def reference_digest(images: ImageSource, progress: Callable[[int, int], None] | None = None) -> bytes:

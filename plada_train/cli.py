@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 # Before torch is imported: waiting OpenMP threads that spin slow a shared machine down tenfold and more.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
+# What torch's own code warns of, such as a host without a name, is nothing that a user could mend.
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 import click
 from click.core import ParameterSource

@@ -217,11 +217,13 @@ def test_what_torch_cannot_do_is_one_line_wherever_it_is(
         fit(small_network(), batches, RECIPE, nothing)
 
 
-def test_a_killed_worker_is_one_line(sources: Path) -> None:
-    def kill(image: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGKILL)
+def killing(image: Any) -> Any:
+    """A transform that ends its process."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    batches = ImageBatches(open_training_images(sources / "train"), kill, 8, seed=0, workers=1)
+
+def test_a_killed_worker_is_one_line(sources: Path) -> None:
+    batches = ImageBatches(open_training_images(sources / "train"), killing, 8, seed=0, workers=1)
     with pytest.raises(BadInput, match=r"training failed \(DataLoader worker .*\)"):
         fit(small_network(), batches, RECIPE, nothing)
 
