@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec import Payload, Universe, compare
@@ -62,7 +63,7 @@ def test_interpolative_coding_of_a_full_run_takes_nothing() -> None:
     assert baselines.interpolative_encode(np.arange(1000), 1000) == b""
 
 
-@settings(max_examples=10)
+@examples(0.1)
 @given(selections())
 def test_every_peer_gives_back_the_selection_in_every_variant(selection: peers.Selection) -> None:
     for peer in peers.PEERS:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -55,7 +56,7 @@ def test_balanced_order_has_every_image_once_and_is_balanced_in_every_prefix(
     assert order.tolist() == alternatives.balanced_order(labels, CLASSES, seed).tolist()
 
 
-@settings(max_examples=60)
+@examples(0.6)
 @given(label_arrays, seeds, st.integers(1, 70), st.booleans())
 def test_k_centre_order_has_k_different_images_and_is_balanced_in_every_prefix(
     labels: NDArray[np.int64], seed: int, k: int, are_points_equal: bool
@@ -66,7 +67,7 @@ def test_k_centre_order_has_k_different_images_and_is_balanced_in_every_prefix(
     assert is_balanced_in_every_prefix(order, labels)
 
 
-@settings(max_examples=60)
+@examples(0.6)
 @given(hnp.arrays(np.float32, (9, 2), elements=st.integers(-9, 9)), seeds)
 def test_k_centres_cover_ever_better_and_within_twice_the_best_radius(points: NDArray[np.float32], seed: int) -> None:
     order = alternatives.k_centre_order(points, np.zeros(len(points), np.int64), 1, seed, len(points))
@@ -98,7 +99,7 @@ def pictures() -> NDArray[np.uint8]:
     return pixels
 
 
-@settings(max_examples=30)
+@examples(0.3)
 @given(budget_bytes=st.integers(0, 6000), quality=st.sampled_from([30, 75]), side=st.sampled_from([None, 16]))
 def test_pixels_are_the_longest_prefix_that_fits(
     pictures: NDArray[np.uint8], budget_bytes: int, quality: int, side: int | None
@@ -160,7 +161,7 @@ def test_basis_is_that_of_the_principal_components_the_largest_of_variance_1(
     np.testing.assert_allclose(basis(blobs[0], 5), projected[:, :5], rtol=1e-4, atol=1e-4)
 
 
-@settings(max_examples=15)
+@examples(0.15)
 @given(budget_bytes=st.integers(0, 140))
 def test_linear_probe_fits_its_budget_with_as_many_components_as_can_be(
     blobs: tuple[NDArray[np.float32], NDArray[np.int64]], budget_bytes: int
@@ -246,7 +247,7 @@ def test_all_weights_in_int8_nearly_compute_the_same() -> None:
     assert len(got[0]) <= sum(p.numel() + 1 for p in network.parameters()) + alternatives.FRAME_BYTES
 
 
-@settings(max_examples=8)
+@examples(0.08)
 @given(budget_bytes=st.integers(0, 9000))
 def test_weights_fit_their_budget_and_the_largest_are_kept(budget_bytes: int) -> None:
     network = small_network()

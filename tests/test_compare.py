@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zstandard
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec import Limits, Payload, Universe, compare, encode
@@ -77,7 +78,7 @@ def read_back(form: str, data: bytes, payload: Payload) -> tuple[list[int], list
     return np.cumsum(integers.astype(np.int64)).tolist(), labels
 
 
-@settings(max_examples=200)
+@examples(2)
 @given(payloads(max_kept=300))
 def test_the_payload_can_be_read_back_from_every_layout(payload: Payload) -> None:
     expected = payload.indices.tolist(), payload.labels.tolist()
@@ -91,7 +92,7 @@ def test_the_payload_can_be_read_back_from_every_layout(payload: Payload) -> Non
         assert read_back(form, data, payload) == expected
 
 
-@settings(max_examples=100)
+@examples(1)
 @given(payloads(max_kept=300))
 def test_sizes_are_those_of_the_layouts(payload: Payload) -> None:
     forms = paper_layouts(payload)

@@ -211,6 +211,7 @@ def test_a_right_decoder_and_a_right_receiver_pass(few: list[Case], tmp_path: Pa
     assert check(command, batch=batch, frames=True) == Report(len(FEW_FRAMES), 0, True, (), ())
 
 
+@pytest.mark.processes
 @both_modes
 @pytest.mark.parametrize(
     ("wrong", "found", "words"),
@@ -233,6 +234,7 @@ def test_a_decoder_that_is_wrong_in_one_way_is_found_out(
     assert (report.vectors, report.left_out) == (len(FEW), ())
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("wrong", "what"),
     [
@@ -255,6 +257,7 @@ def test_a_batch_decoder_that_breaks_the_protocol_is_found_out_and_tested_on_the
     assert report.vectors == len(FEW)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("wrong", ["writes garbage", "closes standard output"])
 def test_a_decoder_that_writes_no_csv_for_a_valid_payload_is_found_out(
     wrong: str, few: list[Case], tmp_path: Path
@@ -279,6 +282,7 @@ def test_a_batch_ends_when_the_decoder_hangs_again_and_again(few: list[Case]) ->
     assert [case.id for case in report.left_out] == FEW[5:]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("wrong", "what"),
     [("does not end", "did not end with its standard input"), ("goes on", "wrote more than its answers")],
@@ -290,6 +294,7 @@ def test_a_batch_decoder_must_end_with_its_standard_input(
     assert [failure.what for failure in report.failures if failure.id == "end-of-input"] == [what]
 
 
+@pytest.mark.processes
 @both_modes
 def test_kinds_and_rules_are_compared_only_if_asked_for(few: list[Case], tmp_path: Path, batch: bool) -> None:
     for wrong in ("wrong kind", "wrong rule", "no rule"):
@@ -312,6 +317,7 @@ def test_a_wrong_receiver_of_frames_is_found_out(few: list[Case], tmp_path: Path
 # What is left out, and what the command prints
 
 
+@pytest.mark.processes
 def test_vectors_that_need_options_are_left_out_by_name_and_with_the_reason(few: list[Case], tmp_path: Path) -> None:
     report = run_conformance(decoder_that("nothing", few, tmp_path), 0, 0, 60)
     assert [case.id for case in report.left_out] == FEW[5:]
@@ -319,6 +325,7 @@ def test_vectors_that_need_options_are_left_out_by_name_and_with_the_reason(few:
     assert (report.vectors, report.failures) == (5, ())
 
 
+@pytest.mark.processes
 def test_json_has_all_that_was_tested_left_out_and_wrong(few: list[Case], tmp_path: Path) -> None:
     result = run("conformance", "--decoder", decoder_that("wrong output", few, tmp_path), "--examples", "0", "--json")
     assert result.exit_code == 1
@@ -333,6 +340,7 @@ def test_json_has_all_that_was_tested_left_out_and_wrong(few: list[Case], tmp_pa
     assert [failure["id"] for failure in report["failures"]] == ["index-gaps-plain", "label-classes-huffman"]
 
 
+@pytest.mark.processes
 def test_the_text_counts_what_was_tested_left_out_and_wrong(few: list[Case], tmp_path: Path) -> None:
     lines = ok("conformance", "--decoder", decoder_that("nothing", few, tmp_path), "--examples", "0").stdout
     assert lines.splitlines()[0] == "5 vectors, 0 generated payloads: all as they should be"
@@ -346,6 +354,7 @@ def test_the_text_counts_what_was_tested_left_out_and_wrong(few: list[Case], tmp
     ]
 
 
+@pytest.mark.processes
 @both_modes
 @pytest.mark.parametrize(
     ("decoder", "word"), [("/no/such/decoder", "cannot be run"), ("", "empty"), ("'", "cannot be read")]
@@ -359,6 +368,7 @@ def test_vectors_that_are_not_there_are_one_line(monkeypatch: pytest.MonkeyPatch
     assert "vectors" in fails(1, "conformance", "--decoder", "true", "--examples", "0")
 
 
+@pytest.mark.processes
 def test_what_a_decoder_says_is_printed_in_one_line(few: list[Case]) -> None:
     command = [sys.executable, "-c", r"print('\033[31mone\u2028\ntwo\r\0', end='', file=__import__('sys').stderr); 1/0"]
     answer = ask_process(command, few[0], 60)
@@ -369,6 +379,7 @@ def test_what_a_decoder_says_is_printed_in_one_line(few: list[Case]) -> None:
 # Plain decoders
 
 
+@pytest.mark.processes
 def test_the_plain_decoder_conforms() -> None:
     command = shlex.join([*DECODER, "--batch"])
     report = json.loads(
@@ -383,6 +394,7 @@ def test_the_plain_decoder_conforms() -> None:
     }
 
 
+@pytest.mark.processes
 def test_the_plain_receiver_conforms() -> None:
     pytest.importorskip("raptorq")
     command = shlex.join([*RECEIVER, "--batch"])
@@ -430,6 +442,7 @@ def test_requests_and_answers_are_as_the_protocol_says(
     assert echo.ask(Case("id", "comment", data, Answers(), options)) == Accepted(request)
 
 
+@pytest.mark.processes
 def test_a_decoder_that_writes_before_it_reads_is_no_deadlock() -> None:
     script = "import sys; sys.stdout.buffer.write((1 << 20).to_bytes(4, 'little') + b'+' * (1 << 20)); sys.stdin.read()"
     with BatchDecoder([sys.executable, "-c", script], 60) as decoder:
@@ -438,12 +451,14 @@ def test_a_decoder_that_writes_before_it_reads_is_no_deadlock() -> None:
         assert decoder.finish() is None
 
 
+@pytest.mark.processes
 def test_a_decoder_that_fills_standard_error_is_no_deadlock() -> None:
     script = "import sys; sys.stderr.write('x' * (1 << 20) + '\\n'); raise SystemExit('the end')"
     with BatchDecoder([sys.executable, "-c", script], 60) as decoder:
         assert decoder.ask(Case("id", "comment", b"", Answers())) == Fault("ended with exit code 1: the end")
 
 
+@pytest.mark.processes
 def test_processes_that_a_decoder_started_end_with_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from examples import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plada_codec.delivery import STRATEGIES, Job, deliver, one_way, simulate
@@ -460,7 +461,7 @@ SHIPPED = [
 
 
 @pytest.mark.parametrize("shipped", SHIPPED, ids=lambda shipped: shipped.id)
-@settings(max_examples=50)
+@examples(0.5)
 @given(st.integers(1, 40), st.integers(0, 3), st.data())
 def test_where_nothing_is_lost_no_strategy_that_waits_is_sooner_than_one_that_does_not(
     shipped: Link, frames: int, parts: int, data: st.DataObject

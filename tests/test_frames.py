@@ -18,7 +18,8 @@ from unittest.mock import Mock
 
 import jsonschema
 import pytest
-from hypothesis import assume, given, settings
+from examples import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plada_codec import Corrupt, InvalidPayload, LimitExceeded, PladaError, Truncated, Unsupported
@@ -252,7 +253,7 @@ def test_announces_are_spread_evenly_from_before_the_first_symbol_to_behind_the_
 
 
 @given(objects, st.integers(30, 264), st.integers(0, 2**40))
-@settings(max_examples=30)
+@examples(0.3)
 def test_a_carousel_may_be_met_anywhere(data: bytes, frame_bytes: int, start: int) -> None:
     sender = Sender(data, frame_bytes)
     # As if the cycle were short: its length is the layout's affair, and far symbols take their time.
@@ -429,7 +430,7 @@ def test_a_panic_of_raptorq_is_an_error_of_ours() -> None:
 
 
 @given(st.integers(2, 3000), st.integers(0, 40))
-@settings(max_examples=30)
+@examples(0.3)
 def test_long_objects_are_coded_in_columns_with_the_same_symbols(object_bytes: int, id: int) -> None:
     data = random.Random(object_bytes).randbytes(object_bytes)
     size = layout(object_bytes, 264).symbol_bytes

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec import InvalidPayload, LimitExceeded, Limits, Payload, PladaError, Universe, Unsupported
@@ -115,7 +116,7 @@ def test_bare_formats_give_back_the_payload_when_told_the_rest(payload: Payload,
         assert read_bytes(data, format, **all_of(payload)) == payload
 
 
-@settings(max_examples=50)
+@examples(0.5)
 @given(payloads(max_kept=50), st.sampled_from(COMPLETE), st.sampled_from(COMPLETE))
 def test_conversion_between_complete_formats_loses_nothing(payload: Payload, first: str, second: str) -> None:
     assert read_bytes(written(read_bytes(written(payload, first), first), second), second) == payload
@@ -458,7 +459,7 @@ FILES = {format: written(Payload([3, 14, 15, 92, 96], [6, 5, 3, 5, 8], **SIZES, 
          for format in FORMATS}  # fmt: skip
 
 
-@settings(max_examples=600)
+@examples(6)
 @given(st.sampled_from(list(FORMATS)), st.data())
 def test_damaged_files_are_payloads_or_refused_in_one_line(format: str, data: st.DataObject) -> None:
     file = bytearray(FILES[format])

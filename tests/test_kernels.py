@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec import Limits, Payload, PladaError, decode, encode
@@ -49,7 +50,7 @@ def outcome(blob: bytes, limits: Limits = Limits(), reference: bytes | None = No
 
 
 @given(encoded_payloads(max_kept=60))
-@settings(max_examples=max(1, settings().max_examples // 5))
+@examples(0.2)
 def test_both_ways_write_the_same_bytes(example: Any) -> None:
     said = (example.profile, "full", example.index_coding, example.label_coding)
     for name in MODES:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import plada_decode as oracle
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -31,11 +32,6 @@ CHANGES, PRIORS = st.integers(0, 15), st.integers(0, 7)
 _LARGEST = 2815
 _WIDE = Limits(max_reference_size=2**63 - 1)
 _WIDE_ORACLE = oracle.Limits(max_reference_size=2**63 - 1)
-
-
-def examples(factor: float) -> settings:
-    """So many times the examples of the profile: more where they are cheap to look at, fewer where they are large."""
-    return settings(max_examples=max(1, round(factor * settings().max_examples)))
 
 
 # --- the range coder -------------------------------------------------------------------------------------------------

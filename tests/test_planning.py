@@ -23,7 +23,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hypothesis import assume, example, given, settings
+from examples import examples
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -181,7 +182,7 @@ class Encoder:
         return Payload([0], [0], 1, 1), bytes(self.size_of(count))
 
 
-@settings(max_examples=150)
+@examples(1.5)
 @given(
     overhead_bytes=st.integers(1, 2_000),
     bits=st.floats(0.2, 20),
@@ -631,7 +632,7 @@ PICTURES = Pictures(12)
 SQUARES = [square(PICTURES, i, 8) for i in range(12)]
 
 
-@settings(max_examples=30)
+@examples(0.3)
 @given(st.lists(st.tuples(st.booleans(), st.lists(st.integers(0, 11), min_size=1, max_size=20)), max_size=6))
 def test_images_are_decoded_once_whoever_asks(asked: list[tuple[bool, list[int]]]) -> None:
     images = Pictures(12)

@@ -1,4 +1,4 @@
-"""The README says what is so: its figures are those of the committed CSVs (its examples are doctests)."""
+"""The README says what is so (its examples are doctests; test_readme_figures.py looks at its figures)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,12 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch", reason="needs the extra 'train'")
-
-
 from bench.bars import by_cell, size_of
-from bench.figures import BEGIN, END, figures
 from bench.table import OURS, RESULTS, read_rows
 from plada_codec import Payload, encode
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def test_the_figures_are_those_of_the_committed_results() -> None:
-    assert README.split(BEGIN)[1].split(END)[0] == figures()
 
 
 def test_every_dependency_has_a_line_that_says_why() -> None:
@@ -48,6 +40,7 @@ def test_every_payload_is_smaller_than_in_the_papers_coding() -> None:
         assert size_of(coders, OURS) < size_of(coders, "paper's zstd"), cell
 
 
+@pytest.mark.processes
 def test_the_commands_for_narrow_links_print_what_it_shows(tmp_path: Path) -> None:
     pytest.importorskip("raptorq", reason="needs the extra 'frames'")
     section = README.split("## Over a narrow, lossy link")[1].split("\n## ")[0]

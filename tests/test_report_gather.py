@@ -16,7 +16,8 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -29,7 +30,7 @@ from plada_train.report.page import render
 from plada_train.scores import Scores
 from plada_train.selection import Rule, select
 
-pytestmark = pytest.mark.filterwarnings("ignore::plada_train.errors.MissingClasses")
+pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("ignore::plada_train.errors.MissingClasses")]
 
 DIGEST = bytes(range(32))
 NAMES = ("cat", "dog", "owl", "sea <b>")
@@ -261,7 +262,7 @@ def test_links_take_what_the_budget_says_and_none_is_left_out(whole: Path) -> No
     assert titan.name.endswith("in frames of 256 bytes")
 
 
-@settings(max_examples=30)
+@examples(0.3)
 @given(st.integers(1, 90), st.integers(1, 6), st.integers(0, 99), st.booleans(), st.booleans(), st.data())
 def test_sums_are_those_of_the_payload(
     tmp_path_factory: pytest.TempPathFactory,
@@ -350,7 +351,7 @@ def truncated(path: Path, share: float) -> None:
     path.write_bytes(data[: int(share * len(data))])
 
 
-@settings(max_examples=40)
+@examples(0.4)
 @given(
     states=st.fixed_dictionaries({name: st.sampled_from(["whole", "removed", "damaged"]) for name in NEEDED_BY}),
     share=st.floats(0, 0.99),
@@ -386,7 +387,7 @@ def test_whatever_part_is_missing_or_damaged_the_rest_is_shown_and_it_is_named(
     assert empty == needless
 
 
-@settings(max_examples=40)
+@examples(0.4)
 @given(st.data())
 def test_an_entry_that_a_json_file_lacks_or_has_of_another_kind_is_survived(whole: Path, data: st.DataObject) -> None:
     run = copied(whole, whole.parent / "copy")

@@ -13,7 +13,8 @@ import pytest
 pytest.importorskip("torch")
 
 from click.testing import CliRunner, Result
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -71,7 +72,7 @@ def found_by_comparing_all(target: list[Pixels], reference: list[Pixels], thresh
     return [Pair(i, j, d) for i, row in enumerate(differences) for j, d in enumerate(row) if d < threshold]
 
 
-@settings(max_examples=40)
+@examples(0.4)
 @given(st.data())
 def test_what_is_found_is_what_comparing_all_pairs_finds(data: st.DataObject) -> None:
     """Copies are moved, changed in contrast and disturbed by about the threshold, so that they change buckets too."""

@@ -22,7 +22,8 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from test_train_run import RECIPE, assert_fails, plada_train, source_options, write_shards, write_tree
 from torch import nn
@@ -141,7 +142,7 @@ def ending_at(call: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     return losses
 
 
-@settings(max_examples=12)
+@examples(0.12)
 @given(
     st.lists(st.integers(0, 9), max_size=3),
     st.integers(2, 12),

@@ -23,7 +23,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from click.testing import CliRunner, Result
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
@@ -177,7 +178,7 @@ def test_too_many_classes_for_soft_labels_have_no_sums(reference: ImageSource, t
 finite = st.floats(-(2.0**100), 2.0**100, width=32)
 
 
-@settings(max_examples=30)
+@examples(0.3)
 @given(
     st.lists(st.tuples(st.integers(0, 4), finite, finite), min_size=1),
     st.sampled_from([None, ("a", "é", "猫", "d d", "e")]),

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import assume, given, settings
+from examples import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -227,7 +228,7 @@ def test_quotas_are_proportional_to_the_power_of_the_class_size(counts: list[int
     assert max(t_is_above, default=0) <= min(t_is_below, default=math.inf) * (1 + 1e-9)
 
 
-@settings(max_examples=100)
+@examples(1)
 @given(class_counts, st.integers(1, 20_000))
 def test_alpha_1_keeps_the_proportions_of_the_classes(counts: list[int], budget: int) -> None:
     total = sum(counts)
@@ -272,7 +273,7 @@ def by_hand(scores: Scores, rule: Rule, candidates: list[int], k: int) -> list[i
     return sorted(chosen + [i for i in order if i not in chosen][: k - len(chosen)])
 
 
-@settings(max_examples=100)
+@examples(1)
 @given(scores_of_sets(), rules, st.data())
 def test_a_selection_is_what_its_rule_says(scores: Scores, rule: Rule, data: st.DataObject) -> None:
     size = len(scores.label)
@@ -312,7 +313,7 @@ def test_safety_net_that_reserves_nothing_only_adds_the_best_of_the_classes_that
     assert set(kept) - set(without) == set(best)
 
 
-@settings(max_examples=60)
+@examples(0.6)
 @given(scores_of_sets(), rules, st.integers(1, 100))
 def test_inverse_is_the_mirror(scores: Scores, rule: Rule, k: int) -> None:
     k = min(k, len(scores.label))
@@ -321,7 +322,7 @@ def test_inverse_is_the_mirror(scores: Scores, rule: Rule, k: int) -> None:
     assert there == select(mirrored, kept=k, rule=replace(rule, inverse=not rule.inverse), weights_tau=1.0)
 
 
-@settings(max_examples=100)
+@examples(1)
 @given(scores_of_sets(distinct=True), rules, st.integers(1, 100), st.randoms(use_true_random=False))
 def test_the_order_of_storage_does_not_matter_where_scores_differ(
     scores: Scores, rule: Rule, k: int, random: Any
@@ -333,7 +334,7 @@ def test_the_order_of_storage_does_not_matter_where_scores_differ(
     assert np.array_equal(np.sort(moved[select(shuffled, kept=k, rule=rule)[0].indices]), kept)
 
 
-@settings(max_examples=60)
+@examples(0.6)
 @given(scores_of_sets(), st.integers(0, 10**6), st.integers(1, 100))
 def test_scores_of_several_teachers_make_a_consensus_with_the_labels_of_the_first(
     scores: Scores, seed: int, k: int
@@ -397,7 +398,7 @@ def test_a_rule_in_words_is_what_people_would_say(rule: Rule | None, universe: U
 # --- payloads ---
 
 
-@settings(max_examples=20)
+@examples(0.2)
 @given(scores_of_sets(), rules, st.integers(20, 110), st.sampled_from(["0.5", "1"]), st.booleans())
 def test_max_bytes_keeps_a_number_that_fits_and_that_the_next_few_larger_ones_exceed(
     scores: Scores, rule: Rule, max_bytes: int, keep: str, variants: bool
@@ -458,7 +459,7 @@ def test_missing_classes_are_named() -> None:
 # --- variants ---
 
 
-@settings(max_examples=60)
+@examples(0.6)
 @given(scores_of_sets(), st.integers(1, 100))
 def test_soft_labels_are_the_moments_of_the_classes_that_are_used(scores: Scores, k: int) -> None:
     payload, encoded = select(scores, kept=min(k, len(scores.label)), soft_labels=True)
@@ -529,7 +530,7 @@ def test_importance_weights_of_a_temperature_of_0_are_refused() -> None:
             importance_weights(np.zeros(3), tau)
 
 
-@settings(max_examples=60)
+@examples(0.6)
 @given(scores_of_sets(), rules, st.integers(1, 100))
 def test_importance_weights_reach_the_payload_in_the_order_of_its_images(scores: Scores, rule: Rule, k: int) -> None:
     payload, encoded = select(scores, kept=min(k, len(scores.label)), rule=rule, weights_tau=0.7)

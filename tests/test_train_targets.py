@@ -13,7 +13,8 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from test_train_run import RECIPE, assert_fails, student, write_shards, write_tree
@@ -54,7 +55,7 @@ def nothing(done: int, total: int | None) -> None: ...
 # --- objectives ---
 
 
-@settings(max_examples=50)
+@examples(0.5)
 @given(LOGITS, LABELS, st.floats(0, 1))
 def test_hard_targets_are_cross_entropy_with_smoothed_classes(
     logits: np.ndarray, labels: np.ndarray, smoothing: float
@@ -64,7 +65,7 @@ def test_hard_targets_are_cross_entropy_with_smoothed_classes(
     np.testing.assert_allclose(losses, -(target * log_softmax(logits)).sum(axis=1), rtol=1e-4, atol=1e-4)
 
 
-@settings(max_examples=50)
+@examples(0.5)
 @given(LOGITS, LABELS, ALPHAS)
 def test_average_targets_are_the_divergence_from_the_mean_of_the_class(
     logits: np.ndarray, labels: np.ndarray, alpha: np.ndarray
@@ -75,7 +76,7 @@ def test_average_targets_are_the_divergence_from_the_mean_of_the_class(
     np.testing.assert_allclose(losses, (target * (log_target - log_softmax(logits))).sum(axis=1), rtol=1e-3, atol=1e-3)
 
 
-@settings(max_examples=50)
+@examples(0.5)
 @given(LOGITS, LABELS, st.sampled_from(["average", "dirichlet"]))
 def test_a_class_that_is_itself_alone_has_hard_targets(
     logits: np.ndarray, labels: np.ndarray, targets: Literal["average", "dirichlet"]
@@ -85,7 +86,7 @@ def test_a_class_that_is_itself_alone_has_hard_targets(
     torch.testing.assert_close(objective(*given), hard()(*given), rtol=1e-4, atol=1e-4)
 
 
-@settings(max_examples=50)
+@examples(0.5)
 @given(ALPHAS)
 def test_drawn_targets_are_probabilities_and_0_where_the_concentration_is(alpha: np.ndarray) -> None:
     target = drawn(torch.from_numpy(alpha)).numpy()
