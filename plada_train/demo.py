@@ -32,7 +32,7 @@ OPTIONS = (
     "--max-bytes=400",
     "--held-out=0.2",
     "--candidates=20",
-    "--proxy-steps=120",
+    "--proxy-steps=80",
     "--task=handwritten digits",
 )
 
