@@ -290,8 +290,11 @@ def test_without_a_place_for_them_kernels_are_compiled_in_memory_with_one_warnin
     taken = tmp_path / "taken"
     taken.write_text("a file")
     assert compiling(taken / "cache")[0].count("PladaWarning: compiled kernels cannot be kept") == 1
-    home = {"HOME": "/proc/nothing", "XDG_CACHE_HOME": "", "NUMBA_CACHE_DIR": ""}
-    assert compiling(tmp_path / "nowhere", env=home)[0].count("PladaWarning: compiled kernels cannot be kept") == 1
+    for home in ("/proc/nothing", "", "relative"):
+        said = {"HOME": home, "XDG_CACHE_HOME": "relative", "NUMBA_CACHE_DIR": ""}
+        complaints, files = compiling(tmp_path / "nowhere", env=said)
+        assert complaints.count("PladaWarning: compiled kernels cannot be kept") == 1
+        assert files == []
 
 
 @pytest.mark.processes

@@ -70,7 +70,14 @@ def _user_folder() -> Path:
     """Where a user's caches are, by the custom of the system."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "plada"
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "plada"  # noqa: PTH111 (never raises)
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(named):  # noqa: PTH117 (another is to be ignored: XDG Base Directory Specification 0.8)
+        return Path(named) / "plada"
+    home = os.path.expanduser("~")  # noqa: PTH111 (never raises)
+    # A relative one would be in whatever folder this is called in; an empty one counts as that of the root
+    if os.environ.get("HOME") == "" or not os.path.isabs(home):  # noqa: PTH117
+        raise _Unusable("HOME is not the path of a folder")
+    return Path(home) / ".cache" / "plada"
 
 
 def _check_private(folder: Path) -> None:
