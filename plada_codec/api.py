@@ -172,15 +172,20 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
     )
 
 
-def expect_encodings(payloads: int, kept: int) -> None:
-    """Says that about so many payloads of so many images will be encoded by this process, or by others after it.
+def expect_encodings(payloads: int, kept: int, num_classes: int) -> None:
+    """Says what will be encoded by this process, or by others after it.
 
-    What compiling would pay for in the middle of that is then compiled at the first of them.
+    What compiling would pay for in the middle of that is then compiled at the first of them. Bytes do not depend on it.
+
+    Args:
+        payloads: about how many.
+        kept: about how many images each of them keeps.
+        num_classes: C.
     """
     from plada_codec.codings import classes_modelled, gaps_modelled
 
-    for coding in (gaps_modelled, classes_modelled):
-        coding.expect(payloads * kept)
+    gaps_modelled.expect(payloads * kept)
+    classes_modelled.expect(payloads * kept, num_classes)
 
 
 @dataclass(frozen=True)

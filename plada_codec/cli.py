@@ -322,7 +322,7 @@ def conformance(
     stream, --framing and --tag, and writes the object.
 
     \b
-    With --batch, it answers requests until standard input ends. Lengths are u32, little-endian.
+    With --batch, it answers requests until standard input ends, and exits with 0. Lengths are u32, little-endian.
       request: length, lines NAME=VALUE (options, such as max_kept=1000), length, payload
       answer:  length, then + and the CSV (the object), or - and KIND RULE
 

@@ -330,7 +330,7 @@ def run(
     if you do, by one of --keep, --kept, --score, --inverse, --safety-net, --reserved, --stride and --offset.
 
     Whenever it is ended, the same command goes on, to the same results; on GPUs or with --amp not to the bit. The
-    planner's choice is the same wherever it comes to try --candidates N before its --minutes are over. Ctrl-C while it
+    planner's choice is the same wherever its --minutes suffice for --candidates N. Ctrl-C while it
     measures ends that alone: the best so far is chosen.
 
     \b

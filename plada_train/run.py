@@ -91,7 +91,7 @@ def run(
         PladaError: if anything that was given cannot be used, or if `output` holds another run.
 
     Warns:
-        PladaWarning: if the search was interrupted, or its time was over before it had measured all.
+        PladaWarning: if the search was interrupted, or its time did not suffice to measure all.
     """
     output = output_folder(output)
     teacher_path, student_path = output / "teacher.safetensors", output / "student.safetensors"
@@ -200,7 +200,10 @@ def _planned(
     budgets = [planning.budget_bytes]
     if payload.exists():
         found = read_json(folder / "plan.json")
-        theirs, ours = found["sending"] | {"budgets": found["budgets"]}, sending | {"budgets": budgets}
+        asked = {"candidates": planning.candidates, "proxy_steps": planning.proxy_steps}
+        theirs_asked = {"candidates": found["candidates_asked"], "proxy_steps": found["rungs"][-1]["steps"]}
+        theirs = found["sending"] | {"budgets": found["budgets"]} | theirs_asked
+        ours = sending | {"budgets": budgets} | asked
         if theirs != ours:
             changes = ", ".join(
                 f"{name} was {theirs[name]} and is {value}" for name, value in ours.items() if theirs[name] != value

@@ -30,7 +30,7 @@ def baselines_beside(plan: dict[str, Any], winner: dict[str, Any]) -> list[dict[
 
 def ended_early(plan: dict[str, Any]) -> str | None:
     """Why a search measured less than it was asked for; None if it did not."""
-    minutes = f"the planner's {plan['minutes']:g} minutes were over"
+    minutes = f"the planner's {plan['minutes']:g} minutes did not suffice"
     return {
         "time": f"{minutes}: another machine, or more --minutes, may choose otherwise",
         "interrupt": "the planner was interrupted: this is the best so far",
@@ -79,7 +79,9 @@ def summary(report: dict[str, Any]) -> Table:
         others = [f"{each['name']} {each['accuracy']:.1%}" for each in plan["baselines"] if each["id"] != chosen["id"]]
         table.add_row("", "; ".join([f"{chosen['accuracy']:.1%} by proxies", *others]))
         first = plan["rungs"][0]
-        ended = {"time": "ended by its minutes", "interrupt": "interrupted"}.get(plan["stopped"], "all that was asked")
+        ended = {"time": "its minutes did not suffice", "interrupt": "interrupted"}.get(
+            plan["stopped"], "all that was asked"
+        )
         table.add_row("", f"{first['measured']} of {first['candidates']} candidates tried: {ended}")
     table.add_row("images kept", f"{report['kept']} of {report['reference_size']}, {report['num_classes']} classes")
     table.add_row("payload", f"[bold]{size} bytes[/bold]; in the paper's coding (zstd-19) {paper}")

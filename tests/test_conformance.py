@@ -23,7 +23,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plada_codec import Limits, PladaError, decode, encode, inspect
-from plada_codec.conformance import Report, cases, run_conformance
+from plada_codec.conformance import Report, cases, decoders, run_conformance
 from plada_codec.conformance.answers import Answers, right_answers, sha256_of
 from plada_codec.conformance.cases import (
     Case,
@@ -456,6 +456,46 @@ def test_a_decoder_that_fills_standard_error_is_no_deadlock() -> None:
     script = "import sys; sys.stderr.write('x' * (1 << 20) + '\\n'); raise SystemExit('the end')"
     with BatchDecoder([sys.executable, "-c", script], 60) as decoder:
         assert decoder.ask(Case("id", "comment", b"", Answers())) == Fault("ended with exit code 1: the end")
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("end", ["wait", "kill -9 $$"])
+def test_processes_that_a_decoder_of_one_payload_started_end_with_it(tmp_path: Path, end: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    script = f"exec 3> {shlex.quote(str(tmp_path / 'fifo'))}; sleep 1000 >/dev/null 2>&1 & {end}"
+    assert isinstance(ask_process(["sh", "-c", script], Case("id", "comment", b"", Answers()), 3), Fault)
+    os.set_blocking(reader, True)
+    assert os.read(reader, 1) == b""  # all that had it open have ended
+    os.close(reader)
+
+
+@pytest.mark.processes
+def test_an_answer_without_end_is_not_read_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoders, "MAX_ANSWER_BYTES", 1_000_000)
+    case = Case("id", "comment", b"", Answers())
+    assert ask_process(["yes"], case, 600) == Fault("wrote more than 1000000 bytes")
+
+
+@pytest.mark.processes
+def test_a_batch_decoder_must_end_with_0() -> None:
+    with BatchDecoder(["sh", "-c", "printf '\\3\\0\\0\\0+ok'; cat > /dev/null; exit 3"], 60) as decoder:
+        assert decoder.ask(Case("id", "comment", b"", Answers())) == Accepted(b"ok")
+        assert decoder.finish() == Fault("ended with exit code 3")
+
+
+@pytest.mark.processes
+def test_kind_and_rule_are_found_in_long_messages() -> None:
+    case, more = Case("id", "comment", b"", Answers()), "x" * 5_000
+    at_once = f"import sys; sys.exit('Corrupt checksum {more}')"
+    answer = f"-Corrupt checksum {more}".encode()
+    in_batch = f"import os; os.write(1, {len(answer).to_bytes(4, 'little') + answer!r}); input()"
+    with BatchDecoder([sys.executable, "-c", in_batch], 60) as decoder:
+        said = (decoder.ask(case), ask_process([sys.executable, "-c", at_once], case, 60))
+    for each in said:
+        assert isinstance(each, Refused)
+        assert each.error == "Corrupt checksum"
+        assert len(each.message) == 500
 
 
 @pytest.mark.processes

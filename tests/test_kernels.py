@@ -6,9 +6,9 @@ import json
 import os
 import pickle
 import resource
+import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec import Limits, Payload, PladaError, decode, encode
+from plada_codec.errors import PladaWarning
 from plada_codec.kernels import cache, classes, huffman, jit, runs
 from plada_codec.strategies import damaged_payloads, encoded_payloads
 
@@ -164,6 +165,21 @@ def test_large_arrays_are_never_made_lists() -> None:
 
 
 @pytest.mark.processes
+def test_where_numba_is_told_to_compile_nothing_kernels_are_interpreted() -> None:
+    code = "from plada_codec import Payload, decode, encode; sent = Payload([3, 5], [1, 0], 9, 2)"
+    code += "; print(decode(encode(sent)) == sent)"
+    done = python(code, env={"NUMBA_DISABLE_JIT": "1", jit.MODE_VARIABLE: "compiled"}, timeout=300)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_a_mode_that_there_is_not_is_warned_of_once() -> None:
+    jit._warn_of_mode.cache_clear()
+    with mode("Compiled"), pytest.warns(PladaWarning, match="PLADA_KERNELS is 'Compiled'") as warned:
+        encode(THOUSAND)
+    assert len(warned) == 1
+
+
+@pytest.mark.processes
 def test_threads_that_need_a_kernel_at_once_compile_it_once_and_forked_children_use_it() -> None:
     # In a process of its own: whoever forks among threads of other tests asks for trouble.
     code = """
@@ -284,6 +300,24 @@ def test_a_folder_of_another_user_is_neither_read_nor_written(tmp_path: Path, co
 
 
 @pytest.mark.processes
+def test_folders_that_are_made_are_private_whatever_the_umask(tmp_path: Path, compiling: Any) -> None:
+    complaints, files = compiling(tmp_path / "made" / "cache", preexec_fn=lambda: os.umask(0o002))
+    assert (complaints, len(files)) == ("", 2)
+    assert {stat.S_IMODE((tmp_path / "made" / part).stat().st_mode) for part in ("", "cache")} == {0o700}
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a link of somebody else's")
+def test_a_link_is_followed_before_a_folder_is_judged(tmp_path: Path, compiling: Any) -> None:
+    _, files = compiling(tmp_path / "cache")
+    ours = files[0].parent
+    theirs = ours.rename(tmp_path / "theirs")
+    os.chown(theirs, 12_345, -1)
+    ours.symlink_to(theirs)
+    assert "belongs to another user" in compiling(tmp_path / "cache")[0]
+
+
+@pytest.mark.processes
 def test_without_a_place_for_them_kernels_are_compiled_in_memory_with_one_warning(
     tmp_path: Path, compiling: Any
 ) -> None:
@@ -327,10 +361,21 @@ def test_the_command_says_it_in_one_line_and_goes_on(tmp_path: Path) -> None:
     assert "Not a directory" in line
 
 
-def test_compiling_in_a_thread_while_others_import_is_no_trouble() -> None:
-    with mode("compiled"):
-        threads = [threading.Thread(target=lambda: decode(encode(THOUSAND, "fast"))) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+@pytest.mark.processes
+def test_threads_that_import_and_compile_at_once_are_no_trouble() -> None:
+    code = """
+import threading
+said = []
+def work():
+    from plada_codec import Payload, decode, encode
+    sent = Payload(range(0, 900, 3), [0, 1, 2] * 100, 900, 3)
+    said.append(decode(encode(sent, "fast")) == sent)
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(said)
+"""
+    done = python(code, env={jit.MODE_VARIABLE: "compiled"}, timeout=300)
+    assert (done.stdout, done.returncode) == (f"{[True] * 4}\n", 0), done.stderr

@@ -451,6 +451,28 @@ def test_a_rung_that_takes_long_leaves_the_others_their_time(tmp_path: Path, mon
     assert clock.now <= until_s
 
 
+@given(most=st.integers(3, 40), workers=st.integers(1, 4), overhead_s=st.sampled_from([0.0, 5.0, 60.0]))
+def test_a_search_of_so_many_candidates_is_not_cut_while_its_time_suffices(
+    path: Callable[[], Path], most: int, workers: int, overhead_s: float
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    lab = Lab({one: measurement(number / 100, 400) for number, one in enumerate(GRID)})
+
+    def submit(candidate: Candidate, rung: int) -> Future[Measurement | None]:
+        clock.now += (RUNGS[rung] / 10 + overhead_s) / workers
+        return lab.submit(candidate, rung)
+
+    def found(until_s: float) -> Found:
+        clock.now = 0.0
+        return search(GRID, [400], Log(path()), submit, workers, until_s, silent, rungs=RUNGS, most=most)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+        whole = found(1e9)
+        assert found(clock.now + 1) == whole
+    assert whole.stopped is None
+
+
 @given(results(), st.sets(st.integers(0, len(GRID) - 1)))
 def test_promoted_are_the_best_of_each_level_first_and_a_third_of_it(
     said: dict[Candidate, Measurement | None], always_of: set[int]
@@ -589,7 +611,7 @@ def assert_found(log: Log, expected: dict[tuple[Candidate, int], int | None]) ->
 # --- workers ---
 
 
-def test_workers_begin_deaf_to_ctrl_c_and_the_planner_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_waits_while_workers_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     began: list[object] = []
 
     class Pool:

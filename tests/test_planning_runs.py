@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -499,6 +500,18 @@ def is_gone(group: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def test_workers_leave_ctrl_c_to_the_planner_whoever_started_the_forkserver(work: Work, tmp_path: Path) -> None:
+    other = multiprocessing.get_context("forkserver").Process(target=int)
+    other.start()
+    other.join()
+    (tmp_path / "images").mkdir()
+    none = workers.Examples(np.zeros((0, SIDE, SIDE, 3), np.uint8), np.zeros(0, np.int64))
+    folders = tmp_path / "images", tmp_path
+    task = workers.Task((work.scores,), work.reference, *folders, none, none, {}, False, 0, (1,), 1)
+    with workers.Workers(task, 1) as pool:
+        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
 
 
 def test_a_killed_plan_goes_on_and_an_interrupted_one_answers_with_the_best_so_far(work: Work, tmp_path: Path) -> None:

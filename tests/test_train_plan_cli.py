@@ -120,6 +120,7 @@ class FakePlanner:
         found = {
             "budgets": list(budgets),
             "stopped": self.stopped,
+            "candidates_asked": options["candidates"],
             "minutes": options["minutes"],
             "winners": [
                 {"budget_bytes": budget, "candidate": None, "rung": None}
@@ -399,7 +400,7 @@ def test_run_does_not_plan_where_a_selection_is_named(sources: Path, planner: Fa
     ("stopped", "reason"),
     [
         ("interrupt", "the planner was interrupted: this is the best so far"),
-        ("time", "the planner's 2 minutes were over: another machine, or more --minutes, may choose otherwise"),
+        ("time", "the planner's 2 minutes did not suffice: another machine, or more --minutes, may choose otherwise"),
     ],
 )
 def test_a_search_that_was_ended_early_is_said_and_the_run_goes_on(
@@ -441,6 +442,8 @@ def test_once_a_payload_is_chosen_a_run_that_is_ended_does_not_plan_again(
         (["--max-bytes=50"], "holds the payload of another plan (budgets was [60] and is [50])"),
         (["--class-names"], "(class_names was False and is True)"),
         (["--importance-weights=2"], "(weights_tau was None and is 2.0)"),
+        (["--candidates=3"], "(candidates was None and is 3)"),
+        (["--proxy-steps=50"], "(proxy_steps was 400 and is 50)"),
         (["--held-out=0.3"], "is of another training"),
     ):
         assert_fails(plada_train(*run_options(sources, "--max-bytes=60", *more)), text)

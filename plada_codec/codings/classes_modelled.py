@@ -26,7 +26,7 @@ class ClassesModelled(modelled.Modelled):
         parameters: tuple[int, ...] = _USUAL_PARAMETERS
         if thorough:
             first = labels[: modelled.SEARCHED_VALUES]
-            expect(len(first))
+            expect(len(first), given.space)
             parameters, written = modelled.search(
                 lambda trial: modelled.write(model(first, given, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
             )
@@ -41,11 +41,11 @@ class ClassesModelled(modelled.Modelled):
         return labels
 
 
-def expect(values: int) -> None:
-    """Says that so many values are to be encoded thoroughly."""
-    from plada_codec.kernels.classes_modelled import code_labels
+def expect(labels: int, num_classes: int) -> None:
+    """Says that so many labels are to be encoded thoroughly."""
+    from plada_codec.kernels.classes_modelled import code_labels, work_of
 
-    code_labels.expect(modelled.USUAL_TRIALS * values)
+    code_labels.expect(modelled.USUAL_TRIALS * work_of(labels, num_classes))
 
 
 def model(labels: NDArray[np.int32], given: Given, change_exponent: int, prior_exponent: int) -> modelled.Model:

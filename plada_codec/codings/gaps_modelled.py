@@ -44,11 +44,11 @@ class GapsModelled(modelled.Modelled):
         return positions
 
 
-def expect(values: int) -> None:
-    """Says that so many values are to be encoded thoroughly."""
+def expect(positions: int) -> None:
+    """Says that so many positions are to be encoded thoroughly."""
     from plada_codec.kernels.gaps_modelled import code_positions
 
-    code_positions.expect(modelled.USUAL_TRIALS * values)
+    code_positions.expect(modelled.USUAL_TRIALS * positions)
 
 
 def model(positions: NDArray[np.int64], universe_size: int, change_exponent: int) -> modelled.Model:

@@ -3,12 +3,13 @@
 *A process for each payload.* The decoder is a command. It gets a payload on standard input. It writes CSV to standard
 output, a line `index,label` and then a line for each kept image, and exits with 0; or it refuses the payload, and exits
 with another code. (A process that a signal ends has crashed, and refused nothing.) Where kinds and rules are compared
-(section 10 of the specification), the last line on standard error must have them, for instance `Corrupt checksum`.
+(section 10 of the specification), the last line on standard error must have them, for instance `Corrupt checksum`; of
+several in that line the last ones count.
 Limits, and the digest that is expected, are arguments under their names in the specification: `--max-kept 1000`,
 `--expected-reference 0123456789abcdef`. A decoder that does not take them is tested on the vectors that need none.
 
-*One process for all payloads.* It makes 10,000 payloads a matter of seconds. The decoder answers requests on standard
-input, one after the other, until that ends:
+*One process for all payloads.* It takes a decoder seconds where starting 10,000 takes hours. The decoder answers
+requests on standard input, one after the other, until that ends; then it exits with 0:
 
     request: u32 length of the options, the options, u32 length of the payload, the payload
     answer:  u32 length of what follows, then + and the CSV, or - and kind and rule in ASCII (more words may follow)
@@ -46,6 +47,7 @@ from plada_codec.conformance.cases import (
 )
 from plada_codec.conformance.decoders import Answer, BatchDecoder, Fault, Refused, ask_process
 from plada_codec.errors import InvalidPayload
+from plada_codec.progress import Move
 
 #: A batch ends when so many cases in a row take too long: the decoder probably does not know the protocol.
 _MAX_TIMEOUTS = 5
@@ -98,7 +100,7 @@ def run_conformance(
     examples: int,
     seed: int,
     timeout_s: float,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Move = lambda done, total, what=None: None,
     *,
     frames: bool = False,
     options: bool = False,
@@ -112,7 +114,7 @@ def run_conformance(
         examples: number of generated payloads (a quarter of them whole, the others damaged) or streams of frames.
         seed: of what is generated.
         timeout_s: seconds that an answer may take.
-        progress: is called with the number of answers so far, and of all.
+        progress: is called with the number of generated cases, and then of answers, so far and of all.
         frames: whether it is a receiver of frames.
         options: whether it takes limits and the expected digest as arguments; a batch always has them.
         rules: whether to compare kind and rule of each refusal.
@@ -126,14 +128,15 @@ def run_conformance(
     all_vectors = frame_vectors() if frames else payload_vectors()
     without_options = [] if options or batch else [case for case in all_vectors if case.needs_options]
     vectors = [case for case in all_vectors if options or batch or not case.needs_options]
-    cases = vectors + (generated_streams if frames else generated_payloads)(examples, seed)
+    generate = generated_streams if frames else generated_payloads
+    cases = vectors + generate(examples, seed, partial(progress, what="generating cases"))
     judge = partial(_judge, rules=rules, is_text=not frames)
     failures = []
     done = 0
     for failure in (_judge_batch if batch else _judge_processes)(arguments, cases, timeout_s, judge):
         failures += [failure] if failure else []
         done = min(done + 1, len(cases))
-        progress(done, len(cases))
+        progress(done, len(cases), "testing the decoder")
     return Report(
         vectors=min(done, len(vectors)),
         examples=max(0, done - len(vectors)),

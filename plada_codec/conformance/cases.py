@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -21,6 +21,9 @@ from plada_codec.loss import IndependentLoss
 
 if TYPE_CHECKING:
     from plada_codec.strategies import Encoded
+
+#: Told how much is done, and of how much.
+Progress = Callable[[int, int], None]
 
 _PACKAGE = Path(__file__).parents[1]
 #: Where vectors are: in an installed distribution, and in a checkout.
@@ -111,14 +114,19 @@ def _error(vector: dict[str, Any]) -> str:
     return f"{vector['error']['kind']} {vector['error']['rule']}"
 
 
-def generated_payloads(examples: int, seed: int) -> list[Case]:
+def generated_payloads(examples: int, seed: int, progress: Progress = lambda done, total: None) -> list[Case]:
     """Whole payloads, and damaged copies of each: the same ones for one seed and one release of hypothesis.
+
+    `progress` is called with how many there are so far, and in the end.
 
     Raises:
         Unsupported: (rule extra) if hypothesis is not installed.
     """
     cases: list[Case] = []
-    for number, sent in enumerate(_whole_payloads(-(-examples // (1 + _DAMAGED_COPIES)), seed)):
+    whole = -(-examples // (1 + _DAMAGED_COPIES))
+    # Of both steps, each about half of the time
+    for number, sent in enumerate(_whole_payloads(whole, seed, lambda done: progress(done, 2 * whole))):
+        progress(whole + number, 2 * whole)
         random = Random(f"{seed} {number}")
         for blob in (sent, *(damaged_copy(sent, random) for _ in range(_DAMAGED_COPIES))):
             comment = f"seed {seed}, bytes {blob[:_SHOWN_BYTES].hex()}"
@@ -126,7 +134,7 @@ def generated_payloads(examples: int, seed: int) -> list[Case]:
     return cases[:examples]
 
 
-def _whole_payloads(examples: int, seed: int) -> list[bytes]:
+def _whole_payloads(examples: int, seed: int, progress: Callable[[int], None]) -> list[bytes]:
     if not examples:
         return []
     try:
@@ -152,6 +160,7 @@ def _whole_payloads(examples: int, seed: int) -> list[bytes]:
     @given(encoded_payloads())
     def collect(example: Encoded) -> None:
         found.append(example.blob)
+        progress(len(found))
 
     collect()
     return found
@@ -178,13 +187,19 @@ def damaged_copy(sent: bytes, random: Random) -> bytes:
     return bytes(blob)
 
 
-def generated_streams(examples: int, seed: int) -> list[Case]:
+def generated_streams(examples: int, seed: int, progress: Progress = lambda done, total: None) -> list[Case]:
     """Streams of frames of one object or two, as a link leaves them: the same ones for one seed.
+
+    `progress` is called with how many there are so far, and in the end.
 
     Raises:
         Unsupported: (rule extra) if raptorq is not installed.
     """
-    return [_generated_stream(number, seed) for number in range(examples)]
+    cases = []
+    for number in range(examples):
+        cases.append(_generated_stream(number, seed))
+        progress(len(cases), examples)
+    return cases
 
 
 def _generated_stream(number: int, seed: int) -> Case:

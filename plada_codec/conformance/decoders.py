@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,8 +23,8 @@ _CHUNK_BYTES = 1 << 16
 #: A process that has closed its standard output has so long to end.
 _GRACE_S = 1.0
 
-#: So much of what a decoder says about itself is kept.
-_MESSAGE_BYTES = 500
+#: So many characters of what a decoder says about itself are kept.
+_MESSAGE_LENGTH = 500
 
 _KINDS = ("Truncated", "Corrupt", "Unsupported", "LimitExceeded", "ReferenceMismatch", "InvalidPayload")
 _ERROR = re.compile(rf"\b(?:{'|'.join(_KINDS)}) [a-z][a-z0-9-]*")
@@ -62,21 +63,11 @@ def ask_process(command: list[str], case: Case, timeout_s: float) -> Answer:
         InvalidPayload: (rule decoder) if the command cannot be run.
     """
     arguments = [word for name, value in case.options.items() for word in (f"--{name.replace('_', '-')}", value)]
+    process = _Process([*command, *arguments])
     try:
-        done = subprocess.run(
-            [*command, *arguments], input=case.data, capture_output=True, timeout=timeout_s, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Fault(f"took more than {timeout_s:g} s", timed_out=True)
-    except OSError as error:
-        raise _cannot_be_run(error) from None
-    if done.returncode == 0:
-        return Accepted(done.stdout)
-    message = _last_line(done.stderr)
-    if done.returncode < 0:
-        return Fault(_ended(done.returncode, message))
-    errors = _ERROR.findall(message)
-    return Refused(errors[-1] if errors else None, message or f"exit code {done.returncode}")
+        return process.ask_once(case.data, timeout_s)
+    finally:
+        process.kill()
 
 
 class BatchDecoder:
@@ -136,6 +127,42 @@ class _Process:
         self._requests, self._answers = self._process.stdin, self._process.stdout
         os.set_blocking(self._requests.fileno(), False)
 
+    def ask_once(self, data: bytes, timeout_s: float) -> Answer:
+        """Writes the data, and closes standard input; the answer is the output as a whole, and how the process ends."""
+        deadline = time.monotonic() + timeout_s
+        too_slow = Fault(f"took more than {timeout_s:g} s", timed_out=True)
+        unsent, received, is_open = memoryview(data), bytearray(), True
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ)
+            selector.register(self._requests, selectors.EVENT_WRITE)
+            while is_open:
+                ready = selector.select(max(0.0, deadline - time.monotonic()))
+                if not ready or time.monotonic() > deadline:
+                    return too_slow
+                for key, _ in ready:
+                    if key.fileobj is self._answers:
+                        chunk = os.read(self._answers.fileno(), _CHUNK_BYTES)
+                        received += chunk
+                        is_open = bool(chunk)
+                        if len(received) > MAX_ANSWER_BYTES:
+                            return Fault(f"wrote more than {MAX_ANSWER_BYTES} bytes")
+                        continue
+                    unsent = unsent[self._write(unsent) :]
+                    if not unsent:
+                        selector.unregister(self._requests)
+                        self._requests.close()
+        try:
+            code = self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return too_slow
+        if code == 0:
+            return Accepted(bytes(received))
+        line = self._last_line()
+        if code < 0:
+            return Fault(_ended(code, _end_of(line)))
+        errors = _ERROR.findall(line)
+        return Refused(errors[-1] if errors else None, _end_of(line) or f"exit code {code}")
+
     def exchange(self, request: bytes, timeout_s: float) -> Answer:
         """Writes a request, and reads the answer."""
         deadline = time.monotonic() + timeout_s
@@ -159,7 +186,7 @@ class _Process:
         return _parsed(bytes(received[_LENGTH_BYTES:]))
 
     def finish(self, timeout_s: float) -> Fault | None:
-        """Closes standard input; the process must end then, and write nothing more."""
+        """Closes standard input; the process must end then, with 0, and write nothing more."""
         self._requests.close()
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
@@ -167,14 +194,14 @@ class _Process:
         if ready and os.read(self._answers.fileno(), _CHUNK_BYTES):
             return Fault("wrote more than its answers")
         try:
-            self._process.wait(_GRACE_S if ready else 0)
+            code = self._process.wait(_GRACE_S if ready else 0)
         except subprocess.TimeoutExpired:
             return Fault("did not end with its standard input")
-        return None
+        return Fault(_ended(code, _end_of(self._last_line()))) if code else None
 
     def kill(self) -> None:
-        """Ends the process, and those that it started, if it still runs."""
-        if self._process.poll() is None:
+        """Ends the process, and those that it started, if they still run."""
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for stream in (self._requests, self._answers, self._errors):
@@ -207,8 +234,13 @@ class _Process:
             code = self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
             return Fault("closed its standard output")
-        self._errors.seek(0)
-        return Fault(_ended(code, _last_line(self._errors.read())))
+        return Fault(_ended(code, _end_of(self._last_line())))
+
+    def _last_line(self) -> str:
+        """The last line of standard error, if it is not too long; of a longer one, the end."""
+        size = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, size - _CHUNK_BYTES))
+        return self._errors.read().strip().rpartition(b"\n")[2].decode(errors="replace")
 
 
 def _request(case: Case) -> bytes:
@@ -229,9 +261,9 @@ def _parsed(answer: bytes) -> Answer:
     if sign == b"+":
         return Accepted(rest)
     if sign == b"-":
-        message = _in_one_line(rest)
+        message = rest.decode(errors="replace")
         error = _ERROR.match(message)
-        return Refused(error[0] if error else None, message)
+        return Refused(error[0] if error else None, _in_one_line(message[:_MESSAGE_LENGTH]))
     return Fault(f"answered {answer[:20]!r}, which begins with neither + nor -")
 
 
@@ -240,12 +272,11 @@ def _ended(code: int, message: str) -> str:
     return f"{how}: {message}" if message else how
 
 
-def _last_line(errors: bytes) -> str:
-    return _in_one_line(errors.strip().rpartition(b"\n")[2])
+def _end_of(line: str) -> str:
+    return _in_one_line(line[-_MESSAGE_LENGTH:])
 
 
-def _in_one_line(message: bytes) -> str:
-    text = message[-_MESSAGE_BYTES:].decode(errors="replace")
+def _in_one_line(text: str) -> str:
     return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
 
 

@@ -57,13 +57,22 @@ def _folder() -> Path:
     """The folder, made if it was not there. Raises _Unusable."""
     named = os.environ.get(_FOLDER_VARIABLE)
     try:
-        base = Path(os.path.realpath(named or _user_folder()))
+        base = Path(named or _user_folder())
         folder = base / f"kernels-{_version()}"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(folder)
+        # Somebody else's link may lead elsewhere by the next call
+        folder = Path(os.path.realpath(folder))
+        _check_private(folder)
     except OSError as error:
         raise _Unusable(f"{error.filename or base}: {error.strerror}") from None
-    _check_private(folder)
     return folder
+
+
+def _make_private(folder: Path) -> None:
+    """Makes a folder, and those above it, such that no one else can write to them, whatever the umask allows."""
+    if not folder.exists():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _user_folder() -> Path:

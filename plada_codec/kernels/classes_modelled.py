@@ -22,10 +22,15 @@ _CHANGE_BITS, _PRIOR_BITS = 4, 3
 _LARGEST_SHARE = 64_000
 
 
+def work_of(labels: int, num_classes: int) -> int:
+    """How much there is to do, in units of `code_labels`: a decision for each level of the tree, and guesses."""
+    return (labels + 1) * (1 + (num_classes - 1).bit_length())
+
+
 @kernel(
     writes=["coder", "data", "labels"],
-    work=lambda coder, data, positions, labels, num_classes, change_exponent, prior_exponent: len(labels) + 1,
-    unit_us=80.0,
+    work=lambda coder, data, positions, labels, num_classes, *parameters: work_of(len(labels), num_classes),
+    unit_us=16.0,
     compile_s=3.0,
     makes_arrays=True,
 )

@@ -22,16 +22,19 @@ They keep to what means the same to both:
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from plada_codec.errors import PladaWarning
 from plada_codec.kernels import cache
 
 if TYPE_CHECKING:
@@ -42,8 +45,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Ints: TypeAlias = Any
 Rows: TypeAlias = Any
 
-#: Environment variable: "compiled" or "interpreted" runs all kernels that way; anything else leaves it to them.
+#: Environment variable: "compiled" or "interpreted" runs all kernels that way, "auto" leaves it to them.
 MODE_VARIABLE = "PLADA_KERNELS"
+_MODES = ("auto", "compiled", "interpreted")
 #: Lists take up to 40 bytes an integer: a call with larger arrays is compiled, whatever that costs.
 _MOST_INTERPRETED = 1 << 16
 #: What it takes to import numba, and to load a kernel that was compiled before, in seconds of a processor.
@@ -116,7 +120,9 @@ class Kernel:
 
     def __call__(self, *arguments: Any) -> Any:
         """Runs the kernel: arrays are numpy arrays of int64, int32 or uint8, all else are integers."""
-        mode = os.environ.get(MODE_VARIABLE)
+        mode = os.environ.get(MODE_VARIABLE) or "auto"
+        if mode not in _MODES:
+            _warn_of_mode(mode)
         if mode == "interpreted":
             return self._interpret(arguments)
         if self.compiled is None:
@@ -151,7 +157,10 @@ class Kernel:
         with _compiling:
             if self.compiled is None:
                 numba: Any = importlib.import_module("numba")
-
+                if numba.config.DISABLE_JIT:
+                    # It compiles nothing in this process
+                    self.compiled = lambda *prepared: self._interpret(prepared)
+                    return
                 _teach_numba()
                 compiled = numba.njit(nogil=True, _nrt=self._makes_arrays)(self.function)
                 cache.attach(compiled)
@@ -164,6 +173,13 @@ class Kernel:
             _read_only(one) if isinstance(one, np.ndarray) and not written else one
             for one, written in zip(arguments, self._written, strict=True)
         ]
+
+
+@functools.cache
+def _warn_of_mode(mode: str) -> None:
+    """Warns of a mode that there is not, once."""
+    what = f"{MODE_VARIABLE} is {mode!r}, and can be {', '.join(_MODES)}: it is left to the kernels"
+    warnings.warn(what, PladaWarning, stacklevel=3)
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

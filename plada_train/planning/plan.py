@@ -75,8 +75,8 @@ def plan(
         held_out: images that it did not learn from: candidates are worth what proxies get right of them.
         output: folder for all this, and for what the plan goes on from.
         budgets: largest numbers of bytes.
-        candidates: how many are tried: the same choice comes out on any machine that does it within `minutes`. None:
-            as many as there is time for.
+        candidates: how many are tried: the same choice comes out on any machine that `minutes` suffice for. None: as
+            many as there is time for.
         minutes: of the search at most, earlier calls included; measurements that have begun by then are finished.
         proxy_steps: training steps of the longest trainings.
         batch_size: images a step; proxies take no more than `proxies.BATCH_SIZE`.
@@ -128,8 +128,9 @@ def _found(
     sample = Universe(0, -(-len(task.reference) // MAX_SAMPLE))
     try:
         with Workers(task, workers) as pool:
-            # While they begin; hundreds of encodings follow in them, which then find compiled kernels on the disk
-            expect_encodings(_ENCODINGS, len(task.reference) // sample.stride)
+            # While they begin; most encodings follow in them, which then find compiled kernels on the disk
+            kept = min(sample.size(len(task.reference)), max(budgets))  # a byte an image, roughly
+            expect_encodings(_ENCODINGS, kept, task.num_classes)
             all_levels = levels(budgets, smallest)
             strides = [_densest(task, sample, level) for level in all_levels]
             proxy_accuracy = judge_labels(task, sample, pool)

@@ -178,6 +178,20 @@ def promoted(
     return list(dict.fromkeys(chain(turns[:first], (one for one in always if one in measured), turns[first:])))
 
 
+def _share(left: int, tried: int, rungs: Sequence[int]) -> float:
+    """The most of the time that is left which a rung can need, for the next ones to have theirs.
+
+    Of `tried` candidates `left` are not measured yet. A measurement takes as long as its steps, or, where nothing but
+    its beginning takes time, as long as any other. `rungs` are the steps of this rung and the next ones.
+    """
+    counts = [left]
+    for _ in rungs[1:]:
+        tried = -(-tried // KEEP_ONE_OF)
+        counts.append(tried)
+    by_steps = [count * steps for count, steps in zip(counts, rungs, strict=True)]
+    return max(each[0] / max(sum(each), 1) for each in (counts, by_steps))
+
+
 def search(
     candidates: Sequence[Candidate],
     budgets: Sequence[int],
@@ -201,11 +215,12 @@ def search(
         submit: begins a measurement.
         workers: how many measurements go on at a time.
         until_s: what `log.seconds` is when the last measurement may begin, but for the first candidate of each budget.
-            Each rung has an equal share of the time since the search began.
+            Each rung has an equal share of the time since the search began or, if `most` is given, all that it needs
+            where the time suffices.
         tell: told of every measurement.
         rungs: steps of each rung, to say how far the search is.
         most: how many candidates are measured on the first rung, if not all. What is measured then does not depend on
-            time, unless that is too short.
+            time, unless that is too short for all of it.
         always: candidates that every rung is to have.
         more: what a candidate of the last rung brings along.
     """
@@ -213,12 +228,14 @@ def search(
     begin_s = log.began_s()
     wanted, sure = list(candidates), set(candidates[: len(budgets)])
     for rung in range(len(rungs)):
-        share = (rung + 1) / len(rungs)
-        ends_s = begin_s + (until_s - begin_s) * share
         found.asked.append(len(wanted))
         tried = wanted[:most] if rung == 0 else wanted
         measured = log.measured(tried, rung)
         left = deque(one for one in tried if not log.knows(one, rung))
+        if most is None:
+            ends_s = begin_s + (until_s - begin_s) * (rung + 1) / len(rungs)
+        else:
+            ends_s = log.seconds + (until_s - log.seconds) * _share(len(left), len(tried), rungs[rung:])
         running: dict[Future[Measurement | None], Candidate] = {}
         try:
             while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ import torch
 from safetensors.torch import load, save
 
 from plada_codec import decode
+from plada_codec.errors import PladaWarning
 from plada_codec.reference import ImageSource
 from plada_train.files import read_bytes, write_bytes
 from plada_train.planning import proxies
@@ -145,11 +147,7 @@ class Workers:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Ignores Ctrl-C; so do, all their lives, processes that are begun within it.
-
-    It is for the planner, which answers with what it has. It must not come while the pool begins a process either: that
-    one would be lost to it, and waited for for ever.
-    """
+    """Ignores Ctrl-C: a process that the pool begins meanwhile would be lost to it, and waited for for ever."""
     if current_thread() is not main_thread():
         yield
         return
@@ -167,6 +165,9 @@ _stop: Event
 
 def _begin(task: Task, stop: Event) -> None:
     global _task, _images, _stop
+    # It is for the planner, which answers with what it has; and it has warned of what it runs on
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore", PladaWarning)
     Thread(target=_end_with_planner, daemon=True).start()
     torch.set_num_threads(1)
     _task, _stop = task, stop

@@ -169,7 +169,7 @@ def _search(search: Search) -> list[str]:
         f"{rung.measured:,} of the best {rung.candidates:,} in {rung.steps:,}" for rung in others if rung.measured
     ]
     ended = {
-        "time": " Then its time was over: on another machine it may choose otherwise.",
+        "time": " Its time did not suffice for more: on another machine it may choose otherwise.",
         "interrupt": " Then it was interrupted.",
     }.get(search.stopped or "", "")
     if first.measured < first.candidates:

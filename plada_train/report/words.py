@@ -94,7 +94,7 @@ def _recipe_in_words(recipe: dict[str, Any]) -> str:
 
 
 def _facts_of_plan(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    ended = {"time": " when its time was over", "interrupt": " when it was stopped"}.get(plan["stopped"], "")
+    ended = {"time": " as its time did not suffice", "interrupt": " when it was stopped"}.get(plan["stopped"], "")
     measured = ", ".join(f"{rung['measured']} of {rung['candidates']}" for rung in plan["rungs"])
     budgets = ", ".join(f"{size:,}" for size in plan["budgets"])
     yield (

@@ -1215,12 +1215,20 @@ def as_csv(data: bytes, options: argparse.Namespace) -> str:
     return "".join(["index,label\n", *rows])
 
 
+def digest_of(text: str) -> bytes:
+    """The digest that is expected, of an argument."""
+    digest = bytes.fromhex(text)
+    if not 8 <= len(digest) <= 32:
+        raise argparse.ArgumentTypeError(f"has {len(digest)} bytes, not 8 .. 32")
+    return digest
+
+
 def main(arguments: list[str]) -> int:
     """The program described at the top of this file; returns its exit status."""
     parser = argparse.ArgumentParser(prog="plada_decode.py", description="The plain decoder of PLADA payloads.")
     parser.add_argument("source", nargs="?", default="-", metavar="FILE|-")
     parser.add_argument("--batch", action="store_true", help="answer the requests of plada_batch.py")
-    parser.add_argument("--expected-reference", type=bytes.fromhex, metavar="HEX")
+    parser.add_argument("--expected-reference", type=digest_of, metavar="HEX")
     for limit in fields(Limits):
         parser.add_argument(f"--{limit.name.replace('_', '-')}", type=int, default=limit.default, metavar="N")
     options = parser.parse_args(arguments)
@@ -1237,7 +1245,7 @@ def main(arguments: list[str]) -> int:
     try:
         data = sys.stdin.buffer.read() if options.source == "-" else Path(options.source).read_bytes()
         sys.stdout.write(as_csv(data, options))
-    except (ValueError, OSError) as error:
+    except (DecodeError, OSError) as error:
         print(f"plada_decode: {error}", file=sys.stderr)
         return 1
     return 0
