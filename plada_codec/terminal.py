@@ -35,7 +35,17 @@ class OneLineErrors(click.Group):
     Bad input exits with 1, wrong usage with 2.
     """
 
+    def main(self, *args: Any, **more: Any) -> Any:
+        try:
+            return super().main(*args, **more)
+        except OSError as error:
+            # Of what is printed before a command is invoked: the help, the version
+            complain(f"{more.get('prog_name') or self.name}: {in_words(error)}")
+            sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> Any:
+        if sys.stdout is None:
+            sys.stdout = _ClosedOutput()
         # File names need not be UTF-8; a name that cannot be printed is no reason to fail.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -164,7 +174,18 @@ def standard_input() -> BinaryIO:
 
 def standard_output() -> BinaryIO:
     """Standard output, in bytes."""
-    return sys.stdout.buffer if sys.stdout else _closed("output")
+    return sys.stdout.buffer
+
+
+class _ClosedOutput(io.TextIOBase):
+    """In place of a standard output that is closed: an error for whoever writes to it."""
+
+    @property
+    def buffer(self) -> NoReturn:
+        _closed("output")
+
+    def write(self, text: str) -> NoReturn:
+        _closed("output")
 
 
 def _closed(what: str) -> NoReturn:
@@ -214,8 +235,6 @@ def print_table(header: list[str], rows: Sequence[tuple[str, ...]], text: Collec
     from rich.table import Table
     from rich.text import Text
 
-    if sys.stdout is None:
-        _closed("output")
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     for number, title in enumerate(header):
         is_text = number in text or len(header) == 2

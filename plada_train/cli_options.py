@@ -45,11 +45,11 @@ planning_options = option_group(
         callback=finite,
         default=Planning.minutes,
         metavar="M",
-        help="The planner's time at most: when it is over, the best so far is chosen.",
+        help="The planner's time at most: what has begun is finished, and the best so far chosen.",
     ),
     option(
         "--proxy-steps",
-        type=POSITIVE,
+        type=click.IntRange(1, 1_000_000),
         default=Planning.proxy_steps,
         metavar="N",
         help="Training steps of the planner's longest trainings.",

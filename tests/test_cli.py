@@ -308,13 +308,34 @@ def test_a_huge_brace_range_ends_at_its_first_missing_shard(tmp_path: Path) -> N
     assert "x-0.tar is missing" in fails(1, "reference", "digest", tmp_path / "x-{0..99999999999}.tar")
 
 
-@pytest.mark.parametrize("arguments", ["budget --bytes 5", "budget --bytes 5 --link uwm-5k -v"])
-def test_a_table_for_closed_standard_output_is_bad_input(arguments: str) -> None:
-    command = f"exec {sys.executable} -m plada_codec.cli {arguments} >&-"
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "budget --bytes 5",
+        "budget --bytes 5 --link uwm-5k -v --json",
+        "inspect {payload}",
+        "inspect --json {payload}",
+        "inspect --hex {payload}",
+        "verify {payload}",
+        "decode {payload} -o -",
+    ],
+)
+def test_closed_standard_output_is_bad_input(plada: Path, arguments: str) -> None:
+    command = f"exec {sys.executable} -m plada_codec.cli {arguments.format(payload=plada)} >&-"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
     [line] = result.stderr.splitlines()
     assert line.endswith("standard output is closed [file]")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", ["--help", "--version", "decode --help", "budget --bytes 5"])
+def test_a_full_disk_is_one_line_whatever_was_to_be_printed(arguments: str) -> None:
+    command = f"exec {sys.executable} -m plada_codec.cli {arguments} >/dev/full"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    [line] = result.stderr.splitlines()
+    assert line.endswith("No space left on device")
 
 
 class Terminal(io.StringIO):

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from plada_codec.kernels import classes as kernel
+
 if TYPE_CHECKING:
     from plada_codec.codings.base import Given, Integers, Stream
 
@@ -20,15 +22,11 @@ class Classes:
         return _packed_bytes(len(values), given.space)
 
     def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
-        from plada_codec.kernels import classes as kernel
-
         out = np.zeros(_packed_bytes(len(values), given.space), np.uint8)
         kernel.pack(values, _label_bits(given.space), out)
         return out.tobytes()
 
     def decode(self, stream: Stream, count: int, given: Given) -> Integers:
-        from plada_codec.kernels import classes as kernel
-
         stream.expect_bytes(_packed_bytes(count, given.space))
         bits = _label_bits(given.space)
         labels = np.empty(count, np.int32)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plada_codec.codings import huffman
+from plada_codec.kernels import huffman as kernel
 
 if TYPE_CHECKING:
     from plada_codec.codings.base import Given, Integers, Stream
@@ -22,16 +23,12 @@ class ClassesHuffman:
         return self._plan(values, given.space)[1]
 
     def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
-        from plada_codec.kernels import huffman as kernel
-
         lengths, size = self._plan(values, given.space)
         out, at = huffman.open_stream(lengths, size)
         kernel.write_symbols(out, at, lengths, huffman.canonical_codes(lengths), values)
         return out.tobytes()
 
     def decode(self, stream: Stream, count: int, given: Given) -> Integers:
-        from plada_codec.kernels import huffman as kernel
-
         order, limits, at = huffman.read_table(stream, given.space)
         labels = np.empty(count, np.int32)
         read, end = kernel.read_symbols(stream.data, at, order, limits, labels)

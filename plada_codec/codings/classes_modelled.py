@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plada_codec.codings import modelled
+from plada_codec.kernels.classes_modelled import code_labels, work_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,15 +44,11 @@ class ClassesModelled(modelled.Modelled):
 
 def expect(labels: int, num_classes: int) -> None:
     """Says that so many labels are to be encoded thoroughly."""
-    from plada_codec.kernels.classes_modelled import code_labels, work_of
-
     code_labels.expect(modelled.USUAL_TRIALS * work_of(labels, num_classes))
 
 
 def model(labels: NDArray[np.int32], given: Given, change_exponent: int, prior_exponent: int) -> modelled.Model:
     """The model with its parameters t and u of spec section 7.5 (a decoder reads them from the stream)."""
-    from plada_codec.kernels.classes_modelled import code_labels
-
     assert given.positions is not None
     positions = given.positions[: len(labels)]
     return lambda coder, data: code_labels(coder, data, positions, labels, given.space, change_exponent, prior_exponent)

@@ -8,6 +8,7 @@ import numpy as np
 
 from plada_codec.codings import huffman
 from plada_codec.codings.gaps import gaps_of
+from plada_codec.kernels import huffman as kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,8 +26,6 @@ class GapsHuffman:
         return self._plan(gaps_of(values) + 1, given.space)[1]
 
     def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
-        from plada_codec.kernels import huffman as kernel
-
         distances = gaps_of(values) + 1
         lengths, size = self._plan(distances, given.space)
         out, at = huffman.open_stream(lengths, size)
@@ -34,8 +33,6 @@ class GapsHuffman:
         return out.tobytes()
 
     def decode(self, stream: Stream, count: int, given: Given) -> Integers:
-        from plada_codec.kernels import huffman as kernel
-
         order, limits, at = huffman.read_table(stream, _alphabet_size(given.space))
         positions = np.empty(count, np.int64)
         read, end = kernel.read_distances(stream.data, at, order, limits, given.space, positions)
@@ -49,8 +46,6 @@ class GapsHuffman:
     @staticmethod
     def _plan(distances: NDArray[np.int64], space: int) -> tuple[huffman.CodeLengths, int]:
         """(code lengths, size of the stream in bytes)"""
-        from plada_codec.kernels import huffman as kernel
-
         counts = np.zeros(_alphabet_size(space), np.int64)
         kernel.count_bit_lengths(distances, counts)
         lengths = huffman.code_lengths(counts)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plada_codec.codings import modelled
+from plada_codec.kernels.gaps_modelled import code_positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,13 +47,9 @@ class GapsModelled(modelled.Modelled):
 
 def expect(positions: int) -> None:
     """Says that so many positions are to be encoded thoroughly."""
-    from plada_codec.kernels.gaps_modelled import code_positions
-
     code_positions.expect(modelled.USUAL_TRIALS * positions)
 
 
 def model(positions: NDArray[np.int64], universe_size: int, change_exponent: int) -> modelled.Model:
     """The model with its parameter t of spec section 6.6 (a decoder reads it from the stream)."""
-    from plada_codec.kernels.gaps_modelled import code_positions
-
     return lambda coder, data: code_positions(coder, data, positions, universe_size, change_exponent)

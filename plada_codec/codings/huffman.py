@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from plada_codec.kernels import huffman as kernel
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -28,8 +30,6 @@ def code_lengths(counts: NDArray[np.int64]) -> CodeLengths:
     They are optimal for one limit on the longest code. A tighter limit makes the codes longer and the table, whose
     lengths then differ less, smaller: the limit is the one for which both together are smallest.
     """
-    from plada_codec.kernels import huffman as kernel
-
     used = np.flatnonzero(counts)
     by_count = used[np.argsort(counts[used], kind="stable")]
     best: CodeLengths | None = None
@@ -54,16 +54,12 @@ def stream_bytes(lengths: CodeLengths, counts: NDArray[np.int64], plain_bits: in
 
 
 def _stream_bits(lengths: CodeLengths, counts: NDArray[np.int64]) -> int:
-    from plada_codec.kernels import huffman as kernel
-
     used = counts > 0
     return int(kernel.table_bits(lengths)) + int(np.dot(counts[used], lengths[used].astype(np.int64)))
 
 
 def open_stream(lengths: CodeLengths, size: int) -> tuple[NDArray[np.uint8], int]:
     """A stream of `size` bytes with the table written, and the bit at which the codes begin."""
-    from plada_codec.kernels import huffman as kernel
-
     out = np.zeros(size, np.uint8)
     return out, int(kernel.write_table(out, lengths))
 
@@ -86,8 +82,6 @@ def read_table(stream: Stream, alphabet_size: int) -> tuple[NDArray[np.int64], N
     Raises:
         Truncated, Corrupt: stream-end, huffman-table.
     """
-    from plada_codec.kernels import huffman as kernel
-
     lengths = np.full(alphabet_size, UNUSED, np.int8)
     at = int(kernel.read_table(stream.data, lengths))
     if at == kernel.ENDED:

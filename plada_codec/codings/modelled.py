@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from plada_codec.errors import LimitExceeded
+from plada_codec.kernels import range_coder as kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,8 +65,6 @@ class Written(NamedTuple):
 
 def write(model: Model, count: int) -> Written:
     """What `model` writes for `count` values."""
-    from plada_codec.kernels import range_coder as kernel
-
     room = _BYTES_PER_VALUE * count + _LEAST_ROOM
     while True:
         data = np.empty(room, np.uint8)
@@ -86,8 +85,6 @@ def read(model: Model, stream: Stream, count: int) -> int:
         Truncated: `stream-end`, if it needed bytes beyond the end.
         Corrupt: `stream-length`, if it read all values and bytes are left over.
     """
-    from plada_codec.kernels import range_coder as kernel
-
     coder = kernel.new_coder()
     data = stream.data.copy()  # writable: both directions call one compiled function
     kernel.start_decoder(coder, data)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from plada_codec.kernels import runs as kernel
+
 if TYPE_CHECKING:
     from plada_codec.codings.base import Given, Integers, Stream
 
@@ -20,13 +22,9 @@ class Runs:
     quick_try = False
 
     def least_bytes(self, values: Integers, given: Given) -> float:
-        from plada_codec.kernels import runs as kernel
-
         return int(kernel.stream_bytes(values))
 
     def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
-        from plada_codec.kernels import runs as kernel
-
         out = np.empty(int(kernel.stream_bytes(values)), np.uint8)
         kernel.write_runs(values, out)
         return out.tobytes()
@@ -35,8 +33,6 @@ class Runs:
         return _MIN_BYTES <= size <= _MAX_BYTES_PER_POSITION * count
 
     def decode(self, stream: Stream, count: int, given: Given) -> Integers:
-        from plada_codec.kernels import runs as kernel
-
         positions = np.empty(count, np.int64)
         status, at = kernel.read_runs(stream.data, given.space, positions)
         if status == kernel.ENDED:

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -49,7 +49,7 @@ from plada_codec.conformance.decoders import Answer, BatchDecoder, Fault, Refuse
 from plada_codec.errors import InvalidPayload
 from plada_codec.progress import Move
 
-#: A batch ends when so many cases in a row take too long: the decoder probably does not know the protocol.
+#: The test ends when so many cases in a row take too long: the decoder probably does not know the protocol.
 _MAX_TIMEOUTS = 5
 _NEEDS_OPTIONS = "other limits or an expected digest are needed, which decoders get with --options or --batch"
 _TOO_SLOW = f"the decoder took too long {_MAX_TIMEOUTS} times in a row"
@@ -168,20 +168,33 @@ def _judge_processes(
 ) -> Iterator[Failure | None]:
     """Starts a process for each case. What is wrong with each answer, in the order of the cases."""
     # The decoders are processes; threads only wait for them.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(lambda case: judge(case, ask_process(arguments, case, timeout_s)), cases)
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        answers = pool.map(lambda case: ask_process(arguments, case, timeout_s), cases)
+        yield from _judged(zip(cases, answers, strict=True), judge)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _judged(answered: Iterable[tuple[Case, Answer]], judge: _Judge) -> Iterator[Failure | None]:
+    """What is wrong with each answer, until so many in a row are none in time."""
+    timeouts = 0
+    for case, answer in answered:
+        yield judge(case, answer)
+        timeouts = timeouts + 1 if isinstance(answer, Fault) and answer.timed_out else 0
+        if timeouts == _MAX_TIMEOUTS:
+            return
 
 
 def _judge_batch(arguments: list[str], cases: list[Case], timeout_s: float, judge: _Judge) -> Iterator[Failure | None]:
     """Starts one process. What is wrong with each answer, in the order of the cases, and with how the process ends."""
-    timeouts = 0
     with BatchDecoder(arguments, timeout_s) as decoder:
-        for case in cases:
-            answer = decoder.ask(case)
-            yield judge(case, answer)
-            timeouts = timeouts + 1 if isinstance(answer, Fault) and answer.timed_out else 0
-            if timeouts == _MAX_TIMEOUTS:
-                return
+        done = 0
+        for failure in _judged(((case, decoder.ask(case)) for case in cases), judge):
+            done += 1
+            yield failure
+        if done < len(cases):
+            return
         fault = decoder.finish()
         if fault is not None:
             yield Failure("end-of-input", "standard input ends behind the last request", fault.what)

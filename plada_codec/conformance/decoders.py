@@ -47,7 +47,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Fault:
-    """A decoder did something that is no answer."""
+    """A decoder did something that is no answer. `timed_out`: it had to be waited for."""
 
     what: str
     timed_out: bool = False
@@ -176,7 +176,7 @@ class _Process:
                     return Fault(f"took more than {timeout_s:g} s", timed_out=True)
                 for key, _ in ready:
                     if key.fileobj is self._answers:
-                        fault = self._read(received)
+                        fault = self._read(received, deadline)
                         if fault is not None:
                             return fault
                         continue
@@ -207,11 +207,11 @@ class _Process:
         for stream in (self._requests, self._answers, self._errors):
             stream.close()
 
-    def _read(self, received: bytearray) -> Fault | None:
+    def _read(self, received: bytearray, deadline: float) -> Fault | None:
         """Adds what is there to `received`; says what is wrong with it."""
         chunk = os.read(self._answers.fileno(), _CHUNK_BYTES)
         if not chunk:
-            return self._how_it_ended()
+            return self._how_it_ended(deadline)
         received += chunk
         if len(received) < _LENGTH_BYTES:
             return None
@@ -229,11 +229,11 @@ class _Process:
         except BrokenPipeError:
             return len(unsent)  # nobody will read it: reading says why
 
-    def _how_it_ended(self) -> Fault:
+    def _how_it_ended(self, deadline: float) -> Fault:
         try:
-            code = self._process.wait(_GRACE_S)
+            code = self._process.wait(max(0.0, min(_GRACE_S, deadline - time.monotonic())))
         except subprocess.TimeoutExpired:
-            return Fault("closed its standard output")
+            return Fault("closed its standard output", timed_out=True)
         return Fault(_ended(code, _end_of(self._last_line())))
 
     def _last_line(self) -> str:

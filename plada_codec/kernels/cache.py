@@ -14,11 +14,12 @@ import functools
 import hashlib
 import importlib
 import os
+import pickle
 import stat
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from plada_codec.errors import PladaWarning
 #: Of a file's mode: others than its owner may write. Of a folder's: only the owner of a file in it may rename it.
 _WRITABLE_BY_OTHERS, _STICKY = stat.S_IWGRP | stat.S_IWOTH, stat.S_ISVTX
 _FOLDER_VARIABLE = "NUMBA_CACHE_DIR"
+_SUFFIX = ".kernel"
+_DIGEST_BYTES = 32
 
 
 class _Unusable(Exception):
@@ -37,7 +40,7 @@ class _Unusable(Exception):
 def has(function: Callable[..., Any]) -> bool:
     """Whether a kernel seems to be there, compiled. (For another processor, perhaps, and then it is of no use.)"""
     try:
-        return any(_folder().glob(f"{_stem(function)}-*.nbi"))
+        return any(_folder().glob(f"{_stem(function)}-*{_SUFFIX}"))
     except (_Unusable, OSError):
         return False
 
@@ -49,22 +52,20 @@ def attach(dispatcher: Any) -> None:
     except _Unusable as error:
         _warn(str(error))
         return
-    dispatcher._cache = _cache_class(folder)(dispatcher.py_func)
+    dispatcher._cache = _Cache(folder, dispatcher.py_func)
 
 
 @functools.cache
 def _folder() -> Path:
     """The folder, made if it was not there. Raises _Unusable."""
-    named = os.environ.get(_FOLDER_VARIABLE)
+    folder = Path(os.environ.get(_FOLDER_VARIABLE) or _user_folder()) / f"kernels-{_version()}"
     try:
-        base = Path(named or _user_folder())
-        folder = base / f"kernels-{_version()}"
         _make_private(folder)
         # Somebody else's link may lead elsewhere by the next call
         folder = Path(os.path.realpath(folder))
         _check_private(folder)
     except OSError as error:
-        raise _Unusable(f"{error.filename or base}: {error.strerror}") from None
+        raise _Unusable(f"{error.filename or folder}: {error.strerror}") from None
     return folder
 
 
@@ -89,13 +90,18 @@ def _user_folder() -> Path:
     return Path(home) / ".cache" / "plada"
 
 
+def _is_own(info: os.stat_result) -> bool:
+    """Whether a file or folder belongs to this user or to root."""
+    return not hasattr(os, "geteuid") or info.st_uid in (0, os.geteuid())
+
+
 def _check_private(folder: Path) -> None:
     """Raises _Unusable if anyone but this user and root can write into a folder, or put another in its place."""
     if not hasattr(os, "geteuid"):
         return
     for each in (folder, *folder.parents):
         info = each.stat()
-        if info.st_uid not in (0, os.geteuid()):
+        if not _is_own(info):
             raise _Unusable(f"{each} belongs to another user")
         if info.st_mode & _WRITABLE_BY_OTHERS and (each == folder or not info.st_mode & _STICKY):
             raise _Unusable(f"others can write to {each}")
@@ -112,57 +118,71 @@ def _version() -> str:
 
 
 def _stem(function: Callable[..., Any]) -> str:
-    """How numba begins the names of a function's files."""
+    """How the names of a function's files begin."""
     return f"{Path(function.__code__.co_filename).stem}.{function.__qualname__}"
 
 
-def _cache_class(folder: Path) -> Any:
-    """A class of numba's caches, one for each function, that keeps all of them in this folder."""
-    caching: Any = importlib.import_module("numba.core.caching")
+class _Cache:
+    """What numba asks for the compiled code of a function, in place of a cache of its own.
 
-    class Locator:
-        """Says where; numba asks this for all that it knows of a function's place."""
+    A file is a digest, and a pickle of what numba makes of compiled code. Without the digest it would be machine code
+    that a loss of power has damaged, and end the process.
+    """
 
-        _py_file = ""
+    def __init__(self, folder: Path, function: Callable[..., Any]) -> None:
+        self._folder = folder
+        self._stem = _stem(function)
 
-        @classmethod
-        def from_function(cls, function: Callable[..., Any], path: str) -> Locator:
-            return cls()
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """The compiled code for types of arguments and a processor (numba's context); None if it is not there."""
+        compiler: Any = importlib.import_module("numba.core.compiler")
+        context.refresh()
+        data = _read(self._path(signature, context.codegen()))
+        if data is None or hashlib.sha256(data[_DIGEST_BYTES:]).digest() != data[:_DIGEST_BYTES]:
+            return None
+        try:
+            made = pickle.loads(data[_DIGEST_BYTES:])
+            return compiler.CompileResult._rebuild(context, *made)
+        except Exception:
+            # It is whole, but of another release of what numba is built on: that may raise anything
+            return None
 
-        def ensure_cache_path(self) -> None:
-            pass  # it was made, and looked at, before
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        """Keeps the compiled code; warns if it cannot."""
+        serialize: Any = importlib.import_module("numba.core.serialize")
+        data = serialize.dumps(compiled._reduce())
+        try:
+            _write(self._path(signature, compiled.codegen), hashlib.sha256(data).digest() + data)
+        except OSError as error:
+            _warn(f"{self._folder}: {error.strerror}")
 
-        def get_cache_path(self) -> str:
-            return str(folder)
+    def _path(self, signature: Any, codegen: Any) -> Path:
+        made_for = hashlib.sha256(repr((signature, codegen.magic_tuple())).encode()).hexdigest()
+        return self._folder / f"{self._stem}-{made_for[:16]}{_SUFFIX}"
 
-        def get_source_stamp(self) -> str:
-            return ""
 
-        def get_disambiguator(self) -> str:
-            return "kernel"
+def _read(path: Path) -> bytes | None:
+    """The bytes of a file that no one else can write to; None if it is another, or none."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            info = os.fstat(file.fileno())
+            is_private = _is_own(info) and not info.st_mode & _WRITABLE_BY_OTHERS
+            return file.read() if stat.S_ISREG(info.st_mode) and is_private else None
+    except OSError:
+        return None
 
-    class Files(caching.CompileResultCacheImpl):  # type: ignore[misc]
-        _locator_classes = (Locator,)
 
-    class Cache(caching.FunctionCache):  # type: ignore[misc]
-        _impl_class = Files
-
-        def load_overload(self, signature: Any, context: Any) -> Any:
-            try:
-                return super().load_overload(signature, context)
-            except Exception:
-                # Torn by a loss of power, or damaged: a pickle may then raise anything
-                with suppress(OSError):
-                    self.flush()
-                return None
-
-        def save_overload(self, signature: Any, compiled: Any) -> None:
-            try:
-                super().save_overload(signature, compiled)
-            except OSError as error:
-                _warn(f"{folder}: {error.strerror}")
-
-    return Cache
+def _write(path: Path, data: bytes) -> None:
+    """Writes a file that is whole or not there at all, and that no one else can write to, whatever the umask."""
+    descriptor, temporary = tempfile.mkstemp(suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 @functools.cache

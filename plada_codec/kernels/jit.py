@@ -156,9 +156,8 @@ class Kernel:
     def _compile(self, arguments: tuple[Any, ...]) -> None:
         with _compiling:
             if self.compiled is None:
-                numba: Any = importlib.import_module("numba")
-                if numba.config.DISABLE_JIT:
-                    # It compiles nothing in this process
+                numba = _numba()
+                if numba is None:
                     self.compiled = lambda *prepared: self._interpret(prepared)
                     return
                 _teach_numba()
@@ -173,6 +172,18 @@ class Kernel:
             _read_only(one) if isinstance(one, np.ndarray) and not written else one
             for one, written in zip(arguments, self._written, strict=True)
         ]
+
+
+def _numba() -> Any:
+    """The module numba; None where it is told to compile nothing, or cannot be imported, of which this warns."""
+    try:
+        numba: Any = importlib.import_module("numba")
+    except Exception as error:
+        # It looks at its environment variables as it is imported
+        what = f"numba cannot be imported ({type(error).__name__}: {error})"
+        warnings.warn(f"{what}: nothing is compiled, which takes its time", PladaWarning, stacklevel=4)
+        return None
+    return None if numba.config.DISABLE_JIT else numba
 
 
 @functools.cache
