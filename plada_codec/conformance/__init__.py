@@ -46,7 +46,7 @@ from plada_codec.conformance.cases import (
     payload_vectors,
 )
 from plada_codec.conformance.decoders import Answer, BatchDecoder, Fault, Refused, ask_process
-from plada_codec.errors import InvalidPayload
+from plada_codec.errors import InvalidPayload, Unsupported
 from plada_codec.progress import Move
 
 #: The test ends when so many cases in a row take too long: the decoder probably does not know the protocol.
@@ -122,8 +122,11 @@ def run_conformance(
 
     Raises:
         InvalidPayload: (rule decoder) if the command cannot be run.
-        Unsupported: (rule extra) if cases are to be generated, and hypothesis or raptorq is not installed.
+        Unsupported: (rule extra) if cases are to be generated, and hypothesis or raptorq is not installed, or (rule
+            system) if this is not a POSIX system: decoders are waited for by their pipes, and ended by their groups.
     """
+    if os.name != "posix":
+        raise Unsupported("decoders can be tested on POSIX systems alone", rule="system")
     arguments = _split(command)
     all_vectors = frame_vectors() if frames else payload_vectors()
     without_options = [] if options or batch else [case for case in all_vectors if case.needs_options]
