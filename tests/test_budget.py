@@ -218,7 +218,7 @@ def test_what_fits_is_what_brute_force_finds(loss: Loss, strategy: str, header_b
     asked = Conditions(strategy=strategy, loss=loss, piece_header_bytes=header_bytes, probability=0.9, receivers=2)
     walls_s = (budget(size, SLOW, asked).delivery.wall_s for size in itertools.count(1))
     fit, wall_s = 0, next(walls_s)
-    for within_s in (1, 4, 15):
+    for within_s in (1, 4, 15, 25, 30):
         while wall_s <= within_s:
             fit, wall_s = fit + 1, next(walls_s)
         assert max_bytes(SLOW, within_s, asked) == fit

@@ -312,7 +312,8 @@ def test_a_huge_brace_range_ends_at_its_first_missing_shard(tmp_path: Path) -> N
     "arguments",
     [
         "budget --bytes 5",
-        "budget --bytes 5 --link uwm-5k -v --json",
+        "budget --bytes 5 --link uwm-5k -v",
+        "budget --bytes 5 --link uwm-5k --json",
         "inspect {payload}",
         "inspect --json {payload}",
         "inspect --hex {payload}",

@@ -279,7 +279,12 @@ def test_a_decoder_that_hangs_is_found_out_and_tested_on_the_rest(few: list[Case
 @pytest.mark.parametrize("decoder", ["sleep 1000", "sh -c 'exec >&-; exec sleep 1000'"])
 def test_a_test_ends_when_the_decoder_hangs_again_and_again(few: list[Case], decoder: str, batch: bool) -> None:
     report = run_conformance(decoder, 0, 0, 0.1, batch=batch)
-    assert {failure.what for failure in report.failures} <= {"took more than 0.1 s", "closed its standard output"}
+    what = [failure.what for failure in report.failures]
+    if batch and ">&-" in decoder:
+        # Which of the two depends on whether the process begins in time
+        assert set(what) <= {"took more than 0.1 s", "closed its standard output"}
+    else:
+        assert what == ["took more than 0.1 s"] * 5
     assert report.vectors == len(report.failures) == 5
     assert [case.id for case in report.left_out] == FEW[5:]
 

@@ -304,7 +304,7 @@ def test_a_payload_keeps_no_array_that_others_can_write_to() -> None:
 
 
 def test_many_sections_cost_little_memory_and_are_out_of_order() -> None:
-    body = b"\x8fPL\x01\x80\x00\x14\x04" + varint_bytes(50_000) + b"\x81\x00\x00" * 50_000
+    body = b"\x8fPL\x01\x80\x00\x14\x04" + varint_bytes(200_000) + b"\x81\x00\x00" * 200_000
     blob = body + zlib.crc32(body).to_bytes(4, "little")
     tracemalloc.start()
     with pytest.raises(Corrupt) as refused:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
@@ -130,31 +131,20 @@ class _Process:
     def ask_once(self, data: bytes, timeout_s: float) -> Answer:
         """Writes the data, and closes standard input; the answer is the output as a whole, and how the process ends."""
         deadline = time.monotonic() + timeout_s
-        too_slow = Fault(f"took more than {timeout_s:g} s", timed_out=True)
-        unsent, received, is_open = memoryview(data), bytearray(), True
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._answers, selectors.EVENT_READ)
-            selector.register(self._requests, selectors.EVENT_WRITE)
-            while is_open:
-                ready = selector.select(max(0.0, deadline - time.monotonic()))
-                if not ready or time.monotonic() > deadline:
-                    return too_slow
-                for key, _ in ready:
-                    if key.fileobj is self._answers:
-                        chunk = os.read(self._answers.fileno(), _CHUNK_BYTES)
-                        received += chunk
-                        is_open = bool(chunk)
-                        if len(received) > MAX_ANSWER_BYTES:
-                            return Fault(f"wrote more than {MAX_ANSWER_BYTES} bytes")
-                        continue
-                    unsent = unsent[self._write(unsent) :]
-                    if not unsent:
-                        selector.unregister(self._requests)
-                        self._requests.close()
+        received = bytearray()
+
+        def take(chunk: bytes) -> Fault | bool:
+            received.extend(chunk)
+            is_too_long = len(received) > MAX_ANSWER_BYTES
+            return Fault(f"wrote more than {MAX_ANSWER_BYTES} bytes") if is_too_long else not chunk
+
         try:
+            fault = self._converse(data, deadline, take, is_last=True)
+            if fault is not None:
+                return fault
             code = self._process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            return too_slow
+        except (TimeoutError, subprocess.TimeoutExpired):
+            return _too_slow(timeout_s)
         if code == 0:
             return Accepted(bytes(received))
         line = self._last_line()
@@ -166,24 +156,55 @@ class _Process:
     def exchange(self, request: bytes, timeout_s: float) -> Answer:
         """Writes a request, and reads the answer."""
         deadline = time.monotonic() + timeout_s
-        unsent, received = memoryview(request), bytearray()
+        received = bytearray()
+
+        def take(chunk: bytes) -> Fault | bool:
+            if not chunk:
+                return self._how_it_ended(deadline)
+            received.extend(chunk)
+            return _what_is_wrong_with(received) or _is_complete(received)
+
+        try:
+            fault = self._converse(request, deadline, take)
+        except TimeoutError:
+            return _too_slow(timeout_s)
+        return fault or _parsed(bytes(received[_LENGTH_BYTES:]))
+
+    def _converse(
+        self, request: bytes, deadline: float, take: Callable[[bytes], Fault | bool], *, is_last: bool = False
+    ) -> Fault | None:
+        """Writes a request while it reads the output, until all is written and `take` has all that it wants.
+
+        `take` gets each piece of the output (an empty one is its end), and says whether that was all, or what is wrong
+        with it, which ends the conversation. Standard input is closed behind the last request.
+
+        Raises:
+            TimeoutError: if that takes until the deadline.
+        """
+        unsent, is_all = memoryview(request), False
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
             selector.register(self._requests, selectors.EVENT_WRITE)
-            while unsent or not _is_complete(received):
+            while unsent or not is_all:
                 ready = selector.select(max(0.0, deadline - time.monotonic()))
                 if not ready or time.monotonic() > deadline:
-                    return Fault(f"took more than {timeout_s:g} s", timed_out=True)
+                    raise TimeoutError
                 for key, _ in ready:
                     if key.fileobj is self._answers:
-                        fault = self._read(received, deadline)
-                        if fault is not None:
-                            return fault
+                        chunk = os.read(self._answers.fileno(), _CHUNK_BYTES)
+                        said = take(chunk)
+                        if isinstance(said, Fault):
+                            return said
+                        is_all = said
+                        if not chunk:
+                            selector.unregister(self._answers)
                         continue
                     unsent = unsent[self._write(unsent) :]
                     if not unsent:
                         selector.unregister(self._requests)
-        return _parsed(bytes(received[_LENGTH_BYTES:]))
+                        if is_last:
+                            self._requests.close()
+        return None
 
     def finish(self, timeout_s: float) -> Fault | None:
         """Closes standard input; the process must end then, with 0, and write nothing more."""
@@ -206,21 +227,6 @@ class _Process:
         self._process.wait()
         for stream in (self._requests, self._answers, self._errors):
             stream.close()
-
-    def _read(self, received: bytearray, deadline: float) -> Fault | None:
-        """Adds what is there to `received`; says what is wrong with it."""
-        chunk = os.read(self._answers.fileno(), _CHUNK_BYTES)
-        if not chunk:
-            return self._how_it_ended(deadline)
-        received += chunk
-        if len(received) < _LENGTH_BYTES:
-            return None
-        size = _announced(received)
-        if not 1 <= size <= MAX_ANSWER_BYTES:
-            return Fault(f"announced an answer of {size} bytes: 1 to {MAX_ANSWER_BYTES} are possible")
-        if len(received) > _LENGTH_BYTES + size:
-            return Fault(f"announced an answer of {size} bytes, and wrote more")
-        return None
 
     def _write(self, unsent: memoryview) -> int:
         """Writes what the pipe takes; says how much that is."""
@@ -246,6 +252,22 @@ class _Process:
 def _request(case: Case) -> bytes:
     options = "".join(f"{name}={value}\n" for name, value in case.options.items()).encode("ascii")
     return b"".join(len(part).to_bytes(_LENGTH_BYTES, "little") + part for part in (options, case.data))
+
+
+def _too_slow(timeout_s: float) -> Fault:
+    return Fault(f"took more than {timeout_s:g} s", timed_out=True)
+
+
+def _what_is_wrong_with(received: bytearray) -> Fault | None:
+    """Of an answer in a batch, or the beginning of one."""
+    if len(received) < _LENGTH_BYTES:
+        return None
+    size = _announced(received)
+    if not 1 <= size <= MAX_ANSWER_BYTES:
+        return Fault(f"announced an answer of {size} bytes: 1 to {MAX_ANSWER_BYTES} are possible")
+    if len(received) > _LENGTH_BYTES + size:
+        return Fault(f"announced an answer of {size} bytes, and wrote more")
+    return None
 
 
 def _announced(received: bytearray) -> int:

@@ -17,17 +17,17 @@ import os
 import pickle
 import stat
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from plada_codec.errors import PladaWarning
 
+#: Whether users have numbers; where they have none, modes say nothing of others.
+_HAS_USERS = hasattr(os, "geteuid")
 #: Of a file's mode: others than its owner may write. Of a folder's: only the owner of a file in it may rename it.
-_WRITABLE_BY_OTHERS, _STICKY = stat.S_IWGRP | stat.S_IWOTH, stat.S_ISVTX
+_WRITABLE_BY_OTHERS, _STICKY = stat.S_IWGRP | stat.S_IWOTH if _HAS_USERS else 0, stat.S_ISVTX
 _FOLDER_VARIABLE = "NUMBA_CACHE_DIR"
 _SUFFIX = ".kernel"
 _DIGEST_BYTES = 32
@@ -92,13 +92,11 @@ def _user_folder() -> Path:
 
 def _is_own(info: os.stat_result) -> bool:
     """Whether a file or folder belongs to this user or to root."""
-    return not hasattr(os, "geteuid") or info.st_uid in (0, os.geteuid())
+    return not _HAS_USERS or info.st_uid in (0, os.geteuid())
 
 
 def _check_private(folder: Path) -> None:
     """Raises _Unusable if anyone but this user and root can write into a folder, or put another in its place."""
-    if not hasattr(os, "geteuid"):
-        return
     for each in (folder, *folder.parents):
         info = each.stat()
         if not _is_own(info):
@@ -109,6 +107,8 @@ def _check_private(folder: Path) -> None:
 
 def _version() -> str:
     """What compiled kernels depend on, as a name: numba knows the file of a kernel, but not those of its parts."""
+    from importlib import metadata
+
     digest = hashlib.sha256(f"{sys.implementation.cache_tag} {metadata.version('numba')}".encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(hashlib.sha256(source.read_bytes()).digest())
@@ -167,15 +167,19 @@ def _read(path: Path) -> bytes | None:
     try:
         with os.fdopen(os.open(path, flags), "rb") as file:
             info = os.fstat(file.fileno())
-            # Where users have no numbers, modes say nothing of others
-            is_private = _is_own(info) and not (hasattr(os, "geteuid") and info.st_mode & _WRITABLE_BY_OTHERS)
+            is_private = _is_own(info) and not info.st_mode & _WRITABLE_BY_OTHERS
             return file.read() if stat.S_ISREG(info.st_mode) and is_private else None
     except OSError:
         return None
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes a file that is whole or not there at all, and that no one else can write to, whatever the umask."""
+    """Writes a file that is whole or not there at all, and that no one else can write to, whatever the umask.
+
+    Unlike `files.atomic_write` it takes the place of whatever is there: a link is not followed, nor a pipe written to.
+    """
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -165,7 +165,7 @@ _stop: Event
 
 def _begin(task: Task, stop: Event) -> None:
     global _task, _images, _stop
-    # It is for the planner, which answers with what it has; and it has warned of what it runs on
+    # Ctrl-C is for the planner, which answers with what it has; and it has given the warnings of ours already
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore", PladaWarning)
     Thread(target=_end_with_planner, daemon=True).start()
