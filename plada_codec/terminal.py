@@ -40,7 +40,7 @@ class OneLineErrors(click.Group):
             return super().main(*args, **more)
         except OSError as error:
             # Of what is printed before a command is invoked: the help, the version
-            complain(f"{more.get('prog_name') or self.name}: {in_words(error)}")
+            complain(f"{Path(sys.argv[0]).name}: {in_words(error)}")
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
