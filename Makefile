@@ -15,7 +15,7 @@ BIN := .venv/bin
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
 PYTEST := $(QUIET_THREADS) $(BIN)/pytest -q -rs -n 2 --dist worksteal
 # Compiled code checks no bounds of its own: these read bytes of all kinds with checks.
-BYTES_TESTS := tests/test_round_trip.py tests/test_oracle.py tests/test_damage.py tests/test_vectors.py
+BYTES_TESTS := $(addprefix tests/codec/test_,round_trip.py oracle.py damage.py vectors.py)
 
 .PHONY: demo check test test-all lint package bench cold frames accuracy frontier clean
 
@@ -26,7 +26,7 @@ demo: .venv/demo.installed
 # Modules that would not run need not be imported either: torch takes seconds.
 check: lint
 	HYPOTHESIS_PROFILE=quick $(PYTEST) -m 'not training and not processes and not browser and not exhaustive' \
-		$(addprefix --ignore=,$(shell grep -l '^pytestmark = .*pytest.mark.training' tests/*.py))
+		$(addprefix --ignore=,$(shell grep -rl '^pytestmark = .*pytest.mark.training' tests))
 
 test: lint
 	$(PYTEST) -m 'not browser and not exhaustive'

@@ -49,21 +49,21 @@ from bench import alternatives
 from bench.table import RESULTS, ROOT, read_rows, write_rows
 from plada_codec import Payload, compare, decode, encode
 from plada_codec.files import atomic_write
-from plada_codec.reference import ImageSource, open_images, reference_digest
-from plada_codec.soft_labels import concentrations
-from plada_codec.weights import dequantised_weights
-from plada_train.data import LabelledImages, open_test_images, open_training_images, reseed
+from plada_codec.reference.sources import ImageSource, open_images, reference_digest
+from plada_codec.sections.soft_labels import concentrations
+from plada_codec.sections.weights import dequantised_weights
+from plada_train.data.labelled import LabelledImages, open_test_images, open_training_images, reseed
+from plada_train.data.pixels import MemoryBatches, Prepare, augmented, decoded, normalised, unchanged
 from plada_train.errors import MissingClasses
-from plada_train.inference import forward
-from plada_train.labelling import record
-from plada_train.models import make_classifier
-from plada_train.pixels import MemoryBatches, Prepare, augmented, decoded, normalised, unchanged
+from plada_train.models.classifier import make_classifier
+from plada_train.models.inference import forward
 from plada_train.recipe import Recipe
-from plada_train.score_shards import Shard
-from plada_train.scores import Scores
-from plada_train.selection import Rule, select, universe_of
-from plada_train.targets import Objective, soft
-from plada_train.training import fit
+from plada_train.scores.labelling import record
+from plada_train.scores.reference_scores import Scores
+from plada_train.scores.shards import Shard
+from plada_train.selection.select import Rule, select, universe_of
+from plada_train.training.loop import fit
+from plada_train.training.targets import Objective, soft
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

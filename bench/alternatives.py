@@ -30,7 +30,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn.utils import prune
 
-from plada_train._timm import timm
+from plada_train.models.timm_import import timm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

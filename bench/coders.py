@@ -14,7 +14,7 @@ from bench.table import OURS, YARDSTICKS
 from plada_codec import Payload, decode, encode, inspect
 from plada_codec.api import PROFILES
 from plada_codec.codings.base import Given, Stream
-from plada_codec.codings.table import INDEX_CODINGS, LABEL_CODINGS, Coding
+from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding
 from plada_codec.limits import Limits
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ def rows(kept: int, folder: Path, turn_done: Callable[[], None]) -> list[dict[st
     """What encoding and decoding so many labels costs."""
     selection, blob = folder / f"{kept}.npz", folder / f"{kept}.plada"
     interop.write(drawn(kept), str(selection))
-    plada, plain = [sys.executable, "-m", "plada_codec.cli"], ROOT / "spec" / "decoder" / "plada_decode.py"
+    plada, plain = [sys.executable, "-m", "plada_codec"], ROOT / "spec" / "decoder" / "plada_decode.py"
     commands = {
         "encode": [*plada, "encode", str(selection), "-o", str(blob)],
         "decode": [*plada, "decode", str(blob), "-o", str(folder / "back.npz")],

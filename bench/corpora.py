@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec import Payload, Universe
-from plada_train import selection
+from plada_train.selection import select
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,8 +62,8 @@ class Rule:
         if self.stride > 1:
             indices = np.arange(0, size, self.stride)
         else:
-            count = selection.kept_count(self.keep, size)
-            rule = selection.Rule(alpha=self.alpha)
+            count = select.kept_count(self.keep, size)
+            rule = select.Rule(alpha=self.alpha)
             indices = rule.choose(scores.energy, scores.label, scores.num_classes, count)
         return Payload(indices, scores.label[indices], size, scores.num_classes, DIGEST, Universe(0, self.stride))
 

@@ -28,10 +28,11 @@ from typing import Any
 
 from bench.table import RESULTS, write_rows
 from plada_codec.errors import PladaError
-from plada_codec.frames import Reassembler, Sender, StateFile, carousel, channel, packetize, parse_frame, receive
+from plada_codec.frames import Reassembler, Sender, StateFile, carousel, packetize, parse_frame, receive
 from plada_codec.frames.fountain import FountainDecoder
-from plada_codec.loss import BurstyLoss, IndependentLoss, Loss
+from plada_codec.links.loss import BurstyLoss, IndependentLoss, Loss
 from plada_codec.progress import progress_bar
+from plada_codec.testing.channel import channel
 
 Progress = Callable[[int, int | None], None]
 
@@ -218,7 +219,7 @@ def cpu_s(folder: Path, way: str, object_bytes: int) -> float:
             ["packetize", "object", "-o", frames, "--frame-bytes", str(FRAME_BYTES), "--repair", "30%"],
             ["reassemble", frames, "-o", "back"],
         ):
-            subprocess.run([sys.executable, "-m", "plada_codec.cli", *command], cwd=folder, check=True)
+            subprocess.run([sys.executable, "-m", "plada_codec", *command], cwd=folder, check=True)
         assert (folder / "back").read_bytes() == data
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -242,7 +243,7 @@ def main() -> None:
             for each in part(progress):
                 rows.append(each)
                 print(each, flush=True)
-    sources = ("plada_codec/frames", "plada_codec/loss.py", "bench/frames.py")
+    sources = ("plada_codec/frames", "plada_codec/links/loss.py", "bench/frames.py")
     write_rows(RESULTS / "frames.csv", "python -m bench.frames", rows, ("raptorq",), sources)
 
 

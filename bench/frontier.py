@@ -61,13 +61,13 @@ from bench.accuracy import (
 )
 from bench.table import RESULTS, ROOT
 from plada_codec import Payload, compare, decode
-from plada_train.data import LabelledImages, held_out, open_test_images
+from plada_train.cli.summary import candidate_of
+from plada_train.data.labelled import LabelledImages, held_out, open_test_images
 from plada_train.errors import MissingClasses
 from plada_train.planning.plan import plan as make_plan
 from plada_train.recipe import Recipe
-from plada_train.scores import Scores
-from plada_train.selection import Rule, select, universe_of
-from plada_train.summary import candidate_of
+from plada_train.scores.reference_scores import Scores
+from plada_train.selection.select import Rule, select, universe_of
 
 _COMMAND = "python -m bench.frontier"
 #: The paper's.

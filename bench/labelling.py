@@ -23,12 +23,13 @@ import numpy as np
 import torch
 
 from bench.table import RESULTS, write_rows
-from plada_codec.reference import ImageSource, open_images
-from plada_train import inference, labelling
-from plada_train.data import picture
-from plada_train.models import Classifier, make_classifier
+from plada_codec.reference.sources import ImageSource, open_images
+from plada_train.data.labelled import picture
+from plada_train.models import inference
+from plada_train.models.classifier import Classifier, make_classifier
 from plada_train.recipe import Recipe
-from plada_train.score_shards import SHARD_SIZE, Manifest
+from plada_train.scores import labelling
+from plada_train.scores.shards import SHARD_SIZE, Manifest
 from plada_train.versions import versions
 
 REFERENCE = Path(__file__).parent.parent.parent / "shared" / "data" / "reference"

@@ -40,8 +40,8 @@ from bench.plots import plot
 from bench.table import RESULTS, ROOT, YARDSTICKS, read_rows, sources_digest, versions, write_rows
 from plada_codec import Payload
 from plada_codec.files import atomic_write
+from plada_codec.interop.comparison import compare
 from plada_codec.kernels.jit import MODE_VARIABLE
-from plada_codec.paper import compare
 from plada_codec.progress import progress_bar
 
 CACHE = ROOT / ".cache" / "bench"
@@ -127,7 +127,7 @@ def _keys() -> dict[str, str]:
     releases = " ".join(versions())
     return {
         "ours": sources_digest("plada_codec") + releases,
-        "paper": sources_digest("plada_codec/paper.py", "plada_codec/codings/bitmap.py") + releases,
+        "paper": sources_digest("plada_codec/interop/comparison.py", "plada_codec/codings/bitmap.py") + releases,
         "peers": sources_digest("bench/peers.py", "bench/baselines.py") + releases,
     }
 

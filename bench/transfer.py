@@ -48,14 +48,14 @@ from bench.frontier import (
 from bench.frontier import settings_of as frontier_settings
 from bench.table import RESULTS
 from plada_codec import Universe, decode
+from plada_train.data.pixels import decoded
 from plada_train.errors import MissingClasses
-from plada_train.pixels import decoded
 from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate, rules
 from plada_train.planning.workers import filled
 from plada_train.recipe import Planning
-from plada_train.scores import Scores
-from plada_train.selection import Rule, by_rule, select, universe_of
+from plada_train.scores.reference_scores import Scores
+from plada_train.selection.select import Rule, by_rule, select, universe_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,11 +3,11 @@
     from plada_codec import Payload, encode, decode
 
 The format is specified in `spec/plada-format-1.md`. How payloads cross narrow links, in frames that may be lost, and
-how long that takes, is in `plada_codec.frames` and `plada_codec.budget`:
+how long that takes, is in `plada_codec.frames` and `plada_codec.links.budget`:
 
     from plada_codec import Conditions, IndependentLoss, Reassembler, Sender, link, packetize
-    from plada_codec.budget import budget
-    from plada_codec.links import links
+    from plada_codec.links.budget import budget
+    from plada_codec.links.profiles import links
 
 Names are imported when they are first used, so that `plada --help` does not wait for numpy.
 """
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from plada_codec.api import Inspection, decode, encode, expect_encodings, inspect
-    from plada_codec.budget import Budget, Conditions, best_frame_bytes, max_bytes
     from plada_codec.errors import (
         Corrupt,
         InvalidPayload,
@@ -30,19 +29,20 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from plada_codec.frames import FrameLimits, Reassembler, Sender, carousel, packetize
+    from plada_codec.interop.comparison import compare
     from plada_codec.limits import Limits
-    from plada_codec.links import BadLink, Link, link
-    from plada_codec.loss import BitErrors, BurstyLoss, IndependentLoss
-    from plada_codec.paper import compare
+    from plada_codec.links.budget import Budget, Conditions, best_frame_bytes, max_bytes
+    from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss
+    from plada_codec.links.profiles import BadLink, Link, link
     from plada_codec.payload import Payload, Universe
-    from plada_codec.reference import open_images, reference_digest
-    from plada_codec.soft_labels import concentrations, quantised_concentrations
-    from plada_codec.weights import dequantised_weights, quantised_weights
+    from plada_codec.reference.sources import open_images, reference_digest
+    from plada_codec.sections.soft_labels import concentrations, quantised_concentrations
+    from plada_codec.sections.weights import dequantised_weights, quantised_weights
 
 _HOMES = {
     "api": ("Inspection", "decode", "encode", "expect_encodings", "inspect"),
-    "budget": ("Budget", "Conditions", "best_frame_bytes", "max_bytes"),
-    "paper": ("compare",),
+    "links.budget": ("Budget", "Conditions", "best_frame_bytes", "max_bytes"),
+    "interop.comparison": ("compare",),
     "errors": (
         "Corrupt",
         "InvalidPayload",
@@ -54,12 +54,12 @@ _HOMES = {
     ),
     "frames": ("FrameLimits", "Reassembler", "Sender", "carousel", "packetize"),
     "limits": ("Limits",),
-    "links": ("BadLink", "Link", "link"),
-    "loss": ("BitErrors", "BurstyLoss", "IndependentLoss"),
+    "links.profiles": ("BadLink", "Link", "link"),
+    "links.loss": ("BitErrors", "BurstyLoss", "IndependentLoss"),
     "payload": ("Payload", "Universe"),
-    "reference": ("open_images", "reference_digest"),
-    "soft_labels": ("concentrations", "quantised_concentrations"),
-    "weights": ("dequantised_weights", "quantised_weights"),
+    "reference.sources": ("open_images", "reference_digest"),
+    "sections.soft_labels": ("concentrations", "quantised_concentrations"),
+    "sections.weights": ("dequantised_weights", "quantised_weights"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

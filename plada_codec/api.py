@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plada_codec import container, streams
-from plada_codec.class_names import decode_class_names, encode_class_names
+from plada_codec import container
+from plada_codec.codings import choice
 from plada_codec.codings.base import Given, Stream
-from plada_codec.codings.table import DECODER_CLASSES, INDEX_CODINGS, LABEL_CODINGS
+from plada_codec.codings.registry import DECODER_CLASSES, INDEX_CODINGS, LABEL_CODINGS
 from plada_codec.container import ALL_PLAIN, CLASS_NAMES_TYPE, SOFT_LABELS_TYPE, WEIGHTS_TYPE, Container
 from plada_codec.errors import InvalidPayload, LimitExceeded, ReferenceMismatch
 from plada_codec.limits import Limits
 from plada_codec.payload import MAX_DIGEST_BYTES, MIN_DIGEST_BYTES, Payload, Universe
 from plada_codec.reader import view_of
-from plada_codec.soft_labels import decode_soft_labels, encode_soft_labels
-from plada_codec.weights import decode_weights, encode_weights
+from plada_codec.sections.class_names import decode_class_names, encode_class_names
+from plada_codec.sections.soft_labels import decode_soft_labels, encode_soft_labels
+from plada_codec.sections.weights import decode_weights, encode_weights
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -73,7 +74,7 @@ def encode(
     size = payload.universe_size
     _check_limits(payload.reference_size, payload.num_classes, payload.kept, limits, {})
 
-    index_candidates = streams.candidates(INDEX_CODINGS, index_coding, decoder_class, thorough)
+    index_candidates = choice.candidates(INDEX_CODINGS, index_coding, decoder_class, thorough)
     positions = payload.positions
     if payload.kept in (0, size) and index_candidates[0].code == ALL_PLAIN:
         index, index_stream, complement = index_candidates[0], b"", payload.kept == 0
@@ -82,11 +83,11 @@ def encode(
         for complement in _complements(payload.kept, size, thorough):
             coded = _complement(positions, size) if complement else positions
             _check_coded(len(coded), limits, None)
-            trials.append((*streams.smallest(index_candidates, coded, Given(size, limits), thorough), complement))
+            trials.append((*choice.smallest(index_candidates, coded, Given(size, limits), thorough), complement))
         index, index_stream, complement = min(trials, key=lambda trial: len(trial[1]))
-    label_candidates = streams.candidates(LABEL_CODINGS, label_coding, decoder_class, thorough)
+    label_candidates = choice.candidates(LABEL_CODINGS, label_coding, decoder_class, thorough)
     given = Given(payload.num_classes, limits, positions)
-    label, label_stream = streams.smallest(label_candidates, payload.labels, given, thorough)
+    label, label_stream = choice.smallest(label_candidates, payload.labels, given, thorough)
     sections = []
     if payload.class_names is not None:
         coder, data = encode_class_names(payload.class_names, limits, with_zstd=decoder_class != "core")
@@ -140,12 +141,12 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
     else:
         given = Given(size, limits)
         stream = _stream(view, *parsed.index_stream)
-        positions = streams.read(parsed.index_coding, stream, parsed.coded, given, np.int64)
+        positions = choice.read(parsed.index_coding, stream, parsed.coded, given, np.int64)
         if parsed.complement:
             positions = _complement(positions, size)
     given = Given(parsed.num_classes, limits, positions)
     stream = _stream(view, *parsed.label_stream)
-    labels = streams.read(parsed.label_coding, stream, parsed.kept, given, np.int32)
+    labels = choice.read(parsed.label_coding, stream, parsed.kept, given, np.int32)
     class_names = soft_labels = weights = None
     for section in parsed.sections:
         stream = _stream(view, section.offset, section.size)

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from construct import BitsInteger, BitStruct, Bytes, Flag, Int8ul, Int32ul, Nibble, Struct
 
-from plada_codec.codings.table import INDEX_CODINGS, LABEL_CODINGS, Coding, coding_of
+from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding, coding_of
 from plada_codec.errors import Corrupt, Truncated, Unsupported
 from plada_codec.limits import MAX_CLASSES
 from plada_codec.payload import MIN_DIGEST_BYTES, Universe

@@ -52,9 +52,9 @@ class Payload:
         universe: the images that the payload speaks of; by default all.
         class_names: C names without control characters, or None.
         soft_labels: uint8 [U, C] with a row for each of `used_classes`, or None: codes 0 .. 63 of Dirichlet
-            concentrations, no row all 0 (`plada_codec.soft_labels` makes and reads them; spec section 8.2).
-        weights: uint8 [k], or None: codes 0 .. 15 of how much each image counts (`plada_codec.weights` makes and
-            reads them; spec section 8.3).
+            concentrations, no row all 0 (`plada_codec.sections.soft_labels` makes and reads them; spec section 8.2).
+        weights: uint8 [k], or None: codes 0 .. 15 of how much each image counts (`plada_codec.sections.weights`
+            makes and reads them; spec section 8.3).
 
     Raises:
         InvalidPayload: if any of this does not hold.

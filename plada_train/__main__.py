@@ -1,6 +1,6 @@
 """`python -m plada_train`, the command `plada-train`: so torchrun can start it."""
 
-from plada_train.cli import main
+from plada_train.cli.main import main
 
 if __name__ == "__main__":
     main(prog_name="plada-train")

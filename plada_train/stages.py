@@ -17,16 +17,18 @@ import numpy as np
 from plada_codec import decode, inspect
 from plada_codec.errors import ReferenceMismatch
 from plada_codec.progress import progress_bar
-from plada_codec.reference import ImageSource, reference_digest
-from plada_codec.soft_labels import concentrations
-from plada_codec.weights import dequantised_weights
-from plada_train import inference, labelling, training
-from plada_train.data import LabelledImages
+from plada_codec.reference.sources import ImageSource, reference_digest
+from plada_codec.sections.soft_labels import concentrations
+from plada_codec.sections.weights import dequantised_weights
+from plada_train.data.labelled import LabelledImages
 from plada_train.errors import BadInput, MissingClasses
-from plada_train.models import Classifier
+from plada_train.models import inference
+from plada_train.models.classifier import Classifier
 from plada_train.recipe import Recipe
-from plada_train.score_shards import SHARD_SIZE
-from plada_train.scores import Scores
+from plada_train.scores import labelling
+from plada_train.scores.reference_scores import Scores
+from plada_train.scores.shards import SHARD_SIZE
+from plada_train.training import loop
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 def teach(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) -> Classifier:
     """The teacher: a classifier trained on the target's labelled images. Arguments and errors: `training.train`."""
     with progress_bar("training the teacher") as progress:
-        return training.train(data, recipe, progress, checkpoint)
+        return loop.train(data, recipe, progress, checkpoint)
 
 
 def score(
@@ -123,7 +125,7 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
 def learn(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) -> Classifier:
     """The student: a classifier trained on the virtual dataset. Arguments and errors: `training.train`."""
     with progress_bar("training the student") as progress:
-        return training.train(data, recipe, progress, checkpoint)
+        return loop.train(data, recipe, progress, checkpoint)
 
 
 def predict(classifier: Classifier, data: LabelledImages, recipe: Recipe) -> NDArray[np.int64]:

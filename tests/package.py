@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 import plada_codec
 from plada_codec import Limits, PladaError, decode
-folder = Path(plada_codec.__file__).parent / "vectors"
+folder = Path(plada_codec.__file__).parent / "vectors" / "payload"
 vectors = json.loads((folder / "index.json").read_text(encoding="utf-8"))["vectors"]
 for vector in vectors:
     expected = vector.get("expected_reference")

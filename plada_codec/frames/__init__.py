@@ -8,7 +8,6 @@ of them. Nothing here imports numpy; raptorq is imported when it is first needed
 
 from __future__ import annotations
 
-from plada_codec.frames.channel import channel
 from plada_codec.frames.frame import (
     FIRST_ANNOUNCE_ID,
     MAX_FRAME_BYTES,
@@ -18,18 +17,11 @@ from plada_codec.frames.frame import (
     Frame,
     parse_frame,
 )
+from plada_codec.frames.framing import frame_files, read_batches, read_files, read_frames, write_files, write_frame
 from plada_codec.frames.limits import FrameLimits
 from plada_codec.frames.receiving import Progress, Reassembler, Reception
 from plada_codec.frames.sending import Layout, Sender, carousel, layout, packetize
 from plada_codec.frames.state import SavedState, StateFile, read_state, receive
-from plada_codec.frames.streams import (
-    frame_files,
-    read_batches,
-    read_files,
-    read_frames,
-    write_files,
-    write_frame,
-)
 
 __all__ = [
     "FIRST_ANNOUNCE_ID",
@@ -47,7 +39,6 @@ __all__ = [
     "Sender",
     "StateFile",
     "carousel",
-    "channel",
     "frame_files",
     "layout",
     "packetize",

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from plada_codec import Universe
-from plada_train.selection import Rule, in_words
+from plada_train.selection.select import Rule, in_words
 
 T = TypeVar("T")
 

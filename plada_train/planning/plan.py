@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 from plada_codec import Universe, expect_encodings
 from plada_codec.progress import progress_bar
-from plada_codec.reference import ImageSource, reference_digest
-from plada_train.data import LabelledImages, Progress
+from plada_codec.reference.sources import ImageSource, reference_digest
+from plada_train.data.labelled import LabelledImages, Progress
+from plada_train.data.pixels import decoded
 from plada_train.errors import BadInput
 from plada_train.files import alone, output_folder
-from plada_train.pixels import decoded
-from plada_train.planning import outcome, proxies
+from plada_train.planning import plan_folder, proxies
 from plada_train.planning.candidates import LOWEST_ENERGY, Candidate, grid, largest_baselines, levels, siblings
-from plada_train.planning.images import DecodedImages
-from plada_train.planning.judging import judge_labels
+from plada_train.planning.decoded_images import DecodedImages
+from plada_train.planning.label_loss import judge_labels
 from plada_train.planning.search import Log, rungs_of, search
 from plada_train.planning.workers import Examples, Measurement, Task, Workers, measure
 from plada_train.recipe import Planning
-from plada_train.scores import Scores
-from plada_train.selection import by_rule
+from plada_train.scores.reference_scores import Scores
+from plada_train.selection.select import by_rule
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -120,7 +120,7 @@ def _found(
     task: Task, budgets: Sequence[int], smallest: int, most: int | None, minutes: float, workers: int
 ) -> dict[str, Any]:
     """The search, and what it came to."""
-    outcome.begin(task)
+    plan_folder.begin(task)
     output_folder(task.folder / "payloads")
     # Made here, so that workers find it
     DecodedImages(task.reference, task.scores[0].reference_digest, task.images, proxies.IMAGE_SIZE)
@@ -165,7 +165,7 @@ def _found(
         raise KeyboardInterrupt
     limits = {"candidates_asked": most, "minutes": minutes}
     more = limits | {"seconds": round(log.seconds, 1), "proxy_accuracy": proxy_accuracy}
-    return outcome.write(task, found, budgets, more)
+    return plan_folder.write(task, found, budgets, more)
 
 
 def _check(scores: Scores, reference: ImageSource, train: LabelledImages, held_out: LabelledImages) -> None:

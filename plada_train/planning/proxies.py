@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from plada_train.data import Progress, reseed
-from plada_train.models import make_classifier
-from plada_train.pixels import MemoryBatches, augmented, normalised
+from plada_train.data.labelled import Progress, reseed
+from plada_train.data.pixels import MemoryBatches, augmented, normalised
+from plada_train.models.classifier import make_classifier
 from plada_train.recipe import Recipe
-from plada_train.training import fit
+from plada_train.training.loop import fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

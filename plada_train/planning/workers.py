@@ -26,13 +26,13 @@ from safetensors.torch import load, save
 
 from plada_codec import decode
 from plada_codec.errors import PladaWarning
-from plada_codec.reference import ImageSource
+from plada_codec.reference.sources import ImageSource
 from plada_train.files import read_bytes, write_bytes
 from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate
-from plada_train.planning.images import DecodedImages
-from plada_train.scores import Scores
-from plada_train.selection import Encoded, by_rule
+from plada_train.planning.decoded_images import DecodedImages
+from plada_train.scores.reference_scores import Scores
+from plada_train.selection.select import Encoded, by_rule
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event

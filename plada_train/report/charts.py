@@ -17,7 +17,7 @@ from itertools import accumulate, pairwise
 from unicodedata import east_asian_width
 from xml.sax.saxutils import escape, quoteattr
 
-from plada_train.report.contents import Confusion, Histogram, Point, Section
+from plada_train.report.model import Confusion, Histogram, Point, Section
 
 #: Pixels: the column of a page on a desk, and that of a phone.
 WIDE, NARROW = 680, 340

@@ -21,9 +21,9 @@ from plada_codec import Payload, decode
 from plada_codec.errors import PladaError
 from plada_train.errors import BadInput, first_line
 from plada_train.files import read_bytes, read_json
-from plada_train.report.points import largest_winner
-from plada_train.report.values import count
-from plada_train.scores import Scores
+from plada_train.report.json_checks import count
+from plada_train.report.plan_data import largest_winner
+from plada_train.scores.reference_scores import Scores
 
 T = TypeVar("T")
 

@@ -16,16 +16,19 @@ import numpy as np
 from PIL import ImageOps
 
 from plada_codec import Payload, compare, encode, inspect
-from plada_codec.budget import Conditions, budget
 from plada_codec.errors import PladaError
 from plada_codec.limits import MAX_CLASSES
-from plada_codec.links import Link, links
+from plada_codec.links.budget import Conditions, budget
+from plada_codec.links.profiles import Link, links
 from plada_codec.payload import checked_class_names
 from plada_codec.progress import FIRST_RUN, progress_bar
-from plada_codec.reference import ImageSource, open_images
-from plada_train.data import picture
+from plada_codec.reference.sources import ImageSource, open_images
+from plada_train.data.labelled import picture
 from plada_train.errors import BadInput
-from plada_train.report.contents import (
+from plada_train.report.describe import choice, facts, model, title
+from plada_train.report.folder import File, Run, Sent, first, why
+from plada_train.report.json_checks import count, share
+from plada_train.report.model import (
     Anatomy,
     ClassRow,
     Confusion,
@@ -38,11 +41,8 @@ from plada_train.report.contents import (
     Thumbnail,
     Verdict,
 )
-from plada_train.report.folder import File, Run, Sent, first, why
-from plada_train.report.points import points, search
-from plada_train.report.values import count, share
-from plada_train.report.words import choice, facts, model, title
-from plada_train.selection import lowest, ranking
+from plada_train.report.plan_data import points, search
+from plada_train.selection.select import lowest, ranking
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,20 +13,10 @@ from itertools import pairwise
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from plada_codec.units import show_seconds
+from plada_codec.links.units import show_seconds
 from plada_train.report import charts
 from plada_train.report.charts import NARROW, WIDE, Column, signed
-from plada_train.report.contents import (
-    Anatomy,
-    ClassRow,
-    Confusion,
-    Contents,
-    Histogram,
-    LinkTime,
-    Point,
-    Search,
-    Verdict,
-)
+from plada_train.report.model import Anatomy, ClassRow, Confusion, Contents, Histogram, LinkTime, Point, Search, Verdict
 
 #: Of more classes, the half with the most labels and that with the fewest are drawn.
 _DRAWN_CLASSES = 30

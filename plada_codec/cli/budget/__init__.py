@@ -1,0 +1,1 @@
+"""The command `plada budget`: its options, tables and plot."""

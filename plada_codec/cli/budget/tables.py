@@ -1,0 +1,147 @@
+"""What `plada budget` prints for people: the table, what is to be known of it, and the numbers behind it."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+
+import click
+
+from plada_codec.cli.terminal import print_table
+from plada_codec.links.budget import Budget, Conditions
+from plada_codec.links.profiles import Link
+from plada_codec.links.units import show_joules, show_seconds
+
+#: A table that is wider leaves out its least important columns; other lines are folded.
+_TABLE_COLUMNS, _LINE_COLUMNS = 80, 100
+#: Between two columns of a table.
+_GAP_COLUMNS = 2
+#: The column of the wall time that half of the deliveries take.
+_HALF = "wall 50%"
+
+
+def print_budgets(found: Mapping[str, Budget], left_out: Mapping[str, str], within_s: float | None) -> None:
+    """A table of budgets, and what is to be known before one relies on it.
+
+    Args:
+        found: the budgets, by the label of their row: the ids of links, or the strategies on one link.
+        left_out: why there is none of others.
+        within_s: when the object has to be there.
+    """
+    columns = _columns(found, within_s)
+    print_table(list(columns), list(zip(*columns.values(), strict=True)))
+    lines = [*_remarks(found, columns), *left_out_lines(left_out)]
+    lines += assumed((each.link, each.conditions) for each in found.values())
+    if lines:
+        click.echo()
+    print_lines(lines)
+
+
+def _remarks(found: Mapping[str, Budget], columns: Mapping[str, list[str]]) -> Iterator[str]:
+    """What the table does not say."""
+    if {"one-way", "stop-and-wait"} <= found.keys():
+        ratio = found["stop-and-wait"].delivery.wall_s / found["one-way"].delivery.wall_s
+        fast, slow = ("one-way", "stop-and-wait") if ratio >= 1 else ("stop-and-wait", "one-way")
+        times = max(ratio, 1 / ratio)
+        shown = f"{times:,.{1 if times < 10 else 0}f}"
+        if shown != "1.0":
+            yield f"{fast} is {shown} times as fast as {slow}"
+    if _HALF in columns and any(each.delivery.wall_p50_s < each.delivery.airtime_s for each in found.values()):
+        yield f"{_HALF} is when receivers can decode, with that probability; airtime, how long the sender sends"
+    notes: dict[str, dict[str, None]] = {}
+    for each in found.values():
+        for note in each.notes:
+            notes.setdefault(note, {})[each.link.id] = None
+    for note, ids in notes.items():
+        yield f"{', '.join(ids)}: {note}"
+
+
+def _columns(found: Mapping[str, Budget], within_s: float | None) -> dict[str, list[str]]:
+    """The columns of the table, by title: those that say something, as far as there is room."""
+    shown = list(found.values())
+    probability = shown[0].conditions.probability
+    link_ids = {each.link.id for each in shown}
+    wall = f"wall {100 * probability:.6g}%"
+    columns = {
+        "link" if link_ids == found.keys() else link_ids.pop(): list(found),
+        "frame": [f"{each.job.frame_bytes} B" for each in shown],
+        "best": ["-" if each.best_frame_bytes is None else f"{each.best_frame_bytes} B" for each in shown],
+        "frames": [_count(each.delivery.frames) for each in shown],
+        "airtime": [_duration(each.delivery.airtime_s) for each in shown],
+        _HALF: [_duration(each.delivery.wall_p50_s) for each in shown],
+        wall: [_duration(each.delivery.wall_s) for each in shown],
+        "fits": ["yes" if within_s is not None and each.fits(within_s) else "no" for each in shown],
+        "complete": [f"{each.delivery.completion:.2%}" for each in shown],
+        "energy": ["-" if each.delivery.energy_j is None else show_joules(each.delivery.energy_j) for each in shown],
+    }
+    silent = {
+        "best": all(each.best_frame_bytes is None for each in shown),
+        _HALF: wall != _HALF and columns[_HALF] == columns[wall],
+        "fits": within_s is None,
+        "complete": all(each.delivery.completion >= probability for each in shown),
+        "energy": all(each.delivery.energy_j is None for each in shown),
+    }
+    columns = {title: cells for title, cells in columns.items() if not silent.get(title)}
+    # The best length of frames says nothing without their length.
+    for least in (*(() if "best" in columns else ("frame",)), _HALF, "complete", "energy"):
+        if least != wall and _width(columns) > _TABLE_COLUMNS:
+            columns.pop(least, None)
+    return columns
+
+
+def _width(columns: Mapping[str, list[str]]) -> int:
+    return sum(max(map(len, (title, *cells))) + _GAP_COLUMNS for title, cells in columns.items()) - _GAP_COLUMNS
+
+
+def print_trace(found: Mapping[str, Budget]) -> None:
+    """Where the numbers come from; what all have in common is said once."""
+    traces = {label: (*each.inputs, *each.results) for label, each in found.items()}
+    first = next(iter(traces.values()))
+    common = tuple(used for used in first if len(traces) > 1 and all(used in trace for trace in traces.values()))
+    parts = {"all of them": common} if common else {}
+    parts |= {label: tuple(used for used in trace if used not in common) for label, trace in traces.items()}
+    for label, part in parts.items():
+        rows = [(used.name, _plain(used.value), used.unit, used.source, used.note) for used in part]
+        click.echo()
+        print_table([label, "value", "unit", "from", "note"], rows, text=(0, 2, 3, 4))
+
+
+def _plain(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.7g}" if math.isfinite(value) else "never"
+
+
+def _count(value: float) -> str:
+    return f"{value:.4g}" if value < 1000 else f"{value:,.0f}"
+
+
+def _duration(value: float) -> str:
+    return show_seconds(value) if math.isfinite(value) else "never"
+
+
+def assumed(rows: Iterable[tuple[Link, Conditions]]) -> list[str]:
+    """What nobody said that matters, and how to say it, in a line; nothing, if there is nothing of the kind."""
+    rows = list(rows)
+    options = {}
+    if any(conditions.loss is None and link.loss is None for link, conditions in rows):
+        options["no loss"] = "--loss 10%"
+    if any(conditions.distance_m is None and link.speed_m_per_s is not None for link, conditions in rows):
+        options["no distance"] = "--distance '3 km'"
+    return [f"{' and '.join(options)} assumed: try {' '.join(options.values())}"] if options else []
+
+
+def left_out_lines(left_out: Mapping[str, str]) -> Iterator[str]:
+    """What is left out for the same reason is one line."""
+    reasons: dict[str, list[str]] = {}
+    for label, reason in left_out.items():
+        reasons.setdefault(reason.removeprefix(label).lstrip(": "), []).append(label)
+    for reason, labels in reasons.items():
+        yield f"left out: {', '.join(labels)} ({reason})"
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Prints lines, folded where they are long."""
+    for line in lines:
+        click.echo(textwrap.fill(line, _LINE_COLUMNS, subsequent_indent="  ", break_on_hyphens=False))

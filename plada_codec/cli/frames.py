@@ -1,0 +1,365 @@
+"""The commands that send an object in frames, and lose some: `packetize`, `carousel`, `channel`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from plada_codec.cli.terminal import (
+    finite,
+    json_option,
+    loss_of,
+    naming_device,
+    option_group,
+    quantity,
+    read_bytes,
+    standard_input,
+    standard_output,
+    usage_errors,
+)
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from plada_codec.frames import Layout
+    from plada_codec.links.loss import Loss
+
+#: As plada_codec.frames.sending and plada_codec.links.budget.Conditions have them, whose import would slow --help down.
+_FRAME_BYTES, _ANNOUNCE_EVERY, _PROBABILITY = 256, 16, 0.99
+
+
+def tag_of(ctx: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """A callback that reads a tag: three hexadecimal digits."""
+    if text is None:
+        return None
+    try:
+        tag = int(text, 16)
+    except ValueError:
+        tag = -1
+    if not 0 <= tag <= 0xFFF:
+        raise click.BadParameter(f"{text!r} is not a tag: three hexadecimal digits, such as 3fa")
+    return tag
+
+
+_frame_bytes_option = click.option(
+    "--frame-bytes",
+    type=click.IntRange(9, 65_535),
+    default=_FRAME_BYTES,
+    show_default=True,
+    metavar="F",
+    help="Longest frame that the link takes.",
+)
+_frames_output_option = click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    help="A stream, for NAME.frames, a serial port, a pipe and - ; any other name is that of a new folder.",
+)
+_tag_option = click.option(
+    "--tag", callback=tag_of, metavar="HEX", help="Tells the file from others in the air.  [default: from its SHA-256]"
+)
+stream_options = option_group(
+    click.option(
+        "--framing",
+        type=click.Choice(["length", "slip"]),
+        help="How streams hold frames.  [default: slip on a serial port, else length]",
+    ),
+    click.option("--baud", type=click.IntRange(1), metavar="RATE", help="Speed of the serial port.  [default: as is]"),
+)
+
+
+def _rate_option(name: str, to: str, help: str) -> Callable[[Any], Any]:
+    return click.option(name, to, default="0", show_default=True, callback=quantity("ratio"), metavar="P", help=help)
+
+
+_burst_option = click.option(
+    "--burst",
+    "burst_frames",
+    type=float,
+    callback=finite,
+    metavar="B",
+    help="Mean length of a burst of losses, in frames.  [default: losses are independent]",
+)
+
+
+@click.command()
+@click.argument("source", metavar="FILE")
+@_frames_output_option
+@_frame_bytes_option
+@click.option(
+    "--repair",
+    callback=quantity("ratio"),
+    metavar="P",
+    help="Repair symbols, as a share of the object's.  [default: 10%, and 2 or more]",
+)
+@click.option("--loss", "loss_rate", callback=quantity("ratio"), metavar="P", help="Share of frames to expect lost.")
+@_burst_option
+@click.option("--receivers", type=click.IntRange(1), metavar="R", help="Who all must get the file.  [default: 1]")
+@click.option(
+    "--probability",
+    callback=quantity("ratio"),
+    metavar="P",
+    help=f"How sure it must be that all receivers get it.  [default: {_PROBABILITY:.0%}]",
+)
+@_tag_option
+@stream_options
+@json_option
+def packetize(
+    source: str,
+    output: str,
+    frame_bytes: int,
+    repair: float | None,
+    loss_rate: float | None,
+    burst_frames: float | None,
+    receivers: int | None,
+    probability: float | None,
+    tag: int | None,
+    framing: str | None,
+    baud: int | None,
+    as_json: bool,
+) -> None:
+    """Cut a file into frames that survive loss: a folder of files of one frame each, or a stream.
+
+    Any file will do: it is the object. A frame holds a symbol: a piece of the object, or a repair symbol, made of all
+    pieces. As many symbols as there are pieces, and two more, bring the object back, whichever they are. A frame of its
+    own, the announce, says the object's length and SHA-256. How many repair symbols there are is said by --repair, or
+    follows from --loss.
+
+    \b
+    Examples:
+      plada packetize task.plada -o frames --repair 30%
+      plada packetize task.plada -o task40.frames --frame-bytes 64 --loss 33% --receivers 40
+    """  # noqa: D301
+    from plada_codec import frames
+    from plada_codec.progress import progress_bar
+
+    if repair is not None and loss_rate is not None:
+        raise click.UsageError("--repair and --loss exclude each other.")
+    if loss_rate is None and {burst_frames, receivers, probability} != {None}:
+        raise click.UsageError("--burst, --receivers and --probability need --loss.")
+    _check_output(output, source, framing, baud)
+    if as_json and output == "-":
+        raise click.UsageError("--json and frames cannot both be on standard output.")
+    sender = frames.Sender(read_bytes(source), frame_bytes, tag)
+    symbols, announces = sender.layout.symbols, 2
+    if loss_rate is not None:
+        probability = _PROBABILITY if probability is None else probability
+        with usage_errors():
+            symbols, announces = _enough(sender.layout, loss_of(loss_rate, burst_frames), receivers or 1, probability)
+    elif repair is not None:
+        symbols += math.ceil(repair * symbols)
+    else:
+        symbols += max(math.ceil(symbols / 10), sender.layout.extra)
+    count = symbols + announces * sender.layout.announce_parts
+    # What is on standard output may be on the terminal, or be drawn by who reads it: a bar would be in its way.
+    with nullcontext(_still) if output == "-" else progress_bar("packetizing", "frames") as progress:
+        _send(_moving(progress, frames.packetize(sender, symbols, announces), count), output, framing, baud, sender.tag)
+    if as_json:
+        object_bytes = sender.announce.object_bytes
+        sent_bytes = symbols * sender.layout.frame_bytes + announces * sum(map(len, sender.announce_frames()))
+        summary = {
+            "tag": f"{sender.tag:03x}",
+            "object_bytes": object_bytes,
+            "object_symbols": sender.layout.symbols,
+            "symbol_bytes": sender.layout.symbol_bytes,
+            "symbols": symbols,
+            "announces": announces,
+            "frames": count,
+            "sent_bytes": sent_bytes,
+            "overhead": sent_bytes / object_bytes - 1,
+        }
+        click.echo(json.dumps(summary, indent=2))
+
+
+@click.command()
+@click.argument("source", metavar="FILE")
+@_frames_output_option
+@click.option("--start", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="First symbol.")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Frames to send.  [default: without end]")
+@click.option(
+    "--announce-every",
+    type=click.IntRange(1),
+    default=_ANNOUNCE_EVERY,
+    show_default=True,
+    metavar="N",
+    help="Symbols an announce.",
+)
+@_frame_bytes_option
+@_tag_option
+@stream_options
+def carousel(
+    source: str,
+    output: str,
+    start: int,
+    count: int | None,
+    announce_every: int,
+    frame_bytes: int,
+    tag: int | None,
+    framing: str | None,
+    baud: int | None,
+) -> None:
+    """Send frames of a file without end: receivers may begin at any time, and stop when they have enough.
+
+    Any file will do: it is the object. A frame holds a symbol: the pieces of the object come first, then ever new
+    repair symbols, made of all pieces. A frame of its own, the announce, says the object's length and SHA-256. A sender
+    that is started again should start elsewhere: with the time of day, say, as the first symbol.
+
+    \b
+    Examples:
+      plada carousel task.plada -o task.frames --count 50 --start 20
+      plada carousel task.plada -o - | plada channel --loss 40% | plada reassemble - -o copy.plada
+    """  # noqa: D301
+    from plada_codec import frames
+
+    _check_output(output, source, framing, baud)
+    if count is None and not is_open_ended(output):
+        raise click.UsageError("Frames without end do not fit a file or a folder: give --count.")
+    sender = frames.Sender(read_bytes(source), frame_bytes, tag)
+    _send(islice(frames.carousel(sender, start, announce_every), count), output, framing, baud, sender.tag)
+
+
+@click.command()
+@_rate_option("--loss", "loss_rate", "Share of frames that are lost.")
+@_burst_option
+@_rate_option("--flip", "flip_rate", "Share of bits that flip.")
+@_rate_option("--duplicate", "duplicate_rate", "Share of frames that come twice.")
+@click.option("--reorder", type=click.IntRange(0), default=0, metavar="N", help="Frames that are under way at a time.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--framing", type=click.Choice(["length", "slip"]), default="length", show_default=True)
+def channel(
+    loss_rate: float,
+    burst_frames: float | None,
+    flip_rate: float,
+    duplicate_rate: float,
+    reorder: int,
+    seed: int,
+    framing: str,
+) -> None:
+    """Lose, damage, repeat and reorder the frames of a stream: from standard input to standard output.
+
+    Bits flip within frames; where frames begin and end stays known, in SLIP too.
+
+    \b
+    Example:
+      plada channel --loss 30% --burst 5 --flip 1e-4 --duplicate 10% --reorder 50 < sent.frames > received.frames
+    """  # noqa: D301
+    from plada_codec import frames
+    from plada_codec.testing.channel import channel as simulated_channel
+
+    if burst_frames is not None and not loss_rate:
+        raise click.UsageError("--burst needs --loss.")
+    with usage_errors():
+        received = simulated_channel(
+            _named("standard input", frames.read_frames(standard_input(), framing)),
+            loss=loss_of(loss_rate, burst_frames),
+            flip_rate=flip_rate,
+            duplicate_rate=duplicate_rate,
+            reorder_frames=reorder,
+            seed=seed,
+        )
+    _stream(received, "-", framing, None)
+
+
+def _send(sent: Iterable[bytes], output: str, framing: str | None, baud: int | None, tag: int) -> None:
+    """Writes frames of the object `tag`, as a stream or as a folder: the name of the output says which."""
+    from plada_codec.frames import write_files
+
+    if _is_stream(output):
+        _stream(sent, output, framing, baud)
+    else:
+        write_files(sent, output, tag)
+
+
+def _stream(sent: Iterable[bytes], output: str, framing: str | None, baud: int | None) -> None:
+    """Writes a stream of frames, until nobody reads it any more."""
+    from plada_codec.files import atomic_write
+    from plada_codec.frames.framing import open_stream, usual_framing, write_frame
+
+    target: AbstractContextManager[BinaryIO]
+    if output == "-":
+        target = nullcontext(standard_output())
+    else:
+        target = open_stream(output, "wb", baud) if is_open_ended(output) else atomic_write(output)
+    try:
+        with naming_device("standard output" if output == "-" else output), target as stream:
+            framing = framing or usual_framing(stream)
+            for frame in sent:
+                write_frame(stream, frame, framing)
+    except OSError as error:
+        if output == "-":
+            # Python flushes what is left once more when it ends, which must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), standard_output().fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def is_open_ended(output: str) -> bool:
+    """Whether any number of frames can be written: to standard output, a pipe or a device that is there."""
+    path = Path(output)
+    return output == "-" or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def _is_stream(output: str) -> bool:
+    """Whether frames are written one behind the other, not as files in a folder."""
+    return is_open_ended(output) or output.endswith(".frames")
+
+
+def _check_output(output: str, source: str, framing: str | None, baud: int | None) -> None:
+    if framing is not None and not _is_stream(output):
+        raise click.UsageError("--framing is for streams, not for a folder: a stream's file is named NAME.frames.")
+    check_baud(baud, output)
+    check_not_input(output, source)
+
+
+def check_not_input(output: str, *inputs: str) -> None:
+    """Refuses to write over what is read."""
+    for name in inputs:
+        if name != "-" and os.path.realpath(name) == os.path.realpath(output):
+            raise click.UsageError(f"-o {output} would take the place of the input {name}.")
+
+
+def check_baud(baud: int | None, *names: str) -> None:
+    """Refuses a speed where nothing has one."""
+    if baud is not None and not any(Path(name).is_char_device() for name in names):
+        raise click.UsageError("--baud is for a serial port, by its name.")
+
+
+def _named(name: str, read: Iterable[bytes]) -> Iterator[bytes]:
+    with naming_device(name):
+        yield from read
+
+
+def _still(done: int, total: int | None, what: str | None = None) -> None:
+    """A progress bar that shows nothing."""
+
+
+def _moving(progress: Callable[[int, int | None], None], sent: Iterable[bytes], count: int) -> Iterator[bytes]:
+    for done, frame in enumerate(sent):
+        progress(done, count)
+        yield frame
+
+
+def _enough(layout: Layout, loss: Loss, receivers: int, probability: float) -> tuple[int, int]:
+    """How many symbols and announces make it so probable that all receivers have the object."""
+    from plada_codec.links.delivery.strategies import one_way
+
+    coded = one_way(
+        layout.symbols,
+        layout.extra,
+        loss,
+        probability,
+        receivers,
+        announce_parts=layout.announce_parts,
+        frame_bytes=layout.frame_bytes,
+        announce_frame_bytes=layout.announce_frame_bytes,
+    )
+    return coded.symbols, coded.announces

@@ -1,0 +1,405 @@
+"""The command line `plada`: a thin layer over the Python API.
+
+Exit codes: 0 done; 1 bad input, with one line on standard error; 2 wrong usage. Everything but click is imported
+where it is used, so that `plada --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from plada_codec.cli import frames, reassemble
+from plada_codec.cli.budget.command import budget
+from plada_codec.cli.terminal import (
+    OneLineErrors,
+    complain,
+    finite,
+    in_words,
+    input_of,
+    json_option,
+    naming,
+    option_group,
+    print_table,
+    read_bytes,
+    standard_output,
+    write_bytes,
+)
+from plada_codec.errors import InvalidPayload, PladaError
+from plada_codec.progress import FIRST_RUN, progress_bar
+
+if TYPE_CHECKING:
+    from plada_codec.limits import Limits
+    from plada_codec.payload import Payload
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="plada")
+def main() -> None:
+    """PLADA payloads: which images of a reference set are kept, and their classes, in few bytes."""
+
+
+main.add_command(budget)
+main.add_command(frames.packetize)
+main.add_command(frames.carousel)
+main.add_command(frames.channel)
+main.add_command(reassemble.reassemble)
+
+_payload_options = option_group(
+    click.option("--reference-size", type=int, metavar="N", help="Number of images in the reference set."),
+    click.option("--classes", type=int, metavar="C", help="Number of classes."),
+    click.option("--reference-digest", metavar="HEX", help="Digest of the reference set (`plada reference digest`)."),
+    click.option(
+        "--digest-bytes",
+        type=click.IntRange(8, 32),
+        default=8,
+        show_default=True,
+        help="How many bytes of --reference-digest are sent.",
+    ),
+    click.option("--offset", type=int, metavar="O", help="First image of the universe.  [default: 0]"),
+    click.option("--stride", type=int, metavar="S", help="Every how many images the universe has one.  [default: 1]"),
+    click.option("--class-names", type=click.Path(exists=True, dir_okay=False), help="Text file, one name a line."),
+)
+_from_option = click.option(
+    "--from", "from_format", metavar="FORMAT", help="Format of the input.  [default: its suffix]"
+)
+_to_option = click.option("--to", "to_format", metavar="FORMAT", help="Format of the output.  [default: its suffix]")
+_limit_option = click.option("--max-kept", type=click.IntRange(0), metavar="K", help="Limit on kept images.")
+_coding_options = option_group(
+    click.option("--profile", type=click.Choice(["small", "fast"]), default="small", show_default=True),
+    click.option(
+        "--decoder-class",
+        type=click.Choice(["core", "zstd", "full"]),
+        default="full",
+        show_default=True,
+        help="The least able receiver.",
+    ),
+    click.option("--index-coding", default="auto", show_default=True, metavar="NAME", help="For instance gaps-zstd."),
+    click.option("--label-coding", default="auto", show_default=True, metavar="NAME", help="Or classes-huffman."),
+)
+_output_option = click.option("-o", "--output", required=True, metavar="OUT", help="File to write, or - .")
+
+
+@main.command()
+@click.argument("source", metavar="IN")
+@_output_option
+@_payload_options
+@_coding_options
+@_from_option
+@_limit_option
+def encode(
+    source: str,
+    output: str,
+    profile: str,
+    decoder_class: str,
+    index_coding: str,
+    label_coding: str,
+    from_format: str | None,
+    max_kept: int | None,
+    **said: Any,
+) -> None:
+    """Encode a selection: indices and labels in any format that `plada convert` reads.
+
+    \b
+    Example:
+      plada encode kept.csv -o task.plada --reference-size 40000 --classes 12
+    """  # noqa: D301
+    from plada_codec import api
+
+    payload = _read(source, from_format, _limits(max_kept), said)
+    with progress_bar(f"encoding ({FIRST_RUN})"):
+        blob = api.encode(payload, profile, decoder_class, index_coding, label_coding, limits=_limits(max_kept))
+    write_bytes(blob, output)
+
+
+@main.command()
+@click.argument("source", metavar="IN.plada")
+@_output_option
+@_to_option
+@click.option("--reference", metavar="HEX", help="Digest that the payload must be for.")
+@_limit_option
+def decode(source: str, output: str, to_format: str | None, reference: str | None, max_kept: int | None) -> None:
+    """Decode a payload to npz, csv, jsonl, arrow, parquet, ...
+
+    All but npz, arrow, parquet and plada hold indices and labels only: class names, soft labels and weights are lost.
+
+    \b
+    Example:
+      plada decode task.plada -o kept.npz
+    """  # noqa: D301
+    from plada_codec import api
+
+    with naming(source), progress_bar(f"decoding ({FIRST_RUN})"):
+        payload = api.decode(read_bytes(source), _limits(max_kept), _digest(reference))
+    _write(payload, output, to_format)
+
+
+@main.command()
+@click.argument("source", metavar="IN.plada")
+@json_option
+@click.option("--hex", "as_hex", is_flag=True, help="Print every field with its bytes.")
+def inspect(source: str, as_json: bool, as_hex: bool) -> None:
+    """Show header and sections of a payload; no stream is decoded.
+
+    \b
+    Example:
+      plada inspect task.plada --hex
+    """  # noqa: D301
+    from plada_codec import api
+
+    if as_json and as_hex:
+        raise click.UsageError("--json and --hex exclude each other.")
+    with naming(source):
+        blob = read_bytes(source)
+        info = api.inspect(blob)
+    if as_json:
+        click.echo(json.dumps(info.as_dict(), indent=2))
+    elif as_hex:
+        from plada_codec.cli.hexdump import annotated_lines
+
+        click.echo("\n".join(annotated_lines(blob)))
+    else:
+        rows = [
+            ("format version", str(info.format_version)),
+            ("reference set", f"{info.reference_size:,} images, digest {info.reference_digest.hex() or 'not said'}"),
+            ("universe", f"offset {info.universe.offset}, stride {info.universe.stride}"),
+            ("classes", f"{info.num_classes:,}"),
+            ("kept", f"{info.kept:,}{' (the dropped ones are coded)' if info.complement else ''}"),
+            ("decoder class", info.decoder_class),
+            *((f"section {s.type}", f"{s.bytes:,} bytes, {s.coding}") for s in info.sections),
+            ("overhead", f"{info.overhead_bytes:,} bytes"),
+            ("payload", f"{info.payload_bytes:,} bytes"),
+            ("bits per class", f"{info.bits_per_class:.1f}"),
+            ("bits per kept image", "-" if info.bits_per_kept is None else f"{info.bits_per_kept:.3f}"),
+        ]
+        print_table(["", source], rows)
+
+
+@main.command()
+@click.argument("sources", metavar="IN.plada...", nargs=-1, required=True)
+@click.option("--reference", metavar="HEX", help="Digest that the payloads must be for.")
+@_limit_option
+def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None) -> None:
+    """Decode payloads completely and say whether each is good.
+
+    \b
+    Example:
+      plada verify task.plada
+    """  # noqa: D301
+    from plada_codec import api
+
+    expected = _digest(reference)
+    bad = 0
+    for source in sources:
+        try:
+            with progress_bar(f"verifying ({FIRST_RUN})"):
+                payload = api.decode(read_bytes(source), _limits(max_kept), expected)
+        except (PladaError, OSError) as error:
+            bad += 1
+            complain(f"{source}: {error}" if isinstance(error, PladaError) else in_words(error))
+        else:
+            click.echo(f"{source}: good, {payload.kept} of {payload.reference_size} images kept")
+    if bad:
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("source", metavar="IN")
+@_payload_options
+@_from_option
+@json_option
+def compare(source: str, from_format: str | None, as_json: bool, **said: Any) -> None:
+    """Compare a selection's size with the paper's codings (Appendix E).
+
+    \b
+    Example:
+      plada compare kept.csv --reference-size 40000 --classes 12
+    """  # noqa: D301
+    from plada_codec.interop.comparison import compare as compare_with_paper
+    from plada_codec.limits import Limits
+
+    payload = _read(source, from_format, Limits(), said)
+    with progress_bar(f"comparing ({FIRST_RUN})") as progress:
+        comparison = compare_with_paper(payload, progress=progress)
+    if as_json:
+        click.echo(json.dumps(comparison.as_dict(), indent=2))
+        return
+    rows = [
+        (f"paper, {s.layout}", f"{s.raw_bytes:,}", f"{s.compact_bytes:,}", f"{s.huffman_bytes:,}", f"{s.zstd_bytes:,}")
+        for s in comparison.layouts
+    ]
+    print_table(["bytes", "raw", "compact", "Huffman", "zstd-19"], rows)
+    click.echo(f"plada: {comparison.ours_bytes:,} bytes, {comparison.ratio:.3f} of the paper's best")
+
+
+@main.group()
+def reference() -> None:
+    """Reference sets."""
+
+
+@reference.command()
+@click.argument("source", metavar="SOURCE")
+@json_option
+def digest(source: str, as_json: bool) -> None:
+    """Print the digest of a reference set: a folder of images, or WebDataset shards.
+
+    \b
+    Example:
+      plada reference digest 'ref-{000..001}.tar'
+    """  # noqa: D301
+    from plada_codec.reference.sources import open_images, reference_digest
+
+    images = open_images(source)
+    with progress_bar("reading images") as progress:
+        value = reference_digest(images, progress)
+    if as_json:
+        click.echo(json.dumps({"reference_size": len(images), "reference_digest": value.hex()}))
+    else:
+        click.echo(f"{value.hex()}  {len(images)} images  {source}")
+
+
+@main.command()
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT")
+@_payload_options
+@_from_option
+@_to_option
+def convert(source: str, target: str, from_format: str | None, to_format: str | None, **said: Any) -> None:
+    """Convert between plada, npz, csv, jsonl, arrow, parquet, roaring, idx-raw and bmp-raw.
+
+    All but npz, arrow, parquet and plada hold indices and labels only: class names, soft labels and weights are lost.
+
+    \b
+    Example:
+      plada convert task.plada kept.jsonl
+    """  # noqa: D301
+    from plada_codec.limits import Limits
+
+    with progress_bar(f"reading ({FIRST_RUN})"):
+        payload = _read(source, from_format, Limits(), said)
+    with progress_bar(f"writing ({FIRST_RUN})"):
+        _write(payload, target, to_format)
+
+
+@main.command()
+@click.option("--decoder", required=True, metavar="CMD", help="Command that starts the decoder.")
+@click.option("--frames", is_flag=True, help="Test a receiver of frames, not a decoder of payloads.")
+@click.option("--batch", is_flag=True, help="Start one process, which answers requests.")
+@click.option("--options", is_flag=True, help="The decoder takes limits and a digest as arguments.")
+@click.option("--rules", is_flag=True, help="Compare kind and rule of each refusal.")
+@click.option("--examples", type=click.IntRange(0), default=200, show_default=True, help="Number of generated cases.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0, 86_400, min_open=True),
+    default=60.0,
+    callback=finite,
+    show_default=True,
+    help="Seconds that an answer may take.",
+)
+@json_option
+def conformance(
+    decoder: str,
+    frames: bool,
+    batch: bool,
+    options: bool,
+    rules: bool,
+    examples: int,
+    seed: int,
+    timeout_s: float,
+    as_json: bool,
+) -> None:
+    """Test an external decoder on the vectors and on generated payloads.
+
+    The decoder gets a payload on standard input. It writes a line `index,label` and a line for each kept image, or
+    exits with another code than 0 for a payload that must be refused. For --rules, the last line on standard error
+    then has kind and rule: Corrupt checksum. With --options, the decoder gets arguments such as --max-kept 1000 and
+    --expected-reference 0123456789abcdef; without, the vectors that need them are left out. With --frames, it gets a
+    stream, --framing and --tag, and writes the object.
+
+    \b
+    With --batch, it answers requests until standard input ends, and exits with 0. Lengths are u32, little-endian.
+      request: length, lines NAME=VALUE (options, such as max_kept=1000), length, payload
+      answer:  length, then + and the CSV (the object), or - and KIND RULE
+
+    \b
+    Examples:
+      plada conformance --decoder 'python spec/decoder/plada_decode.py --batch' --batch --rules --examples 20
+      plada conformance --decoder 'python spec/decoder/plada_frames_decode.py --batch' --frames --batch --rules
+    """  # noqa: D301
+    from plada_codec.testing.conformance import run_conformance
+
+    with progress_bar("testing the decoder") as progress:
+        report = run_conformance(
+            decoder, examples, seed, timeout_s, progress, frames=frames, options=options, rules=rules, batch=batch
+        )
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        for failure in report.failures:
+            click.echo(f"{failure.id}: {failure.what} ({failure.comment})")
+        click.echo(
+            f"{report.vectors} vectors, {report.examples} generated {'streams' if frames else 'payloads'}: "
+            f"{'all as they should be' if not report.failures else f'{len(report.failures)} wrong'}"
+        )
+        for reason, count in Counter(case.reason for case in report.left_out).items():
+            click.echo(f"{count} left out: {reason}")
+    if report.failures:
+        raise SystemExit(1)
+
+
+def _limits(max_kept: int | None) -> Limits:
+    from plada_codec.limits import Limits
+
+    return Limits() if max_kept is None else Limits(max_kept=max_kept)
+
+
+def _digest(text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise InvalidPayload(f"a digest is hexadecimal, not {text!r}", rule="reference-digest") from None
+
+
+def _read(source: str, format: str | None, limits: Limits, said: dict[str, Any]) -> Payload:
+    """A payload from a file, and from what the options of `_payload_options` say about it."""
+    from plada_codec import interop
+    from plada_codec.payload import Universe
+
+    universe = None
+    if said["offset"] is not None or said["stride"] is not None:
+        universe = Universe(said["offset"] or 0, 1 if said["stride"] is None else said["stride"])
+    names = said["class_names"]
+    whole_digest = _digest(said["reference_digest"])
+    return interop.read(
+        input_of(source),
+        format,
+        reference_size=said["reference_size"],
+        num_classes=said["classes"],
+        reference_digest=None if whole_digest is None else whole_digest[: said["digest_bytes"]],
+        universe=universe,
+        class_names=None if names is None else _lines(names),
+        limits=limits,
+    )
+
+
+def _lines(path: str) -> list[str]:
+    # Not splitlines(), which also splits at characters that a name may have.
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    except UnicodeDecodeError:
+        raise InvalidPayload(f"{path}: class names must be UTF-8", rule="class-names") from None
+
+
+def _write(payload: Payload, target: str, format: str | None) -> None:
+    from plada_codec import interop
+
+    interop.write(payload, standard_output() if target == "-" else target, format)

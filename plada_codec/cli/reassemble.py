@@ -1,0 +1,317 @@
+"""The command that receives objects in frames: `reassemble`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from plada_codec.cli.frames import check_baud, check_not_input, is_open_ended, stream_options, tag_of
+from plada_codec.cli.terminal import complain, json_option, naming_device, print_table, standard_input, write_bytes
+from plada_codec.errors import InvalidPayload, Truncated
+
+if TYPE_CHECKING:
+    from plada_codec.frames import Progress, Reassembler, StateFile
+
+#: After so many bytes without a frame of a live stream, and so many frames without one of ours, it is time to say so.
+_PATIENCE_BYTES, _PATIENCE_FRAMES = 4_096, 16
+_ASK_FRAMING = ": is --framing what the sender's is?"
+
+
+@click.command()
+@click.argument("sources", metavar="FRAMES...", nargs=-1)
+@click.option("-o", "--output", metavar="OUT", help="File to write, or - .")
+@click.option("--state", "state_path", metavar="FILE", help="What was received before, and is now.")
+@click.option("--status", is_flag=True, help="Say how far the objects of --state are; receive nothing.")
+@click.option("--tag", callback=tag_of, metavar="HEX", help="Object to receive.  [default: any]")
+@stream_options
+@json_option
+def reassemble(
+    sources: tuple[str, ...],
+    output: str | None,
+    state_path: str | None,
+    status: bool,
+    tag: int | None,
+    framing: str | None,
+    baud: int | None,
+    as_json: bool,
+) -> None:
+    """Make the object, which is the file that was sent, of frames: in any order, some lost, twice, damaged, of others.
+
+    FRAMES are folders of files of one frame each, such files named *.frame, and streams: files, pipes, serial ports, -.
+    They come from the modem's own folder or port. A pipe or port is read until an object is complete. With --state,
+    reception may be interrupted at any time, by loss of power too, and goes on with the same command. What it lacks can
+    come later: the state is all there is to keep.
+
+    \b
+    Examples:
+      plada reassemble received -o copy.plada
+      plada reassemble received.frames -o copy.plada --state task.state
+      plada reassemble --status --state task.state
+    """  # noqa: D301
+    if status:
+        if state_path is None or sources or {output, framing, baud} != {None}:
+            raise click.UsageError("--status is for --state and --tag alone, without FRAMES, --output and --framing.")
+        _print_status(state_path, tag, as_json)
+        return
+    if output is None:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    if not sources and state_path is None:
+        raise click.UsageError("Missing argument 'FRAMES...'.")
+    if as_json and output == "-":
+        raise click.UsageError("--json and the file cannot both be on standard output.")
+    check_baud(baud, *sources)
+    check_not_input(output, *sources, *([] if state_path is None else [state_path]))
+    from plada_codec import frames
+
+    with nullcontext() if state_path is None else frames.StateFile(state_path) as state:
+        reassembler = frames.Reassembler(tag=tag)
+        for frame in [] if state is None else state.frames:
+            reassembler.add(frame)
+        saved = Counter(reassembler.tags)
+        if saved and tag is not None and tag not in saved:
+            raise _other_state(state_path, saved, f"not of {tag:03x}: give that a state file of its own")
+        if reassembler.complete and tag is None and any(map(_is_live, sources)):
+            has = f"{state_path} already has object {_tags(reassembler.complete)} complete"
+            if output == "-" or Path(output).exists():
+                but = "" if output == "-" else f", and there is a file {output}"
+                raise InvalidPayload(f"{has}{but}: give a new state, no FRAMES, or its --tag", rule="state")
+            # The same command goes on, if an interruption came between the last frame and the file.
+            complain(f"plada: {has}: nothing is received")
+            sources = ()
+        watch = partial(_watched, reassembler=reassembler, wanted=set(saved) if tag is None else {tag})
+        try:
+            without = _receive(_inputs(sources, framing, baud, watch), reassembler, state, tag)
+        except KeyboardInterrupt:
+            raise _interrupted(state_path, reassembler) from None
+    if not reassembler.tags:
+        raise Truncated("; ".join(without) or f"{state_path} has no frame yet", rule="incomplete")
+    for each in without:
+        complain(f"plada: {each}")
+    _check_found(state_path, saved, reassembler)
+    try:
+        data = reassembler.result(tag)
+    except Truncated as error:
+        if not reassembler.objects:
+            raise
+        keeps = "with --state FILE, which keeps what came"
+        has = f"by the same command: {state_path} has these"
+        raise Truncated(f"{error.args[0]}, {keeps if state_path is None else has}", rule=error.rule) from None
+    write_bytes(data, output)
+    got = reassembler.progress(reassembler.complete[0])
+    if as_json:
+        click.echo(json.dumps(_as_dict(got), indent=2))
+    for problem in reassembler.problems(got.tag):
+        complain(f"plada: {output} is object {got.tag:03x}, but {problem}")
+    others = [each for each in reassembler.objects.values() if each.tag != got.tag]
+    if others:
+        complain(f"plada: {output} is object {got.tag:03x}; left out: {_shares(others)}")
+    elif state_path is not None:
+        # With a tag, nothing is known of the others that the state has, but that they are there.
+        rest = _tags(sorted(saved.keys() - {got.tag}))
+        complain(f"plada: {output} is complete: {state_path} is no longer needed{rest and f', but for {rest}'}")
+
+
+def _check_found(state_path: str | None, saved: Counter[int], reassembler: Reassembler) -> None:
+    """Refuses, where the state file was of some objects, to take another one for what was meant."""
+    complete, came = reassembler.complete, reassembler.tags - saved
+    if not saved or len(complete) > 1:
+        return
+    if complete and complete[0] not in saved:
+        tag = f"{complete[0]:03x}"
+        raise _other_state(state_path, saved, f"but what is complete is {tag}: --tag {tag} writes that")
+    if came and came.keys().isdisjoint(complete or saved):
+        but = f"but all frames that came are of {_tags(came)}: give each object a state file of its own"
+        raise _other_state(state_path, saved, but)
+
+
+def _interrupted(state_path: str | None, reassembler: Reassembler) -> Truncated:
+    if state_path is None:
+        return Truncated("interrupted: nothing is kept without --state", rule="incomplete")
+    has = _shares(reassembler.objects.values()) or "no frame"
+    return Truncated(f"interrupted: {state_path} has {has}: go on with the same command", rule="incomplete")
+
+
+def _other_state(state_path: str | None, saved: Collection[int], but: str) -> InvalidPayload:
+    return InvalidPayload(f"{state_path} is the state of {_tags(saved)}, {but}", rule="state")
+
+
+def _tags(tags: Iterable[int]) -> str:
+    return _listed([f"{tag:03x}" for tag in tags])
+
+
+def _shares(objects: Iterable[Progress]) -> str:
+    return _listed([f"{each.tag:03x} ({_share(each)})" for each in objects])
+
+
+def _listed(words: list[str]) -> str:
+    """What there is, however much that is."""
+    return ", ".join(words[:6]) + (f" and {len(words) - 6} more" if len(words) > 6 else "")
+
+
+class _Input(NamedTuple):
+    """Where frames come from."""
+
+    name: str
+    batches: Iterator[list[bytes]]
+    is_live: bool = False
+    is_stream: bool = False
+
+
+def _receive(inputs: Iterable[_Input], reassembler: Reassembler, state: StateFile | None, tag: int | None) -> list[str]:
+    """Collects frames until inputs end, or the object that is asked for is complete: on live ones, the first one.
+
+    Returns what is to be said about inputs that ended without a frame.
+    """
+    from plada_codec import frames
+    from plada_codec.progress import progress_bar
+
+    without: list[str] = []
+    counts = reassembler.counts
+    with progress_bar("receiving") as progress:
+        for each in inputs:
+            have, need = 0, None
+            tags_before, seen = reassembler.tags.total(), counts.total()
+            for new in chain([[]], frames.receive(each.batches, reassembler, state)):
+                if reassembler.complete and (each.is_live or tag is not None):
+                    return without
+                if new:
+                    got = reassembler.progress(frames.parse_frame(new[-1]).tag)
+                    have, need = got.have, got.need
+                if counts.total() > seen:
+                    seen = counts.total()
+                    damaged, foreign = counts[frames.Reception.DAMAGED], counts[frames.Reception.OTHER]
+                    progress(have, need, f"receiving ({damaged:,} damaged, {foreign:,} foreign)")
+            if reassembler.tags.total() == tags_before:
+                without.append(f"{each.name} has no frames{_ASK_FRAMING if each.is_stream else ''}")
+    return without
+
+
+def _inputs(
+    sources: Iterable[str],
+    framing: str | None,
+    baud: int | None,
+    watch: Callable[[Iterator[bytes], str], Iterator[bytes]],
+) -> Iterator[_Input]:
+    """First folders, then files of one frame, then streams; `watch` is put between live ones and their frames."""
+    from plada_codec.frames.framing import frame_files, read_files
+
+    files: list[Path] = []
+    streams: list[str] = []
+    for source in sources:
+        if source != "-" and Path(source).is_dir():
+            yield _Input(source, read_files(frame_files(source)))
+        elif source.endswith(".frame"):
+            files.append(Path(source))
+        else:
+            streams.append(source)
+    if files:
+        yield _Input(str(files[0]) if len(files) == 1 else f"each of {len(files)} files", read_files(files))
+    for source in streams:
+        name, is_live = "standard input" if source == "-" else source, _is_live(source)
+        yield _Input(name, _read(source, name, framing, baud, watch if is_live else None), is_live, is_stream=True)
+
+
+def _read(
+    source: str,
+    name: str,
+    framing: str | None,
+    baud: int | None,
+    watch: Callable[[Iterator[bytes], str], Iterator[bytes]] | None,
+) -> Iterator[list[bytes]]:
+    """The frames of a stream, which is opened when the first one is asked for: a pipe then waits for its sender."""
+    from plada_codec.frames.framing import FRAMINGS, open_stream, read_chunks, usual_framing
+
+    with nullcontext(standard_input()) if source == "-" else open_stream(source, "rb", baud) as stream:
+        is_port = stream.isatty()
+        chunks = read_chunks(stream)
+        with naming_device(name):
+            yield from FRAMINGS[framing or usual_framing(stream)].split(
+                chunks if watch is None else watch(chunks, name)
+            )
+    if is_port:
+        complain(f"plada: {name} hung up")
+
+
+def _watched(chunks: Iterator[bytes], name: str, reassembler: Reassembler, wanted: set[int]) -> Iterator[bytes]:
+    """What a live stream sends. Says, once, why that may go on for ever: for want of frames, or of those wanted."""
+    before = Counter(reassembler.tags)
+    read_bytes, is_told = 0, False
+    for chunk in chunks:
+        yield chunk  # what follows sees what became of it
+        read_bytes += len(chunk)
+        came = reassembler.tags - before
+        if not came and not is_told and read_bytes >= _PATIENCE_BYTES:
+            complain(f"plada: {name}: no frames so far in {read_bytes:,} bytes{_ASK_FRAMING}")
+            is_told = True
+        if came and (not wanted or not came.keys().isdisjoint(wanted)):
+            break
+        if came.total() >= _PATIENCE_FRAMES:
+            complain(
+                f"plada: {name}: all {came.total()} frames so far are of {_tags(came)}, not of "
+                f"{_tags(sorted(wanted))}: if that is meant, begin anew with its --tag and a state file of its own"
+            )
+            break
+    yield from chunks
+
+
+def _is_live(source: str) -> bool:
+    """Whether a source of frames may never end."""
+    from plada_codec.frames.framing import is_live
+
+    return is_live(standard_input()) if source == "-" else is_open_ended(source)
+
+
+def _print_status(state_path: str, tag: int | None, as_json: bool) -> None:
+    """What a state file has and lacks of each object, and how long that will take at the rate so far."""
+    from plada_codec import frames
+    from plada_codec.links.units import show_seconds
+
+    state = frames.read_state(state_path)
+    reassembler = frames.Reassembler(tag=tag)
+    for frame in state.frames:
+        reassembler.add(frame)
+    if not reassembler.objects:
+        raise Truncated(f"{state_path} has no frame{'' if tag is None else f' of {tag:03x}'} yet", rule="incomplete")
+    rates = state.frames_per_s()
+    rows, dicts = [], []
+    for got in reassembler.objects.values():
+        rate, left_s = rates.get(got.tag), None
+        if rate is not None and got.need is not None and not got.complete:
+            left_s = max(got.need - got.have, 1) / rate
+        dicts.append({**_as_dict(got), "frames_per_s": rate, "left_s": left_s})
+        row = (
+            f"{got.tag:03x}",
+            "-" if got.object_bytes is None else f"{got.object_bytes:,}",
+            _share(got),
+            "-" if rate is None else show_seconds(1 / rate),
+            "-" if left_s is None else show_seconds(left_s),
+            ", ".join(got.problems) or "none",
+        )
+        rows.append(row)
+    if as_json:
+        click.echo(json.dumps(dicts, indent=2))
+        return
+    print_table(["object", "bytes", "symbols", "time for a frame", "time left", "problems"], rows)
+    click.echo("Times are without interruptions.")
+
+
+def _as_dict(got: Progress) -> dict[str, Any]:
+    return asdict(got) | {"tag": f"{got.tag:03x}"}
+
+
+def _share(got: Progress) -> str:
+    """How far an object is, in words."""
+    if got.complete:
+        return f"complete, from {got.have:,} symbols"
+    if got.need is None:
+        return f"{got.have:,} symbols, but no announce"
+    return f"{got.have:,} of {got.need:,} symbols, or a few more"

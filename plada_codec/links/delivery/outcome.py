@@ -1,0 +1,77 @@
+"""How a delivery goes: what is sent, and how likely it is done when (spec/link-budget.md section 5.1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plada_codec.links.delivery.distributions import TINY
+from plada_codec.links.delivery.job import Job
+
+#: Section 5.6.
+EXACT, APPROXIMATE, SIMULATED = "closed form", "approximation", "simulation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a strategy goes: the fields of Delivery, and the wall time by the probability with which it is met."""
+
+    frames: float
+    sent_bytes: float
+    airtime_s: float
+    waiting_s: float
+    completion: float
+    wall_mean_s: float
+    wall_s: Callable[[float], float]
+    method: str
+    symbols: int | None = None
+    announces: int | None = None
+
+
+def fixed_course(
+    job: Job,
+    sizes_bytes: NDArray[np.int64],
+    done: NDArray[np.float64],
+    method: str,
+    *,
+    symbols: int | None = None,
+    announces: int | None = None,
+) -> Course:
+    """The course of a fixed sequence of frames, with the probability that all receivers have enough after each."""
+    distinct, places = np.unique(sizes_bytes, return_inverse=True)
+    airtimes_s = np.array([job.link.frame_airtime_s(int(size)) for size in distinct])[places]
+    ends_s = np.cumsum(airtimes_s)
+    delay_s = job.link.delay_s(job.distance_m)
+    done = np.maximum.accumulate(done)
+
+    def arrival_s(frame: int) -> float:
+        last_s = float(airtimes_s[frame])
+        mean_s = float(ends_s[frame - 1]) / frame if frame else last_s
+        return job.link.schedule_s(frame + 1, mean_s, last_s) + delay_s
+
+    def wall_s(probability: float) -> float:
+        frame = int(np.searchsorted(done, probability - TINY))
+        return arrival_s(frame) if frame < len(done) else math.inf
+
+    wall_mean_s = math.inf
+    if done[-1] > 1 - TINY:
+        gains = np.diff(done, prepend=0.0)
+        wall_mean_s = sum(float(gains[frame]) * arrival_s(int(frame)) for frame in np.flatnonzero(gains > TINY))
+    if method == EXACT and job.link.contact_s is not None and len(distinct) > 1:
+        method = APPROXIMATE  # which frames fit a contact is counted with their mean airtime
+    return Course(
+        frames=len(sizes_bytes),
+        sent_bytes=int(sizes_bytes.sum()),
+        airtime_s=float(ends_s[-1]),
+        waiting_s=0.0,
+        completion=float(done[-1]),
+        wall_mean_s=wall_mean_s,
+        wall_s=wall_s,
+        method=method,
+        symbols=symbols,
+        announces=announces,
+    )

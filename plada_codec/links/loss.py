@@ -1,0 +1,155 @@
+"""Which frames a link loses: independently, by bit errors, or in bursts (spec/link-budget.md section 4).
+
+All of them are a chain of two states: how likely a frame is lost depends on its size and on whether the frame before
+was lost, and on nothing else.
+
+    >>> BurstyLoss(0.2, burst_frames=10).frame_loss(256)  # of a frame of 256 bytes, or any other
+    0.2
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from plada_codec.links.units import BadLink
+
+if TYPE_CHECKING:
+    from random import Random
+
+
+#: The longest mean burst, in frames. A link that is away for longer has contact windows.
+MAX_BURST_FRAMES = 10_000
+
+
+class Loss(ABC):
+    """Which frames of a sequence are lost."""
+
+    @abstractmethod
+    def after(self, frame_bytes: int) -> tuple[float, float]:
+        """How likely a frame of this size is lost: after one that arrived, and after one that was lost."""
+
+    @property
+    def memory(self) -> float:
+        """By how much likelier a frame is lost after a lost one: 0 where losses are independent."""
+        arrived, lost = self.after(1)
+        return lost - arrived
+
+    def frame_loss(self, frame_bytes: int) -> float:
+        """How likely a frame of this size is lost where nothing is known of the one before."""
+        return self.after(frame_bytes)[0] / (1 - self.memory)
+
+    def sampler(self, random: Random) -> Callable[[int], bool]:
+        """A function that says of one frame after the other, by its size in bytes, whether it is lost.
+
+        >>> from random import Random
+        >>> lost = BurstyLoss(0.4, burst_frames=5).sampler(Random(1))
+        >>> "".join("-" if lost(64) else "x" for _ in range(60))
+        'xxxxxxx--xxx----xx---xxxx----------xxxxxx----xxxxxxxxxx-----'
+        """
+        state = random.random() < self.frame_loss(1)
+
+        def lost(frame_bytes: int) -> bool:
+            nonlocal state
+            state = random.random() < self.after(frame_bytes)[state]
+            return state
+
+        return lost
+
+
+@dataclass(frozen=True)
+class IndependentLoss(Loss):
+    """Each frame is lost with the probability `rate`, whatever its size.
+
+    Raises:
+        BadLink: (`loss`) unless 0 <= rate < 1.
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        _check_rate(self.rate, "a loss")
+
+    def after(self, frame_bytes: int) -> tuple[float, float]:
+        return self.rate, self.rate
+
+
+@dataclass(frozen=True)
+class BitErrors(Loss):
+    """Each bit is wrong with the probability `ber`, and a frame with a wrong bit is lost.
+
+    >>> print(f"{BitErrors(1e-4).frame_loss(64):.1%} {BitErrors(1e-4).frame_loss(256):.1%}")
+    5.0% 18.5%
+
+    Raises:
+        BadLink: (`loss`) unless 0 <= ber < 1.
+    """
+
+    ber: float
+
+    def __post_init__(self) -> None:
+        _check_rate(self.ber, "a bit error rate")
+
+    def after(self, frame_bytes: int) -> tuple[float, float]:
+        loss = -math.expm1(8 * frame_bytes * math.log1p(-self.ber))
+        return loss, loss
+
+
+@dataclass(frozen=True)
+class BurstyLoss(Loss):
+    """Frames are lost in bursts: the model of Gilbert and Elliott whose good state loses nothing, the bad one all.
+
+    Attributes:
+        rate: the share of all frames that is lost.
+        burst_frames: mean length of a burst, that is of a run of lost frames. That of independent losses is
+            1 / (1 - rate), and bursts are not shorter.
+
+    >>> arrived, lost = BurstyLoss(0.2, burst_frames=10).after(256)
+    >>> print(f"after a frame that arrived {arrived:.3f}, after one that was lost {lost:.3f}")
+    after a frame that arrived 0.025, after one that was lost 0.900
+
+    Raises:
+        BadLink: (`loss`) unless 0 <= rate < 1 and 1 / (1 - rate) <= burst_frames <= MAX_BURST_FRAMES.
+    """
+
+    rate: float
+    burst_frames: float
+
+    def __post_init__(self) -> None:
+        _check_rate(self.rate, "a loss")
+        independent = 1 / (1 - self.rate)
+        if not independent <= self.burst_frames <= MAX_BURST_FRAMES:
+            raise BadLink(
+                f"bursts of {self.burst_frames:g} frames on average: at a loss of {self.rate:g} they have "
+                f"{independent:.4g} (as without bursts) to {MAX_BURST_FRAMES:,}",
+                rule="loss",
+            )
+
+    def after(self, frame_bytes: int) -> tuple[float, float]:
+        burst_ends = 1 / self.burst_frames
+        return self.rate / (1 - self.rate) * burst_ends, 1 - burst_ends
+
+
+@dataclass(frozen=True)
+class FilledLoss(Loss):
+    """What `loss` does to frames that are sent in packets of one length, which are filled up.
+
+    >>> FilledLoss(BitErrors(1e-4), packet_bytes=64).frame_loss(65) == BitErrors(1e-4).frame_loss(128)
+    True
+    """
+
+    loss: Loss
+    packet_bytes: int
+
+    def after(self, frame_bytes: int) -> tuple[float, float]:
+        return self.loss.after(-(-frame_bytes // self.packet_bytes) * self.packet_bytes)
+
+
+def _check_rate(rate: float, what: str) -> None:
+    if rate == 1:
+        raise BadLink(f"{what} of 1 (100%): nothing arrives; give less than 1", rule="loss")
+    if not 0 <= rate < 1:
+        raise BadLink(f"{what} of {rate:g}: it must be 0 or more, and less than 1", rule="loss")

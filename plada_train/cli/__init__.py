@@ -1,0 +1,1 @@
+"""The command line `plada-train`. Nothing else imports it."""

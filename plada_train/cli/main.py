@@ -1,0 +1,654 @@
+"""The command `plada-train`: the whole method (`run`), its stages one by one on files, and a demonstration.
+
+`plan` and `report` are in cli_plan.py.
+
+What cannot be used is one line on standard error and exit code 1; wrong usage is exit code 2. Nothing heavy is imported
+before a command runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# Before torch is imported: waiting OpenMP threads that spin slow a shared machine down tenfold and more.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+# What torch's own code warns of, such as a host without a name, is nothing that a user could mend.
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+import click
+from click.core import ParameterSource
+
+from plada_codec.cli.terminal import OneLineErrors, complain, finite, naming, option_group
+from plada_train.cli import plan
+from plada_train.cli.options import (
+    FILE,
+    NATURAL,
+    PART,
+    POSITIVE,
+    SEED,
+    TEMPERATURE,
+    THREADS,
+    budgets_of,
+    folder_option,
+    link_options,
+    option,
+    planning_options,
+    reference_option,
+    sending_options,
+    target_train_option,
+)
+from plada_train.files import UNFINISHED
+from plada_train.recipe import TEACHER_LABEL_SMOOTHING, Planning, Recipe, Targets
+
+if TYPE_CHECKING:
+    from plada_train.data.labelled import LabelledImages
+    from plada_train.models.classifier import Classifier
+
+#: Which extra brings a package.
+EXTRAS = dict.fromkeys(("PIL", "huggingface_hub", "jinja2", "safetensors", "sklearn", "timm"), "train")
+EXTRAS |= dict.fromkeys(("torch", "torchvision"), "train")
+EXTRAS |= dict.fromkeys(("onnx", "onnx_ir", "onnxscript"), "export")
+
+#: Characters of a keep rate.
+MAX_RATE_LENGTH = 40
+#: Options of `run` that name a selection; without any, the planner makes one.
+SELECTING = ("keep", "kept", "score", "inverse", "alpha", "reserved", "stride", "offset")
+#: Options of `run` that are for the planner.
+FOR_THE_PLANNER = ("held_out_share", "candidates", "minutes", "proxy_steps")
+#: What `sending_options` say.
+SENDING = ("class_names", "soft_labels", "weights_tau")
+#: Well within float32.
+RATE = click.FloatRange(0, 1e30)
+BATCH_SIZE = click.IntRange(1, 1 << 20)
+ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+SHARE = click.FloatRange(0, 1, min_open=True)
+PORTION = click.FloatRange(0, 1)
+
+
+class _Commands(OneLineErrors):
+    """That the extra is not installed is one line too."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            extra = EXTRAS.get((error.name or "").partition(".")[0])
+            if extra is None:
+                raise
+            complain(f"{ctx.info_name}: {error.name} is not installed: pip install plada[{extra}]")
+            ctx.exit(1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="plada")
+def main() -> None:
+    """PLADA, end to end: teacher, scores, selection, payload, student.
+
+    SRC is a folder of images (of the target: one folder for each class), a folder of WebDataset shards, one shard, or a
+    pattern such as 'ref-{000..007}.tar' (of the target: with .cls members).
+    """
+
+
+def _rate(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    try:
+        if text is not None:
+            if len(text) > MAX_RATE_LENGTH or re.search(r"[eE][+-]?\d{4}", text):
+                raise ValueError("a fraction of so many digits takes for ever")
+            Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(f"{text!r} is not a number") from None
+    return text
+
+
+def _model_args(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, Any]:
+    values = {}
+    for text in texts:
+        name, found, value = text.partition("=")
+        if not found or not name.isidentifier():
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE")
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values
+
+
+_compute_options = option_group(
+    option(
+        "--batch-size",
+        type=BATCH_SIZE,
+        default=Recipe.batch_size,
+        metavar="N",
+        help="Images a step; on a CPU, where nothing is trained, 16 in any case.",
+    ),
+    option("--device", default=Recipe.device, help="Where torch computes: cpu, cuda, cuda:1, ..."),
+    option(
+        "--workers",
+        type=NATURAL,
+        default=Recipe.workers,
+        metavar="N",
+        help="Processes that decode; 0: this one, in a thread where nothing is trained.",
+    ),
+    option("--threads", type=THREADS, default=2, metavar="N", help="Threads of torch."),
+)
+_recipe_options = option_group(
+    option(
+        "--weights",
+        default="hub",
+        metavar="FILE|NAME",
+        help="To begin with: a file, safetensors or pth; timm's own (hub, hub:TAG); hf-hub:OWNER/NAME; none: random.",
+    ),
+    option(
+        "--model-arg",
+        "model_args",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_model_args,
+        help="A further argument of timm.create_model; may be repeated.",
+    ),
+    option("--image-size", type=POSITIVE, metavar="PIXELS", help="Side of the model's input. [default: the model's]"),
+    option(
+        "--mean", type=float, nargs=3, callback=finite, help="Of each input channel. [default: the weights' or model's]"
+    ),
+    option(
+        "--std",
+        type=ABOVE_ZERO,
+        nargs=3,
+        callback=finite,
+        help="Of each input channel. [default: the weights' or model's]",
+    ),
+    option("--freeze", is_flag=True, help="Train the last layer alone, on features that are computed once."),
+    option("--epochs", type=POSITIVE, default=Recipe.epochs, metavar="N", help="Passes over the images."),
+    option(
+        "--learning-rate",
+        type=RATE,
+        callback=finite,
+        default=Recipe.learning_rate,
+        metavar="X",
+        help="Peak of AdamW's.",
+    ),
+    option(
+        "--warmup",
+        type=PORTION,
+        callback=finite,
+        default=Recipe.warmup,
+        metavar="P",
+        help="Share of the steps in which it rises.",
+    ),
+    option("--weight-decay", type=RATE, callback=finite, default=Recipe.weight_decay, metavar="X", help="AdamW's."),
+    option(
+        "--label-smoothing",
+        type=PORTION,
+        callback=finite,
+        metavar="P",
+        help=f"Share of a hard target that all classes get. [default: {TEACHER_LABEL_SMOOTHING} for a teacher, else 0]",
+    ),
+    option("--flip/--no-flip", default=Recipe.flip, help="Mirror half of the training images."),
+    option("--amp", is_flag=True, help="Compute in bfloat16 what loses little by it."),
+    option("--seed", type=SEED, default=Recipe.seed, metavar="N", help="The same seed gives the same results."),
+    option(
+        "--checkpoint-s",
+        type=RATE,
+        callback=finite,
+        default=Recipe.checkpoint_s,
+        metavar="S",
+        help="Seconds between two states of an unfinished training that are kept.",
+    ),
+    _compute_options,
+)
+_student_options = option_group(
+    option(
+        "--targets",
+        type=click.Choice(["hard", "average", "dirichlet"]),
+        default=Recipe.targets,
+        help="Learn classes, or the payload's soft labels: their averages, or drawn anew each time.",
+    ),
+    option("--no-weights", is_flag=True, help="Let all images count alike, whatever weights the payload has."),
+)
+_select_options = option_group(
+    option("--keep", callback=_rate, metavar="P", help="Share of the images to keep: floor(P M) of M, the surest."),
+    option("--kept", type=POSITIVE, metavar="K", help="Their number instead."),
+    option("--max-bytes", type=POSITIVE, metavar="B", help="Keep as many as B bytes hold, no more than P or K says."),
+    option(
+        "--score",
+        type=click.Choice(["energy", "entropy"]),
+        multiple=True,
+        default=["energy"],
+        help="What the surest have the least of; may be repeated: their consensus.",
+    ),
+    option("--inverse", is_flag=True, help="Keep the least sure instead (for a target far from the reference set)."),
+    option(
+        "--safety-net",
+        "alpha",
+        type=float,
+        callback=finite,
+        metavar="ALPHA",
+        help="Keep some of each class: quotas as n^ALPHA of its n images; 1 proportional, 0 equal, paper -0.2.",
+    ),
+    option("--reserved", callback=_rate, default="1", metavar="P", help="Share of the kept images that quotas get."),
+    option("--stride", type=POSITIVE, default=1, metavar="S", help="Choose from every S-th image only ..."),
+    option("--offset", type=NATURAL, default=0, metavar="O", help="... from image O on."),
+    sending_options,
+)
+_target_test_option = click.option("--target-test", required=True, metavar="SRC", help="Images to measure accuracy on.")
+
+
+def _recipe(model: str, threads: int, options: dict[str, Any], **defaults: Any) -> Recipe:
+    """The recipe of a command's options, with `defaults` for those that were not given."""
+    import torch
+
+    from plada_train.models.classifier import parse_weights
+
+    torch.set_num_threads(threads)
+    given = {name: value for name, value in options.items() if value is not None}
+    if "weights" in given:
+        given["weights"] = parse_weights(given["weights"])
+    return Recipe(model=model, **(defaults | given))
+
+
+def _named(ctx: click.Context, names: tuple[str, ...]) -> str | None:
+    """The first of these options of a command that was given."""
+    given = (param for param in ctx.command.params if param.name in names)
+    given = (param for param in given if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE)
+    return next((param.opts[0] for param in given), None)
+
+
+def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --max-bytes") -> dict[str, Any]:
+    """The arguments of `plada_train.selection.select.select`, taken out of a command's options."""
+    sizes = {name: options.pop(name) for name in ("keep", "kept", "max_bytes")}
+    if all(size is None for size in sizes.values()):
+        raise click.UsageError(f"{sizes_named} is needed.")
+    if None not in (sizes["keep"], sizes["kept"]):
+        raise click.UsageError("--keep and --kept exclude each other.")
+    if options["alpha"] is None and options["reserved"] != "1":
+        raise click.UsageError("--reserved is for --safety-net.")
+    from plada_train.selection.select import Rule
+
+    rule = Rule(**{name: options.pop(name) for name in ("score", "inverse", "alpha", "reserved")})
+    return sizes | {"rule": rule} | {name: options.pop(name) for name in SENDING}
+
+
+@main.command()
+@reference_option
+@target_train_option
+@_target_test_option
+@_select_options
+@link_options
+@option(
+    "--held-out",
+    "held_out_share",
+    type=PART,
+    callback=finite,
+    default=Planning.held_out,
+    metavar="P",
+    help="Share of the images to teach with that the planner measures on, and the teacher does not see.",
+)
+@planning_options
+@option("--teacher", default="convnextv2_tiny", metavar="MODEL", help="A timm model.")
+@option("--student", default="resnet18", metavar="MODEL", help="A timm model.")
+@_student_options
+@_recipe_options
+@click.option("--task", metavar="NAME", help="Name of the task, for the report.  [default: the target's folder]")
+@folder_option
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    /,
+    reference: str,
+    target_train: str,
+    target_test: str,
+    stride: int,
+    offset: int,
+    link_id: str | None,
+    within_s: float | None,
+    held_out_share: float,
+    candidates: int | None,
+    minutes: float,
+    proxy_steps: int,
+    teacher: str,
+    student: str,
+    targets: Targets,
+    no_weights: bool,
+    task: str | None,
+    output: Path,
+    as_json: bool,
+    threads: int,
+    **options: Any,
+) -> None:
+    """Run the whole method: teacher, scores, payload, student, and a report of it.
+
+    Told how many bytes there are (--max-bytes, --link), the planner chooses which images are kept, and how. It does not
+    if you do, by one of --keep, --kept, --score, --inverse, --safety-net, --reserved, --stride and --offset.
+
+    Whenever it is ended, the same command goes on, to the same results; on GPUs or with --amp not to the bit. The
+    planner's choice is the same wherever its --minutes suffice for --candidates N. Ctrl-C while it
+    measures ends that alone: the best so far is chosen.
+
+    \b
+    Examples:
+      plada-train run --reference REF --target-train TRAIN --target-test TEST --max-bytes 1000 --output out
+      plada-train run --reference REF --target-train TRAIN --target-test TEST \\
+      --link nanomodem-v3 --within '20 s' --output out
+      plada-train run --reference REF --target-train TRAIN --target-test TEST \\
+      --keep 0.05 --safety-net 0 --output out
+    """  # noqa: D301
+    selecting, for_the_planner = _named(ctx, SELECTING), _named(ctx, FOR_THE_PLANNER)
+    if selecting and for_the_planner:
+        raise click.UsageError(f"{for_the_planner} is for the planner, which {selecting} leaves out.")
+    said = () if options["max_bytes"] is None else (options["max_bytes"],)
+    options["max_bytes"] = next(iter(budgets_of(said, link_id, within_s)), None)
+    selection = _selection(options, "--max-bytes, --link, --kept or --keep") | {"offset": offset, "stride": stride}
+    if not selecting:
+        budget_bytes = selection["max_bytes"]
+        planning = Planning(
+            budget_bytes=budget_bytes,
+            held_out=held_out_share,
+            candidates=candidates,
+            minutes=minutes,
+            proxy_steps=proxy_steps,
+            workers=threads,
+        )
+        selection = {"planning": planning} | {name: selection[name] for name in SENDING}
+    from plada_train.distributed import check_alone
+
+    check_alone("run")
+    teacher_recipe = _recipe(teacher, threads, options, label_smoothing=TEACHER_LABEL_SMOOTHING)
+    student_recipe = _recipe(student, threads, options, targets=targets, importance=not no_weights)
+    from plada_train.pipeline import run as run_all
+
+    report = run_all(
+        reference,
+        target_train,
+        target_test,
+        output,
+        teacher=teacher_recipe,
+        student=student_recipe,
+        task=task,
+        **selection,
+    )
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        from rich import print as rich_print
+
+        from plada_train.cli.summary import summary
+
+        rich_print(summary(report))
+        click.echo(f"\nTo look at: {output / 'report.html'}")
+
+
+@main.command()
+@target_train_option
+@_target_test_option
+@option("--model", default="convnextv2_tiny", metavar="MODEL", help="A timm model.")
+@option(
+    "--held-out",
+    "held_out_share",
+    type=PART,
+    callback=finite,
+    metavar="P",
+    help="Keep this share of the images to teach with from it, for `plada-train plan --held-out P`.",
+)
+@_recipe_options
+@folder_option
+def teacher(
+    target_train: str,
+    target_test: str,
+    model: str,
+    held_out_share: float | None,
+    output: Path,
+    threads: int,
+    **options: Any,
+) -> None:
+    """Train a teacher on the target; writes teacher.safetensors and teacher.json.
+
+    Whenever it is ended, the same command goes on from teacher.unfinished, to the same result; on GPUs or with --amp
+    not to the bit. torchrun may start it as several processes.
+
+    \b
+    Examples:
+      plada-train teacher --target-train train --target-test test --output out
+      torchrun --nproc-per-node 2 -m plada_train teacher --target-train train --target-test test --output out
+    """  # noqa: D301
+    from plada_train import stages
+    from plada_train.data.labelled import held_out, open_test_images, open_training_images
+    from plada_train.distributed import is_first, joined
+    from plada_train.files import output_file
+
+    path = output / "teacher.safetensors"
+    with joined(options["device"]) as device:
+        recipe = _recipe(model, threads, options | {"device": device}, label_smoothing=TEACHER_LABEL_SMOOTHING)
+        if is_first():
+            output_file(path)
+        data = open_training_images(target_train)
+        test = open_test_images(target_test, data.num_classes, data.class_names)
+        if held_out_share is not None:
+            data, _ = held_out(data, held_out_share)
+        classifier = stages.teach(data, recipe, path.with_suffix(UNFINISHED))
+        classifier = replace(classifier, held_out=held_out_share)
+        if is_first():
+            _finish(classifier, test, recipe, path)
+
+
+def _finish(classifier: Classifier, test: LabelledImages | None, recipe: Recipe, path: Path) -> None:
+    """Writes what was trained, measured if there is something to measure on, and removes what was kept meanwhile."""
+    from plada_train import stages
+    from plada_train.models.classifier import save_checkpoint
+
+    accuracy = None if test is None else test.accuracy(stages.predict(classifier, test, recipe))
+    save_checkpoint(classifier, path, accuracy=accuracy)
+    path.with_suffix(UNFINISHED).unlink(missing_ok=True)
+    click.echo(f"{path}: accuracy {'not measured' if accuracy is None else f'{accuracy:.1%}'}")
+
+
+@main.command(context_settings={"default_map": {"workers": 1}})
+@reference_option
+@click.option("--teacher", required=True, type=FILE, help="The checkpoint teacher.safetensors.")
+@option("--temperature", type=TEMPERATURE, callback=finite, default=1.0, metavar="T", help="Of energy and entropy.")
+@option("--shard-size", type=POSITIVE, default=1 << 16, metavar="N", help="Images labelled between two files.")
+@option("--amp", is_flag=True, help="Compute in bfloat16 what loses little by it: faster, and other scores.")
+@_compute_options
+@click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for the scores.")
+def score(
+    reference: str, teacher: Path, temperature: float, shard_size: int, output: Path, threads: int, **options: Any
+) -> None:
+    """Label and score the reference set with a teacher, shard by shard.
+
+    Whenever it is ended, the same command goes on from the shards that are there, to the same bytes; on GPUs or with
+    --amp not to the bit. Before it does, it reads the whole reference set again, for its digest.
+
+    \b
+    Example:
+      plada-train score --reference 'ref-{000..007}.tar' --teacher out/teacher.safetensors --output out/scores
+    """  # noqa: D301
+    from plada_codec.reference.sources import open_images
+    from plada_train import stages
+    from plada_train.distributed import check_alone
+    from plada_train.files import output_folder
+    from plada_train.models.classifier import load_checkpoint
+
+    check_alone("score")
+    output_folder(output)
+    classifier = load_checkpoint(teacher, options["device"])
+    recipe = _recipe(classifier.config.model, threads, options)
+    images = open_images(reference)
+    scores = stages.score(classifier, images, recipe, output, temperature=temperature, shard_size=shard_size)
+    click.echo(f"{output}: {len(scores.label)} images, {scores.num_classes} classes")
+
+
+@main.command()
+@click.option(
+    "--scores", required=True, multiple=True, type=FILE, help="What `score` wrote; may be repeated: their consensus."
+)
+@_select_options
+@click.option("--output", required=True, type=FILE, metavar="FILE", help="The payload.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was kept, class by class, as JSON.")
+def select(scores: tuple[Path, ...], stride: int, offset: int, output: Path, as_json: bool, **options: Any) -> None:
+    """Choose the labels to send, and write them as a payload.
+
+    \b
+    Example:
+      plada-train select --scores out/scores --keep 0.01 --safety-net -0.2 --output task.plada
+    """  # noqa: D301
+    selection = _selection(options)
+    from plada_train.files import output_file, write_bytes
+    from plada_train.scores.reference_scores import Scores
+    from plada_train.selection.select import report_of, universe_of
+    from plada_train.selection.select import select as select_by_rule
+
+    output_file(output)
+    loaded = [Scores.load(path) for path in scores]
+    universe = universe_of(len(loaded[0].label), offset, stride)
+    payload, encoded = select_by_rule(loaded, universe=universe, **selection)
+    write_bytes(output, encoded)
+    if as_json:
+        click.echo(json.dumps(report_of(loaded[0], payload, encoded), indent=2))
+    else:
+        click.echo(f"{output}: {payload.kept} of {payload.reference_size} images kept, {len(encoded)} bytes")
+
+
+@main.command()
+@reference_option
+@click.option("--payload", required=True, type=FILE, help="What was received.")
+@click.option("--target-test", metavar="SRC", help="Images to measure accuracy on, where the client has any.")
+@option("--model", default="resnet18", metavar="MODEL", help="A timm model.")
+@_student_options
+@_recipe_options
+@folder_option
+def student(
+    reference: str,
+    payload: Path,
+    target_test: str | None,
+    model: str,
+    targets: Targets,
+    no_weights: bool,
+    output: Path,
+    threads: int,
+    **options: Any,
+) -> None:
+    """Train a student on the client's side, from its reference set and a payload.
+
+    Writes student.safetensors and student.json. Whenever it is ended, the same command goes on from
+    student.unfinished, to the same result; on GPUs or with --amp not to the bit. torchrun may start it as several
+    processes.
+
+    \b
+    Examples:
+      plada-train student --reference 'ref-{000..007}.tar' --payload task.plada --output out
+      torchrun --nproc-per-node 2 -m plada_train student --reference ref --payload task.plada --output out
+    """  # noqa: D301
+    from plada_codec import decode
+    from plada_codec.reference.sources import open_images
+    from plada_train import stages
+    from plada_train.data.labelled import open_test_images
+    from plada_train.distributed import is_first, joined
+    from plada_train.files import output_file, read_bytes
+    from plada_train.models.classifier import make_classifier
+
+    path = output / "student.safetensors"
+    with joined(options["device"]) as device:
+        options |= {"device": device, "targets": targets, "importance": not no_weights}
+        recipe = _recipe(model, threads, options)
+        if is_first():
+            output_file(path)
+        encoded = read_bytes(payload)
+        with naming(str(payload)):
+            said = decode(encoded)
+        # What cannot work is found now, not after all images of the reference set were read for its digest
+        test = open_test_images(target_test, said.num_classes, said.class_names) if target_test else None
+        make_classifier(recipe, said.num_classes)
+        received = stages.virtual_dataset(open_images(reference), encoded)
+        classifier = stages.learn(received, recipe, path.with_suffix(UNFINISHED))
+        if is_first():
+            _finish(classifier, test, recipe, path)
+
+
+@main.command()
+@click.option("--checkpoint", required=True, type=FILE, help="student.safetensors, or any that was made here.")
+@click.option("--output", required=True, type=FILE, metavar="FILE", help="Its suffix says the format.")
+def export(checkpoint: Path, output: Path) -> None:
+    """Write a model for other runtimes: .onnx, or its plain state_dict as .pt or .safetensors.
+
+    The ONNX file takes `images`, float32 [N, 3, S, S], and gives `logits`; how images are prepared, and the names of
+    the classes, are in its metadata.
+
+    \b
+    Example:
+      plada-train export --checkpoint out/student.safetensors --output student.onnx
+    """  # noqa: D301
+    from plada_train.files import output_file
+    from plada_train.models.classifier import load_checkpoint
+    from plada_train.models.export import export as write
+
+    classifier = load_checkpoint(checkpoint)
+    write(classifier, output_file(output))
+    config = classifier.config
+    size = f"{config.image_size} x {config.image_size} pixels"
+    click.echo(f"{output}: {config.model}, {size}, {config.num_classes} classes, {output.stat().st_size} bytes")
+
+
+@main.command()
+@click.option("--target", "targets", required=True, multiple=True, metavar="SRC", help="May be repeated: train, test.")
+@reference_option
+@option(
+    "--threshold",
+    type=SHARE,
+    callback=finite,
+    default=0.02,
+    metavar="D",
+    help="Mean absolute difference, 0 .. 1, of pixels.",
+)
+@option("--size", type=POSITIVE, default=32, metavar="PIXELS", help="Side of the square that images are scaled to.")
+@option("--threads", type=THREADS, default=2, metavar="N", help="Images that are decoded at a time.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def leakage(targets: tuple[str, ...], reference: str, threshold: float, size: int, threads: int, as_json: bool) -> None:
+    """Find images of the target that are in the reference set too (paper, Appendix A).
+
+    Copies are found, other sizes and encodings of them too; crops and mirrored ones are not.
+
+    \b
+    Example:
+      plada-train leakage --target train --target test --reference 'ref-{000..007}.tar'
+    """  # noqa: D301
+    from plada_train.data.leakage import find, table
+
+    report = find(targets, reference, threshold=threshold, size=size, threads=threads)
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        from rich import print as rich_print
+
+        rich_print(table(report))
+
+
+@main.command()
+@option("--output", type=FILE, default="plada-demo", metavar="DIR", help="Folder for all that is made.")
+@click.pass_context
+def demo(ctx: click.Context, output: Path) -> None:
+    """Run the whole method on scikit-learn's handwritten digits; takes a minute.
+
+    \b
+    Example:
+      plada-train demo --output out
+    """  # noqa: D301
+    from plada_train.data.digits import OPTIONS, write_digits
+
+    sources = write_digits(output)
+    arguments = [text for name, source in sources.items() for text in (f"--{name}", str(source))]
+    arguments += [*OPTIONS, "--output", str(output)]
+    click.echo(f"{shlex.join(['plada-train', 'run', *arguments])}\n")
+    with run.make_context("run", arguments, parent=ctx) as run_context:
+        run.invoke(run_context)
+
+
+main.add_command(plan.plan)
+main.add_command(plan.report)

@@ -1,0 +1,169 @@
+"""`plada-train plan` and `plada-train report`: choose what to send within a budget, and look at what came of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plada_codec.cli.terminal import complain, write_bytes
+from plada_train.cli.options import (
+    FILE,
+    POSITIVE,
+    SEED,
+    THREADS,
+    budgets_of,
+    folder_option,
+    link_options,
+    option,
+    planning_options,
+    reference_option,
+    sending_options,
+    target_train_option,
+)
+from plada_train.errors import BadInput
+from plada_train.recipe import Planning, Recipe
+
+
+def _source_or_share(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | float:
+    """What --held-out says: a source of images, or which share of others."""
+    if text is None:
+        raise click.UsageError(
+            "--held-out is needed: labelled images that the teacher did not learn from, or the share P of "
+            "--target-train that `plada-train teacher --held-out P` kept from it."
+        )
+    try:
+        share = float(text)
+    except ValueError:
+        return text
+    if not 0 < share < 1:
+        raise click.BadParameter(f"{text} is not between 0 and 1 (a folder of that name is ./{text})")
+    return share
+
+
+def _check_held_out(share: float, of_teacher: float | None, scores: Path) -> None:
+    """Raises BadInput if a teacher learnt from images that are to be held out, as far as its scores say."""
+    if of_teacher is None:
+        raise BadInput(
+            f"{scores} does not say that its teacher held images out: `plada-train teacher --held-out {share}`, then "
+            "`plada-train score`; or name images that it did not learn from, --held-out SRC",
+            rule="held-out",
+        )
+    if of_teacher != share:
+        what = f"the teacher of {scores} was taught with --held-out {of_teacher}, not {share}"
+        raise BadInput(f"{what}: name its share, or teach another", rule="held-out")
+
+
+@click.command()
+@click.argument("scores", nargs=-1, required=True, type=FILE)
+@reference_option
+@target_train_option
+@click.option(
+    "--held-out",
+    callback=_source_or_share,
+    metavar="SRC|P",
+    help="Images of the target to measure on: a source, or the P that the teacher held out.  [required]",
+)
+@click.option("--max-bytes", type=POSITIVE, multiple=True, metavar="B", help="Of the payload; repeat it for several.")
+@link_options
+@planning_options
+@option("--workers", type=THREADS, default=Planning.workers, metavar="N", help="Processes that train proxies.")
+@option("--flip/--no-flip", default=Recipe.flip, help="Mirror half of the images that proxies learn from.")
+@sending_options
+@option("--seed", type=SEED, default=0, metavar="N", help="Of the proxies.")
+@folder_option
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(
+    scores: tuple[Path, ...],
+    reference: str,
+    target_train: str,
+    held_out: str | float,
+    max_bytes: tuple[int, ...],
+    link_id: str | None,
+    within_s: float | None,
+    output: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Choose which labels to send within a budget of bytes, and write them as a payload.
+
+    SCORES are folders that `plada-train score` wrote; several make a consensus. Strides, keep rates, scores and
+    Safety-Nets are tried out: each candidate is encoded, and proxies, small networks, learn from it. What they then get
+    right of images that the teacher did not learn from decides.
+
+    Ctrl-C ends the search, and the best so far is chosen; the same command goes on with it. Each --max-bytes has a
+    winner of its own. What losses and distances leave of a link's bytes, `plada budget` says: --max-bytes "$(plada
+    budget --link ID --loss 10% --within TIME --max-bytes)".
+
+    \b
+    Examples:
+      plada-train plan out/scores --reference REF --target-train TRAIN --held-out 0.1 --max-bytes 1000 --output plan
+      plada-train plan out/scores --reference REF --target-train TRAIN --held-out VAL \\
+      --link nanomodem-v3 --within '20 s' --output plan
+    """  # noqa: D301
+    budgets = budgets_of(max_bytes, link_id, within_s)
+    if not budgets:
+        raise click.UsageError("--max-bytes is needed, or --link and --within.")
+    from plada_codec.reference.sources import open_images
+    from plada_train.cli.summary import ended_early, print_plan
+    from plada_train.data.labelled import check_unseen, open_test_images, open_training_images
+    from plada_train.data.labelled import held_out as parted
+    from plada_train.files import output_folder
+    from plada_train.planning.plan import plan as search
+    from plada_train.scores.reference_scores import Scores
+
+    output_folder(output)
+    loaded = [Scores.load(path) for path in scores]
+    if isinstance(held_out, float):
+        for path, one in zip(scores, loaded, strict=True):
+            _check_held_out(held_out, one.held_out, path)
+    train = open_training_images(target_train)
+    if isinstance(held_out, float):
+        train, held = parted(train, held_out)
+    else:
+        held = open_test_images(held_out, train.num_classes, train.class_names)
+        check_unseen(held, train)
+    found = search(loaded, open_images(reference), train, held, output, budgets=budgets, **options)
+    if reason := ended_early(found):
+        complain(f"plada-train: {reason}; the same command goes on")
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    print_plan(found)
+    tried = ", ".join(f"{rung['measured']} of {rung['candidates']}" for rung in found["rungs"])
+    click.echo(f"candidates measured, rung by rung: {tried}")
+    payloads = ["payload.plada"] if len(budgets) == 1 else []
+    for winner in found["winners"]:
+        size = winner["budget_bytes"]
+        if winner["candidate"] is None:
+            complain(f"plada-train: nothing that fits {size} bytes was measured in this time: give it more --minutes")
+        elif len(budgets) > 1:
+            payloads.append(f"payload-{size}.plada")
+    click.echo(f"{output}: {', '.join([*payloads, 'plan.json', 'plan.svg'])}")
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=FILE)
+@click.option("--reference", metavar="SRC", help="The reference set.  [default: where it was]")
+@click.option("--output", metavar="FILE", help="The page; - is standard output.  [default: DIR/report.html]")
+def report(folder: Path, reference: str | None, output: str | None) -> None:
+    """Show a run as one HTML page: what was sent, what that taught, and why.
+
+    DIR is what `plada-train run` or `plada-train plan` wrote. What is not there, the page names and leaves out.
+
+    \b
+    Example:
+      plada-train report out
+    """  # noqa: D301
+    from plada_train.report.gather import gather
+    from plada_train.report.page import render
+
+    contents = gather(folder, reference)
+    target = output or str(folder / "report.html")
+    write_bytes(render(contents).encode(), target)
+    for part in contents.missing_by_reason:
+        complain(f"plada-train: without {part.what}: {part.why}")
+    if target != "-":
+        click.echo(target)

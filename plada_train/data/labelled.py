@@ -1,0 +1,341 @@
+"""Labelled images, and the batches of tensors that a classifier is trained on.
+
+Every image is asked for by its number, and one that cannot be decoded ends the work with an error that names it, from
+a loader's worker process too. A batch of training is a function of the seed and of its number: training can go on at
+any batch, and is the same with any number of worker processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from plada_codec.errors import PladaError
+from plada_codec.reference.sources import NO_LABEL, ImageSource, open_images
+from plada_train import distributed
+from plada_train.errors import BadInput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: From an RGB picture to a float32 tensor [3, H, W].
+Transform = Callable[[Image.Image], torch.Tensor]
+#: Called with what is done, in images or steps, and the whole.
+Progress = Callable[[int, int], None]
+#: What random numbers are drawn for: the first part of the key that they are seeded with.
+ORDER, AUGMENTATION, STEP = range(3)
+
+
+class Batch(NamedTuple):
+    """What a step learns from.
+
+    Attributes:
+        inputs: float32 [B, 3, H, W], images, or [B, F], features.
+        labels: int64 [B].
+        weights: float32 [B], importance weights, or None: all equal.
+    """
+
+    inputs: torch.Tensor
+    labels: torch.Tensor
+    weights: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """What a classifier learns from or is tested on: images of a source, and the class of each.
+
+    Attributes:
+        images: the source.
+        numbers: int64 [n], which of its images.
+        labels: int64 [n], one for each, 0 <= label < num_classes.
+        num_classes: number of classes C.
+        class_names: their names, where they are known.
+        weights: float64 [n], importance weight of each image, mean 1 (paper, D.4.2), or None: all equal.
+        concentrations: float64 [U, C], for each of the U classes among `labels`, ascending, the parameters of the
+            Dirichlet distribution of its images' soft labels (paper, D.3.2), or None where they are not known.
+    """
+
+    images: ImageSource
+    numbers: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    num_classes: int
+    class_names: tuple[str, ...] | None
+    weights: NDArray[np.float64] | None = None
+    concentrations: NDArray[np.float64] | None = None
+
+    def missing_classes(self) -> list[str]:
+        """Names, or else numbers, of the classes that no image is of."""
+        missing = np.flatnonzero(np.bincount(self.labels, minlength=self.num_classes) == 0)
+        return [self.class_name(int(c)) for c in missing]
+
+    def class_name(self, c: int) -> str:
+        """Name, or else number, of class `c`."""
+        return self.class_names[c] if self.class_names else str(c)
+
+    def accuracy(self, predicted: NDArray[np.int64]) -> float:
+        """Share of the images whose `predicted` class [n] is their label."""
+        return float(np.mean(predicted == self.labels))
+
+    def confusion(self, predicted: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers of images by label (row) and `predicted` class (column), for `predicted` [n]: int64 [C, C]."""
+        cells = np.bincount(self.labels * self.num_classes + predicted, minlength=self.num_classes**2)
+        return cells.reshape(self.num_classes, self.num_classes)
+
+
+def open_training_images(source: str | Path) -> LabelledImages:
+    """The target's images that the teacher learns from; they define the classes.
+
+    Raises:
+        BadSource: as `open_images`.
+        BadInput: if an image has no label, or if all have the same.
+    """
+    images, labels = _labelled(source)
+    names = images.class_names
+    num_classes = len(names) if names else int(labels.max()) + 1
+    _check_range(images, labels, num_classes)
+    if len(np.unique(labels)) < 2:
+        raise BadInput(f"all images of {images.source} are of one class: there is nothing to learn", rule="target")
+    return LabelledImages(images, np.arange(len(images)), labels, num_classes, names)
+
+
+def open_test_images(source: str | Path, num_classes: int, class_names: tuple[str, ...] | None) -> LabelledImages:
+    """The target's images that accuracy is measured on. Where names are known on both sides, labels follow the names.
+
+    Raises:
+        BadSource: as `open_images`.
+        BadInput: if an image has no label, or a class that the task has not.
+    """
+    images, labels = _labelled(source)
+    names = images.class_names
+    if names and class_names:
+        number = {name: label for label, name in enumerate(class_names)}
+        if unknown := [name for name in names if name not in number]:
+            raise BadInput(f"{images.source} has a class {unknown[0]!r} that the task has not", rule="target")
+        labels = np.array([number[name] for name in names], dtype=np.int64)[_check_range(images, labels, len(names))]
+    elif names and len(names) != num_classes:
+        raise BadInput(f"{images.source} has {len(names)} classes, but the task has {num_classes}", rule="target")
+    _check_range(images, labels, num_classes)
+    return LabelledImages(images, np.arange(len(images)), labels, num_classes, class_names or names)
+
+
+def held_out(data: LabelledImages, share: float, seed: int = 0) -> tuple[LabelledImages, LabelledImages]:
+    """Parts a target's images at random into those to teach with, and those held out.
+
+    Of the n_c images of each class, round(share n_c) are held out, but at least one and not all. Equal arguments give
+    equal parts.
+
+    Raises:
+        BadInput: if a class has a single image, or if `share` is not between 0 and 1.
+    """
+    if not 0 < share < 1:
+        raise BadInput(f"the share held out, {share}, is not between 0 and 1", rule="held-out")
+    counts = np.bincount(data.labels, minlength=data.num_classes)
+    if (counts == 1).any():
+        what = f"class {data.class_name(int(np.argmax(counts == 1)))} of {data.images.source} has one image only"
+        raise BadInput(f"{what}: it cannot be both taught with and held out", rule="held-out")
+    order = np.random.default_rng(seed).permutation(len(data.labels))
+    order = order[np.argsort(data.labels[order], kind="stable")]
+    rank_in_class = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    quotas = np.clip(np.round(share * counts), 1, counts - 1)
+    is_held_out = np.empty(len(order), bool)
+    is_held_out[order] = rank_in_class < quotas[data.labels[order]]
+    return _part(data, ~is_held_out), _part(data, is_held_out)
+
+
+def _part(data: LabelledImages, chosen: NDArray[np.bool_]) -> LabelledImages:
+    return LabelledImages(data.images, data.numbers[chosen], data.labels[chosen], data.num_classes, data.class_names)
+
+
+def check_unseen(held_out: LabelledImages, train: LabelledImages) -> None:
+    """Raises BadInput if an image of `held_out` is among those of `train`, byte for byte. Reads all of them."""
+    learnt = {_digest(train, number) for number in train.numbers}
+    for number in held_out.numbers:
+        if _digest(held_out, number) in learnt:
+            what = f"image {number} of {held_out.images.source}, {held_out.images.name(int(number))}, is held out"
+            raise BadInput(f"{what} and in {train.images.source} too: hold out others", rule="held-out")
+
+
+def _digest(data: LabelledImages, number: np.int64) -> bytes:
+    return hashlib.sha256(data.images.read(int(number))).digest()
+
+
+def _labelled(source: str | Path) -> tuple[ImageSource, NDArray[np.int64]]:
+    images = open_images(source)
+    labels = images.labels.astype(np.int64)
+    if (labels == NO_LABEL).any():
+        raise images.bad_image(int(np.argmax(labels == NO_LABEL)), "has no label", "target")
+    return images, labels
+
+
+def _check_range(images: ImageSource, labels: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
+    if (labels >= num_classes).any():
+        i = int(np.argmax(labels >= num_classes))
+        raise images.bad_image(i, f"has label {labels[i]}, but there are {num_classes} classes", "target")
+    return labels
+
+
+def picture(images: ImageSource, i: int) -> Image.Image:
+    """Image `i`, decoded to RGB. Raises BadSource if it cannot be."""
+    data = images.read(i)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.convert("RGB")
+    except MemoryError:
+        raise
+    except Exception as error:  # on damaged files, decoders raise whatever they run into
+        raise images.bad_image(i, "is not an image that can be decoded", "image-unreadable") from error
+
+
+def shuffled(count: int, batch_size: int, seed: int, start: int, stop: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Which items are in batches `start` to `stop` - 1 of a training: the epoch, and this process's part, int64 [B].
+
+    Each epoch has another order, and no last batch of fewer items; of fewer items than a batch, all are one.
+
+    Args:
+        count: number of items.
+        batch_size: items in a batch, of all processes together.
+        seed: of the orders.
+        start: number of the first batch, counted through all epochs.
+        stop: number of the first batch that is not wanted.
+    """
+    per_epoch = batches_in(count, batch_size)
+    order = np.empty(0, np.int64)
+    for number in range(start, stop):
+        epoch, place = divmod(number, per_epoch)
+        if number == start or place == 0:
+            order = np.random.default_rng((ORDER, seed, epoch)).permutation(count)
+        yield epoch, distributed.part(order[place * batch_size :][:batch_size])
+
+
+def batches_in(count: int, batch_size: int) -> int:
+    """Batches in an epoch of `shuffled`."""
+    return max(1, count // batch_size)
+
+
+def reseed(*key: int) -> None:
+    """Seeds all generators that a transform or a model draws from, with natural numbers."""
+    # Four times as fast as numpy's SeedSequence: this is done for every image
+    seed = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "little")
+    random.seed(seed)
+    # torch.manual_seed looks at every kind of device, which takes longer than many an image
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)
+
+
+class FeatureBatches:
+    """Batches of features in memory (see `training.Batches`).
+
+    Args:
+        features: float32 [n, F].
+        labels: int64 [n].
+        batch_size: images in a batch.
+        seed: of their order.
+        weights: float64 [n], importance weights, or None.
+    """
+
+    def __init__(
+        self,
+        features: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        self._features = torch.from_numpy(features)
+        self._labels = torch.from_numpy(labels)
+        self._weights = _float32(weights)
+        self._plan = (len(features), batch_size, seed)
+
+    def __len__(self) -> int:
+        return batches_in(*self._plan[:2])
+
+    def run(self, start: int, stop: int) -> Iterator[Batch]:
+        for _, items in shuffled(*self._plan, start, stop):
+            chosen = torch.from_numpy(items)
+            weights = None if self._weights is None else self._weights[chosen]
+            yield Batch(self._features[chosen], self._labels[chosen], weights)
+
+
+class ImageBatches:
+    """Batches of images, decoded when they are needed (see `training.Batches`).
+
+    What the transform draws at random is a function of seed, epoch and image.
+
+    Args:
+        data: the images.
+        transform: from picture to tensor.
+        batch_size: images in a batch.
+        seed: of order and transform.
+        workers: processes that decode; 0: this one.
+    """
+
+    def __init__(
+        self, data: LabelledImages, transform: Transform, batch_size: int, seed: int, workers: int = 0
+    ) -> None:
+        self._pictures = _Pictures(data, transform, seed)
+        self._labels = torch.from_numpy(data.labels)
+        self._weights = _float32(data.weights)
+        self._plan = (len(data.labels), batch_size, seed)
+        self._workers = workers
+
+    def __len__(self) -> int:
+        return batches_in(*self._plan[:2])
+
+    def run(self, start: int, stop: int) -> Iterator[Batch]:
+        """Raises BadSource if an image cannot be read or decoded."""
+        plan = shuffled(*self._plan, start, stop)
+        loader: DataLoader[Any] = DataLoader(
+            self._pictures,
+            batch_sampler=([(epoch, int(item)) for item in items] for epoch, items in plan),
+            num_workers=self._workers,
+            collate_fn=_collate,
+        )
+        for batch in loader:
+            if isinstance(batch, PladaError):
+                raise batch
+            items, pixels = batch
+            yield Batch(pixels, self._labels[items], None if self._weights is None else self._weights[items])
+
+
+def _float32(weights: NDArray[np.float64] | None) -> torch.Tensor | None:
+    return None if weights is None else torch.from_numpy(weights.astype(np.float32))
+
+
+class _Pictures(Dataset[tuple[int, torch.Tensor] | PladaError]):
+    """By epoch and item. Errors are items: raised in a worker, they would arrive as another, with its traceback."""
+
+    def __init__(self, data: LabelledImages, transform: Transform, seed: int) -> None:
+        self._images = data.images
+        self._numbers = data.numbers
+        self._transform = transform
+        self._seed = seed
+
+    def __getitem__(self, place: tuple[int, int]) -> tuple[int, torch.Tensor] | PladaError:
+        epoch, item = place
+        try:
+            image = picture(self._images, int(self._numbers[item]))
+        except PladaError as error:
+            return error
+        reseed(AUGMENTATION, self._seed, epoch, item)
+        return item, self._transform(image)
+
+
+def _collate(items: list[tuple[int, torch.Tensor] | PladaError]) -> tuple[list[int], torch.Tensor] | PladaError:
+    numbers, pixels = [], []
+    for item in items:
+        if isinstance(item, PladaError):
+            return item
+        numbers.append(item[0])
+        pixels.append(item[1])
+    return numbers, torch.stack(pixels)

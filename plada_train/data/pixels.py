@@ -1,0 +1,127 @@
+"""Images that were decoded once and are held in memory, and batches of them for training.
+
+At 32 or 64 pixels a small network trains faster than JPEG files can be decoded. Decoded once, a reference set of
+40,000 images at 32 pixels is 123 MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from plada_codec.reference.sources import ImageSource
+from plada_train.data.labelled import AUGMENTATION, ORDER, Batch, Progress, picture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Makes a model's input of rows of an array, with random numbers of its own.
+Prepare = Callable[["NDArray[Any]", np.random.Generator], torch.Tensor]
+#: Augmentation: images are moved by at most the eighth part of their side, and what is left empty mirrors the rest.
+SHIFT = 8
+#: Of each channel, on a scale of 0 .. 1.
+MEAN = STD = 0.5
+
+
+def decoded(
+    images: ImageSource, image_size: int, progress: Progress, numbers: NDArray[np.int64] | None = None
+) -> NDArray[np.uint8]:
+    """Images of a source, all or those with these `numbers`, scaled (bicubic) to squares: uint8 [n, S, S, 3].
+
+    Raises:
+        BadSource: if an image cannot be read or decoded.
+    """
+    numbers = np.arange(len(images)) if numbers is None else numbers
+    pixels = np.empty((len(numbers), image_size, image_size, 3), np.uint8)
+    for row, i in enumerate(numbers.tolist()):
+        pixels[row] = square(images, i, image_size)
+        progress(row + 1, len(numbers))
+    return pixels
+
+
+def square(images: ImageSource, i: int, image_size: int) -> NDArray[np.uint8]:
+    """Image `i`, scaled (bicubic) to a square: uint8 [S, S, 3]. Raises BadSource if it cannot be read or decoded."""
+    return np.asarray(picture(images, i).resize((image_size, image_size), Image.Resampling.BICUBIC))
+
+
+def normalised(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    """A model's input, float32 [B, 3, S, S], of pixels uint8 [B, S, S, 3]."""
+    return ((torch.from_numpy(pixels).float() / 255 - MEAN) / STD).permute(0, 3, 1, 2)
+
+
+def augmented(pixels: NDArray[np.uint8], random: np.random.Generator, *, flip: bool = True) -> torch.Tensor:
+    """`normalised` pixels, each image moved and, with `flip`, half of them mirrored at random."""
+    side = pixels.shape[1]
+    reach = side // SHIFT
+    around = ((0, 0), (reach, reach), (reach, reach), (0, 0))
+    rows, columns = random.integers(0, 2 * reach + 1, (2, len(pixels), 1)) + np.arange(side)
+    if flip:
+        is_mirrored = random.random(len(pixels)) < 0.5
+        columns[is_mirrored] = columns[is_mirrored, ::-1]
+    images = np.arange(len(pixels))[:, None, None]
+    return normalised(np.pad(pixels, around, mode="reflect")[images, rows[:, :, None], columns[:, None, :]])
+
+
+def unchanged(features: NDArray[np.float32], random: np.random.Generator) -> torch.Tensor:
+    """Features are a model's input as they are."""
+    return torch.from_numpy(features)
+
+
+class MemoryBatches:
+    """Batches of rows of an array (see `training.Batches`), `steps` of them, for training by one process.
+
+    The rows come in one random order after another, cut into batches of exactly `batch_size`: runs of equal numbers of
+    steps see equal numbers of images, however few they choose from.
+
+    Args:
+        rows: [n, ...], such as pixels, uint8 [n, S, S, 3].
+        labels: int64 [n].
+        prepare: see `Prepare`.
+        batch_size: images in a batch.
+        steps: number of batches.
+        seed: of order and augmentation.
+        weights: float [n], importance weights, or None.
+    """
+
+    def __init__(
+        self,
+        rows: NDArray[Any],
+        labels: NDArray[np.int64],
+        prepare: Prepare,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        weights: NDArray[np.floating[Any]] | None = None,
+    ) -> None:
+        self._rows = rows
+        self._labels = torch.from_numpy(labels)
+        self._weights = None if weights is None else torch.from_numpy(weights.astype(np.float32))
+        self._prepare = prepare
+        self._batch_size = batch_size
+        self._steps = steps
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def run(self, start: int, stop: int) -> Iterator[Batch]:
+        """Batches number `start` to `stop` - 1, each a function of the seed and its number."""
+        images = len(self._labels)
+        orders: dict[int, NDArray[np.int64]] = {}
+        for number in range(start, stop):
+            places = np.arange(number * self._batch_size, (number + 1) * self._batch_size)
+            turns = places // images
+            orders = {
+                turn: orders[turn] if turn in orders else self._random(ORDER, turn).permutation(images)
+                for turn in range(int(turns[0]), int(turns[-1]) + 1)
+            }
+            chosen = np.concatenate([orders[turn][places[turns == turn] % images] for turn in orders])
+            inputs = self._prepare(self._rows[chosen], self._random(AUGMENTATION, number))
+            yield Batch(inputs, self._labels[chosen], None if self._weights is None else self._weights[chosen])
+
+    def _random(self, *what: int) -> np.random.Generator:
+        return np.random.default_rng((self._seed, *what))

@@ -1,0 +1,1 @@
+"""Classifiers: timm models with their weights, what they answer, and files of them for other runtimes."""

@@ -1,0 +1,92 @@
+"""Models for other people's runtimes: ONNX, or the weights alone.
+
+An ONNX file takes `images`, float32 [N, 3, S, S] with any N, and gives `logits`, float32 [N, C]. How images are to be
+prepared is in its metadata, each value as JSON: scale the shorter side of an RGB image to `image_size` pixels by
+`interpolation`, crop the central square, scale its values to 0 .. 1, subtract `mean` and divide by `std`, by channel.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from plada_train.errors import BadInput, first_line
+from plada_train.files import write_bytes
+from plada_train.models.classifier import Classifier, ModelConfig
+
+#: Version of ONNX's operators, and the oldest version of its files that has them, which older runtimes read too.
+OPSET, IR_VERSION = 18, 8
+#: What protobuf, and so a single ONNX file, can hold, less a margin for the graph.
+MAX_ONNX_BYTES = 2**31 - 2**24
+
+
+def export(classifier: Classifier, path: Path) -> None:
+    """Writes a model in the format that the suffix of `path` names; see `FORMATS`.
+
+    Raises:
+        BadInput: for another suffix, and for a model that ONNX cannot express or hold in one file.
+        BadFile: if the file cannot be written.
+        ModuleNotFoundError: for ONNX, if the extra `export` is not installed.
+    """
+    if path.suffix not in FORMATS:
+        raise BadInput(f"{path} ends in none of {', '.join(FORMATS)}", rule="format")
+    write_bytes(path, FORMATS[path.suffix](classifier))
+
+
+def image_metadata(config: ModelConfig) -> dict[str, str]:
+    """What a client needs to know to prepare images and to name classes, each value as JSON."""
+    names = ("model", "image_size", "mean", "std", "interpolation", "class_names")
+    return {name: json.dumps(getattr(config, name)) for name in names}
+
+
+def _onnx(classifier: Classifier) -> bytes:
+    import onnxscript  # noqa: F401  # torch would say in many lines that it is not there
+
+    network, config = classifier.network.eval(), classifier.config
+    if sum(tensor.nbytes for tensor in network.state_dict().values()) > MAX_ONNX_BYTES:
+        raise BadInput(f"{config.model} does not fit one ONNX file, 2 GB: export .safetensors", rule="format")
+    images = torch.zeros(2, 3, config.image_size, config.image_size)  # a batch of one would be taken for a constant
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            program: Any = torch.onnx.export(
+                network,
+                (images,),
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("N")},),
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    except Exception as error:
+        raise BadInput(f"{config.model} cannot be exported to ONNX ({first_line(error)})", rule="format") from error
+    model: Any = program.model_proto
+    model.ir_version = IR_VERSION
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.ClearField("metadata_props")  # of the exporter, stack traces among them; newer than IR_VERSION
+    for key, value in image_metadata(config).items():
+        model.metadata_props.add(key=key, value=value)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _state_dict(classifier: Classifier) -> bytes:
+    data = io.BytesIO()
+    torch.save(classifier.weights(), data)
+    return data.getvalue()
+
+
+#: The formats by suffix: ONNX, and the plain `state_dict`, by timm's names, of torch and of safetensors.
+FORMATS: dict[str, Callable[[Classifier], bytes]] = {
+    ".onnx": _onnx,
+    ".pt": _state_dict,
+    ".safetensors": lambda classifier: save(classifier.weights()),
+}

@@ -1,0 +1,50 @@
+"""Images at low resolution, each decoded once: a file of pixels that grows as they are asked for.
+
+Processes may share it: who decodes an image writes the same bytes as any other would, and marks them when they are
+there. Of a reference set of millions only what was asked for takes space, as the file has holes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from plada_codec.reference.sources import ImageSource
+from plada_train.data.pixels import square
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class DecodedImages:
+    """The images of a source as squares of `image_size` pixels.
+
+    Args:
+        images: the source.
+        digest: its reference digest, which names the files.
+        folder: where they are.
+        image_size: side S.
+    """
+
+    def __init__(self, images: ImageSource, digest: bytes, folder: Path, image_size: int) -> None:
+        self._images = images
+        stem = f"{digest.hex()[:16]}-{image_size}px"
+        pixels, is_decoded = folder / f"{stem}.npy", folder / f"{stem}-decoded.npy"
+        try:
+            self._pixels, self._is_decoded = (open_memmap(path, mode="r+") for path in (pixels, is_decoded))
+        except (OSError, ValueError):
+            # They are new, or one of them is lost: it says nothing without the other
+            shape = (len(images), image_size, image_size, 3)
+            self._pixels = open_memmap(pixels, mode="w+", dtype=np.uint8, shape=shape)
+            self._is_decoded = open_memmap(is_decoded, mode="w+", dtype=np.bool_, shape=shape[:1])
+        self._size = image_size
+
+    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Pixels of images, uint8 [n, S, S, 3], see `pixels.square`."""
+        for i in numbers[~self._is_decoded[numbers]].tolist():
+            self._pixels[i] = square(self._images, i, self._size)
+            self._is_decoded[i] = True
+        return np.array(self._pixels[numbers])

@@ -1,0 +1,46 @@
+"""What `plan.json` says: candidates as points of a chart, and how far the planner came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plada_train.report.json_checks import count, share
+from plada_train.report.model import Point, Rung, Search
+
+
+def points(plan: dict[str, Any]) -> tuple[Point, ...]:
+    """The winners of what `plan.json` says, and all candidates of the last rung.
+
+    Others were measured in shorter trainings, and do not compare with them: the name of such a winner says so.
+    """
+    last = max(count(each["rung"]) for each in plan["candidates"] if each["rung"] is not None)
+    frontier, chosen = set(plan["frontier"]), largest_winner(plan)["candidate"]
+    winners = {winner["candidate"] for winner in plan["winners"]}
+    steps = [count(rung["steps"], 1) for rung in plan["rungs"]]
+    return tuple(
+        Point(
+            payload_bytes=count(each["payload_bytes"], 1),
+            accuracy=share(each["accuracy"]),
+            series=str(each["baseline"] or "candidates"),
+            name=str(each["name"]) + (f" (measured in {steps[each['rung']]} steps)" if each["rung"] != last else ""),
+            is_frontier=each["id"] in frontier,
+            is_chosen=each["id"] == chosen,
+            steps=steps[each["rung"]],
+        )
+        for each in plan["candidates"]
+        if each["rung"] == last or each["id"] in winners
+    )
+
+
+def search(plan: dict[str, Any]) -> Search:
+    """How far the planner came."""
+    rungs = (Rung(*(count(rung[what]) for what in ("steps", "candidates", "measured"))) for rung in plan["rungs"])
+    stopped = None if plan["stopped"] is None else str(plan["stopped"])
+    return Search(tuple(rungs), stopped, tuple(map(str, plan["proxies"])), count(plan["held_out_images"]))
+
+
+def largest_winner(plan: dict[str, Any]) -> dict[str, Any]:
+    """The winner of the largest budget for which there is one."""
+    found = [winner for winner in plan["winners"] if winner["candidate"] is not None]
+    winner: dict[str, Any] = max(found, key=lambda winner: winner["budget_bytes"])
+    return winner

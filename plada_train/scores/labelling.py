@@ -1,0 +1,194 @@
+"""Labels and scores of a reference set, shard by shard, from a teacher's logits (paper, sections 4.2 and 4.3)."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plada_codec.errors import PladaWarning
+from plada_codec.reference.sources import ImageSource, reference_digest
+from plada_train.data.labelled import Progress
+from plada_train.errors import BadInput, MissingClasses
+from plada_train.files import output_folder
+from plada_train.models.classifier import Classifier
+from plada_train.models.inference import fingerprint, logits
+from plada_train.recipe import Recipe
+from plada_train.scores.reference_scores import Scores, energy, entropy, probabilities
+from plada_train.scores.shards import Manifest, Shard, shard_path
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Classes that a warning names.
+NAMED_CLASSES = 20
+#: Of a manifest, what all shards of a folder have in common, and its name in an error.
+DECISIVE = {
+    "teacher_digest": "teacher",
+    "temperature": "temperature",
+    "amp": "setting of --amp",
+    "shard_size": "shard size",
+}
+
+
+def manifest_of(
+    teacher: Classifier,
+    reference: ImageSource,
+    recipe: Recipe,
+    temperature: float,
+    shard_size: int,
+    progress: Progress,
+) -> Manifest:
+    """What the scores will be of. Reads every image once. Raises BadSource if one cannot be read."""
+    noted = _NotedImages(reference, shard_size)
+    digest = reference_digest(noted, progress)
+    return Manifest(
+        images=len(reference),
+        num_classes=teacher.config.num_classes,
+        class_names=teacher.config.class_names,
+        reference_digest=digest.hex(),
+        teacher_digest=fingerprint(teacher),
+        temperature=temperature,
+        amp=recipe.amp,
+        shard_size=shard_size,
+        image_digests=tuple(shard.hexdigest() for shard in noted.shards),
+        held_out=teacher.held_out,
+    )
+
+
+def prepare(folder: Path, manifest: Manifest) -> None:
+    """Makes `folder` one where shards of `manifest` are kept, those that it has too.
+
+    An image may have been mended since the folder was begun: the reference set is then another, but shards whose images
+    have not changed are as good as before.
+
+    Raises:
+        BadFile: if nothing can be written there.
+        BadInput: if it holds scores of another teacher, temperature, shard size or reference set.
+    """
+    output_folder(folder)
+    for left_by_a_kill in folder.glob(".plada-*.tmp"):
+        left_by_a_kill.unlink(missing_ok=True)
+    path = folder / "scores.json"
+    if path.exists():
+        try:
+            found = Manifest.read(folder)
+        except BadInput as error:
+            what = f"{error.args[0]}: remove {path}, and shards that are good are kept"
+            raise BadInput(what, rule=error.rule) from error
+        differs = [what for name, what in DECISIVE.items() if getattr(found, name) != getattr(manifest, name)]
+        same_images = any(a == b for a, b in zip(found.image_digests, manifest.image_digests, strict=False))
+        same_set = same_images and found.images == manifest.images
+        if not (differs or same_set) and any(shard_path(folder, i).exists() for i in range(found.num_shards)):
+            differs = ["reference set"]
+        if differs:
+            what = f"{folder} holds scores of another {differs[0]}"
+            raise BadInput(f"{what}: name another folder, or remove this one", rule="scores")
+    manifest.write(folder)
+
+
+def shards(
+    teacher: Classifier,
+    reference: ImageSource,
+    recipe: Recipe,
+    manifest: Manifest,
+    folder: Path | None,
+    progress: Progress,
+) -> Iterator[Shard]:
+    """All shards, in order: read from `folder` where it has them, else labelled, and written there if it is given."""
+    for number in range(manifest.num_shards):
+        shard = None if folder is None else _finished(folder, manifest, number)
+        if shard is None:
+            shard = _labelled(teacher, reference, recipe, manifest, number, progress)
+            if folder is not None:
+                shard.write(folder, manifest, number)
+        progress(manifest.rows(number).stop, manifest.images)
+        yield shard
+
+
+def record(shard: Shard, rows: slice, batch: NDArray[np.float32], temperature: float) -> None:
+    """Writes the labels and scores of some images into their shard, and adds to its sums.
+
+    Args:
+        shard: where the images are `rows`, not recorded before.
+        rows: B of its images.
+        batch: the teacher's logits of them, float32 [B, C].
+        temperature: of energy and entropy.
+    """
+    label, p = batch.argmax(axis=1), probabilities(batch)
+    shard.label[rows] = label
+    shard.energy[rows] = energy(batch, temperature)
+    shard.entropy[rows] = entropy(batch, temperature)
+    if shard.soft_sum is not None and shard.own_square_sum is not None:
+        np.add.at(shard.soft_sum, label, p)
+        np.add.at(shard.own_square_sum, label, p[np.arange(len(p)), label] ** 2)
+
+
+def warn_of_unused_classes(scores: Scores) -> None:
+    """Warns of classes that label no reference image, in one line."""
+    unused = np.flatnonzero(np.bincount(scores.label, minlength=scores.num_classes) == 0)
+    if not len(unused):
+        return
+    named = ", ".join(scores.class_names[c] if scores.class_names else str(c) for c in unused[:NAMED_CLASSES])
+    more = f" and {len(unused) - NAMED_CLASSES} more" if len(unused) > NAMED_CLASSES else ""
+    warnings.warn(
+        f"no reference image is labelled {named}{more}: a student cannot learn it", MissingClasses, stacklevel=3
+    )
+
+
+def _finished(folder: Path, manifest: Manifest, number: int) -> Shard | None:
+    if not shard_path(folder, number).exists():
+        return None
+    try:
+        return Shard.read(folder, manifest, number)
+    except BadInput as error:
+        warnings.warn(error.args[0], PladaWarning, stacklevel=2)
+        return None
+
+
+def _labelled(
+    teacher: Classifier,
+    reference: ImageSource,
+    recipe: Recipe,
+    manifest: Manifest,
+    number: int,
+    progress: Progress,
+) -> Shard:
+    images = manifest.rows(number)
+    shard = Shard.of_zeros(images.stop - images.start, manifest.num_classes)
+
+    def moved(done: int, _: int) -> None:
+        progress(images.start + done, manifest.images)
+
+    start = 0
+    for batch in logits(teacher, reference, np.arange(images.start, images.stop), recipe, moved):
+        finite = np.isfinite(batch).all(axis=1)
+        if not finite.all():
+            cure = "train it again with a lower learning rate" + (", or compute without --amp" if recipe.amp else "")
+            what = f"gets logits that are not finite from {teacher.config.model}: {cure}"
+            raise reference.bad_image(images.start + start + int(np.argmin(finite)), what, "logits")
+        record(shard, slice(start, start + len(batch)), batch, manifest.temperature)
+        start += len(batch)
+    return shard
+
+
+class _NotedImages(ImageSource):
+    """The images of another source; of each shard of them, the digest is taken as they are read one after the other."""
+
+    def __init__(self, images: ImageSource, shard_size: int) -> None:
+        super().__init__(images.source)
+        self._images = images
+        self._shard_size = shard_size
+        self.shards = [hashlib.sha256() for _ in range(0, len(images), shard_size)]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def _read(self, i: int) -> bytes:
+        data = self._images.read(i)
+        self.shards[i // self._shard_size].update(data)
+        return data

@@ -1,0 +1,1 @@
+"""Selection: which images are sent, and with what beside their labels."""

@@ -1,0 +1,1 @@
+"""The training of a classifier, of which an interrupted one goes on."""

@@ -1,0 +1,132 @@
+"""The state of an unfinished training in a file, from which the same command goes on as if nothing had happened.
+
+Batches, augmentation and learning rate are functions of the step's number: step, module and optimizer are all there is
+to keep. The file is SHA-256 of the rest, 32 bytes, and what `torch.save` writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+import warnings
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from plada_codec.errors import PladaWarning
+from plada_train import distributed
+from plada_train.data.labelled import LabelledImages
+from plada_train.errors import BadInput
+from plada_train.files import read_bytes, rewrite
+from plada_train.models.classifier import Classifier
+from plada_train.models.inference import fingerprint
+from plada_train.models.timm_import import timm
+from plada_train.recipe import Recipe
+
+#: Fields of a recipe that do not change what comes of it.
+IRRELEVANT = {"workers", "checkpoint_s"}
+#: Bytes of SHA-256, with which the file begins.
+DIGEST_BYTES = 32
+
+
+class Checkpoint:
+    """The file `path`, which keeps the state of one training.
+
+    Args:
+        path: where.
+        identity: what the training depends on, by name; only of an equal one is a state taken up.
+        interval_s: seconds between two states that are kept; the last one always is.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, str], interval_s: float) -> None:
+        self.path = path
+        self._identity = identity
+        self._interval_s = interval_s
+        self._kept_at_s = time.monotonic()
+
+    def resume(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+        """Puts the state in the file, if there is one, into module and optimizer; returns the steps done.
+
+        A damaged file is warned of and not used.
+
+        Raises:
+            BadInput: if the state is of another training.
+            BadFile: if the file cannot be read.
+        """
+        state = distributed.from_first(self._load() if distributed.is_first() else None)
+        if state is None:
+            return 0
+        module.load_state_dict(state["module"])
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["step"])
+
+    def keep(self, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, *, now: bool) -> None:
+        """Writes the state after `step` steps, if `now` or if it is time to. Raises BadFile if that fails."""
+        if not distributed.is_first() or not (now or time.monotonic() - self._kept_at_s >= self._interval_s):
+            return
+        data = io.BytesIO()
+        state = {
+            "identity": self._identity,
+            "step": step,
+            "module": module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        }
+        torch.save(state, data)
+        rewrite(self.path, hashlib.sha256(data.getbuffer()).digest(), data.getbuffer())
+        self._kept_at_s = time.monotonic()
+
+    def drop(self) -> None:
+        """Removes the file, if there is one: nothing good can come of the state in it."""
+        if distributed.is_first():
+            self.path.unlink(missing_ok=True)
+
+    def _load(self) -> dict[str, Any] | None:
+        if not self.path.exists():
+            return None
+        data = read_bytes(self.path)
+        if hashlib.sha256(memoryview(data)[DIGEST_BYTES:]).digest() != data[:DIGEST_BYTES]:
+            warnings.warn(f"{self.path} is damaged: training starts again", PladaWarning, stacklevel=2)
+            return None
+        file = io.BytesIO(data)
+        file.seek(DIGEST_BYTES)
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        theirs, ours = state["identity"], self._identity
+        if theirs != ours:
+            changes = [
+                f"{name} was {theirs.get(name)} and is {ours.get(name)}"
+                for name in sorted(theirs.keys() | ours.keys())
+                if theirs.get(name) != ours.get(name)
+            ]
+            raise BadInput(
+                f"{self.path} is of another training ({', '.join(changes)}): repeat that one, or remove the file",
+                rule="checkpoint",
+            )
+        return state
+
+
+def identity_of(data: LabelledImages, recipe: Recipe, classifier: Classifier) -> dict[str, str]:
+    """What the training of a `classifier` as it was made depends on, by name.
+
+    Fields of the recipe, the weights to begin with, labels, software, threads and processes. Images count by their
+    names: to read them all would take too long.
+    """
+    fields = {name: str(value) for name, value in asdict(recipe).items() if name not in IRRELEVANT}
+    digest = hashlib.sha256(repr((data.num_classes, data.class_names)).encode())
+    for column in (data.numbers, data.labels, data.weights, data.concentrations):
+        digest.update(b"-" if column is None else column.tobytes())
+    for number in data.numbers:
+        digest.update(data.images.name(int(number)).encode(errors="surrogateescape") + b"\0")
+    return fields | {
+        "data": digest.hexdigest()[:16],
+        "starting_weights": fingerprint(classifier)[:16],
+        "threads": str(torch.get_num_threads()),
+        "processes": str(distributed.world_size()),
+        "plada": version("plada"),
+        "torch": str(torch.__version__),
+        "timm": timm.__version__,
+    }

@@ -1,0 +1,169 @@
+"""The training of a classifier.
+
+Training is repeatable: the same recipe, images, machine and numbers of threads and processes give the same weights,
+also where it was interrupted and went on from a checkpoint, and with any number of worker processes. That is as far as
+torch's kernels are repeatable: on CPUs they are, but for bfloat16; for GPUs see torch.use_deterministic_algorithms.
+Elsewhere what went on is as good as what was never interrupted, but not the same to the bit.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from plada_train import distributed
+from plada_train.data.labelled import STEP, Batch, FeatureBatches, ImageBatches, LabelledImages, Progress, reseed
+from plada_train.errors import BadInput
+from plada_train.models.classifier import Classifier, make_classifier
+from plada_train.models.inference import computing, forward
+from plada_train.models.timm_import import timm
+from plada_train.recipe import Recipe
+from plada_train.training.checkpoints import Checkpoint, identity_of
+from plada_train.training.targets import Objective, hard, objective_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Batches(Protocol):
+    """What is trained on. Batches are numbered through all epochs; each is a function of its number alone."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def run(self, start: int, stop: int) -> Iterator[Batch]:
+        """Batches number `start` to `stop` - 1; of each, this process's part (see `distributed.part`)."""
+
+
+def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: Path | None = None) -> Classifier:
+    """A classifier of `data`'s classes, made and trained on `data` by `recipe`.
+
+    Args:
+        data: images, labels, and what is known of soft labels and weights.
+        recipe: the model and its training.
+        progress: told of each step.
+        checkpoint: file for the state of the training, every `recipe.checkpoint_s` seconds and at the end. If it is
+            there, training goes on from it.
+
+    Raises:
+        BadSource: if an image cannot be read or decoded.
+        BadInput: as `make_classifier`, `objective_of` and `fit`; if there are too few images.
+        BadFile: if the checkpoint cannot be written.
+    """
+    if not recipe.importance:
+        data = replace(data, weights=None)
+    processes = distributed.world_size()
+    if min(len(data.numbers), recipe.batch_size) < processes:
+        raise BadInput(
+            f"a batch of {recipe.batch_size} of {len(data.numbers)} images has not one for each of "
+            f"{processes} processes",
+            rule="batch",
+        )
+    random.seed(recipe.seed)
+    torch.manual_seed(recipe.seed)
+    classifier = make_classifier(recipe, data.num_classes, data.class_names)
+    objective = objective_of(data, recipe)
+    state = Checkpoint(checkpoint, identity_of(data, recipe, classifier), recipe.checkpoint_s) if checkpoint else None
+    if recipe.freeze:
+        layer = classifier.last_layer()
+        features = _features(classifier, data, recipe, progress)
+        batches = FeatureBatches(features, data.labels, recipe.batch_size, recipe.seed, data.weights)
+        fit(layer, batches, recipe, progress, objective=objective, checkpoint=state)
+        return classifier
+    if len(data.numbers) < 2:
+        raise BadInput("one image is not enough to train a whole model on: keep more, or freeze it", rule="kept")
+    transform = classifier.config.training_transform(recipe.flip)
+    images = ImageBatches(data, transform, recipe.batch_size, recipe.seed, recipe.workers)
+    fit(classifier.network, images, recipe, progress, objective=objective, checkpoint=state)
+    return classifier
+
+
+def _features(classifier: Classifier, data: LabelledImages, recipe: Recipe, progress: Progress) -> NDArray[np.float32]:
+    """Features of all images, float32 [n, F]."""
+    features = np.empty((len(data.numbers), classifier.last_layer().in_features), np.float32)
+    done = 0
+    for batch in forward(classifier, classifier.features, data.images, data.numbers, recipe, progress):
+        features[done : done + len(batch)] = batch
+        done += len(batch)
+    return features
+
+
+@computing("training")
+def fit(
+    module: nn.Module,
+    batches: Batches,
+    recipe: Recipe,
+    progress: Progress,
+    *,
+    objective: Objective | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> None:
+    """Trains `module` in place, with AdamW, a linear warm-up and a cosine to zero (paper, section 5.1).
+
+    Args:
+        module: maps a batch's inputs to logits, float32 [B, C]; is on `recipe.device`, and left in evaluation mode.
+        batches: what it learns from, `recipe.epochs` times `len(batches)` of them.
+        recipe: of it, what is said of training.
+        progress: told of each step.
+        objective: the loss of each image, which the batch's weights multiply; by default cross entropy with
+            `recipe.label_smoothing`.
+        checkpoint: keeps the state; where it has one, training goes on from it.
+
+    Raises:
+        BadInput: if the loss is not finite, and the checkpoint is dropped then; as `computing` and `Checkpoint.resume`.
+        BadFile: if the checkpoint cannot be written.
+    """
+    objective = objective or hard(recipe.label_smoothing)
+    steps = recipe.epochs * len(batches)
+    warmup_steps = int(steps * recipe.warmup)
+    optimizer = timm.optim.create_optimizer_v2(
+        module, opt="adamw", lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    scheduler = timm.scheduler.CosineLRScheduler(
+        optimizer,
+        # Of a cosine of one step timm warns
+        t_initial=max(2, steps - warmup_steps),
+        warmup_t=warmup_steps,
+        warmup_prefix=True,
+        warmup_lr_init=recipe.learning_rate / 100,
+        t_in_epochs=False,
+    )
+    start = checkpoint.resume(module, optimizer) if checkpoint else 0
+    module.train()
+    distributed.share(module.parameters())
+    for step, batch in enumerate(batches.run(start, steps), start):
+        reseed(STEP, recipe.seed, step, distributed.rank())
+        scheduler.step_update(step)
+        distributed.share(module.buffers())
+        loss = _loss(module, batch, recipe, objective)
+        if not torch.isfinite(loss):
+            if checkpoint:
+                checkpoint.drop()
+            raise BadInput(f"training diverged at step {step + 1} of {steps}: lower the learning rate", rule="loss")
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        distributed.sum_gradients(module)
+        optimizer.step()
+        if checkpoint:
+            checkpoint.keep(step + 1, module, optimizer, now=step + 1 == steps)
+        progress(step + 1, steps)
+    distributed.share(module.buffers())
+    module.eval()
+
+
+def _loss(module: nn.Module, batch: Batch, recipe: Recipe, objective: Objective) -> torch.Tensor:
+    device = torch.device(recipe.device)
+    inputs = batch.inputs
+    # Images in the models' memory format
+    memory_format = torch.channels_last if inputs.dim() == 4 else torch.preserve_format
+    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp):
+        logits = module(inputs.to(device, memory_format=memory_format))
+    losses = objective(logits.float(), batch.labels.to(device))
+    return distributed.mean(losses if batch.weights is None else losses * batch.weights.to(device))

@@ -1,0 +1,106 @@
+"""What a classifier learns of each image: hard targets, or the soft ones of the paper's Appendix D.
+
+An objective maps logits, float32 [B, C], and labels, int64 [B], to the loss of each image, float32 [B].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch.distributions import Gamma
+from torch.nn import functional
+
+from plada_train.data.labelled import LabelledImages
+from plada_train.errors import BadInput
+from plada_train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def objective_of(data: LabelledImages, recipe: Recipe) -> Objective:
+    """What `recipe` says is to be learned of `data`. Raises BadInput if that takes soft labels and there are none."""
+    if recipe.targets == "hard":
+        return hard(recipe.label_smoothing)
+    if data.concentrations is None:
+        raise BadInput(
+            f"the payload has no soft labels for {recipe.targets} targets: learn from hard ones, "
+            "or have it made with plada-train select --soft-labels",
+            rule="targets",
+        )
+    return soft(data.concentrations, data.labels, data.num_classes, recipe.targets, recipe.device)
+
+
+def soft(
+    concentrations: NDArray[np.float64],
+    labels: NDArray[np.integer[Any]],
+    num_classes: int,
+    targets: Literal["average", "dirichlet"],
+    device: str = "cpu",
+) -> Objective:
+    """The soft targets that a payload's concentrations stand for.
+
+    Args:
+        concentrations: float64 [U, C], a row for each of the U classes among `labels`, ascending.
+        labels: of the kept images, integers [k].
+        num_classes: number of classes C.
+        targets: which of them, see `average` and `dirichlet`.
+        device: where the logits will be.
+    """
+    rows = np.zeros(num_classes, np.int64)
+    used = np.unique(labels)
+    rows[used] = np.arange(len(used))
+    make = average if targets == "average" else dirichlet
+    return make(concentrations, rows, device)
+
+
+def hard(label_smoothing: float = 0.0) -> Objective:
+    """Cross entropy with the class, of which a share `label_smoothing` is spread over all classes."""
+
+    def losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
+
+    return losses
+
+
+def average(concentrations: NDArray[np.float64], rows: NDArray[np.int64], device: str = "cpu") -> Objective:
+    """KL(target || prediction) with the average soft label of each image's class (paper, D.3.1).
+
+    Args:
+        concentrations: float64 [U, C], parameters of Dirichlet distributions; a row over its sum is its mean.
+        rows: int64 [C], which row is that of a class.
+        device: where the logits will be.
+    """
+    mean = torch.from_numpy(concentrations / concentrations.sum(axis=1, keepdims=True)).float().to(device)
+    row_of = torch.from_numpy(rows).to(device)
+    return lambda logits, labels: _divergence(mean[row_of[labels]], logits)
+
+
+def dirichlet(concentrations: NDArray[np.float64], rows: NDArray[np.int64], device: str = "cpu") -> Objective:
+    """KL(target || prediction) with targets drawn from their class's distribution each time (paper, D.3.2).
+
+    Drawn by torch's generator, which `training.fit` seeds for each step. Arguments as of `average`.
+    """
+    parameters = torch.from_numpy(concentrations).to(device)
+    row_of = torch.from_numpy(rows).to(device)
+    return lambda logits, labels: _divergence(drawn(parameters[row_of[labels]]).float(), logits)
+
+
+def drawn(concentrations: torch.Tensor) -> torch.Tensor:
+    """One draw from each row's Dirichlet distribution, float64 [B, C]; a concentration of 0 gives probability 0.
+
+    A gamma variable of shape a is one of shape a + 1 times u^(1/a), u uniform. Its logarithm, unlike itself, does not
+    underflow for small a, and torch's own Dirichlet takes no 0.
+    """
+    gamma = Gamma(concentrations + 1, torch.ones_like(concentrations)).sample()
+    minus_log_u = torch.empty_like(concentrations).exponential_()
+    return functional.softmax(gamma.log() - minus_log_u / concentrations, dim=1)
+
+
+def _divergence(target: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    return functional.kl_div(functional.log_softmax(logits, dim=1), target, reduction="none").sum(dim=1)

@@ -1,0 +1,36 @@
+"""Runs commands of `plada` within the tests' process, and what those that run in others need."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from plada_codec.cli.main import main
+
+
+def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
+    """What a command does."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
+
+
+def ok(*arguments: str | Path, stdin: bytes | None = None) -> Result:
+    """What a command does that must end well."""
+    result = run(*arguments, stdin=stdin)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def fails(exit_code: int, *arguments: str | Path, stdin: bytes | None = None) -> str:
+    """The error, which is one line on standard error, and no traceback."""
+    result = run(*arguments, stdin=stdin)
+    assert result.exit_code == exit_code, (result.exit_code, result.output, result.exception)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    (line,) = result.stderr.strip().splitlines()
+    return line
+
+
+def hear_ctrl_c() -> None:
+    """Has a new process hear an interrupt: one that a script began in the background ignores it, and so would this."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

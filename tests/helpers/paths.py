@@ -1,0 +1,13 @@
+"""Where the tests find what they read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SPEC = ROOT / "spec"
+#: The vectors of payloads and of frames, each with an index.json.
+PAYLOAD_VECTORS = SPEC / "vectors" / "payload"
+FRAME_VECTORS = SPEC / "vectors" / "frames"
+#: Real images and weights, which the project does not contain: tests that need them are skipped without.
+SHARED = ROOT.parent / "shared"

@@ -1,0 +1,450 @@
+"""Links take the time that their standards say, and every number of a profile says where it comes from."""
+
+from __future__ import annotations
+
+import math
+import re
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plada_codec.links.profiles import (
+    MARKS,
+    BadLink,
+    ConstantRate,
+    FixedTime,
+    Janus,
+    Link,
+    Lora,
+    Number,
+    link,
+    links,
+    read_profiles,
+)
+from tests.helpers.paths import ROOT
+
+LETTERS = {"verified": "V", "secondary": "W", "unverified": "U", "assumed": "A"}
+
+
+def ours(**numbers: float | None) -> Link:
+    return link("custom").replaced(**numbers)
+
+
+# Airtime: LoRa
+
+
+@pytest.mark.parametrize(
+    ("spreading_factor", "bandwidth_hz", "phy_bytes", "milliseconds"),
+    [
+        (12, 125_000, 64, 2793.472),
+        (7, 125_000, 64, 118.016),
+        (7, 125_000, 235, 368.896),
+        (9, 125_000, 12, 144.384),
+        (11, 250_000, 253, 2050.048),
+    ],
+)
+def test_lora_takes_the_known_time(
+    spreading_factor: int, bandwidth_hz: float, phy_bytes: int, milliseconds: float
+) -> None:
+    model = Lora(spreading_factor, bandwidth_hz, header_bytes=0)
+    assert model.airtime_s(phy_bytes) * 1000 == pytest.approx(milliseconds, rel=1e-12)
+
+
+def lora_by_blocks(model: Lora, phy_bytes: int) -> Fraction:
+    """Time on air by what the chips do: nibbles, one codeword each, are interleaved into blocks of symbols.
+
+    The first block always is at the reduced rate, SF - 2 codewords of 8 bits, and holds the header's 5 nibbles; each
+    further one holds a codeword for each bit of a symbol.
+    """
+    symbol_s = Fraction(2**model.spreading_factor) / Fraction(model.bandwidth_hz)
+    nibbles = 2 * phy_bytes + (4 if model.crc else 0) + (0 if model.implicit_header else 5)
+    nibbles -= model.spreading_factor - 2
+    symbols = 8
+    while nibbles > 0:
+        nibbles -= model.spreading_factor - (2 if symbol_s >= Fraction(16, 1000) else 0)
+        symbols += 4 + model.coding_rate
+    return (model.preamble + Fraction(17, 4) + symbols) * symbol_s
+
+
+@given(
+    st.builds(
+        Lora,
+        spreading_factor=st.integers(7, 12),
+        bandwidth_hz=st.sampled_from([62_500, 125_000, 250_000, 500_000]),
+        coding_rate=st.integers(1, 4),
+        preamble=st.integers(6, 20),
+        header_bytes=st.integers(0, 13),
+        crc=st.booleans(),
+        implicit_header=st.booleans(),
+    )
+)
+def test_lora_agrees_with_a_count_of_interleaver_blocks(model: Lora) -> None:
+    for packet_bytes in range(0, 243, 3):
+        expected = lora_by_blocks(model, packet_bytes + model.header_bytes)
+        assert model.airtime_s(packet_bytes) == pytest.approx(float(expected), rel=1e-12)
+
+
+# Airtime: JANUS
+
+
+@pytest.mark.parametrize(("cargo_bytes", "seconds"), [(0, 1.1), (64, 7.6), (256, 26.8)])
+def test_janus_takes_the_known_time(cargo_bytes: int, seconds: float) -> None:
+    assert Janus(wake_up=False).airtime_s(cargo_bytes) == pytest.approx(seconds, rel=1e-12)
+    assert Janus().airtime_s(cargo_bytes) == pytest.approx(seconds + 0.475, rel=1e-12)
+
+
+def test_janus_agrees_with_a_count_of_chips() -> None:
+    """The code has rate 1/2 and is flushed with 8 bits; the packet's 64 bits and its cargo are coded apart."""
+    chip_s = Fraction(1, 160)
+
+    def chips(bits: int) -> int:
+        return 2 * (bits + 8)
+
+    wake_up_s = 3 * 4 * chip_s + Fraction(4, 10)
+    for cargo_bytes in range(4097):
+        total = 32 + chips(64) + (chips(8 * cargo_bytes) if cargo_bytes else 0)
+        assert Janus().airtime_s(cargo_bytes) == pytest.approx(float(wake_up_s + total * chip_s), rel=1e-12)
+
+
+# Airtime: frames
+
+
+@given(st.integers(1, 64), st.integers(1, 8), st.booleans(), st.data())
+def test_a_frame_takes_the_time_of_its_packets(mtu: int, packets: int, padded: bool, data: st.DataObject) -> None:
+    frame_bytes = data.draw(st.integers(1, mtu * packets))
+    made = link("lorawan-eu868-dr5").replaced(mtu_bytes=mtu, frame_packets=packets, padded=padded)
+    assert made.model is not None
+    sizes = [len(range(i, min(i + mtu, frame_bytes))) for i in range(0, frame_bytes, mtu)]
+    expected = sum(made.model.airtime_s(mtu if padded else size) for size in sizes)
+    assert made.frame_airtime_s(frame_bytes) == pytest.approx(expected, rel=1e-12)
+    for wrong in (0, -1, mtu * packets + 1):
+        with pytest.raises(BadLink, match="frame-bytes"):
+            made.frame_airtime_s(wrong)
+
+
+def test_other_worked_frames_take_the_known_time() -> None:
+    assert link("hf-datac3").frame_airtime_s(126) == link("hf-datac3").frame_airtime_s(1) == 3.19
+    assert link("sigfox-rc1").frame_airtime_s(36) == 18
+    assert link("waterlinked-m64").frame_airtime_s(32) == 4
+    assert ours(rate_bps=5000).frame_airtime_s(264) == 0.4224
+
+
+def test_an_answer_is_not_padded_where_packets_can_be_short() -> None:
+    assert link("umodem-psk5").answer_airtime_s(8) == 8 * 8 / 5000
+    assert link("umodem-psk5").frame_airtime_s(8) == 8 * 2048 / 5000
+    assert link("umodem-psk6").answer_airtime_s(8) == 3.25
+    assert link("uwm-5k").answer_airtime_s(8) == link("uwm-5k").frame_airtime_s(8)
+
+
+def test_packets_are_of_one_length_where_they_are_padded_or_of_a_fixed_time() -> None:
+    lengths = {"umodem-psk5": 2048, "umodem-psk6": 192, "hf-datac3": 126, "uwm-5k": None, "titan-dte": None}
+    assert {id: link(id).packet_bytes for id in lengths} == lengths
+
+
+@pytest.mark.parametrize(("id", "most"), [("lorawan-eu868-dr0", 242), ("lorawan-eu868-dr5", 242), ("janus-11k5", 4096)])
+def test_an_mtu_is_no_longer_than_the_packets_of_the_standard(id: str, most: int) -> None:
+    assert link(id).replaced(mtu_bytes=most).max_frame_bytes == most
+    with pytest.raises(BadLink, match=f"{id} has packets of at most {most} bytes") as caught:
+        link(id).replaced(mtu_bytes=most + 1)
+    assert caught.value.rule == "value"
+
+
+def test_delay_is_distance_by_speed_and_what_is_fixed() -> None:
+    assert link("uwm-5k").delay_s(3000) == 2
+    assert link("uwm-5k").delay_s(None) == 0
+    assert link("titan-dte").delay_s(None) == link("titan-dte").delay_s(1e12) == 66.5 * 60
+    assert link("uwm-5k").replaced(one_way_delay_s=1).delay_s(3000) == 3
+
+
+# Schedule
+
+
+def test_worked_example_1_lorawan() -> None:
+    for id, count, full, last, airtime, wall in (
+        ("lorawan-eu868-dr5", 23, 222, 116, "8.331", "811.786"),
+        ("lorawan-eu868-dr0", 99, 51, 2, "274.915", "27377.18"),
+    ):
+        modem = link(id)
+        full_s, last_s = modem.frame_airtime_s(full), modem.frame_airtime_s(last)
+        assert (count - 1) * full + last == 5000
+        assert f"{(count - 1) * full_s + last_s:.3f}" == airtime
+        assert f"{modem.schedule_s(count, full_s, last_s):.3f}".startswith(wall)
+
+
+def test_worked_example_2_janus() -> None:
+    modem = link("janus-11k5")
+    assert modem.schedule_s(11, modem.frame_airtime_s(480)) == pytest.approx(546.425, rel=1e-12)
+
+
+def test_worked_example_3_micromodem() -> None:
+    modem = link("umodem-fsk0")
+    end_s = modem.schedule_s(157, modem.frame_airtime_s(32), modem.frame_airtime_s(5000 - 156 * 32))
+    assert end_s == pytest.approx(502.4, rel=1e-12)
+    assert modem.tx_power_w is not None
+    assert modem.tx_power_w * end_s == pytest.approx(25_120, rel=1e-12)
+
+
+def schedule_by_events(
+    count: int,
+    packet_s: int,
+    packets: int,
+    last_packets: int,
+    gap_s: int,
+    contact_s: int,
+    period_s: int,
+    waiting_s: int = 0,
+) -> int:
+    """End of the last frame, packet by packet: each starts `gap_s` after the one before, or when the answers are there;
+    frames and their answers stay in a contact."""
+    window_s, start_s, end_s = 0, 0, 0
+    for frame in range(count):
+        span_s = gap_s * ((packets if frame < count - 1 else last_packets) - 1) + packet_s + waiting_s
+        if start_s + span_s > window_s + contact_s:
+            while window_s < start_s:
+                window_s += period_s
+            start_s = window_s
+        end_s = start_s + span_s
+        start_s += max(gap_s * packets, span_s)
+    return end_s
+
+
+@given(
+    st.integers(1, 50),
+    st.integers(1, 20),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.sampled_from([0, 0, 1, 30]),
+)
+def test_schedules_agree_with_one_packet_after_the_other(
+    count: int, packet_s: int, packets: int, last_packets: int, slowness: int, room: int, waiting_s: int
+) -> None:
+    last_packets = min(packets, last_packets)
+    gap_s = packet_s * slowness
+    limited = ours(frame_time_s=packet_s, mtu_bytes=1, frame_packets=packets)
+    frame_s, last_s = limited.frame_airtime_s(packets), limited.frame_airtime_s(last_packets)
+    long = 10**9
+    expected = schedule_by_events(count, packet_s, packets, last_packets, gap_s, long, long, waiting_s)
+    by_duty_cycle = limited.replaced(duty_cycle=1 / slowness)
+    by_quota = limited.replaced(messages_per_day=86_400 / gap_s)
+    for made in (by_duty_cycle, by_quota):
+        assert made.schedule_s(count, frame_s, last_s, waiting_s) == pytest.approx(expected, rel=1e-12)
+
+    contact_s = gap_s * (packets - 1) + packet_s + waiting_s + room
+    period_s = contact_s + room // 2
+    expected = schedule_by_events(count, packet_s, packets, last_packets, gap_s, contact_s, period_s, waiting_s)
+    windows = by_duty_cycle.replaced(contact_s=contact_s, period_s=period_s)
+    assert windows.schedule_s(count, frame_s, last_s, waiting_s) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "limits", [{}, {"duty_cycle": 0.1}, {"messages_per_day": 50}, {"contact_s": 10, "period_s": 60}]
+)
+@given(st.floats(0.1, 9), st.floats(0.1, 9))
+def test_schedules_of_an_array_are_those_of_its_numbers(
+    limits: dict[str, float], airtime_s: float, last_airtime_s: float
+) -> None:
+    made = ours(rate_bps=100, **limits)
+    counts = np.arange(1, 60)
+    schedule = made.schedule_s(counts, airtime_s, last_airtime_s)
+    assert list(schedule) == [made.schedule_s(int(count), airtime_s, last_airtime_s) for count in counts]
+    assert (np.diff(schedule) >= 0).all()
+
+
+@given(st.floats(1e-3, 1), st.floats(0.01, 10), st.integers(2, 200))
+def test_the_duty_cycle_holds_whenever_a_frame_begins(duty_cycle: float, airtime_s: float, count: int) -> None:
+    end_s = ours(rate_bps=1, duty_cycle=duty_cycle).schedule_s(count, airtime_s)
+    assert end_s == pytest.approx((count - 1) * airtime_s / duty_cycle + airtime_s)
+
+
+def test_sigfox_sends_140_messages_a_day() -> None:
+    sigfox = link("sigfox-rc1")
+    frame_s = sigfox.frame_airtime_s(36)
+    assert sigfox.schedule_s(1, frame_s) == pytest.approx(2 * 86_400 / 140 + 6)
+    assert sigfox.schedule_s(141, frame_s) == pytest.approx(3 * 86_400 + 2 * 86_400 / 140 + 6)
+
+
+def test_a_frame_longer_than_a_contact_is_refused() -> None:
+    with pytest.raises(BadLink, match="a frame takes 8 s, and a contact has 7 s") as caught:
+        ours(rate_bps=8, contact_s=7, period_s=60).schedule_s(2, 4, 8)
+    assert caught.value.rule == "contact"
+
+
+# Profiles
+
+
+def test_every_number_of_every_profile_has_unit_mark_and_its_value() -> None:
+    for profile in links().values():
+        for name, number in profile.numbers.items():
+            value = getattr(profile, name, getattr(profile.model, name, None))
+            assert number.value == value
+            assert number.mark in MARKS[:-1]
+        for name in ("mtu_bytes", "tx_power_w", "loss", "duty_cycle", "one_way_delay_s", "frame_packets"):
+            assert (getattr(profile, name) is None) == (name not in profile.numbers)
+
+
+def test_the_shipped_profiles_are_those_of_the_specification() -> None:
+    text = (ROOT / "spec/link-budget.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if re.match(r"\| `[a-z0-9-]+` \|.*\|.*\|.*\|.*\|$", line)]
+    assert rows == [spec_row(profile) for profile in links().values()]
+
+
+def spec_row(profile: Link) -> str:
+    """The row of a profile in section 1.3."""
+
+    def shown(name: str, unit: str) -> list[str]:
+        number = profile.numbers.get(name)
+        if number is None or number.note == "the default":
+            return []
+        return [f"{number.value:g}{unit} {LETTERS[number.mark]}"]
+
+    airtime = {
+        ConstantRate: lambda: shown("rate_bps", " bit/s"),
+        FixedTime: lambda: shown("frame_time_s", " s"),
+        Lora: lambda: [f"LoRa, SF {shown('spreading_factor', '')[0]}, {shown('bandwidth_hz', ' Hz')[0]}"],
+        Janus: lambda: ["JANUS"],
+        type(None): lambda: ["option"],
+    }[type(profile.model)]()
+    size = shown("mtu_bytes", "") or ["option"]
+    packets = [f"{item} packets a frame" for item in shown("frame_packets", "")]
+    limits = [
+        *shown("speed_m_per_s", " m/s"),
+        *(f"to {item}" for item in shown("max_range_m", " m")),
+        *shown("one_way_delay_s", " s"),
+        *(f"duty cycle {item}" for item in shown("duty_cycle", "")),
+        *shown("messages_per_day", " messages a day"),
+        *(f"retry after {item}" for item in shown("retry_s", " s")),
+        *(f"loss {item}" for item in shown("loss", "")),
+        *(["one receiver at a time"] if profile.unicast else []),
+    ]
+    power = shown("tx_power_w", "") or ["option"]
+    padded = ["padded"] if profile.padded else []
+    cells = [airtime, size + packets + padded, limits, power]
+    return f"| `{profile.id}` | " + " | ".join(", ".join(cell) for cell in cells) + " |"
+
+
+NUMBER = '{ value = 80, unit = "bit/s", mark = "verified" }'
+PROFILE = f'[x]\nname = "X"\nmodel = "constant-rate"\nrate_bps = {NUMBER}\n'
+
+
+def test_a_profile_is_read_with_the_provenance_of_its_numbers() -> None:
+    profile = read_profiles(PROFILE)["x"]
+    assert profile.model == ConstantRate(80)
+    assert profile.numbers["rate_bps"] == Number(80, "bit/s", "verified")
+    assert profile.numbers["turnaround_s"] == Number(0, "s", "assumed", "the default")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[x]", "[x", "not TOML"),
+        ("[x]", "y = 1\n[x]", "profile y is not a table"),
+        ('name = "X"', "", "name"),
+        ('name = "X"', "name = 1", "name must be a str, not 1"),
+        ("constant-rate", "fast", "there is no model 'fast'"),
+        ("constant-rate", "lora", "the model lora does not go with rate_bps"),
+        ('model = "constant-rate"\n', "", "there is no model None"),
+        ("rate_bps", "rate", "there is no number rate"),
+        (NUMBER, "80", "rate_bps must have a value, a unit, a mark"),
+        (', mark = "verified"', "", "rate_bps must have a value, a unit, a mark"),
+        ('unit = "bit/s", ', "", "rate_bps must have a value, a unit, a mark"),
+        ("value = 80", "value = 80, source = 1", "and nothing else"),
+        ("verified", "certain", "the mark of rate_bps must be one of"),
+        ("verified", "option", "the mark of rate_bps must be one of"),
+        ('"bit/s"', '"kbit/s"', "the unit of rate_bps must be 'bit/s'"),
+        ("80", "true", "rate_bps must be a number"),
+        ("80", '"80"', "rate_bps must be a number"),
+        ("80", "0", "rate_bps must be a number from 1e-09"),
+        ("80", "nan", "rate_bps must be a number from 1e-09"),
+        ("rate_bps = {", 'mtu_bytes = { value = 1.5, unit = "B", mark = "assumed" }\nrate_bps = {', "a whole number"),
+    ],
+)
+def test_a_profile_with_something_wrong_is_refused(old: str, new: str, message: str) -> None:
+    assert old in PROFILE
+    with pytest.raises(BadLink, match=re.escape(message)) as caught:
+        read_profiles(PROFILE.replace(old, new, 1))
+    assert caught.value.rule == "profile"
+
+
+def test_an_unknown_link_is_refused_with_the_nearest_name_and_all_names() -> None:
+    with pytest.raises(BadLink, match="did you mean lorawan-eu868-dr5") as caught:
+        link("lorawan-eu868-d5")
+    assert caught.value.rule == "link"
+    assert all(id in str(caught.value) for id in links())
+    with pytest.raises(BadLink, match="there is no link ''"):
+        link("")
+
+
+# Options
+
+
+def test_options_replace_numbers_and_say_so() -> None:
+    made = link("lorawan-eu868-dr0").replaced(spreading_factor=7, mtu_bytes=222, duty_cycle=None, padded=True)
+    assert made.frame_airtime_s(1) == link("lorawan-eu868-dr5").frame_airtime_s(222)
+    assert made.numbers["mtu_bytes"] == Number(222, "B", "option")
+    assert made.numbers["bandwidth_hz"].mark == "verified"
+    assert made.duty_cycle is None
+    assert "duty_cycle" not in made.numbers
+
+
+def test_a_rate_or_a_frame_time_makes_another_model() -> None:
+    lora = link("lorawan-eu868-dr0")
+    assert lora.replaced(rate_bps=100).model == ConstantRate(100)
+    assert lora.replaced(frame_time_s=2).model == FixedTime(2)
+    assert "spreading_factor" not in lora.replaced(rate_bps=100).numbers
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"duty_cycle": 0},
+        {"duty_cycle": 1.1},
+        {"loss": -0.1},
+        {"loss": 1.1},
+        {"mtu_bytes": 0},
+        {"mtu_bytes": 1.5},
+        {"rate_bps": 0},
+        {"rate_bps": math.inf},
+        {"tx_power_w": math.nan},
+        {"tx_power_w": -1},
+        {"frame_packets": 0},
+        {"contact_s": 10},
+        {"period_s": 10},
+        {"contact_s": 11, "period_s": 10},
+        {"spreading_factor": 7},
+        {"rate_bps": 80, "frame_time_s": 1},
+        {"speed": 3},
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused(numbers: dict[str, float]) -> None:
+    with pytest.raises(BadLink) as caught:
+        ours(**numbers)
+    assert caught.value.rule == "value"
+
+
+def test_what_a_profile_leaves_open_is_asked_for_by_its_option() -> None:
+    with pytest.raises(BadLink, match=r"custom has no data rate of its own: say it with --rate \[option\]"):
+        link("custom").frame_airtime_s(10)
+    with pytest.raises(BadLink, match=r"benthos-bandc has no MTU of its own: say it with --mtu \[option\]"):
+        _ = link("benthos-bandc").max_frame_bytes
+    assert link("benthos-bandc").frame_airtime_s(150) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rate_bps": "x"}, {"rate_bps": None}, {"rate_bps": True}, {"mtu_bytes": "x"}, {"one_way_delay_s": [1]}]
+)
+def test_what_is_no_number_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadLink) as error:
+        ours(**wrong)
+    assert error.value.rule == "value"
+
+
+@pytest.mark.parametrize("distance_m", [-1.0, math.nan, math.inf])
+def test_what_is_no_distance_is_refused(distance_m: float) -> None:
+    with pytest.raises(BadLink, match="distance_m must be 0 or more"):
+        link("uwm-5k").delay_s(distance_m)

@@ -1,0 +1,87 @@
+"""Batches of images in memory (plada_train/data/pixels.py)."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra 'train'")
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plada_train.data.pixels import SHIFT, MemoryBatches, augmented, normalised, unchanged
+
+pytestmark = pytest.mark.training
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)
+
+
+def batches(images: int, batch_size: int, steps: int, seed: int = 0) -> MemoryBatches:
+    rows = np.arange(images, dtype=np.float32)[:, None]
+    return MemoryBatches(rows, np.arange(images), unchanged, batch_size, steps, seed, np.arange(images) / 2)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.integers(0, 12))
+def test_a_batch_is_a_function_of_its_number(images: int, batch_size: int, steps: int, start: int) -> None:
+    whole = list(batches(images, batch_size, steps).run(0, steps))
+    for batch, expected in zip(batches(images, batch_size, steps).run(start, steps), whole[start:], strict=True):
+        assert torch.equal(batch.inputs, expected.inputs)
+        assert torch.equal(batch.labels, expected.labels)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_every_image_is_seen_as_often_as_the_others(images: int, batch_size: int, steps: int, seed: int) -> None:
+    seen = Counter(dict.fromkeys(range(images), 0))
+    for batch in batches(images, batch_size, steps, seed).run(0, steps):
+        assert len(batch.labels) == batch_size
+        seen.update(batch.labels.tolist())
+    assert max(seen.values()) - min(seen.values()) <= 1
+
+
+def test_rows_labels_and_weights_stay_together() -> None:
+    for batch in batches(9, 4, 5).run(0, 5):
+        assert batch.weights is not None
+        assert torch.equal(batch.inputs[:, 0], batch.labels.float())
+        assert torch.equal(batch.weights, batch.labels.float() / 2)
+
+
+def test_seeds_give_different_orders() -> None:
+    first, second = (next(batches(40, 40, 1, seed).run(0, 1)).labels.tolist() for seed in (0, 1))
+    assert first != second
+    assert sorted(first) == sorted(second)
+
+
+def test_normalised_pixels_are_of_minus_one_to_one() -> None:
+    black_and_white = np.stack([np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)])
+    inputs = normalised(black_and_white)
+    assert inputs.shape == (2, 3, 4, 4)
+    assert set(inputs[0].ravel().tolist()) == {-1}
+    assert set(inputs[1].ravel().tolist()) == {1}
+
+
+def test_an_augmented_image_is_the_image_moved_and_perhaps_mirrored() -> None:
+    reach = PIXELS.shape[1] // SHIFT
+    padded = np.pad(PIXELS, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="reflect")
+    moves = range(2 * reach + 1)
+    found = set()
+    for seed in range(20):
+        for image, inputs in enumerate(augmented(PIXELS, np.random.default_rng(seed))):
+            (match,) = {
+                (top, left, mirrored)
+                for top in moves
+                for left in moves
+                for mirrored in (False, True)
+                if torch.equal(inputs, _window(padded[image], top, left, mirrored))
+            }
+            found.add(match)
+    assert {mirrored for *_, mirrored in found} == {False, True}
+    assert {top for top, *_ in found} == set(moves) == {left for _, left, _ in found}
+
+
+def _window(padded: np.ndarray, top: int, left: int, mirrored: bool) -> torch.Tensor:
+    window = padded[top : top + 16, left : left + 16]
+    return normalised(np.ascontiguousarray(window[:, ::-1] if mirrored else window)[None])[0]
