@@ -61,11 +61,11 @@ from bench.accuracy import (
 )
 from bench.table import RESULTS, ROOT
 from plada_codec import Payload, compare, decode
-from plada_train.cli.summary import candidate_of
+from plada_codec.errors import MissingClasses
 from plada_train.data.labelled import LabelledImages, held_out, open_test_images
-from plada_train.errors import MissingClasses
 from plada_train.planning.plan import plan as make_plan
 from plada_train.recipe import Recipe
+from plada_train.report.plan_data import candidate_of
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.select import Rule, select, universe_of
 

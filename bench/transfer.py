@@ -48,8 +48,8 @@ from bench.frontier import (
 from bench.frontier import settings_of as frontier_settings
 from bench.table import RESULTS
 from plada_codec import Universe, decode
+from plada_codec.errors import MissingClasses
 from plada_train.data.pixels import decoded
-from plada_train.errors import MissingClasses
 from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate, rules
 from plada_train.planning.workers import filled

@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from plada_codec.api import Inspection, decode, encode, expect_encodings, inspect
     from plada_codec.errors import (
         Corrupt,
+        FileError,
+        InputError,
         InvalidPayload,
         LimitExceeded,
+        LinkError,
         PladaError,
+        PladaWarning,
         ReferenceMismatch,
+        SourceError,
         Truncated,
         Unsupported,
     )
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
     from plada_codec.limits import Limits
     from plada_codec.links.budget import Budget, Conditions, best_frame_bytes, max_bytes
     from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss
-    from plada_codec.links.profiles import BadLink, Link, link
+    from plada_codec.links.profiles import Link, link
     from plada_codec.payload import Payload, Universe
     from plada_codec.reference.sources import open_images, reference_digest
     from plada_codec.sections.soft_labels import concentrations, quantised_concentrations
@@ -45,16 +50,21 @@ _HOMES = {
     "interop.comparison": ("compare",),
     "errors": (
         "Corrupt",
+        "FileError",
+        "InputError",
         "InvalidPayload",
         "LimitExceeded",
+        "LinkError",
         "PladaError",
+        "PladaWarning",
         "ReferenceMismatch",
+        "SourceError",
         "Truncated",
         "Unsupported",
     ),
     "frames": ("FrameLimits", "Reassembler", "Sender", "carousel", "packetize"),
     "limits": ("Limits",),
-    "links.profiles": ("BadLink", "Link", "link"),
+    "links.profiles": ("Link", "link"),
     "links.loss": ("BitErrors", "BurstyLoss", "IndependentLoss"),
     "payload": ("Payload", "Universe"),
     "reference.sources": ("open_images", "reference_digest"),
@@ -64,24 +74,28 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "BadLink",
     "BitErrors",
     "Budget",
     "BurstyLoss",
     "Conditions",
     "Corrupt",
+    "FileError",
     "FrameLimits",
     "IndependentLoss",
+    "InputError",
     "Inspection",
     "InvalidPayload",
     "LimitExceeded",
     "Limits",
     "Link",
+    "LinkError",
     "Payload",
     "PladaError",
+    "PladaWarning",
     "Reassembler",
     "ReferenceMismatch",
     "Sender",
+    "SourceError",
     "Truncated",
     "Universe",
     "Unsupported",

@@ -61,8 +61,33 @@ class InvalidPayload(PladaError):
     """What was to be encoded is not a payload, or not one that the named coding can express."""
 
 
+class FileError(PladaError):
+    """A file that cannot be read or written, or whose content is not what its format says."""
+
+
+class SourceError(PladaError):
+    """A source of images that is missing, damaged or ambiguous, or an image of it that cannot be read."""
+
+
+class LinkError(PladaError):
+    """A link, or a quantity, that there is not, that makes no sense or that is missing (spec/link-budget.md, 1.4)."""
+
+
+class InputError(PladaError):
+    """What a stage of training was given cannot be used: the message says what, and what to do."""
+
+
 class PladaWarning(UserWarning):
     """What was asked for is done, but perhaps not as it was meant; commands say it in one line."""
+
+
+class MissingClasses(PladaWarning):
+    """There are classes that nothing can be learnt of."""
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, in one line."""
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _rebuild(kind: type[PladaError], message: str, rule: str, offset: int | None) -> PladaError:

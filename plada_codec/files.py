@@ -9,11 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from plada_codec.errors import PladaError
-
-
-class BadFile(PladaError):
-    """A file that cannot be read or written, or whose content is not what its format says."""
+from plada_codec.errors import FileError
 
 
 @contextmanager
@@ -24,7 +20,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     points to, where it is a link). What is not a regular file, such as /dev/stdout, is written to directly.
 
     Raises:
-        BadFile: if the file cannot be written.
+        FileError: if the file cannot be written.
     """
     try:
         target = Path(os.path.realpath(path))  # unlike resolve(), no RuntimeError for a loop of links
@@ -44,4 +40,4 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise BadFile(f"cannot write {path}: {error.strerror or error}", rule="file") from None
+        raise FileError(f"cannot write {path}: {error.strerror or error}", rule="file") from None

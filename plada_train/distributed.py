@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import distributed, nn
 
-from plada_train.errors import BadInput, first_line
+from plada_codec.errors import InputError, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ def joined(device: str) -> Iterator[str]:
     The first process alone prints. An error in one of them ends all, and the first to fail alone says why.
 
     Raises:
-        BadInput: if they cannot be joined.
+        InputError: if they cannot be joined.
     """
     if not _are_several():
         yield device
@@ -46,7 +46,7 @@ def joined(device: str) -> Iterator[str]:
         distributed.init_process_group("nccl" if on_gpu else "gloo")
     except Exception as error:
         what = f"cannot join the other processes ({first_line(error)}): start them with torchrun"
-        raise BadInput(what, rule="processes") from error
+        raise InputError(what, rule="processes") from error
     try:
         if is_first():
             yield device
@@ -62,11 +62,11 @@ def joined(device: str) -> Iterator[str]:
 
 
 def check_alone(command: str) -> None:
-    """Raises BadInput in the first of several processes, and ends the others: each would do the whole command."""
+    """Raises InputError in the first of several processes, and ends the others: each would do the whole command."""
     if _are_several():
         if os.environ.get("RANK", "0") != "0":
             raise SystemExit(1)
-        raise BadInput(f"{command} is for one process: start it without torchrun", rule="processes")
+        raise InputError(f"{command} is for one process: start it without torchrun", rule="processes")
 
 
 def _are_several() -> bool:

@@ -9,18 +9,19 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from plada_codec.files import BadFile, atomic_write
+from plada_codec.errors import FileError
+from plada_codec.files import atomic_write
 
 #: Suffix of the state of a training, which is kept beside its result until that is there.
 UNFINISHED = ".unfinished"
 
 
 def output_folder(path: Path) -> Path:
-    """`path`, made if it is not there. Raises BadFile if nothing can be written to it."""
+    """`path`, made if it is not there. Raises FileError if nothing can be written to it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadFile(f"cannot write to {path}: {error.strerror}", rule="file") from None
+        raise FileError(f"cannot write to {path}: {error.strerror}", rule="file") from None
     probe = path / ".plada-probe"
     write_bytes(probe, b"")
     probe.unlink()
@@ -29,7 +30,7 @@ def output_folder(path: Path) -> Path:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Within it, no other process is within it for the same folder. Raises BadFile if one is."""
+    """Within it, no other process is within it for the same folder. Raises FileError if one is."""
     # Not on Windows; the commands that need no lock are to start there
     import fcntl
 
@@ -39,28 +40,28 @@ def alone(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             what = f"another process is at work in {folder}"
-            raise BadFile(f"{what}: wait for it, or name another folder", rule="file") from None
+            raise FileError(f"{what}: wait for it, or name another folder", rule="file") from None
         except OSError as error:
-            raise BadFile(f"cannot lock {folder}: {error.strerror}", rule="file") from None
+            raise FileError(f"cannot lock {folder}: {error.strerror}", rule="file") from None
         yield
 
 
 def output_file(path: Path) -> Path:
-    """`path`, its folder made if it is not there. Raises BadFile if it cannot be written."""
+    """`path`, its folder made if it is not there. Raises FileError if it cannot be written."""
     output_folder(path.parent)
     if path.is_dir():
-        raise BadFile(f"cannot write {path}: it is a folder", rule="file")
+        raise FileError(f"cannot write {path}: it is a folder", rule="file")
     return path
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file. Raises BadFile if that fails."""
+    """Writes a file. Raises FileError if that fails."""
     with atomic_write(path) as file:
         file.write(data)
 
 
 def rewrite(path: Path, *parts: bytes | memoryview) -> None:
-    """Writes a large file again and again, as the parts one after the other. Raises BadFile if that fails.
+    """Writes a large file again and again, as the parts one after the other. Raises FileError if that fails.
 
     Its temporary name is always the same: what a kill leaves there is written over, and does not fill the disk.
     """
@@ -72,28 +73,28 @@ def rewrite(path: Path, *parts: bytes | memoryview) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise BadFile(f"cannot write {path}: {error.strerror or error}", rule="file") from None
+        raise FileError(f"cannot write {path}: {error.strerror or error}", rule="file") from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file that people can read. Raises BadFile if that fails."""
+    """Writes a JSON file that people can read. Raises FileError if that fails."""
     write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file says. Raises BadFile if it cannot be read or is none."""
+    """What a JSON file says. Raises FileError if it cannot be read or is none."""
     data = read_bytes(path)
     try:
         return json.loads(data)
     except ValueError:
-        raise BadFile(f"{path} is not JSON: remove it", rule="file") from None
+        raise FileError(f"{path} is not JSON: remove it", rule="file") from None
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file. Raises BadFile if it cannot be read."""
+    """The bytes of a file. Raises FileError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BadFile(f"cannot read {path}: {error.strerror}", rule="file") from None
+        raise FileError(f"cannot read {path}: {error.strerror}", rule="file") from None

@@ -15,18 +15,17 @@ from typing import Any
 import torch
 
 from plada_codec import Universe, compare, decode
-from plada_codec.errors import PladaWarning
+from plada_codec.errors import InputError, MissingClasses, PladaWarning
 from plada_codec.reference.sources import open_images
 from plada_train import stages
-from plada_train.cli.summary import baselines_beside, candidate_of, ended_early
 from plada_train.data.labelled import LabelledImages, held_out, open_test_images, open_training_images
-from plada_train.errors import BadInput, MissingClasses
 from plada_train.files import UNFINISHED, output_folder, read_bytes, read_json, write_bytes, write_json
 from plada_train.models.classifier import make_classifier, save_checkpoint
 from plada_train.planning.plan import plan
 from plada_train.recipe import Planning, Recipe
 from plada_train.report.gather import gather
 from plada_train.report.page import render
+from plada_train.report.plan_data import baselines_beside, candidate_of, ended_early
 from plada_train.scores.shards import MAX_SOFT_SUM_VALUES
 from plada_train.selection.select import Rule, most_kept, select, universe_of
 from plada_train.versions import versions
@@ -98,7 +97,7 @@ def run(
     teacher_state, student_state = (path.with_suffix(UNFINISHED) for path in (teacher_path, student_path))
     if (output / "scores").exists() and not teacher_state.exists():
         what = f"{output} holds a run that is finished, or scores of another teacher"
-        raise BadInput(f"{what}: name another folder, or remove it", rule="output")
+        raise InputError(f"{what}: name another folder, or remove it", rule="output")
     train = open_training_images(target_train)
     test = open_test_images(target_test, train.num_classes, train.class_names)
     images = open_images(reference)
@@ -107,7 +106,7 @@ def run(
     if planning is None:
         most_kept(universe.size(len(images)), keep=keep, kept=kept, max_bytes=max_bytes)
     elif (keep, kept, max_bytes, rule, universe) != (None, None, None, Rule(), Universe()):
-        raise BadInput("what is kept is planned or named, not both", rule="plan")
+        raise InputError("what is kept is planned or named, not both", rule="plan")
     taught, held = (train, None) if planning is None else held_out(train, planning.held_out)
     _check_sendable(train, student, class_names=class_names, soft_labels=soft_labels)
     for recipe in (teacher, student):
@@ -209,7 +208,7 @@ def _planned(
                 f"{name} was {theirs[name]} and is {value}" for name, value in ours.items() if theirs[name] != value
             )
             what = f"{output} holds the payload of another plan ({changes})"
-            raise BadInput(f"{what}: name another folder, or remove it", rule="output")
+            raise InputError(f"{what}: name another folder, or remove it", rule="output")
     else:
         limits = {name: getattr(planning, name) for name in ("candidates", "minutes", "proxy_steps", "workers")}
         found = search(folder, budgets=budgets, **limits, **sending)
@@ -227,13 +226,13 @@ def _planned(
 
 
 def _check_sendable(train: LabelledImages, student: Recipe, *, class_names: bool, soft_labels: bool) -> None:
-    """Raises BadInput if the payload will lack what it is to have, or what the student is to learn."""
+    """Raises InputError if the payload will lack what it is to have, or what the student is to learn."""
     if class_names and train.class_names is None:
-        raise BadInput("the classes have no names that could be sent", rule="class-names")
+        raise InputError("the classes have no names that could be sent", rule="class-names")
     if soft_labels and train.num_classes**2 > MAX_SOFT_SUM_VALUES:
-        raise BadInput(f"{train.num_classes} classes are too many for soft labels", rule="soft-labels")
+        raise InputError(f"{train.num_classes} classes are too many for soft labels", rule="soft-labels")
     if student.targets != "hard" and not soft_labels:
-        raise BadInput(f"there are no soft labels for {student.targets} targets: add --soft-labels", rule="targets")
+        raise InputError(f"there are no soft labels for {student.targets} targets: add --soft-labels", rule="targets")
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

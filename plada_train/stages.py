@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plada_codec import decode, inspect
-from plada_codec.errors import ReferenceMismatch
+from plada_codec.errors import InputError, MissingClasses, ReferenceMismatch
 from plada_codec.progress import progress_bar
 from plada_codec.reference.sources import ImageSource, reference_digest
 from plada_codec.sections.soft_labels import concentrations
 from plada_codec.sections.weights import dequantised_weights
 from plada_train.data.labelled import LabelledImages
-from plada_train.errors import BadInput, MissingClasses
 from plada_train.models import inference
 from plada_train.models.classifier import Classifier
 from plada_train.recipe import Recipe
@@ -62,9 +61,9 @@ def score(
         shard_size: images of a shard.
 
     Raises:
-        BadSource: if an image cannot be read or decoded.
-        BadInput: if a logit is not finite, or if the folder holds other scores; as `inference.computing`.
-        BadFile: if a shard cannot be written.
+        SourceError: if an image cannot be read or decoded.
+        InputError: if a logit is not finite, or if the folder holds other scores; as `inference.computing`.
+        FileError: if a shard cannot be written.
 
     Warns:
         PladaWarning: of a shard that is damaged; it is labelled again.
@@ -91,7 +90,7 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
     Raises:
         ReferenceMismatch: if the payload is for another reference set, or does not say for which.
         PladaError: if the payload cannot be decoded.
-        BadInput: if it keeps nothing.
+        InputError: if it keeps nothing.
 
     Warns:
         MissingClasses: of classes that the payload has no image of.
@@ -106,7 +105,7 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
         )
     received = decode(payload, expected_reference=digest_of(reference))
     if not received.kept:
-        raise BadInput("the payload keeps no image: there is nothing to learn", rule="kept")
+        raise InputError("the payload keeps no image: there is nothing to learn", rule="kept")
     data = LabelledImages(
         reference,
         received.indices,
@@ -135,6 +134,6 @@ def predict(classifier: Classifier, data: LabelledImages, recipe: Recipe) -> NDA
 
 
 def digest_of(images: ImageSource) -> bytes:
-    """The reference digest, 32 bytes, with a progress bar. Raises BadSource if an image cannot be read."""
+    """The reference digest, 32 bytes, with a progress bar. Raises SourceError if an image cannot be read."""
     with progress_bar("computing the reference digest", "images") as progress:
         return reference_digest(images, progress)

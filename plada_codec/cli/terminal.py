@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plada_codec.errors import InvalidPayload, PladaError, PladaWarning
+from plada_codec.errors import InvalidPayload, LinkError, PladaError, PladaWarning
 
 if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
@@ -122,7 +122,7 @@ def quantity(reader: str) -> Callable[[click.Context, click.Parameter, str | Non
 
         try:
             return None if text is None else getattr(units, reader)(text)
-        except units.BadLink as error:
+        except LinkError as error:
             raise click.BadParameter(error.args[0]) from None
 
     return read
@@ -135,12 +135,10 @@ def usage_errors(options: Mapping[str, str] = {}) -> Iterator[None]:
     Args:
         options: by the field that an error's message begins with, the parameter of the command that sets it.
     """
-    from plada_codec.links.units import BadLink
-
     try:
         yield
     except PladaError as error:
-        if not isinstance(error, BadLink) and error.rule != "frame-bytes":
+        if not isinstance(error, LinkError) and error.rule != "frame-bytes":
             raise
         first, space, rest = str(error.args[0]).partition(" ")
         option = f"--{options[first].replace('_', '-')}" if first in options else first

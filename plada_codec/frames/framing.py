@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
-from plada_codec.files import BadFile
+from plada_codec.errors import FileError
 from plada_codec.frames.frame import MAX_FRAME_BYTES
 
 #: Section 7: the two bytes of SLIP that stand for themselves only behind an escape.
@@ -152,7 +152,7 @@ def open_stream(path: str, mode: Literal["rb", "wb"], baud: int | None = None) -
         baud: speed of the serial port; None leaves it as it is. Its other settings (flow control) are left alone.
 
     Raises:
-        BadFile: if it is no serial port, or one that has no such speed.
+        FileError: if it is no serial port, or one that has no such speed.
     """
     if not Path(path).is_char_device():
         if baud is not None:
@@ -172,8 +172,8 @@ def open_stream(path: str, mode: Literal["rb", "wb"], baud: int | None = None) -
     return os.fdopen(line, mode)
 
 
-def _no_port(path: str) -> BadFile:
-    return BadFile(f"{path} is no serial port: it has no baud rate", rule="file")
+def _no_port(path: str) -> FileError:
+    return FileError(f"{path} is no serial port: it has no baud rate", rule="file")
 
 
 def _make_raw(line: int, path: str, baud: int | None) -> None:
@@ -186,7 +186,7 @@ def _make_raw(line: int, path: str, baud: int | None) -> None:
     if baud is not None:
         speed = getattr(termios, f"B{baud}", None)
         if speed is None:
-            raise BadFile(f"{path}: {baud} is not a baud rate of this system, such as 9600 or 115200", rule="file")
+            raise FileError(f"{path}: {baud} is not a baud rate of this system, such as 9600 or 115200", rule="file")
         settings[tty.ISPEED] = settings[tty.OSPEED] = speed
     termios.tcsetattr(line, termios.TCSANOW, settings)
 
@@ -206,15 +206,17 @@ def write_files(frames: Iterable[bytes], folder: str | os.PathLike[str], tag: in
     """Makes a folder of files of one frame each: all of them, or none.
 
     Raises:
-        BadFile: if the folder is there and not empty, or cannot be written.
+        FileError: if the folder is there and not empty, or cannot be written.
     """
     target = Path(os.path.realpath(folder))
     temporary = target.with_name(f".plada-{secrets.token_hex(8)}.tmp")
     try:
         if target.is_file():
-            raise BadFile(f"{os.fspath(folder)} is a file: give a new folder, or NAME.frames for a stream", rule="file")
+            raise FileError(
+                f"{os.fspath(folder)} is a file: give a new folder, or NAME.frames for a stream", rule="file"
+            )
         if target.is_dir() and any(target.iterdir()):
-            raise BadFile(f"{os.fspath(folder)} is not empty: give a new folder", rule="file")
+            raise FileError(f"{os.fspath(folder)} is not empty: give a new folder", rule="file")
         temporary.mkdir()
         try:
             for number, frame in enumerate(frames):
@@ -224,7 +226,7 @@ def write_files(frames: Iterable[bytes], folder: str | os.PathLike[str], tag: in
             shutil.rmtree(temporary)
             raise
     except OSError as error:
-        raise BadFile(f"cannot write {os.fspath(folder)}: {error.strerror or error}", rule="file") from None
+        raise FileError(f"cannot write {os.fspath(folder)}: {error.strerror or error}", rule="file") from None
 
 
 def _read_file(path: Path) -> bytes:

@@ -17,8 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
-from plada_codec.errors import Corrupt
-from plada_codec.files import BadFile
+from plada_codec.errors import Corrupt, FileError
 from plada_codec.frames.frame import parse_frame
 from plada_codec.frames.framing import END, read_frames, slip
 from plada_codec.frames.receiving import Reassembler
@@ -90,14 +89,14 @@ def read_state(path: str | os.PathLike[str]) -> SavedState:
     """Reads a state file, which a receiver may be writing.
 
     Raises:
-        BadFile: if it is of some other kind: no regular file, or not empty and without an end of SLIP at its beginning.
+        FileError: if it is no regular file, or not empty and without an end of SLIP at its beginning.
     """
     if not stat.S_ISREG(Path(path).stat().st_mode):
-        raise BadFile(f"{os.fspath(path)} is no regular file, as a state must be", rule="file")
+        raise FileError(f"{os.fspath(path)} is no regular file, as a state must be", rule="file")
     writes = [Write(None)]
     with Path(path).open("rb") as file:
         if file.read(1) not in (b"", END):
-            raise BadFile(
+            raise FileError(
                 f"{os.fspath(path)} is not a state file: give a new one, or that of `plada reassemble`", rule="file"
             )
         for packet in read_frames(file, "slip"):
@@ -128,7 +127,7 @@ class StateFile:
         frames: what was on disk when it was opened.
 
     Raises:
-        BadFile: if it cannot be written, another process writes it, or it is no state file: then it is left as it is.
+        FileError: if it cannot be written, another process writes it, or it is no state file: then it is left as it is.
     """
 
     frames: list[bytes]
@@ -154,7 +153,7 @@ class StateFile:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadFile(f"another receiver is writing {self._path}", rule="file") from None
+            raise FileError(f"another receiver is writing {self._path}", rule="file") from None
         self.frames = list(read_state(self._path).frames)
         if os.fstat(self._file).st_size == 0:
             self._write([])  # so that it can be told from files of other kinds
@@ -167,7 +166,7 @@ class StateFile:
             frames: those that changed a receiver, in their order.
 
         Raises:
-            BadFile: if they cannot be written; what was there before still is.
+            FileError: if they cannot be written; what was there before still is.
         """
         if frames:
             self._write(frames)
@@ -180,7 +179,7 @@ class StateFile:
                 rest = rest[os.write(self._file, rest) :]
             os.fsync(self._file)
         except OSError as error:
-            raise BadFile(f"cannot write {self._path}: {error.strerror}", rule="file") from None
+            raise FileError(f"cannot write {self._path}: {error.strerror}", rule="file") from None
 
 
 def receive(

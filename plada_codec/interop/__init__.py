@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from plada_codec.errors import PladaError, Unsupported
-from plada_codec.files import BadFile, atomic_write
+from plada_codec.errors import FileError, PladaError, Unsupported
+from plada_codec.files import atomic_write
 from plada_codec.interop import arrow, csv, jsonl, npz, plada, raw, roaring
 from plada_codec.interop.base import MUST_SAY, Contents, Source, missing
 from plada_codec.limits import Limits
@@ -90,7 +90,7 @@ def read(
         limits: what to agree to read: no more than `max_kept` images, whatever the file claims.
 
     Raises:
-        BadFile: if the file cannot be read, or is not what its format says; the message names file and line.
+        FileError: if the file cannot be read, or is not what its format says; the message names file and line.
         InvalidPayload: if what it says is not a payload, or neither it nor the caller says N or C.
         LimitExceeded: if it holds more than `limits` allow.
         Unsupported: if the format is unknown, or needs an extra that is not installed.
@@ -118,7 +118,7 @@ def read(
     except PladaError as error:
         raise type(error)(f"{name}: {error.args[0]}", rule=error.rule, offset=error.offset) from None
     except OSError as error:
-        raise BadFile(f"{name}: cannot be read: {error.strerror or error}", rule="file") from None
+        raise FileError(f"{name}: cannot be read: {error.strerror or error}", rule="file") from None
 
 
 def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: str | None = None) -> None:
@@ -132,7 +132,7 @@ def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: s
         format: a name in `FORMATS`; by default the suffix of the path.
 
     Raises:
-        BadFile: if the file cannot be written.
+        FileError: if the file cannot be written.
         InvalidPayload, LimitExceeded: if the format cannot express the payload.
         Unsupported: if the format is unknown, or needs an extra that is not installed.
     """

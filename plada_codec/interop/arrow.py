@@ -15,8 +15,8 @@ from __future__ import annotations
 import json
 from typing import Any, BinaryIO
 
+from plada_codec.errors import FileError
 from plada_codec.extras import extra_module
-from plada_codec.files import BadFile
 from plada_codec.interop.base import Contents, Source, faults_are
 from plada_codec.payload import Payload, Universe
 
@@ -81,10 +81,10 @@ def _columns(pyarrow: Any, schema: Any) -> dict[str, int]:
     for name in (*_COLUMNS, _WEIGHTS_COLUMN) if with_weights else _COLUMNS:
         found = schema.get_all_field_indices(name)
         if len(found) != 1:
-            raise BadFile(f"there must be one column {name!r}, not {len(found)}", rule="file")
+            raise FileError(f"there must be one column {name!r}, not {len(found)}", rule="file")
         kind = schema.field(found[0]).type
         if not pyarrow.types.is_integer(kind):
-            raise BadFile(f"column {name!r} must be integers, not {kind}", rule="file")
+            raise FileError(f"column {name!r} must be integers, not {kind}", rule="file")
         numbers[name] = found[0]
     return numbers
 
@@ -93,7 +93,7 @@ def _contents(table: Any, metadata: dict[bytes, bytes] | None) -> Contents:
     table.validate(full=True)
     for name in table.column_names:
         if missing_values := table.column(name).null_count:
-            raise BadFile(f"column {name!r} has {missing_values} missing values", rule="file")
+            raise FileError(f"column {name!r} has {missing_values} missing values", rule="file")
     columns = {name: table.column(name).to_numpy() for name in table.column_names}
     indices, labels = (columns[name] for name in _COLUMNS)
     with faults_are("the schema's metadata 'plada' is not what it should be"):

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from plada_codec.errors import InvalidPayload, LimitExceeded, PladaError
-from plada_codec.files import BadFile
+from plada_codec.errors import FileError, InvalidPayload, LimitExceeded, PladaError
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
 
@@ -89,7 +88,9 @@ class Source:
             else:
                 begun += chunk
             if len(begun) > BLOCK_BYTES:
-                raise BadFile(f"line {line}: longer than {BLOCK_BYTES} bytes, which is no text of one row", rule="file")
+                raise FileError(
+                    f"line {line}: longer than {BLOCK_BYTES} bytes, which is no text of one row", rule="file"
+                )
         if begun:
             yield line, begun
 
@@ -100,15 +101,15 @@ def missing(name: str) -> InvalidPayload:
     return InvalidPayload(f"it does not say {what}: give {name} ({option})", rule=name.replace("_", "-"))
 
 
-def bad_line(number: int, line: bytes, expected: str) -> BadFile:
+def bad_line(number: int, line: bytes, expected: str) -> FileError:
     """The error of a line that is not what its format expects."""
     text = ascii(line[:40].decode("ascii", "backslashreplace").strip())
-    return BadFile(f"line {number}: {text} is not {expected}", rule="file")
+    return FileError(f"line {number}: {text} is not {expected}", rule="file")
 
 
 @contextmanager
 def faults_are(what: str) -> Iterator[None]:
-    """Makes whatever a library raises over bytes that it cannot read a BadFile: `what`, and the library's reason.
+    """Makes whatever a library raises over bytes that it cannot read a FileError: `what`, and the library's reason.
 
     Libraries raise anything over damaged bytes, down to KeyError and UnicodeDecodeError: hence Exception.
     """
@@ -119,7 +120,7 @@ def faults_are(what: str) -> Iterator[None]:
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         printable = "".join(ch if ch.isprintable() else "?" for ch in reason)
-        raise BadFile(f"{what}: {printable}", rule="file") from None
+        raise FileError(f"{what}: {printable}", rule="file") from None
 
 
 def write_lines(payload: Payload, stream: BinaryIO, template: str) -> None:

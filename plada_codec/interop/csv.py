@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from plada_codec.files import BadFile
+from plada_codec.errors import FileError
 from plada_codec.interop.base import Contents, Source, bad_line, write_lines
 from plada_codec.limits import MAX_VARINT
 from plada_codec.payload import Payload
@@ -44,7 +44,7 @@ def read(source: Source) -> Contents:
         indices.append(rows[:, 0].copy())
         labels.append(rows[:, 1].copy())
     if not kept and not has_header:
-        raise BadFile("it is empty: there is neither a row nor the header index,label", rule="file")
+        raise FileError("it is empty: there is neither a row nor the header index,label", rule="file")
     return Contents(np.concatenate(indices), np.concatenate(labels))
 
 

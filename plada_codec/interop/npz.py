@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from plada_codec.errors import LimitExceeded
-from plada_codec.files import BadFile
+from plada_codec.errors import FileError, LimitExceeded
 from plada_codec.interop.base import Contents, Source, faults_are
 from plada_codec.payload import Payload, Universe
 
@@ -86,12 +85,12 @@ class _Arrays:
     def get(self, name: str) -> NDArray[Any]:
         """An array that must be there. Its header is judged before the array is made."""
         if name not in self:
-            raise BadFile(f"there is no array {name!r}", rule="file")
+            raise FileError(f"there is no array {name!r}", rule="file")
         with faults_are(f"{name!r} is damaged"):
             with self.archive.open(f"{name}.npy") as file:
                 shape, dtype = _header(file)
             if dtype.hasobject:
-                raise BadFile(f"{name!r} holds pickled objects, which are not read", rule="file")
+                raise FileError(f"{name!r} holds pickled objects, which are not read", rule="file")
             # each value as 8 bytes at least: text of no length takes no bytes in an array, but some in a list
             claimed = math.prod(shape) * max(8, dtype.itemsize)
             if claimed > self.limits.max_stream_bytes:
@@ -100,21 +99,21 @@ class _Arrays:
             with self.archive.open(f"{name}.npy") as file:
                 array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
                 if file.read(1):
-                    raise BadFile(f"{name!r} has bytes after its array", rule="file")
+                    raise FileError(f"{name!r} has bytes after its array", rule="file")
             return array
 
     def integer(self, name: str) -> int:
         """An array of one integer."""
         array = self.get(name)
         if array.size != 1 or array.dtype.kind not in "iu":
-            raise BadFile(f"{name!r} must be one integer, not {array.dtype} of shape {array.shape}", rule="file")
+            raise FileError(f"{name!r} must be one integer, not {array.dtype} of shape {array.shape}", rule="file")
         return int(array.item())
 
     def vector(self, name: str, kind: str, what: str) -> NDArray[Any]:
         """An array of one dimension whose dtype is of this kind ("U"), or kind and size ("u1")."""
         array = self.get(name)
         if array.ndim != 1 or kind not in (array.dtype.kind, array.dtype.str[1:]):
-            raise BadFile(
+            raise FileError(
                 f"{name!r} must be {what} of one dimension, not {array.dtype} of shape {array.shape}", rule="file"
             )
         return array

@@ -16,8 +16,7 @@ import numpy as np
 
 from plada_codec.codings.base import Given, Stream
 from plada_codec.codings.bitmap import Bitmap, count_ones
-from plada_codec.errors import InvalidPayload
-from plada_codec.files import BadFile
+from plada_codec.errors import FileError, InvalidPayload
 from plada_codec.interop.base import Contents, Source
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
@@ -30,7 +29,7 @@ def read_index_list(source: Source) -> Contents:
     data = source.read_all()
     kept, odd_bytes = divmod(len(data), INDEX.itemsize + LABEL.itemsize)
     if odd_bytes:
-        raise BadFile(f"{len(data)} bytes are not 4 bytes of index and 2 of label for each image", rule="file")
+        raise FileError(f"{len(data)} bytes are not 4 bytes of index and 2 of label for each image", rule="file")
     source.check_kept(kept)
     return Contents(np.frombuffer(data, INDEX, kept), np.frombuffer(data, LABEL, kept, kept * INDEX.itemsize))
 
@@ -49,12 +48,12 @@ def read_bitmap(source: Source) -> Contents:
     bitmap_bytes = -(-size // 8)
     data = np.frombuffer(source.read_all(), np.uint8)
     if len(data) < bitmap_bytes:
-        raise BadFile(f"{len(data)} bytes are less than the bitmap of {size} images", rule="file")
+        raise FileError(f"{len(data)} bytes are less than the bitmap of {size} images", rule="file")
     bitmap, labels = data[:bitmap_bytes], data[bitmap_bytes:]
     kept = count_ones(bitmap)
     source.check_kept(kept)
     if len(labels) != kept * LABEL.itemsize:
-        raise BadFile(f"the bitmap keeps {kept} images, but {len(labels)} bytes of labels follow it", rule="file")
+        raise FileError(f"the bitmap keeps {kept} images, but {len(labels)} bytes of labels follow it", rule="file")
     indices = Bitmap().decode(Stream(bitmap, 0), kept, Given(size, source.limits))
     return Contents(indices, labels.view(LABEL))
 

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from plada_codec.errors import FileError
 from plada_codec.extras import extra_module
-from plada_codec.files import BadFile
 from plada_codec.interop.base import Contents, Source, faults_are
 from plada_codec.interop.raw import LABEL
 from plada_codec.payload import Payload
@@ -30,7 +30,7 @@ def read(source: Source) -> Contents:
     source.check_kept(kept)
     label_bytes = len(data) - len(bitmap.serialize())
     if label_bytes != kept * LABEL.itemsize:
-        raise BadFile(f"the bitmap keeps {kept} images, but {label_bytes} bytes of labels follow it", rule="file")
+        raise FileError(f"the bitmap keeps {kept} images, but {label_bytes} bytes of labels follow it", rule="file")
     return Contents(
         np.asarray(bitmap.to_array()).astype(np.int64), np.frombuffer(data, LABEL, kept, len(data) - label_bytes)
     )

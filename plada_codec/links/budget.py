@@ -20,13 +20,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, NamedTuple
 
-from plada_codec.errors import InvalidPayload, PladaError
+from plada_codec.errors import InvalidPayload, LinkError, PladaError
 from plada_codec.frames.frame import MAX_FRAME_BYTES, MAX_SYMBOLS
 from plada_codec.frames.sending import EXTRA_SYMBOLS, layout, longest_symbol_bytes
 from plada_codec.links.delivery.job import check_range
 from plada_codec.links.delivery.strategies import Delivery, Job, deliver
 from plada_codec.links.loss import IndependentLoss, Loss
-from plada_codec.links.profiles import JANUS_WAKE_UP_S, LOW_DATA_RATE_S, BadLink, Link, Lora, links
+from plada_codec.links.profiles import JANUS_WAKE_UP_S, LOW_DATA_RATE_S, Link, Lora, links
 
 #: Section 6.1.
 MAX_RECEIVERS = 1_000_000
@@ -62,7 +62,7 @@ class Conditions:
         nack_burst_frames: how many frames go between two NACK lists.
 
     Raises:
-        BadLink: (value) if there are less or more receivers, or pieces have headers of less than 0 bytes.
+        LinkError: (value) if there are less or more receivers, or pieces have headers of less than 0 bytes.
     """
 
     strategy: str = "one-way"
@@ -79,7 +79,7 @@ class Conditions:
 
     def __post_init__(self) -> None:
         if not 1 <= self.receivers <= MAX_RECEIVERS:
-            raise BadLink(f"receivers must be 1 to {MAX_RECEIVERS:,}, not {self.receivers:,}", rule="value")
+            raise LinkError(f"receivers must be 1 to {MAX_RECEIVERS:,}, not {self.receivers:,}", rule="value")
         check_range("piece_header_bytes", self.piece_header_bytes or 0, 0)
 
 
@@ -180,7 +180,7 @@ def budget(object_bytes: int, link: Link, conditions: Conditions = Conditions())
     """How an object of `object_bytes` bytes is delivered over `link`, and what that takes.
 
     Raises:
-        BadLink: (option) if the profile leaves open what is needed; (frame-bytes) if frames are longer than the link
+        LinkError: (option) if the profile leaves open what is needed; (frame-bytes) if frames are longer than the link
             takes or hold nothing; and as `deliver`.
         InvalidPayload: (object, frame-bytes) as `plada_codec.frames.layout`, for PLADA frames; (frame-bytes) if frames
             are too short for so long an object.
@@ -211,8 +211,8 @@ def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()
     is asked also that the largest object with a frame less than N arrives in time.
 
     Raises:
-        BadLink: (value) if `within_s` is no time, or frames are to be the best, which they are for one length only.
-        BadLink, InvalidPayload: as `budget`.
+        LinkError: (value) if `within_s` is no time, or frames are to be the best, which they are for one length only.
+        LinkError, InvalidPayload: as `budget`.
 
     >>> from plada_codec.links.profiles import link
     >>> asked = Conditions(loss=IndependentLoss(0.3), receivers=40)
@@ -220,9 +220,9 @@ def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()
     39144
     """
     if not 0 <= within_s < math.inf:
-        raise BadLink(f"within_s must be 0 or more, not {within_s:g}", rule="value")
+        raise LinkError(f"within_s must be 0 or more, not {within_s:g}", rule="value")
     if conditions.frame_bytes == "best":
-        raise BadLink("frames can be the best for one object only: say how long they are", rule="value")
+        raise LinkError("frames can be the best for one object only: say how long they are", rule="value")
 
     def frames(size: int) -> int:
         return _cut(size, _longest(size, link, conditions), conditions).frames
@@ -359,13 +359,13 @@ def _pieces(object_bytes: int, longest: int, header_bytes: int, conditions: Cond
     room = longest - header_bytes
     if room < 1:
         message = f"frames of {longest} bytes hold nothing behind a header of {header_bytes}: the smallest have"
-        raise BadLink(f"{message} {header_bytes + 1}", rule="frame-bytes")
+        raise LinkError(f"{message} {header_bytes + 1}", rule="frame-bytes")
     if object_bytes < 1:
         raise InvalidPayload("an object of 0 bytes cannot be sent", rule="object")
     frames = -(-object_bytes // room)
     if frames > MAX_SYMBOLS:
         message = f"frames of {longest} bytes carry at most {MAX_SYMBOLS * room:,} bytes ({MAX_SYMBOLS:,} pieces)"
-        raise BadLink(f"{message}, not {object_bytes:,}", rule="frame-bytes")
+        raise LinkError(f"{message}, not {object_bytes:,}", rule="frame-bytes")
     if frames == 1 and not conditions.padded_pieces:
         return _Cut(1, object_bytes + header_bytes)
     # Symbols of a code are of one length.

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from plada_codec.links.units import BadLink as BadLink
+from plada_codec.errors import LinkError
 
 #: Section 1.2: how far a number can be relied on.
 MARKS = ("verified", "secondary", "unverified", "assumed", "option")
@@ -108,7 +108,7 @@ class _Checked:
             if not (known and bounds.least <= value <= bounds.largest):
                 what = "a whole number" if bounds.whole else "a number"
                 limits = f"{what} from {bounds.least:.3g} to {bounds.largest:.3g}"
-                raise BadLink(f"{name} must be {limits}, not {value!r}", rule="value")
+                raise LinkError(f"{name} must be {limits}, not {value!r}", rule="value")
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ _MODELS: dict[str, type[Model]] = {
 class Link(_Checked):
     """A link: a profile of links.toml, or one with numbers of the user's (section 1).
 
-    What the profile does not know is None; what cannot be computed without it raises BadLink, rule `option`, with the
+    What the profile does not know is None; what cannot be computed without it raises LinkError, rule `option`, with the
     option to give.
 
     Attributes:
@@ -262,17 +262,19 @@ class Link(_Checked):
         most = self.model.max_packet_bytes if self.model else None
         if self.mtu_bytes is not None and most is not None and self.mtu_bytes > most:
             message = f"{self.id} has packets of at most {most} bytes, and an MTU of {self.mtu_bytes} is more"
-            raise BadLink(message, rule="value")
+            raise LinkError(message, rule="value")
         if (self.contact_s is None) != (self.period_s is None):
-            raise BadLink("contact_s and period_s go together", rule="value")
+            raise LinkError("contact_s and period_s go together", rule="value")
         if self.contact_s is not None and self.period_s is not None and self.contact_s > self.period_s:
-            raise BadLink(f"contacts of {self.contact_s:g} s do not fit a period of {self.period_s:g} s", rule="value")
+            raise LinkError(
+                f"contacts of {self.contact_s:g} s do not fit a period of {self.period_s:g} s", rule="value"
+            )
 
     @property
     def max_frame_bytes(self) -> int:
-        """The longest frame. Raises BadLink, rule `option`, where the profile leaves the MTU open."""
+        """The longest frame. Raises LinkError, rule `option`, where the profile leaves the MTU open."""
         if self.mtu_bytes is None:
-            raise BadLink(f"{self.id} has no MTU of its own: say it with --mtu", rule="option")
+            raise LinkError(f"{self.id} has no MTU of its own: say it with --mtu", rule="option")
         return self.mtu_bytes * self.frame_packets
 
     @property
@@ -284,21 +286,21 @@ class Link(_Checked):
         """Seconds that a frame of `frame_bytes` is on the air, in all packets that it takes.
 
         Raises:
-            BadLink: rule `frame-bytes`, if it is empty or longer than the link's longest; rule `option`, if the
+            LinkError: rule `frame-bytes`, if it is empty or longer than the link's longest; rule `option`, if the
                 profile leaves open what is needed.
 
         >>> link("umodem-fsk0").frame_airtime_s(20)
         3.2
         """
         if self.model is None:
-            raise BadLink(f"{self.id} has no data rate of its own: say it with --rate", rule="option")
+            raise LinkError(f"{self.id} has no data rate of its own: say it with --rate", rule="option")
         if frame_bytes < 1:
-            raise BadLink(f"a frame has at least 1 byte, not {frame_bytes}", rule="frame-bytes")
+            raise LinkError(f"a frame has at least 1 byte, not {frame_bytes}", rule="frame-bytes")
         if self.mtu_bytes is None and not self.padded and self.frame_packets == 1:
             return self.model.airtime_s(frame_bytes)
         if frame_bytes > self.max_frame_bytes:
             message = f"{self.id} takes frames of at most {self.max_frame_bytes} bytes, not {frame_bytes}"
-            raise BadLink(message, rule="frame-bytes")
+            raise LinkError(message, rule="frame-bytes")
         mtu = self.max_frame_bytes // self.frame_packets
         full, rest = divmod(frame_bytes, mtu)
         if rest and self.padded:
@@ -317,13 +319,13 @@ class Link(_Checked):
         """Seconds from the end of a frame at the sender to its end at a receiver, `distance_m` away (None: 0 m).
 
         Raises:
-            BadLink: rule `value`, if that is negative, infinite or NaN.
+            LinkError: rule `value`, if that is negative, infinite or NaN.
 
         >>> link("uwm-5k").delay_s(3000)
         2.0
         """
         if distance_m is not None and not 0 <= distance_m < math.inf:
-            raise BadLink(f"distance_m must be 0 or more, not {distance_m:g}", rule="value")
+            raise LinkError(f"distance_m must be 0 or more, not {distance_m:g}", rule="value")
         if distance_m is None or self.speed_m_per_s is None:
             return self.one_way_delay_s
         return self.one_way_delay_s + distance_m / self.speed_m_per_s
@@ -371,7 +373,7 @@ class Link(_Checked):
             waiting_s: how long answers are waited for after each frame, the last one included.
 
         Raises:
-            BadLink: rule `contact`, if a frame and its answers are longer than a contact window.
+            LinkError: rule `contact`, if a frame and its answers are longer than a contact window.
 
         >>> dr5 = link("lorawan-eu868-dr5")
         >>> round(dr5.schedule_s(23, dr5.frame_airtime_s(222), dr5.frame_airtime_s(116)), 3)
@@ -391,7 +393,7 @@ class Link(_Checked):
         """When what takes `span_s` starts, if it could at `ready_s`: then, or with the next contact (section 3.3).
 
         Raises:
-            BadLink: rule `contact`, if it is longer than a contact window.
+            LinkError: rule `contact`, if it is longer than a contact window.
         """
         if self.contact_s is None or self.period_s is None:
             return ready_s
@@ -417,7 +419,7 @@ class Link(_Checked):
         A `rate_bps` makes it a link of constant rate, a `frame_time_s` one of fixed time, whatever it was.
 
         Raises:
-            BadLink: rule `value`, if there is no such number in this link, or it cannot have that value.
+            LinkError: rule `value`, if there is no such number in this link, or it cannot have that value.
 
         >>> link("custom").replaced(rate_bps=463, mtu_bytes=64).frame_airtime_s(64)
         1.1058315334773219
@@ -431,14 +433,14 @@ class Link(_Checked):
 
     def _other_model(self, values: dict[str, Any]) -> Model:
         if None in values.values():
-            raise BadLink(f"{self.id} cannot be without {' and '.join(sorted(values))}", rule="value")
+            raise LinkError(f"{self.id} cannot be without {' and '.join(sorted(values))}", rule="value")
         if values.keys() == {"rate_bps"}:
             return ConstantRate(**values)
         if values.keys() == {"frame_time_s"}:
             return FixedTime(**values)
         if self.model is not None and values.keys() <= vars(self.model).keys():
             return replace(self.model, **values)
-        raise BadLink(f"{self.id} has no {' and '.join(sorted(values))}", rule="value")
+        raise LinkError(f"{self.id} has no {' and '.join(sorted(values))}", rule="value")
 
     def _values(self) -> dict[str, float]:
         """The numbers that are known, by name, those of the model included."""
@@ -455,7 +457,7 @@ def links() -> dict[str, Link]:
 
 
 def link(id: str) -> Link:
-    """The profile `id`. Raises BadLink, rule `link`, with the nearest name, if there is none.
+    """The profile `id`. Raises LinkError, rule `link`, with the nearest name, if there is none.
 
     >>> link("umodem-fsk0").tx_power_w
     50
@@ -464,16 +466,16 @@ def link(id: str) -> Link:
     if id not in profiles:
         near = get_close_matches(id.lower(), profiles, n=1)
         hint = f"did you mean {near[0]}? Links are" if near else "links are"
-        raise BadLink(f"there is no link {id!r}: {hint} {', '.join(profiles)}", rule="link")
+        raise LinkError(f"there is no link {id!r}: {hint} {', '.join(profiles)}", rule="link")
     return profiles[id]
 
 
 def read_profiles(text: str) -> dict[str, Link]:
-    """The profiles that a TOML document holds, by id (section 1.1). Raises BadLink, rule `profile`, if it is wrong."""
+    """The profiles that a TOML document holds, by id (section 1.1). Raises LinkError (`profile`) if it is wrong."""
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise BadLink(f"the profiles are not TOML: {error}", rule="profile") from None
+        raise LinkError(f"the profiles are not TOML: {error}", rule="profile") from None
     return {id: _read_profile(id, table) for id, table in tables.items()}
 
 
@@ -491,9 +493,9 @@ def _read_profile(id: str, table: Any) -> Link:
         model = _read_model(others.pop("model", None), of_model)
         found = Link(id=id, model=model, **others, **own)  # type: ignore[arg-type]  # just checked
     except (AttributeError, TypeError):
-        raise BadLink(f"profile {id} is not a table of a name and numbers", rule="profile") from None
-    except BadLink as error:
-        raise BadLink(f"profile {id}: {error.args[0]}", rule="profile") from None
+        raise LinkError(f"profile {id} is not a table of a name and numbers", rule="profile") from None
+    except LinkError as error:
+        raise LinkError(f"profile {id}: {error.args[0]}", rule="profile") from None
     defaults = {
         name: Number(value, _BOUNDS[name].unit, "assumed", "the default") for name, value in found._values().items()
     }
@@ -502,24 +504,26 @@ def _read_profile(id: str, table: Any) -> Link:
 
 def _read_other(name: str, value: Any) -> Any:
     if not isinstance(value, _OTHERS[name]):
-        raise BadLink(f"{name} must be a {_OTHERS[name].__name__}, not {value!r}", rule="profile")
+        raise LinkError(f"{name} must be a {_OTHERS[name].__name__}, not {value!r}", rule="profile")
     return value
 
 
 def _read_number(name: str, entry: Any) -> Number:
     if name not in _BOUNDS:
-        raise BadLink(f"there is no number {name}", rule="profile")
+        raise LinkError(f"there is no number {name}", rule="profile")
     try:
         number = Number(**entry)
     except TypeError:
         message = f"{name} must have a value, a unit, a mark, perhaps a note, and nothing else"
-        raise BadLink(message, rule="profile") from None
+        raise LinkError(message, rule="profile") from None
     if type(number.value) not in (int, float) or not isinstance(number.note, str):
-        raise BadLink(f"{name} must be a number and its note a str, not {entry}", rule="profile")
+        raise LinkError(f"{name} must be a number and its note a str, not {entry}", rule="profile")
     if number.unit != _BOUNDS[name].unit:
-        raise BadLink(f"the unit of {name} must be {_BOUNDS[name].unit!r}, not {number.unit!r}", rule="profile")
+        raise LinkError(f"the unit of {name} must be {_BOUNDS[name].unit!r}, not {number.unit!r}", rule="profile")
     if number.mark not in MARKS[:-1]:
-        raise BadLink(f"the mark of {name} must be one of {', '.join(MARKS[:-1])}, not {number.mark!r}", rule="profile")
+        raise LinkError(
+            f"the mark of {name} must be one of {', '.join(MARKS[:-1])}, not {number.mark!r}", rule="profile"
+        )
     return number
 
 
@@ -527,12 +531,12 @@ def _read_model(kind: str | None, values: Mapping[str, Any]) -> Model | None:
     if kind is None and not values:
         return None
     if kind not in _MODELS:
-        raise BadLink(f"there is no model {kind!r}: there are {', '.join(_MODELS)}", rule="profile")
+        raise LinkError(f"there is no model {kind!r}: there are {', '.join(_MODELS)}", rule="profile")
     try:
         return _MODELS[kind](**values)
     except TypeError:
         message = f"the model {kind} does not go with {', '.join(values) or 'no numbers'}"
-        raise BadLink(message, rule="profile") from None
+        raise LinkError(message, rule="profile") from None
 
 
 def _numbers_of(of: object) -> dict[str, float]:
@@ -560,4 +564,4 @@ def _next_contact_s(after_s: NDArray[np.float64], period_s: float) -> NDArray[np
 
 def _check_span(span_s: float, contact_s: float) -> None:
     if span_s > contact_s:
-        raise BadLink(f"a frame takes {span_s:.4g} s, and a contact has {contact_s:g} s", rule="contact")
+        raise LinkError(f"a frame takes {span_s:.4g} s, and a contact has {contact_s:g} s", rule="contact")

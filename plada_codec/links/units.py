@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from plada_codec.errors import PladaError
+from plada_codec.errors import LinkError
 
 
 class _Kind(NamedTuple):
@@ -73,22 +73,18 @@ _PREFIXES = (
 )
 
 
-class BadLink(PladaError):
-    """A link, or a quantity, that there is not, that makes no sense or that is missing (spec/link-budget.md, 1.4)."""
-
-
 def seconds(text: str) -> float:
     """A duration in seconds, of one number and unit or several.
 
     Raises:
-        BadLink: rule `unit`, as all functions of this module that read text.
+        LinkError: rule `unit`, as all functions of this module that read text.
 
     >>> seconds("20 min"), seconds("1.5 h"), seconds("90"), seconds("13 min 32 s"), seconds("1h30min")
     (1200.0, 5400.0, 90.0, 812.0, 5400.0)
     """
     terms = _NEXT_TERM.split(text.strip())
     if len(terms) > 1 and not terms[-1][-1].isalpha():
-        raise BadLink(f"{text!r} lacks a unit behind its last number: write it like {_DURATION.example}", rule="unit")
+        raise LinkError(f"{text!r} lacks a unit behind its last number: write it like {_DURATION.example}", rule="unit")
     return sum(_quantity(term, _DURATION) for term in terms)
 
 
@@ -117,7 +113,7 @@ def bits_per_second(text: str) -> float:
     (13900.0, 8000.0)
     >>> bits_per_second("5 kpbs")
     Traceback (most recent call last):
-    plada_codec.links.units.BadLink: '5 kpbs' is not a data rate: did you mean 5 kbit/s? [unit]
+    plada_codec.errors.LinkError: '5 kpbs' is not a data rate: did you mean 5 kbit/s? [unit]
     """
     return _quantity(text, _RATE)
 
@@ -139,7 +135,7 @@ def size_bytes(text: str) -> int:
     """
     size = _quantity(text, _SIZE)
     if not size.is_integer():
-        raise BadLink(f"{text!r} is not a whole number of bytes", rule="unit")
+        raise LinkError(f"{text!r} is not a whole number of bytes", rule="unit")
     return int(size)
 
 
@@ -200,15 +196,15 @@ def _prefixed(value: float, unit: str) -> str:
 def _quantity(text: str, kind: _Kind) -> float:
     """Reads a number and a unit."""
     if "," in text:
-        raise BadLink(f"{text!r} is not {kind.name}: write 1000 or 1.5, without a comma", rule="unit")
+        raise LinkError(f"{text!r} is not {kind.name}: write 1000 or 1.5, without a comma", rule="unit")
     match = _QUANTITY.fullmatch(text.strip())
     if not match:
         message = f"{text!r} is not {kind.name}, a number of 0 or more: write it like {kind.example}"
-        raise BadLink(message, rule="unit")
+        raise LinkError(message, rule="unit")
     number, unit = match.groups()
     if unit and unit not in kind.units:
-        raise BadLink(f"{text!r} is not {kind.name}: {kind.hint(number, unit)}", rule="unit")
+        raise LinkError(f"{text!r} is not {kind.name}: {kind.hint(number, unit)}", rule="unit")
     value = float(number) * (kind.units[unit] if unit else 1)
     if value > _ABSURD:
-        raise BadLink(f"{text!r} is too large to be {kind.name}", rule="unit")
+        raise LinkError(f"{text!r} is too large to be {kind.name}", rule="unit")
     return float(f"{value:.15g}")  # 99.9 * 0.01 is 0.9990000000000001

@@ -24,7 +24,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from plada_codec.errors import PladaError
+from plada_codec.errors import SourceError
 from plada_codec.limits import MAX_CLASSES
 
 if TYPE_CHECKING:
@@ -39,10 +39,6 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tif
 NO_LABEL = -1
 #: More text than any class number below MAX_CLASSES needs.
 MAX_LABEL_BYTES = 32
-
-
-class BadSource(PladaError):
-    """A source of images that is missing, damaged or ambiguous, or an image of it that cannot be read."""
 
 
 class ImageSource(ABC):
@@ -85,23 +81,23 @@ class ImageSource(ABC):
         return np.array(self._labels, dtype=np.int32)
 
     def read(self, i: int) -> bytes:
-        """The bytes of image `i`, 0 <= i < N, as stored. Raises BadSource if they cannot be had."""
+        """The bytes of image `i`, 0 <= i < N, as stored. Raises SourceError if they cannot be had."""
         self._checked(i)
         try:
             return self._read(i)
         except OSError as error:
             raise self.bad_image(i, f"cannot be read ({error.strerror})", "image-unreadable") from error
 
-    def bad_image(self, i: int, what: str, rule: str) -> BadSource:
+    def bad_image(self, i: int, what: str, rule: str) -> SourceError:
         """The error that says `what` is wrong with image `i`."""
-        return BadSource(f"image {i} of {self.source}, {self.name(i)}, {what}", rule=rule)
+        return SourceError(f"image {i} of {self.source}, {self.name(i)}, {what}", rule=rule)
 
     @abstractmethod
     def _read(self, i: int) -> bytes: ...
 
     def _checked(self, i: int) -> int:
         if not 0 <= i < len(self):
-            raise BadSource(f"there is no image {i} in {self.source}, which has {len(self)}", rule="image-number")
+            raise SourceError(f"there is no image {i} in {self.source}, which has {len(self)}", rule="image-number")
         return i
 
 
@@ -113,11 +109,11 @@ def open_images(source: str | Path) -> ImageSource:
             (`ref-{000..007}.tar`, `ref-*.tar`). A path that exists is never a pattern.
 
     Raises:
-        BadSource: if there is no such source, if it has no images, or if something in it is missing, damaged or
+        SourceError: if there is no such source, if it has no images, or if something in it is missing, damaged or
             ambiguous.
     """
     if not str(source):
-        raise BadSource("the name of the source of images is empty", rule="source-missing")
+        raise SourceError("the name of the source of images is empty", rule="source-missing")
     path = Path(source)
     try:
         mode = _mode_of(path)
@@ -126,15 +122,15 @@ def open_images(source: str | Path) -> ImageSource:
             images: ImageSource = ShardImages(str(source), shards) if shards else FolderImages(str(source))
         elif stat.S_ISREG(mode):
             if path.suffix != ".tar":
-                raise BadSource(f"{path} is neither a folder nor a .tar shard", rule="source-missing")
+                raise SourceError(f"{path} is neither a folder nor a .tar shard", rule="source-missing")
             images = ShardImages(str(source), [path])
         else:
             images = ShardImages(str(source), [path.parent / name for name in _shards_of_pattern(path)])
     except OSError as error:
         what = f"{error.filename or source} cannot be read ({error.strerror})"
-        raise BadSource(what, rule="source-unreadable") from error
+        raise SourceError(what, rule="source-unreadable") from error
     if not len(images):
-        raise BadSource(f"{source} has no images", rule="source-empty")
+        raise SourceError(f"{source} has no images", rule="source-empty")
     return images
 
 
@@ -157,7 +153,7 @@ def reference_digest(images: ImageSource, progress: Callable[[int, int], None] |
         progress: called with the number of images read and N, now and then.
 
     Raises:
-        BadSource: if an image cannot be read.
+        SourceError: if an image cannot be read.
     """
     total = len(images)
     digest = hashlib.sha256(DIGEST_TAG + total.to_bytes(8, "little"))
@@ -214,9 +210,9 @@ class ShardImages(ImageSource):
                 has_image, label = False, NO_LABEL
             if _is_image(name):
                 if not member.isreg() or member.issparse():
-                    raise BadSource(f"{member.name} in {shard} is a link, not an image", rule="shard-damaged")
+                    raise SourceError(f"{member.name} in {shard} is a link, not an image", rule="shard-damaged")
                 if has_image:
-                    raise BadSource(f"{member.name} in {shard} is a second image of one key", rule="shard-key")
+                    raise SourceError(f"{member.name} in {shard} is a second image of one key", rule="shard-key")
                 has_image = True
                 self._names.append(os.fsencode(f"{shard.name}/{path}"))
                 self._starts.append(member.offset_data)
@@ -265,7 +261,7 @@ def _walk(root: Path, folder: str, above: tuple[tuple[int, int], ...]) -> Iterat
     status = here.stat()
     identity = (status.st_dev, status.st_ino)
     if identity in above:
-        raise BadSource(f"folder {here} contains itself", rule="source-loop")
+        raise SourceError(f"folder {here} contains itself", rule="source-loop")
     for entry in _entries(here):
         path = f"{folder}/{entry.name}" if folder else entry.name
         if entry.is_dir():
@@ -282,21 +278,21 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
     if entry.is_symlink() and not Path(entry.path).exists():
-        raise BadSource(f"{entry.path} is a link to what does not exist", rule="source-unreadable")
+        raise SourceError(f"{entry.path} is a link to what does not exist", rule="source-unreadable")
     return entry.is_file()
 
 
 def _shards_of_folder(folder: Path) -> list[str]:
     shards = [entry.name for entry in _entries(folder) if entry.name.endswith(".tar") and _is_file(entry)]
     if shards and next(_walk(folder, "", ()), None) is not None:
-        raise BadSource(f"{folder} holds both shards and image files: name one of them", rule="source-mixed")
+        raise SourceError(f"{folder} holds both shards and image files: name one of them", rule="source-mixed")
     return _without_holes(folder, shards)
 
 
 def _shards_of_pattern(pattern: Path) -> list[str]:
     """File names of the shards that the last component of `pattern` stands for."""
     folder, name = pattern.parent, pattern.name
-    missing = BadSource(f"{pattern} does not exist", rule="source-missing")
+    missing = SourceError(f"{pattern} does not exist", rule="source-missing")
     if not name.endswith(".tar"):
         raise missing
     if match := re.fullmatch(r"([^{}]*)\{(\d{1,18})\.\.(\d{1,18})\}([^{}]*)", name, re.ASCII):
@@ -307,7 +303,7 @@ def _shards_of_pattern(pattern: Path) -> list[str]:
         for number in range(int(first), int(last) + 1):
             shards.append(f"{before}{number:0{width}}{after}")
             if not (folder / shards[-1]).is_file():
-                raise BadSource(f"shard {folder / shards[-1]} is missing", rule="shard-missing")
+                raise SourceError(f"shard {folder / shards[-1]} is missing", rule="shard-missing")
     elif any(character in name for character in "*?["):
         if not folder.is_dir():
             raise missing
@@ -316,7 +312,7 @@ def _shards_of_pattern(pattern: Path) -> list[str]:
     else:
         raise missing
     if not shards:
-        raise BadSource(f"{pattern} stands for no shards", rule="source-missing")
+        raise SourceError(f"{pattern} stands for no shards", rule="source-missing")
     return shards
 
 
@@ -332,14 +328,14 @@ def _without_holes(folder: Path, shards: list[str]) -> list[str]:
         if number > expected:
             prefix, digits = numbered[0]
             hole = folder / f"{prefix}{expected:0{len(digits)}}.tar"
-            raise BadSource(f"shard {hole} is missing", rule="shard-missing")
+            raise SourceError(f"shard {hole} is missing", rule="shard-missing")
         if number < expected:
-            raise BadSource(f"{folder} has two shards of number {number}", rule="shard-repeated")
+            raise SourceError(f"{folder} has two shards of number {number}", rule="shard-repeated")
     return shards
 
 
 def _members(shard: Path, file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
-    """The members of an archive. Raises BadSource if it does not end as a whole archive does."""
+    """The members of an archive. Raises SourceError if it does not end as a whole archive does."""
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             while (member := archive.next()) is not None:
@@ -349,7 +345,7 @@ def _members(shard: Path, file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
                 archive.members = []  # type: ignore[attr-defined]  # tarfile would keep them all
             end = archive.offset
     except (tarfile.TarError, ValueError, OverflowError) as error:
-        raise BadSource(f"shard {shard} is damaged ({error})", rule="shard-damaged") from error
+        raise SourceError(f"shard {shard} is damaged ({error})", rule="shard-damaged") from error
     # tarfile takes a damaged header for the end of the archive: only zeros may follow, and must.
     file.seek(end)
     rest = file.read(tarfile.BLOCKSIZE)
@@ -358,7 +354,7 @@ def _members(shard: Path, file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
         whole = not any(rest)
         rest = file.read(1 << 20)
     if not whole:
-        raise BadSource(f"shard {shard} is damaged or cut off at byte {end}", rule="shard-damaged")
+        raise SourceError(f"shard {shard} is damaged or cut off at byte {end}", rule="shard-damaged")
 
 
 def _class_number(shard: Path, member: tarfile.TarInfo, file: IO[bytes]) -> int:
@@ -367,7 +363,7 @@ def _class_number(shard: Path, member: tarfile.TarInfo, file: IO[bytes]) -> int:
         text = os.pread(file.fileno(), member.size, member.offset_data).strip()
     # bytes.isdigit() is ASCII only
     if not text.isdigit() or int(text) >= MAX_CLASSES:
-        raise BadSource(f"{member.name} in {shard} is not a class number 0 .. {MAX_CLASSES - 1}", rule="shard-label")
+        raise SourceError(f"{member.name} in {shard} is not a class number 0 .. {MAX_CLASSES - 1}", rule="shard-label")
     return int(text)
 
 
@@ -378,7 +374,7 @@ def _class_names_beside(folder: Path) -> tuple[str, ...] | None:
     try:
         names = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise BadSource(f"{path} is not JSON ({error})", rule="class-names") from error
+        raise SourceError(f"{path} is not JSON ({error})", rule="class-names") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise BadSource(f"{path} is not a list of class names", rule="class-names")
+        raise SourceError(f"{path} is not a list of class names", rule="class-names")
     return tuple(names)

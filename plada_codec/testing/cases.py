@@ -11,8 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from plada_codec.errors import PladaError, Unsupported
-from plada_codec.files import BadFile
+from plada_codec.errors import FileError, PladaError, Unsupported
 from plada_codec.frames import FrameLimits, Reassembler, Sender, packetize, read_frames
 from plada_codec.frames.framing import FRAMINGS
 from plada_codec.limits import Limits
@@ -83,7 +82,7 @@ def _vectors(folders: tuple[Path, ...]) -> list[tuple[dict[str, Any], bytes]]:
         if (folder / "index.json").exists():
             vectors = json.loads((folder / "index.json").read_text(encoding="utf-8"))["vectors"]
             return [(vector, (folder / vector["file"]).read_bytes()) for vector in vectors]
-    raise BadFile(f"the test vectors are not where they belong, {folders[0]}", rule="vectors")
+    raise FileError(f"the test vectors are not where they belong, {folders[0]}", rule="vectors")
 
 
 def _payload_case(vector: dict[str, Any], data: bytes) -> Case:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from plada_codec.cli.terminal import complain, finite, option_group, quantity, usage_errors
-from plada_train.errors import BadInput
+from plada_codec.errors import InputError
 from plada_train.recipe import Planning
 
 Command = Callable[..., None]
@@ -88,7 +88,7 @@ def budgets_of(max_bytes: tuple[int, ...], link_id: str | None, within_s: float 
 
     Raises:
         UsageError: if both do, or one of the two is missing.
-        BadInput: if not one byte gets over the link.
+        InputError: if not one byte gets over the link.
     """
     if link_id is None and within_s is None:
         return max_bytes
@@ -105,7 +105,7 @@ def budgets_of(max_bytes: tuple[int, ...], link_id: str | None, within_s: float 
         size = budget.max_bytes(profile, within_s)
     time = show_seconds(within_s)
     if size == 0:
-        raise BadInput(f"not one byte gets over {link_id} in {time}: give it more time, or another link", rule="link")
+        raise InputError(f"not one byte gets over {link_id} in {time}: give it more time, or another link", rule="link")
     sure = f"{budget.Conditions().probability:.0%} sure"
     loss = f"{sure} at its loss of {profile.loss:.0%}" if profile.loss else "without loss"
     complain(f"{link_id}: {size} bytes in {time}, {loss}, at no distance")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from plada_codec.cli.terminal import complain, write_bytes
+from plada_codec.errors import InputError
 from plada_train.cli.options import (
     FILE,
     POSITIVE,
@@ -23,7 +24,6 @@ from plada_train.cli.options import (
     sending_options,
     target_train_option,
 )
-from plada_train.errors import BadInput
 from plada_train.recipe import Planning, Recipe
 
 
@@ -44,16 +44,16 @@ def _source_or_share(ctx: click.Context, parameter: click.Parameter, text: str |
 
 
 def _check_held_out(share: float, of_teacher: float | None, scores: Path) -> None:
-    """Raises BadInput if a teacher learnt from images that are to be held out, as far as its scores say."""
+    """Raises InputError if a teacher learnt from images that are to be held out, as far as its scores say."""
     if of_teacher is None:
-        raise BadInput(
+        raise InputError(
             f"{scores} does not say that its teacher held images out: `plada-train teacher --held-out {share}`, then "
             "`plada-train score`; or name images that it did not learn from, --held-out SRC",
             rule="held-out",
         )
     if of_teacher != share:
         what = f"the teacher of {scores} was taught with --held-out {of_teacher}, not {share}"
-        raise BadInput(f"{what}: name its share, or teach another", rule="held-out")
+        raise InputError(f"{what}: name its share, or teach another", rule="held-out")
 
 
 @click.command()
@@ -107,11 +107,12 @@ def plan(
     if not budgets:
         raise click.UsageError("--max-bytes is needed, or --link and --within.")
     from plada_codec.reference.sources import open_images
-    from plada_train.cli.summary import ended_early, print_plan
+    from plada_train.cli.summary import print_plan
     from plada_train.data.labelled import check_unseen, open_test_images, open_training_images
     from plada_train.data.labelled import held_out as parted
     from plada_train.files import output_folder
     from plada_train.planning.plan import plan as search
+    from plada_train.report.plan_data import ended_early
     from plada_train.scores.reference_scores import Scores
 
     output_folder(output)

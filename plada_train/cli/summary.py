@@ -5,36 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from plada_codec.cli.terminal import print_table
+from plada_train.report.plan_data import baselines_beside
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 #: Links like those that the paper is about: acoustic modems, at long range and at short, and from Titan.
 LINKS = ("umodem-fsk0", "uwm-5k", "titan-dte")
-
-
-def candidate_of(plan: dict[str, Any], winner: dict[str, Any]) -> dict[str, Any]:
-    """The entry of a winner's candidate in `plan.json`."""
-    return next(each for each in plan["candidates"] if each["id"] == winner["candidate"])
-
-
-def baselines_beside(plan: dict[str, Any], winner: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of each baseline, the most accurate entry within a winner's budget, of those measured on the same rung."""
-    fitting = [
-        each
-        for each in plan["candidates"]
-        if each["baseline"] and each["rung"] == winner["rung"] and each["payload_bytes"] <= winner["budget_bytes"]
-    ]
-    return list({each["baseline"]: each for each in sorted(fitting, key=lambda each: each["accuracy"])}.values())
-
-
-def ended_early(plan: dict[str, Any]) -> str | None:
-    """Why a search measured less than it was asked for; None if it did not."""
-    minutes = f"the planner's {plan['minutes']:g} minutes did not suffice"
-    return {
-        "time": f"{minutes}: another machine, or more --minutes, may choose otherwise",
-        "interrupt": "the planner was interrupted: this is the best so far",
-    }.get(plan["stopped"])
 
 
 def print_plan(plan: dict[str, Any]) -> None:

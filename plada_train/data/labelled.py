@@ -20,10 +20,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from plada_codec.errors import PladaError
+from plada_codec.errors import InputError, PladaError
 from plada_codec.reference.sources import NO_LABEL, ImageSource, open_images
 from plada_train import distributed
-from plada_train.errors import BadInput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,15 +95,15 @@ def open_training_images(source: str | Path) -> LabelledImages:
     """The target's images that the teacher learns from; they define the classes.
 
     Raises:
-        BadSource: as `open_images`.
-        BadInput: if an image has no label, or if all have the same.
+        SourceError: as `open_images`.
+        InputError: if an image has no label, or if all have the same.
     """
     images, labels = _labelled(source)
     names = images.class_names
     num_classes = len(names) if names else int(labels.max()) + 1
     _check_range(images, labels, num_classes)
     if len(np.unique(labels)) < 2:
-        raise BadInput(f"all images of {images.source} are of one class: there is nothing to learn", rule="target")
+        raise InputError(f"all images of {images.source} are of one class: there is nothing to learn", rule="target")
     return LabelledImages(images, np.arange(len(images)), labels, num_classes, names)
 
 
@@ -112,18 +111,18 @@ def open_test_images(source: str | Path, num_classes: int, class_names: tuple[st
     """The target's images that accuracy is measured on. Where names are known on both sides, labels follow the names.
 
     Raises:
-        BadSource: as `open_images`.
-        BadInput: if an image has no label, or a class that the task has not.
+        SourceError: as `open_images`.
+        InputError: if an image has no label, or a class that the task has not.
     """
     images, labels = _labelled(source)
     names = images.class_names
     if names and class_names:
         number = {name: label for label, name in enumerate(class_names)}
         if unknown := [name for name in names if name not in number]:
-            raise BadInput(f"{images.source} has a class {unknown[0]!r} that the task has not", rule="target")
+            raise InputError(f"{images.source} has a class {unknown[0]!r} that the task has not", rule="target")
         labels = np.array([number[name] for name in names], dtype=np.int64)[_check_range(images, labels, len(names))]
     elif names and len(names) != num_classes:
-        raise BadInput(f"{images.source} has {len(names)} classes, but the task has {num_classes}", rule="target")
+        raise InputError(f"{images.source} has {len(names)} classes, but the task has {num_classes}", rule="target")
     _check_range(images, labels, num_classes)
     return LabelledImages(images, np.arange(len(images)), labels, num_classes, class_names or names)
 
@@ -135,14 +134,14 @@ def held_out(data: LabelledImages, share: float, seed: int = 0) -> tuple[Labelle
     equal parts.
 
     Raises:
-        BadInput: if a class has a single image, or if `share` is not between 0 and 1.
+        InputError: if a class has a single image, or if `share` is not between 0 and 1.
     """
     if not 0 < share < 1:
-        raise BadInput(f"the share held out, {share}, is not between 0 and 1", rule="held-out")
+        raise InputError(f"the share held out, {share}, is not between 0 and 1", rule="held-out")
     counts = np.bincount(data.labels, minlength=data.num_classes)
     if (counts == 1).any():
         what = f"class {data.class_name(int(np.argmax(counts == 1)))} of {data.images.source} has one image only"
-        raise BadInput(f"{what}: it cannot be both taught with and held out", rule="held-out")
+        raise InputError(f"{what}: it cannot be both taught with and held out", rule="held-out")
     order = np.random.default_rng(seed).permutation(len(data.labels))
     order = order[np.argsort(data.labels[order], kind="stable")]
     rank_in_class = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -157,12 +156,12 @@ def _part(data: LabelledImages, chosen: NDArray[np.bool_]) -> LabelledImages:
 
 
 def check_unseen(held_out: LabelledImages, train: LabelledImages) -> None:
-    """Raises BadInput if an image of `held_out` is among those of `train`, byte for byte. Reads all of them."""
+    """Raises InputError if an image of `held_out` is among those of `train`, byte for byte. Reads all of them."""
     learnt = {_digest(train, number) for number in train.numbers}
     for number in held_out.numbers:
         if _digest(held_out, number) in learnt:
             what = f"image {number} of {held_out.images.source}, {held_out.images.name(int(number))}, is held out"
-            raise BadInput(f"{what} and in {train.images.source} too: hold out others", rule="held-out")
+            raise InputError(f"{what} and in {train.images.source} too: hold out others", rule="held-out")
 
 
 def _digest(data: LabelledImages, number: np.int64) -> bytes:
@@ -185,7 +184,7 @@ def _check_range(images: ImageSource, labels: NDArray[np.int64], num_classes: in
 
 
 def picture(images: ImageSource, i: int) -> Image.Image:
-    """Image `i`, decoded to RGB. Raises BadSource if it cannot be."""
+    """Image `i`, decoded to RGB. Raises SourceError if it cannot be."""
     data = images.read(i)
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -293,7 +292,7 @@ class ImageBatches:
         return batches_in(*self._plan[:2])
 
     def run(self, start: int, stop: int) -> Iterator[Batch]:
-        """Raises BadSource if an image cannot be read or decoded."""
+        """Raises SourceError if an image cannot be read or decoded."""
         plan = shuffled(*self._plan, start, stop)
         loader: DataLoader[Any] = DataLoader(
             self._pictures,

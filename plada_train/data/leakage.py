@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from plada_codec.errors import InputError
 from plada_codec.progress import progress_bar
 from plada_codec.reference.sources import ImageSource, open_images
 from plada_train.data.labelled import Progress, picture
-from plada_train.errors import BadInput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,8 +93,8 @@ def find(
         are in the reference set too, and the pairs, the most alike first.
 
     Raises:
-        BadSource: if a source or an image cannot be read.
-        BadInput: for another size.
+        SourceError: if a source or an image cannot be read.
+        InputError: for another size.
     """
     sources = [open_images(source) for source in (reference, *targets)]
     with progress_bar("reading the reference set") as progress:
@@ -161,11 +161,11 @@ def summarise(images: ImageSource, size: int, threads: int, progress: Progress) 
         progress: called with the number of images done and N.
 
     Raises:
-        BadSource: if an image cannot be read or decoded.
-        BadInput: for another size.
+        SourceError: if an image cannot be read or decoded.
+        InputError: for another size.
     """
     if size < BLOCKS or size % BLOCKS:
-        raise BadInput(f"images of {size} px do not divide into {BLOCKS} x {BLOCKS} blocks", rule="size")
+        raise InputError(f"images of {size} px do not divide into {BLOCKS} x {BLOCKS} blocks", rule="size")
     total = len(images)
     bucket, blocks = np.empty(total, np.uint16), np.empty((3 * BLOCKS * BLOCKS, total), np.uint8)
     with ThreadPoolExecutor(threads) as pool:
@@ -189,7 +189,7 @@ def pairs(target: Summary, reference: Summary, threshold: float, progress: Progr
         progress: called with the number of target images done and of all.
 
     Raises:
-        BadSource: if an image cannot be read or decoded any more.
+        SourceError: if an image cannot be read or decoded any more.
     """
     size = target.size
 

@@ -33,7 +33,7 @@ def decoded(
     """Images of a source, all or those with these `numbers`, scaled (bicubic) to squares: uint8 [n, S, S, 3].
 
     Raises:
-        BadSource: if an image cannot be read or decoded.
+        SourceError: if an image cannot be read or decoded.
     """
     numbers = np.arange(len(images)) if numbers is None else numbers
     pixels = np.empty((len(numbers), image_size, image_size, 3), np.uint8)
@@ -44,7 +44,7 @@ def decoded(
 
 
 def square(images: ImageSource, i: int, image_size: int) -> NDArray[np.uint8]:
-    """Image `i`, scaled (bicubic) to a square: uint8 [S, S, 3]. Raises BadSource if it cannot be read or decoded."""
+    """Image `i`, scaled (bicubic) to a square: uint8 [S, S, 3]. Raises SourceError if it cannot be read or decoded."""
     return np.asarray(picture(images, i).resize((image_size, image_size), Image.Resampling.BICUBIC))
 
 

@@ -20,10 +20,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from plada_codec.errors import PladaError
+from plada_codec.errors import InputError, PladaError, first_line
 from plada_codec.payload import checked_class_names
 from plada_train.data.labelled import Transform
-from plada_train.errors import BadInput, first_line
 from plada_train.files import read_bytes, write_bytes, write_json
 from plada_train.models.timm_import import timm
 from plada_train.recipe import Recipe
@@ -108,11 +107,11 @@ class Classifier:
         return features
 
     def last_layer(self) -> nn.Linear:
-        """The layer from features to logits. Raises BadInput if the model has no such layer."""
+        """The layer from features to logits. Raises InputError if the model has no such layer."""
         network: Any = self.network
         layer = network.get_classifier()
         if not isinstance(layer, nn.Linear):
-            raise BadInput(f"{self.config.model} does not end in one linear layer: it cannot be frozen", rule="model")
+            raise InputError(f"{self.config.model} does not end in one linear layer: it cannot be frozen", rule="model")
         return layer
 
     def weights(self) -> dict[str, torch.Tensor]:
@@ -128,7 +127,7 @@ def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ..
     interpolation of the input by those of the hub; for files see `_said_by_file`.
 
     Raises:
-        BadInput: for a model that timm has not or that does not take these arguments or images, for weights that
+        InputError: for a model that timm has not or that does not take these arguments or images, for weights that
             cannot be had or read or do not fit, and for a device that is not there.
     """
     _check_model(recipe.model)
@@ -171,7 +170,7 @@ def save_checkpoint(classifier: Classifier, path: Path, **more: Any) -> None:
 
 
 def load_checkpoint(path: Path, device: str = "cpu") -> Classifier:
-    """Reads what `save_checkpoint` wrote. Raises BadInput if it is not that."""
+    """Reads what `save_checkpoint` wrote. Raises InputError if it is not that."""
     try:
         said = json.loads(read_bytes(path.with_suffix(".json")))
         values: dict[str, Any] = said["config"]
@@ -190,13 +189,13 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Classifier:
     except PladaError:
         raise
     except Exception as error:
-        raise BadInput(f"{path} is not a checkpoint ({first_line(error)})", rule="checkpoint") from error
+        raise InputError(f"{path} is not a checkpoint ({first_line(error)})", rule="checkpoint") from error
     return _on_device(Classifier(network, config, held_out), device)
 
 
 def _check_model(model: str) -> None:
     if not timm.is_model(model):
-        raise BadInput(f"timm {timm.__version__} has no model {model!r}; see timm.list_models()", rule="model")
+        raise InputError(f"timm {timm.__version__} has no model {model!r}; see timm.list_models()", rule="model")
 
 
 def _create(model: str, model_args: dict[str, Any], num_classes: int, hub_weights: str | None = None) -> nn.Module:
@@ -208,7 +207,7 @@ def _create(model: str, model_args: dict[str, Any], num_classes: int, hub_weight
         )
     except Exception as error:
         how = f"{model_args} and weights {hub_weights}" if hub_weights else f"{model_args}"
-        raise BadInput(f"{model} cannot be made with {how} ({first_line(error)})", rule="model") from error
+        raise InputError(f"{model} cannot be made with {how} ({first_line(error)})", rule="model") from error
     return network
 
 
@@ -218,24 +217,24 @@ def _said_by_hub(weights: str, model: str) -> dict[str, Any]:
     source, _, name = weights.partition(":")
     if source == ANY_HUB:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+(@[^@]+)?", name):
-            raise BadInput(f"weights {weights!r} are not named {ANY_HUB}:OWNER/NAME", rule="weights")
+            raise InputError(f"weights {weights!r} are not named {ANY_HUB}:OWNER/NAME", rule="weights")
         _reach_hub(name, "config.json")
         try:
             config, of_architecture, model_args = timm.models.load_model_config_from_hf(name)
             # Said by the repository alone: a model made again from its name would have timm's usual size
             size = {"img_size": config["input_size"][-1]} if config.get("fixed_input_size") else {}
         except Exception as error:
-            raise BadInput(f"{weights} is not a model of timm ({first_line(error)})", rule="weights") from error
+            raise InputError(f"{weights} is not a model of timm ({first_line(error)})", rule="weights") from error
         if of_architecture != architecture:
-            raise BadInput(f"{weights} does not fit {model}: it is of {of_architecture}", rule="weights")
+            raise InputError(f"{weights} does not fit {model}: it is of {of_architecture}", rule="weights")
         _reach_hub(name, *HUB_WEIGHTS)
         return {"model_args": {**size, **model_args}}
     tags = [known.partition(".")[2] for known in timm.list_pretrained(architecture)]
     if not tags:
-        raise BadInput(f"timm has no weights of {architecture}: give --weights FILE or none", rule="weights")
+        raise InputError(f"timm has no weights of {architecture}: give --weights FILE or none", rule="weights")
     tag = name or tag or timm.get_pretrained_cfg(architecture).tag or ""
     if tag not in tags:
-        raise BadInput(f"timm has no weights {tag!r} of {architecture}, but {', '.join(tags)}", rule="weights")
+        raise InputError(f"timm has no weights {tag!r} of {architecture}, but {', '.join(tags)}", rule="weights")
     tagged = f"{architecture}.{tag}" if tag else architecture
     config = timm.get_pretrained_cfg(tagged)
     if config.hf_hub_id:
@@ -256,16 +255,16 @@ def _reach_hub(repository: str, *filenames: str) -> None:
     except EntryNotFoundError:
         pass  # the hub answers, and has the weights under another name, which timm knows
     except HfHubHTTPError as error:
-        raise BadInput(f"the hub does not give {repository} ({first_line(error)})", rule="weights") from error
+        raise InputError(f"the hub does not give {repository} ({first_line(error)})", rule="weights") from error
     except Exception as error:
         what = f"weights {repository} are not in the cache and the hub cannot be reached ({first_line(error)})"
-        raise BadInput(f"{what}: give --weights FILE or none", rule="weights") from error
+        raise InputError(f"{what}: give --weights FILE or none", rule="weights") from error
 
 
 def _said_by_file(path: Path, model: str) -> dict[str, Any]:
     """What a safetensors file's metadata say of `arch`: `pad_type`, and `input` where it is x / 127.5 - 1."""
     if not path.is_file():
-        raise BadInput(f"{path} is no file of weights", rule="weights")
+        raise InputError(f"{path} is no file of weights", rule="weights")
     if path.suffix != ".safetensors":
         return {}
     try:
@@ -275,7 +274,7 @@ def _said_by_file(path: Path, model: str) -> dict[str, Any]:
         raise _bad_weights(path, error) from error
     architecture = model.partition(".")[0]
     if metadata.get("arch", architecture) != architecture:
-        raise BadInput(f"{path} does not fit {model}: it is of {metadata['arch']}", rule="weights")
+        raise InputError(f"{path} does not fit {model}: it is of {metadata['arch']}", rule="weights")
     said: dict[str, Any] = {}
     if "pad_type" in metadata:
         said["model_args"] = {"pad_type": metadata["pad_type"]}
@@ -294,7 +293,9 @@ def _load_weights(network: nn.Module, path: Path, model: str) -> None:
     except Exception as error:
         raise _bad_weights(path, error) from error
     if wrong := sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name)):
-        raise BadInput(f"{path} does not fit {model}: {len(wrong)} weights differ, such as {wrong[0]}", rule="weights")
+        raise InputError(
+            f"{path} does not fit {model}: {len(wrong)} weights differ, such as {wrong[0]}", rule="weights"
+        )
     network.load_state_dict({name: weights[name] for name in given}, strict=False)
 
 
@@ -312,7 +313,7 @@ def _try_out(network: nn.Module, config: ModelConfig) -> None:
             network.eval()(torch.zeros(1, 3, config.image_size, config.image_size))
     except Exception as error:
         size = config.image_size
-        raise BadInput(f"{config.model} takes no images of {size} px ({first_line(error)})", rule="model") from error
+        raise InputError(f"{config.model} takes no images of {size} px ({first_line(error)})", rule="model") from error
 
 
 def _on_device(classifier: Classifier, device: str) -> Classifier:
@@ -322,9 +323,9 @@ def _on_device(classifier: Classifier, device: str) -> Classifier:
         network.to(device, memory_format=torch.channels_last)
         torch.zeros(1, device=device).item()
     except Exception as error:
-        raise BadInput(f"device {device!r} cannot be used ({first_line(error)})", rule="device") from error
+        raise InputError(f"device {device!r} cannot be used ({first_line(error)})", rule="device") from error
     return classifier
 
 
-def _bad_weights(path: Path, error: Exception) -> BadInput:
-    return BadInput(f"{path} cannot be read as weights ({first_line(error)})", rule="weights")
+def _bad_weights(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} cannot be read as weights ({first_line(error)})", rule="weights")

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from plada_train.errors import BadInput, first_line
+from plada_codec.errors import InputError, first_line
 from plada_train.files import write_bytes
 from plada_train.models.classifier import Classifier, ModelConfig
 
@@ -31,12 +31,12 @@ def export(classifier: Classifier, path: Path) -> None:
     """Writes a model in the format that the suffix of `path` names; see `FORMATS`.
 
     Raises:
-        BadInput: for another suffix, and for a model that ONNX cannot express or hold in one file.
-        BadFile: if the file cannot be written.
+        InputError: for another suffix, and for a model that ONNX cannot express or hold in one file.
+        FileError: if the file cannot be written.
         ModuleNotFoundError: for ONNX, if the extra `export` is not installed.
     """
     if path.suffix not in FORMATS:
-        raise BadInput(f"{path} ends in none of {', '.join(FORMATS)}", rule="format")
+        raise InputError(f"{path} ends in none of {', '.join(FORMATS)}", rule="format")
     write_bytes(path, FORMATS[path.suffix](classifier))
 
 
@@ -51,7 +51,7 @@ def _onnx(classifier: Classifier) -> bytes:
 
     network, config = classifier.network.eval(), classifier.config
     if sum(tensor.nbytes for tensor in network.state_dict().values()) > MAX_ONNX_BYTES:
-        raise BadInput(f"{config.model} does not fit one ONNX file, 2 GB: export .safetensors", rule="format")
+        raise InputError(f"{config.model} does not fit one ONNX file, 2 GB: export .safetensors", rule="format")
     images = torch.zeros(2, 3, config.image_size, config.image_size)  # a batch of one would be taken for a constant
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -66,7 +66,7 @@ def _onnx(classifier: Classifier) -> bytes:
                 verbose=False,
             )
     except Exception as error:
-        raise BadInput(f"{config.model} cannot be exported to ONNX ({first_line(error)})", rule="format") from error
+        raise InputError(f"{config.model} cannot be exported to ONNX ({first_line(error)})", rule="format") from error
     model: Any = program.model_proto
     model.ir_version = IR_VERSION
     graph = model.graph

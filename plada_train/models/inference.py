@@ -18,10 +18,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from plada_codec.errors import PladaError
+from plada_codec.errors import InputError, PladaError, first_line
 from plada_codec.reference.sources import ImageSource
 from plada_train.data.labelled import LabelledImages, Progress, Transform, picture
-from plada_train.errors import BadInput, first_line
 from plada_train.models.classifier import Classifier
 from plada_train.recipe import Recipe
 
@@ -35,12 +34,12 @@ CPU_BATCH_SIZE = 16
 def logits(
     classifier: Classifier, images: ImageSource, numbers: NDArray[np.int64], recipe: Recipe, progress: Progress
 ) -> Iterator[NDArray[np.float32]]:
-    """Logits of the images `numbers`, a batch at a time: float32 [B, C]. Raises BadSource as `forward`."""
+    """Logits of the images `numbers`, a batch at a time: float32 [B, C]. Raises SourceError as `forward`."""
     return forward(classifier, classifier.network, images, numbers, recipe, progress)
 
 
 def predicted(classifier: Classifier, data: LabelledImages, recipe: Recipe, progress: Progress) -> NDArray[np.int64]:
-    """The class of the largest logit of each image of `data`: int64 [n]. Raises BadSource as `forward`."""
+    """The class of the largest logit of each image of `data`: int64 [n]. Raises SourceError as `forward`."""
     batches = logits(classifier, data.images, data.numbers, recipe, progress)
     return np.concatenate([batch.argmax(axis=1) for batch in batches])
 
@@ -64,8 +63,8 @@ def forward(
         progress: told of each batch when the next one is asked for.
 
     Raises:
-        BadSource: if an image cannot be read or decoded.
-        BadInput: as `computing`.
+        SourceError: if an image cannot be read or decoded.
+        InputError: as `computing`.
     """
     size = batch_size(recipe)
     device = torch.device(recipe.device)
@@ -89,14 +88,14 @@ def forward(
 
 @contextmanager
 def computing(what: str) -> Iterator[None]:
-    """Within it, what torch raises is a BadInput: too little memory, a worker process killed, a shape that is wrong."""
+    """Turns what torch raises within it into an InputError: too little memory, a killed worker, a wrong shape."""
     try:
         yield
     except PladaError:
         raise
     except (RuntimeError, ValueError) as error:
         cure = ": make batches smaller" if "memory" in str(error) else ""
-        raise BadInput(f"{what} failed ({first_line(error)}){cure}", rule="torch") from error
+        raise InputError(f"{what} failed ({first_line(error)}){cure}", rule="torch") from error
 
 
 def batch_size(recipe: Recipe) -> int:

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plada_codec import Universe, expect_encodings
+from plada_codec.errors import InputError
 from plada_codec.progress import progress_bar
 from plada_codec.reference.sources import ImageSource, reference_digest
 from plada_train.data.labelled import LabelledImages, Progress
 from plada_train.data.pixels import decoded
-from plada_train.errors import BadInput
 from plada_train.files import alone, output_folder
 from plada_train.planning import plan_folder, proxies
 from plada_train.planning.candidates import LOWEST_ENERGY, Candidate, grid, largest_baselines, levels, siblings
@@ -92,10 +92,10 @@ def plan(
         What `plan.json` says. Accuracies are shares.
 
     Raises:
-        BadInput: if a budget is smaller than the smallest payload, if `reference`, `scores`, `train` and `held_out` do
-            not belong together, or if `output` holds another plan.
-        BadSource: if an image cannot be read or decoded.
-        BadFile: if something cannot be written.
+        InputError: if a budget is smaller than the smallest payload, if `reference`, `scores`, `train` and `held_out`
+            do not belong together, or if `output` holds another plan.
+        SourceError: if an image cannot be read or decoded.
+        FileError: if something cannot be written.
         KeyboardInterrupt: if it is interrupted before this call measures; later, the best so far is the answer.
     """
     several = (scores,) if isinstance(scores, Scores) else tuple(scores)
@@ -103,7 +103,7 @@ def plan(
     sending: dict[str, Any] = {"class_names": class_names, "soft_labels": soft_labels, "weights_tau": weights_tau}
     smallest = len(by_rule(several, LOWEST_ENERGY, Universe(), **sending)(1)[1])
     if not budgets or min(budgets) < smallest:
-        raise BadInput(
+        raise InputError(
             f"{min(budgets, default=0)} bytes are too few: the smallest payload takes {smallest}", rule="max-bytes"
         )
     _check(several[0], reference, train, held_out)
@@ -160,7 +160,7 @@ def _found(
                 )
     except BrokenProcessPool:
         what = "a process of the planner was killed, perhaps for want of memory or of space on the disk"
-        raise BadInput(f"{what}: the same command goes on where it was", rule="workers") from None
+        raise InputError(f"{what}: the same command goes on where it was", rule="workers") from None
     if not any(found.rungs):
         raise KeyboardInterrupt
     limits = {"candidates_asked": most, "minutes": minutes}
@@ -169,23 +169,25 @@ def _found(
 
 
 def _check(scores: Scores, reference: ImageSource, train: LabelledImages, held_out: LabelledImages) -> None:
-    """Raises BadInput if these do not belong together."""
+    """Raises InputError if these do not belong together."""
     if len(scores.label) != len(reference):
         what = f"the scores are of {len(scores.label)} images, and {reference.source} has {len(reference)}"
-        raise BadInput(f"{what}: give the reference set that was scored", rule="reference")
+        raise InputError(f"{what}: give the reference set that was scored", rule="reference")
     for name, data in (("training", train), ("held-out", held_out)):
         if data.num_classes != scores.num_classes:
             what = f"the {name} images are of {data.num_classes} classes, and the scores of {scores.num_classes}"
-            raise BadInput(f"{what}: give the target that the teacher learnt", rule="scores")
+            raise InputError(f"{what}: give the target that the teacher learnt", rule="scores")
         if data.class_names and scores.class_names and data.class_names != scores.class_names:
             what = f"the {name} images have other class names than the scores"
-            raise BadInput(f"{what}: give the target that the teacher learnt", rule="scores")
+            raise InputError(f"{what}: give the target that the teacher learnt", rule="scores")
     if len(set(held_out.labels.tolist())) < 2:
-        raise BadInput("the held-out images are of one class: any payload would be right", rule="held-out")
+        raise InputError("the held-out images are of one class: any payload would be right", rule="held-out")
     with progress_bar("computing the reference digest", "images") as progress:
         digest = reference_digest(reference, progress)
     if digest != scores.reference_digest:
-        raise BadInput(f"{reference.source} is not the reference set that was scored: digests differ", rule="reference")
+        raise InputError(
+            f"{reference.source} is not the reference set that was scored: digests differ", rule="reference"
+        )
 
 
 def _examples(data: LabelledImages, progress: Progress) -> Examples:

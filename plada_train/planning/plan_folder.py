@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plada_train.errors import BadInput
+from plada_codec.errors import InputError
 from plada_train.files import read_bytes, read_json, write_bytes, write_json
 from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def begin(task: Task) -> None:
-    """Marks a folder as that of a plan. Raises BadInput if it holds another."""
+    """Marks a folder as that of a plan. Raises InputError if it holds another."""
     path = task.folder / "plan-of.json"
     ours = _identity(task)
     if not path.exists():
@@ -35,7 +35,7 @@ def begin(task: Task) -> None:
     if theirs != ours:
         names = [name for name in ours if ours[name] != theirs.get(name)]
         what = f"{task.folder} holds a plan with other {', '.join(names)}"
-        raise BadInput(f"{what}: name another folder, or remove it", rule="plan")
+        raise InputError(f"{what}: name another folder, or remove it", rule="plan")
 
 
 def _identity(task: Task) -> dict[str, str]:

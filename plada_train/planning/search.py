@@ -20,7 +20,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-from plada_codec.files import BadFile
+from plada_codec.errors import FileError
 from plada_train.planning.candidates import Candidate
 from plada_train.planning.workers import Measurement
 
@@ -105,7 +105,7 @@ class Log:
                 # What a kill tore ends here
                 file.write(f"{json.dumps(row)}\n" if file.tell() == 0 else f"\n{json.dumps(row)}")
         except OSError as error:
-            raise BadFile(f"cannot write {self._path}: {error.strerror}", rule="file") from None
+            raise FileError(f"cannot write {self._path}: {error.strerror}", rule="file") from None
 
 
 @dataclass

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from plada_codec import Payload, decode
-from plada_codec.errors import PladaError
-from plada_train.errors import BadInput, first_line
+from plada_codec.errors import InputError, PladaError, first_line
 from plada_train.files import read_bytes, read_json
 from plada_train.report.json_checks import count
 from plada_train.report.plan_data import largest_winner
@@ -52,7 +51,7 @@ class Sent:
 
 
 class File(Generic[T]):
-    """What a file holds, read once; called where it cannot be used, it raises the BadInput that says why."""
+    """What a file holds, read once; called where it cannot be used, it raises the InputError that says why."""
 
     def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
         self.path = path
@@ -67,7 +66,7 @@ class File(Generic[T]):
 
     def __call__(self) -> T:
         if self._value is None:
-            raise BadInput(self._why, rule="report")
+            raise InputError(self._why, rule="report")
         return self._value
 
 
@@ -76,7 +75,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise BadInput(f"there is no folder {folder}: name one that `plada-train run` wrote", rule="report")
+            raise InputError(f"there is no folder {folder}: name one that `plada-train run` wrote", rule="report")
         plan, planned = folder / "plan" / "plan.json", folder / "plan" / "payload.plada"
         payload = folder / "payload.plada"
         self.folder = folder
@@ -89,7 +88,7 @@ class Run:
         files: tuple[File[Any], ...] = (self.sent, self.report, self.scores, self.plan, *self.model.values())
         if not any(file.exists for file in files):
             what = f"{folder} holds nothing of a run ({', '.join(WRITTEN_BY)})"
-            raise BadInput(f"{what}: name a folder that `plada-train run` wrote", rule="report")
+            raise InputError(f"{what}: name a folder that `plada-train run` wrote", rule="report")
 
     def payload_bytes(self) -> int:
         """Of the payload, or as the report says."""
@@ -104,7 +103,7 @@ class Run:
         winner = largest_winner(self.plan())
         (candidate,) = (each for each in self.plan()["candidates"] if each["id"] == winner["candidate"])
         if candidate["payload_bytes"] != self.payload_bytes():
-            raise BadInput("the payload is not the planner's", rule="report")
+            raise InputError("the payload is not the planner's", rule="report")
         return candidate, count(winner["budget_bytes"])
 
     def _read_payload(self, path: Path) -> Sent:
@@ -112,9 +111,9 @@ class Run:
         try:
             payload = decode(encoded)
         except PladaError as error:
-            raise BadInput(f"{path} is damaged: {error.args[0]}", rule="report") from error
+            raise InputError(f"{path} is damaged: {error.args[0]}", rule="report") from error
         if not payload.kept:
-            raise BadInput(f"{path} keeps no image", rule="report")
+            raise InputError(f"{path} keeps no image", rule="report")
         self._check_reference(path, payload.reference_digest.hex())
         return Sent(payload, encoded)
 
@@ -122,7 +121,7 @@ class Run:
         report = _read_object(path)
         sent = first(self.sent)
         if sent and (report["kept"], report["payload_bytes"]) != (sent.payload.kept, len(sent.encoded)):
-            raise BadInput(f"{path} is of another payload than payload.plada", rule="report")
+            raise InputError(f"{path} is of another payload than payload.plada", rule="report")
         self._check_reference(path, report["reference_digest"])
         return report
 
@@ -132,9 +131,9 @@ class Run:
         sent = first(self.sent)
         sizes = (len(scores.label), scores.num_classes)
         if sent and sizes != (sent.payload.reference_size, sent.payload.num_classes):
-            raise BadInput(f"{path} has other numbers of images or classes than payload.plada", rule="report")
+            raise InputError(f"{path} has other numbers of images or classes than payload.plada", rule="report")
         if not sizes[0] or not 0 <= scores.label.min() <= scores.label.max() < scores.num_classes:
-            raise BadInput(f"{path} has no labels, or labels that are no classes", rule="report")
+            raise InputError(f"{path} has no labels, or labels that are no classes", rule="report")
         return scores
 
     def _read_plan(self, path: Path) -> dict[str, Any]:
@@ -146,14 +145,14 @@ class Run:
         """Digests, in hexadecimal, may be cut off or empty in a payload, which is read first."""
         if not digest.startswith(self._digest):
             what = f"({digest[:16]}) than {self._said_by} ({self._digest[:16]})"
-            raise BadInput(f"{path} is of another reference set {what}", rule="report")
+            raise InputError(f"{path} is of another reference set {what}", rule="report")
         self._digest, self._said_by = digest, path.name
 
 
 def _read_object(path: Path) -> dict[str, Any]:
     values = read_json(path)
     if not isinstance(values, dict):
-        raise BadInput(f"{path} is not what was written there: remove it", rule="report")
+        raise InputError(f"{path} is not what was written there: remove it", rule="report")
     return values
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import ImageOps
 
 from plada_codec import Payload, compare, encode, inspect
-from plada_codec.errors import PladaError
+from plada_codec.errors import InputError, PladaError
 from plada_codec.limits import MAX_CLASSES
 from plada_codec.links.budget import Conditions, budget
 from plada_codec.links.profiles import Link, links
@@ -24,7 +24,6 @@ from plada_codec.payload import checked_class_names
 from plada_codec.progress import FIRST_RUN, progress_bar
 from plada_codec.reference.sources import ImageSource, open_images
 from plada_train.data.labelled import picture
-from plada_train.errors import BadInput
 from plada_train.report.describe import choice, facts, model, title
 from plada_train.report.folder import File, Run, Sent, first, why
 from plada_train.report.json_checks import count, share
@@ -96,7 +95,7 @@ def gather(folder: Path, reference: str | None = None) -> Contents:
             images that are shown are read: that it is the right one is checked by its size.
 
     Raises:
-        BadInput: if there is no such folder, or nothing of a run in it.
+        InputError: if there is no such folder, or nothing of a run in it.
     """
     run = Run(folder)
     missing: list[Missing] = []
@@ -206,7 +205,7 @@ def _percentiles(
     images = _reference(run, reference)
     if len(images) != len(scores.label):
         what = f"{images.source} has {len(images)} images, but the scores are of {len(scores.label)}"
-        raise BadInput(f"{what}: name the reference set with --reference", rule="reference")
+        raise InputError(f"{what}: name the reference set with --reference", rule="reference")
     sent = first(run.sent)
     kept = None if sent is None else set(sent.payload.indices.tolist())
     order = ranking(scores.energy)
@@ -234,12 +233,12 @@ def _reference(run: Run, reference: str | None) -> ImageSource:
     if reference is None:
         reference = first(lambda: str(run.report()["settings"]["reference"]))
     if reference is None:
-        raise BadInput("nothing says where the reference set is: name it with --reference", rule="reference")
+        raise InputError("nothing says where the reference set is: name it with --reference", rule="reference")
     try:
         return open_images(reference)
     except PladaError as error:
         what = f"the reference set cannot be opened ({error.args[0]}): name it with --reference"
-        raise BadInput(what, rule="reference") from error
+        raise InputError(what, rule="reference") from error
 
 
 def _thumbnail(images: ImageSource, i: int) -> str:
@@ -319,7 +318,7 @@ def _anatomy(sent: Sent) -> Anatomy:
 
 def _confusions(report: dict[str, Any], num_classes: int) -> tuple[Confusion, ...]:
     if report["confusion"] is None:
-        raise BadInput(f"{num_classes} classes are too many to be read", rule="report")
+        raise InputError(f"{num_classes} classes are too many to be read", rule="report")
     confusions = []
     for who in ("teacher", "student"):
         counts = tuple(tuple(map(count, row)) for row in report["confusion"][who])

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plada_codec.errors import PladaWarning
+from plada_codec.errors import InputError, MissingClasses, PladaWarning
 from plada_codec.reference.sources import ImageSource, reference_digest
 from plada_train.data.labelled import Progress
-from plada_train.errors import BadInput, MissingClasses
 from plada_train.files import output_folder
 from plada_train.models.classifier import Classifier
 from plada_train.models.inference import fingerprint, logits
@@ -43,7 +42,7 @@ def manifest_of(
     shard_size: int,
     progress: Progress,
 ) -> Manifest:
-    """What the scores will be of. Reads every image once. Raises BadSource if one cannot be read."""
+    """What the scores will be of. Reads every image once. Raises SourceError if one cannot be read."""
     noted = _NotedImages(reference, shard_size)
     digest = reference_digest(noted, progress)
     return Manifest(
@@ -67,8 +66,8 @@ def prepare(folder: Path, manifest: Manifest) -> None:
     have not changed are as good as before.
 
     Raises:
-        BadFile: if nothing can be written there.
-        BadInput: if it holds scores of another teacher, temperature, shard size or reference set.
+        FileError: if nothing can be written there.
+        InputError: if it holds scores of another teacher, temperature, shard size or reference set.
     """
     output_folder(folder)
     for left_by_a_kill in folder.glob(".plada-*.tmp"):
@@ -77,9 +76,9 @@ def prepare(folder: Path, manifest: Manifest) -> None:
     if path.exists():
         try:
             found = Manifest.read(folder)
-        except BadInput as error:
+        except InputError as error:
             what = f"{error.args[0]}: remove {path}, and shards that are good are kept"
-            raise BadInput(what, rule=error.rule) from error
+            raise InputError(what, rule=error.rule) from error
         differs = [what for name, what in DECISIVE.items() if getattr(found, name) != getattr(manifest, name)]
         same_images = any(a == b for a, b in zip(found.image_digests, manifest.image_digests, strict=False))
         same_set = same_images and found.images == manifest.images
@@ -87,7 +86,7 @@ def prepare(folder: Path, manifest: Manifest) -> None:
             differs = ["reference set"]
         if differs:
             what = f"{folder} holds scores of another {differs[0]}"
-            raise BadInput(f"{what}: name another folder, or remove this one", rule="scores")
+            raise InputError(f"{what}: name another folder, or remove this one", rule="scores")
     manifest.write(folder)
 
 
@@ -145,7 +144,7 @@ def _finished(folder: Path, manifest: Manifest, number: int) -> Shard | None:
         return None
     try:
         return Shard.read(folder, manifest, number)
-    except BadInput as error:
+    except InputError as error:
         warnings.warn(error.args[0], PladaWarning, stacklevel=2)
         return None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plada_train.errors import BadInput
+from plada_codec.errors import InputError
 from plada_train.files import output_folder
 from plada_train.scores.shards import Manifest, Shard
 
@@ -85,7 +85,7 @@ class Scores:
     held_out: float | None = None
 
     def save(self, folder: Path) -> None:
-        """Writes a folder of one shard, that does not say which teacher it is from. Raises BadFile if that fails."""
+        """Writes a folder of one shard, that does not say which teacher it is from. Raises FileError if that fails."""
         manifest = Manifest(
             images=len(self.label),
             num_classes=self.num_classes,
@@ -103,11 +103,11 @@ class Scores:
 
     @classmethod
     def load(cls, folder: Path) -> Scores:
-        """Reads a folder of scores. Raises BadInput if it is none, or if a shard of it is missing or damaged."""
+        """Reads a folder of scores. Raises InputError if it is none, or if a shard of it is missing or damaged."""
         manifest = Manifest.read(folder)
         scores = cls.of_shards(manifest, (Shard.read(folder, manifest, i) for i in range(manifest.num_shards)))
         if not (np.isfinite(scores.energy).all() and np.isfinite(scores.entropy).all()):
-            raise BadInput(f"{folder} has scores that are not finite", rule="scores")
+            raise InputError(f"{folder} has scores that are not finite", rule="scores")
         return scores
 
     @classmethod

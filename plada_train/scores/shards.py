@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from plada_codec.errors import InputError
 from plada_codec.limits import Limits
-from plada_train.errors import BadInput
 from plada_train.files import read_bytes, write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -71,13 +71,13 @@ class Manifest:
         return slice(number * self.shard_size, min((number + 1) * self.shard_size, self.images))
 
     def write(self, folder: Path) -> None:
-        """Writes `scores.json`. Raises BadFile if that fails."""
+        """Writes `scores.json`. Raises FileError if that fails."""
         values = asdict(self)
         write_json(folder / "scores.json", {"format": FORMAT, **values, "digest": _digest_of_values(values)})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """Reads what `write` wrote. Raises BadInput if it is not that."""
+        """Reads what `write` wrote. Raises InputError if it is not that."""
         path = folder / "scores.json"
         try:
             values: dict[str, Any] = json.loads(path.read_bytes())
@@ -91,7 +91,7 @@ class Manifest:
         except Exception as error:
             reason = error.strerror if isinstance(error, OSError) else error
             what = f"{folder} is not a folder of scores, which `plada-train score` writes ({path.name}: {reason})"
-            raise BadInput(what, rule="scores") from error
+            raise InputError(what, rule="scores") from error
         return manifest
 
     def _decided_by(self, number: int) -> bytes:
@@ -131,7 +131,7 @@ class Shard:
         )
 
     def write(self, folder: Path, manifest: Manifest, number: int) -> None:
-        """Writes it as shard `number`. Raises BadFile if that fails."""
+        """Writes it as shard `number`. Raises FileError if that fails."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         arrays = {name: array for name, array in values.items() if array is not None}
         digest = np.frombuffer(_digest(arrays, manifest._decided_by(number)), np.uint8)
@@ -141,11 +141,11 @@ class Shard:
 
     @classmethod
     def read(cls, folder: Path, manifest: Manifest, number: int) -> Shard:
-        """Reads what `write` wrote. Raises BadInput if it is not there or not that, BadFile if it cannot be read."""
+        """Reads what `write` wrote. Raises InputError if it is not there or damaged, FileError if it cannot be read."""
         path = shard_path(folder, number)
         if not path.exists():
             what = f"{path} is missing: run `plada-train score` again, it goes on where it stopped"
-            raise BadInput(what, rule="scores-unfinished")
+            raise InputError(what, rule="scores-unfinished")
         data = io.BytesIO(read_bytes(path))
         rows = manifest.rows(number)
         try:
@@ -158,7 +158,7 @@ class Shard:
                 raise ValueError("the number of its rows is another")
         except Exception as error:
             what = f"{path} is damaged or of other images ({error}): `plada-train score` labels these again"
-            raise BadInput(what, rule="scores-damaged") from error
+            raise InputError(what, rule="scores-damaged") from error
         return shard
 
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec import Payload, Universe, encode
+from plada_codec.errors import InputError, MissingClasses
 from plada_codec.progress import FIRST_RUN, progress_bar
 from plada_codec.sections.soft_labels import quantised_concentrations
 from plada_codec.sections.weights import quantised_weights
-from plada_train.errors import BadInput, MissingClasses
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.soft_labels_and_weights import dirichlet_concentrations, importance_weights
 
@@ -44,14 +44,14 @@ def kept_count(keep: float | str | Fraction, universe_size: int) -> int:
     """The number of kept images k = floor(p M), p taken as it is written (0.29 of 100 images is 29, not 28).
 
     Raises:
-        BadInput: if p is not above 0 and at most 1, or so small that nothing is kept.
+        InputError: if p is not above 0 and at most 1, or so small that nothing is kept.
     """
     rate = Fraction(str(keep))
     if not 0 < rate <= 1:
-        raise BadInput(f"keep rate {keep} is not above 0 and at most 1", rule="keep")
+        raise InputError(f"keep rate {keep} is not above 0 and at most 1", rule="keep")
     count = rate.numerator * universe_size // rate.denominator
     if not count:
-        raise BadInput(f"keep rate {keep} keeps none of {universe_size} images", rule="keep")
+        raise InputError(f"keep rate {keep} keeps none of {universe_size} images", rule="keep")
     return count
 
 
@@ -65,24 +65,24 @@ def most_kept(
     """The number k of images to keep: as `keep` or `kept` says, or at most, where only bytes are limited, all.
 
     Raises:
-        BadInput: if none of the three is given or both of `keep` and `kept`, or if there are not so many images.
+        InputError: if none of the three is given or both of `keep` and `kept`, or if there are not so many images.
     """
     if keep is not None and kept is not None:
-        raise BadInput("keep rate and number of kept images exclude each other: give one", rule="keep")
+        raise InputError("keep rate and number of kept images exclude each other: give one", rule="keep")
     if keep is not None:
         return kept_count(keep, universe_size)
     if kept is None and max_bytes is None:
-        raise BadInput("a keep rate, a number of kept images or of bytes is needed", rule="keep")
+        raise InputError("a keep rate, a number of kept images or of bytes is needed", rule="keep")
     count = universe_size if kept is None else kept
     if not 1 <= count <= universe_size:
-        raise BadInput(f"{count} of {universe_size} images cannot be kept", rule="kept")
+        raise InputError(f"{count} of {universe_size} images cannot be kept", rule="kept")
     return count
 
 
 def universe_of(reference_size: int, offset: int, stride: int) -> Universe:
-    """The universe of every `stride`-th image from `offset` on. Raises BadInput if there is none."""
+    """The universe of every `stride`-th image from `offset` on. Raises InputError if there is none."""
     if not (0 <= offset < reference_size and 1 <= stride <= reference_size):
-        raise BadInput(f"offset {offset} and stride {stride} do not fit {reference_size} images", rule="universe")
+        raise InputError(f"offset {offset} and stride {stride} do not fit {reference_size} images", rule="universe")
     return Universe(offset, stride)
 
 
@@ -206,7 +206,7 @@ class Rule:
             0.5, and all with 1, in 4 to 10% more bytes than with 0.5; without Safety-Net they were 3.4 to 7.1.
 
     Raises:
-        BadInput: if any of this is out of its range.
+        InputError: if any of this is out of its range.
     """
 
     score: tuple[str, ...] = ("energy",)
@@ -216,11 +216,11 @@ class Rule:
 
     def __post_init__(self) -> None:
         if not self.score or not set(self.score) <= set(SCORES):
-            raise BadInput(f"{self.score} are not scores: they are {', '.join(SCORES)}", rule="score")
+            raise InputError(f"{self.score} are not scores: they are {', '.join(SCORES)}", rule="score")
         if self.alpha is not None and not -MAX_ALPHA <= self.alpha <= MAX_ALPHA:
-            raise BadInput(f"alpha {self.alpha} is not {-MAX_ALPHA:g} .. {MAX_ALPHA:g}", rule="alpha")
+            raise InputError(f"alpha {self.alpha} is not {-MAX_ALPHA:g} .. {MAX_ALPHA:g}", rule="alpha")
         if not 0 <= Fraction(str(self.reserved)) <= 1:
-            raise BadInput(f"reserved share {self.reserved} is not 0 .. 1", rule="reserved")
+            raise InputError(f"reserved share {self.reserved} is not 0 .. 1", rule="reserved")
 
     def cost(self, scores: Sequence[Scores], candidates: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
         """What images are ordered by, lower is better: [n] for the `candidates` [n] of a reference set."""
@@ -266,10 +266,10 @@ def _ordinal(number: int) -> str:
 def _score(scores: Scores, name: str, candidates: NDArray[np.int64]) -> NDArray[np.float32]:
     column = getattr(scores, name)
     if column is None:
-        raise BadInput(f"the {name} is not known: plada-train plan computes it", rule="score")
+        raise InputError(f"the {name} is not known: plada-train plan computes it", rule="score")
     chosen: NDArray[np.float32] = column[candidates]
     if not np.isfinite(chosen).all():
-        raise BadInput(f"the {name} of some of these images is not known", rule="score")
+        raise InputError(f"the {name} of some of these images is not known", rule="score")
     return chosen
 
 
@@ -309,7 +309,7 @@ def select(
         weights_tau: if given, send importance weights too (see `variants.importance_weights`).
 
     Raises:
-        BadInput: if nothing is kept or nothing fits, if scores are of different reference sets, or if what is to be
+        InputError: if nothing is kept or nothing fits, if scores are of different reference sets, or if what is to be
             sent is not known.
     """
     first = scores if isinstance(scores, Scores) else scores[0]
@@ -322,7 +322,7 @@ def select(
             largest = _largest(encoded, most, max_bytes)
             if largest is None:
                 least = min(len(whole[1]), len(encoded(1)[1]))
-                raise BadInput(f"{max_bytes} bytes are too few: the smallest payload takes {least}", rule="max-bytes")
+                raise InputError(f"{max_bytes} bytes are too few: the smallest payload takes {least}", rule="max-bytes")
             best = largest
     _warn_of_missing_classes(report_of(first, *best))
     return best
@@ -341,9 +341,9 @@ def by_rule(
     several = [scores] if isinstance(scores, Scores) else list(scores)
     first = several[0]
     if any(one.reference_digest != first.reference_digest for one in several):
-        raise BadInput("scores of another reference: all must be of the same images", rule="scores")
+        raise InputError("scores of another reference: all must be of the same images", rule="scores")
     if class_names and first.class_names is None:
-        raise BadInput("the classes have no names that could be sent", rule="class-names")
+        raise InputError("the classes have no names that could be sent", rule="class-names")
     candidates = np.arange(universe.offset, len(first.label), universe.stride)
     cost = rule.cost(several, candidates)
     # Sorted once: each number of images that is tried finds them in order, and sorts in one pass

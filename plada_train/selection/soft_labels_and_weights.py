@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plada_train.errors import BadInput
+from plada_codec.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,10 +32,10 @@ def dirichlet_concentrations(scores: Scores, labels: NDArray[np.integer[Any]]) -
         s mu: float64 [U, C] for the U classes among `labels`, ascending. A row over its sum is the average soft label.
 
     Raises:
-        BadInput: if the scores have no sums of soft labels.
+        InputError: if the scores have no sums of soft labels.
     """
     if scores.soft_sum is None or scores.own_square_sum is None:
-        raise BadInput(f"scores of {scores.num_classes} classes have no soft labels to send", rule="soft-labels")
+        raise InputError(f"scores of {scores.num_classes} classes have no soft labels to send", rule="soft-labels")
     used = np.unique(labels)
     counts = np.bincount(scores.label, minlength=scores.num_classes)[used]
     means = scores.soft_sum[used] / counts[:, None]
@@ -57,10 +57,10 @@ def importance_weights(cost: NDArray[np.floating[Any]], tau: float) -> NDArray[n
             teacher. The lower, the more uneven the weights; they are equal where all costs are.
 
     Raises:
-        BadInput: if tau is not above 0.
+        InputError: if tau is not above 0.
     """
     if not 0 < tau < np.inf:
-        raise BadInput(f"temperature {tau} of the weights is not above 0", rule="tau")
+        raise InputError(f"temperature {tau} of the weights is not above 0", rule="tau")
     above = np.asarray(cost, np.float64) - np.min(cost)
     unit = tau * above.std()
     weights = np.exp(-above / unit) if unit > 0 else np.ones_like(above)

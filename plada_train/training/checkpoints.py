@@ -18,10 +18,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from plada_codec.errors import PladaWarning
+from plada_codec.errors import InputError, PladaWarning
 from plada_train import distributed
 from plada_train.data.labelled import LabelledImages
-from plada_train.errors import BadInput
 from plada_train.files import read_bytes, rewrite
 from plada_train.models.classifier import Classifier
 from plada_train.models.inference import fingerprint
@@ -55,8 +54,8 @@ class Checkpoint:
         A damaged file is warned of and not used.
 
         Raises:
-            BadInput: if the state is of another training.
-            BadFile: if the file cannot be read.
+            InputError: if the state is of another training.
+            FileError: if the file cannot be read.
         """
         state = distributed.from_first(self._load() if distributed.is_first() else None)
         if state is None:
@@ -66,7 +65,7 @@ class Checkpoint:
         return int(state["step"])
 
     def keep(self, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, *, now: bool) -> None:
-        """Writes the state after `step` steps, if `now` or if it is time to. Raises BadFile if that fails."""
+        """Writes the state after `step` steps, if `now` or if it is time to. Raises FileError if that fails."""
         if not distributed.is_first() or not (now or time.monotonic() - self._kept_at_s >= self._interval_s):
             return
         data = io.BytesIO()
@@ -102,7 +101,7 @@ class Checkpoint:
                 for name in sorted(theirs.keys() | ours.keys())
                 if theirs.get(name) != ours.get(name)
             ]
-            raise BadInput(
+            raise InputError(
                 f"{self.path} is of another training ({', '.join(changes)}): repeat that one, or remove the file",
                 rule="checkpoint",
             )

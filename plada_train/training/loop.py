@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from plada_codec.errors import InputError
 from plada_train import distributed
 from plada_train.data.labelled import STEP, Batch, FeatureBatches, ImageBatches, LabelledImages, Progress, reseed
-from plada_train.errors import BadInput
 from plada_train.models.classifier import Classifier, make_classifier
 from plada_train.models.inference import computing, forward
 from plada_train.models.timm_import import timm
@@ -53,15 +53,15 @@ def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: 
             there, training goes on from it.
 
     Raises:
-        BadSource: if an image cannot be read or decoded.
-        BadInput: as `make_classifier`, `objective_of` and `fit`; if there are too few images.
-        BadFile: if the checkpoint cannot be written.
+        SourceError: if an image cannot be read or decoded.
+        InputError: as `make_classifier`, `objective_of` and `fit`; if there are too few images.
+        FileError: if the checkpoint cannot be written.
     """
     if not recipe.importance:
         data = replace(data, weights=None)
     processes = distributed.world_size()
     if min(len(data.numbers), recipe.batch_size) < processes:
-        raise BadInput(
+        raise InputError(
             f"a batch of {recipe.batch_size} of {len(data.numbers)} images has not one for each of "
             f"{processes} processes",
             rule="batch",
@@ -78,7 +78,7 @@ def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: 
         fit(layer, batches, recipe, progress, objective=objective, checkpoint=state)
         return classifier
     if len(data.numbers) < 2:
-        raise BadInput("one image is not enough to train a whole model on: keep more, or freeze it", rule="kept")
+        raise InputError("one image is not enough to train a whole model on: keep more, or freeze it", rule="kept")
     transform = classifier.config.training_transform(recipe.flip)
     images = ImageBatches(data, transform, recipe.batch_size, recipe.seed, recipe.workers)
     fit(classifier.network, images, recipe, progress, objective=objective, checkpoint=state)
@@ -117,8 +117,8 @@ def fit(
         checkpoint: keeps the state; where it has one, training goes on from it.
 
     Raises:
-        BadInput: if the loss is not finite, and the checkpoint is dropped then; as `computing` and `Checkpoint.resume`.
-        BadFile: if the checkpoint cannot be written.
+        InputError: if the loss is not finite (the checkpoint is dropped then); as `computing` and `Checkpoint.resume`.
+        FileError: if the checkpoint cannot be written.
     """
     objective = objective or hard(recipe.label_smoothing)
     steps = recipe.epochs * len(batches)
@@ -146,7 +146,7 @@ def fit(
         if not torch.isfinite(loss):
             if checkpoint:
                 checkpoint.drop()
-            raise BadInput(f"training diverged at step {step + 1} of {steps}: lower the learning rate", rule="loss")
+            raise InputError(f"training diverged at step {step + 1} of {steps}: lower the learning rate", rule="loss")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         distributed.sum_gradients(module)

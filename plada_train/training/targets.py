@@ -13,8 +13,8 @@ import torch
 from torch.distributions import Gamma
 from torch.nn import functional
 
+from plada_codec.errors import InputError
 from plada_train.data.labelled import LabelledImages
-from plada_train.errors import BadInput
 from plada_train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def objective_of(data: LabelledImages, recipe: Recipe) -> Objective:
-    """What `recipe` says is to be learned of `data`. Raises BadInput if that takes soft labels and there are none."""
+    """What `recipe` says is to be learned of `data`. Raises InputError if that takes soft labels and there are none."""
     if recipe.targets == "hard":
         return hard(recipe.label_smoothing)
     if data.concentrations is None:
-        raise BadInput(
+        raise InputError(
             f"the payload has no soft labels for {recipe.targets} targets: learn from hard ones, "
             "or have it made with plada-train select --soft-labels",
             rule="targets",

@@ -17,8 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plada_codec.errors import InvalidPayload, Unsupported
-from plada_codec.files import BadFile
+from plada_codec.errors import FileError, InvalidPayload, LinkError, Unsupported
 from plada_codec.frames import (
     FIRST_ANNOUNCE_ID,
     Frame,
@@ -39,7 +38,6 @@ from plada_codec.frames import (
 from plada_codec.frames.framing import open_stream, slip
 from plada_codec.frames.state import time_mark
 from plada_codec.links.loss import BurstyLoss, IndependentLoss
-from plada_codec.links.units import BadLink
 from plada_codec.testing.channel import channel
 
 DATA = random.Random(5).randbytes(3_000)
@@ -159,10 +157,10 @@ def test_a_reader_that_waits_for_a_serial_line_ends_where_the_other_end_hangs_up
 def test_a_baud_rate_is_refused_where_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in (str(tmp_path / "file"), "/dev/null"):
-        with pytest.raises(BadFile, match="no serial port"):
+        with pytest.raises(FileError, match="no serial port"):
             open_stream(name, "rb", baud=9600)
     modem, port = os.openpty()
-    with pytest.raises(BadFile, match="9601"):
+    with pytest.raises(FileError, match="9601"):
         open_stream(os.ttyname(port), "rb", baud=9601)
     os.close(modem)
     os.close(port)
@@ -196,7 +194,7 @@ def test_a_folder_of_frames_is_complete_or_not_there(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
-    with pytest.raises(BadFile, match="not empty"):
+    with pytest.raises(FileError, match="not empty"):
         write_files(FRAMES, tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
@@ -258,7 +256,7 @@ def test_a_state_file_holds_what_came_of_all_objects_or_of_the_one_that_is_asked
 
 def test_only_one_receiver_writes_a_state_file(tmp_path: Path) -> None:
     with StateFile(tmp_path / "state"):
-        with pytest.raises(BadFile, match="another receiver"), StateFile(tmp_path / "state"):
+        with pytest.raises(FileError, match="another receiver"), StateFile(tmp_path / "state"):
             pass
         read_state(tmp_path / "state")
     with StateFile(tmp_path / "state"):
@@ -269,7 +267,7 @@ def test_only_one_receiver_writes_a_state_file(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_not_taken_for_a_state(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mine"
     path.write_bytes(content)
-    with pytest.raises(BadFile, match="not a state file"), StateFile(path):
+    with pytest.raises(FileError, match="not a state file"), StateFile(path):
         pass
     assert path.read_bytes() == content
 
@@ -277,9 +275,9 @@ def test_a_file_of_another_kind_is_not_taken_for_a_state(tmp_path: Path, content
 def test_what_is_no_regular_file_is_not_taken_for_a_state(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(BadFile, match="no regular file"), StateFile(path):
+        with pytest.raises(FileError, match="no regular file"), StateFile(path):
             pass
-        with pytest.raises(BadFile, match="no regular file"):
+        with pytest.raises(FileError, match="no regular file"):
             read_state(path)
 
 
@@ -519,5 +517,5 @@ def test_flips_hit_every_bit_of_a_frame_alike() -> None:
     "bad", [{"flip_rate": 1.0}, {"flip_rate": -0.1}, {"duplicate_rate": 1.1}, {"reorder_frames": -1}]
 )
 def test_a_channel_refuses_what_is_no_rate(bad: dict[str, float]) -> None:
-    with pytest.raises(BadLink):
+    with pytest.raises(LinkError):
         channel([], loss=NO_LOSS, **bad)  # type: ignore[arg-type]

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec import InvalidPayload, LimitExceeded, Limits, Payload, PladaError, Universe, Unsupported
-from plada_codec.files import BadFile, atomic_write
+from plada_codec.errors import FileError
+from plada_codec.files import atomic_write
 from plada_codec.interop import FORMATS, read, write
 from plada_codec.testing.strategies import payloads
 from tests.helpers.examples import examples
@@ -255,7 +256,7 @@ def test_csv_never_means_anything_but_its_rows(text: str) -> None:
     rows = [re.fullmatch(r"\s*([+-]?\d+)\s*,\s*([+-]?\d+)\s*", line) for line in lines]
     try:
         payload = read_bytes(text.encode(), "csv", reference_size=2**63 - 1, num_classes=65_536)
-    except BadFile:
+    except FileError:
         assert (
             not rows or None in rows or max(abs(int(number)) for row in rows if row for number in row.groups()) >= 2**63
         )
@@ -521,10 +522,10 @@ def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path) 
 def test_a_file_that_is_not_there_or_is_a_folder_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     for name in ("missing.csv", "folder.csv"):
-        with pytest.raises(BadFile, match=f"{name}: cannot be read: "):
+        with pytest.raises(FileError, match=f"{name}: cannot be read: "):
             read(tmp_path / name, **SIZES)
     for path in (tmp_path / "folder.csv", tmp_path / "missing" / "kept.csv"):
-        with pytest.raises(BadFile, match=f"cannot write {path}: "):
+        with pytest.raises(FileError, match=f"cannot write {path}: "):
             write(EXAMPLE, path)
 
 

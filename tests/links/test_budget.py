@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec.cli.main import main
-from plada_codec.errors import InvalidPayload, LimitExceeded, PladaError
+from plada_codec.errors import InvalidPayload, LimitExceeded, LinkError, PladaError
 from plada_codec.links.budget import Budget, Conditions, best_frame_bytes, budget, max_bytes
 from plada_codec.links.delivery.strategies import STRATEGIES, Delivery
 from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss, Loss
-from plada_codec.links.profiles import BadLink, link, links
+from plada_codec.links.profiles import link, links
 from tests.helpers.examples import examples
 from tests.helpers.paths import SPEC
 
@@ -314,7 +314,7 @@ def test_no_length_of_frames_is_better_than_the_best(
 def test_frames_can_be_best_where_the_longest_never_arrive() -> None:
     modem, asked = SLOW.replaced(mtu_bytes=20_000), Conditions(loss=BitErrors(1e-3))
     assert 9 < best_frame_bytes(5000, modem, asked) < 200
-    with pytest.raises(BadLink, match="99% is the most"):
+    with pytest.raises(LinkError, match="99% is the most"):
         budget(5000, modem, asked)
 
 
@@ -326,29 +326,29 @@ def test_what_fits_is_at_most_what_frames_can_carry(header_bytes: int | None) ->
 def test_frames_and_objects_that_cannot_be_are_errors() -> None:
     for object_bytes, asked, error, rule in [
         (10, Conditions(frame_bytes=8), InvalidPayload, "frame-bytes"),
-        (10, Conditions(frame_bytes=41), BadLink, "frame-bytes"),
-        (10, Conditions(piece_header_bytes=40), BadLink, "frame-bytes"),
+        (10, Conditions(frame_bytes=41), LinkError, "frame-bytes"),
+        (10, Conditions(piece_header_bytes=40), LinkError, "frame-bytes"),
         (0, Conditions(), InvalidPayload, "object"),
         (0, Conditions(piece_header_bytes=1), InvalidPayload, "object"),
         (1 << 27, Conditions(), LimitExceeded, "limits"),
-        (1 << 50, Conditions(piece_header_bytes=1), BadLink, "frame-bytes"),
-        (10, Conditions(strategy="carrier pigeon"), BadLink, "value"),
-        (10, Conditions(probability=1.0), BadLink, "value"),
+        (1 << 50, Conditions(piece_header_bytes=1), LinkError, "frame-bytes"),
+        (10, Conditions(strategy="carrier pigeon"), LinkError, "value"),
+        (10, Conditions(probability=1.0), LinkError, "value"),
     ]:
         with pytest.raises(error) as caught:
             budget(object_bytes, SLOW, asked)
         assert caught.value.rule == rule
-    with pytest.raises(BadLink, match="--mtu"):
+    with pytest.raises(LinkError, match="--mtu"):
         max_bytes(link("titan-dte"), 100)
     for within_s in (-1, math.nan, math.inf):
-        with pytest.raises(BadLink, match="within_s must be 0 or more"):
+        with pytest.raises(LinkError, match="within_s must be 0 or more"):
             max_bytes(SLOW, within_s)
-    with pytest.raises(BadLink, match="say how long they are"):
+    with pytest.raises(LinkError, match="say how long they are"):
         max_bytes(SLOW, 100, Conditions(frame_bytes="best"))
-    with pytest.raises(BadLink, match="piece_header_bytes must be 0 or more"):
+    with pytest.raises(LinkError, match="piece_header_bytes must be 0 or more"):
         Conditions(piece_header_bytes=-1)
     for receivers in 0, 1_000_001, 10**23:
-        with pytest.raises(BadLink, match="receivers must be 1 to 1,000,000"):
+        with pytest.raises(LinkError, match="receivers must be 1 to 1,000,000"):
             Conditions(receivers=receivers)
     with pytest.raises(InvalidPayload, match="at most 1,804,896 bytes"):
         budget(5_000_000, SLOW)

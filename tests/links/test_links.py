@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plada_codec.errors import LinkError
 from plada_codec.links.profiles import (
     MARKS,
-    BadLink,
     ConstantRate,
     FixedTime,
     Janus,
@@ -122,7 +122,7 @@ def test_a_frame_takes_the_time_of_its_packets(mtu: int, packets: int, padded: b
     expected = sum(made.model.airtime_s(mtu if padded else size) for size in sizes)
     assert made.frame_airtime_s(frame_bytes) == pytest.approx(expected, rel=1e-12)
     for wrong in (0, -1, mtu * packets + 1):
-        with pytest.raises(BadLink, match="frame-bytes"):
+        with pytest.raises(LinkError, match="frame-bytes"):
             made.frame_airtime_s(wrong)
 
 
@@ -148,7 +148,7 @@ def test_packets_are_of_one_length_where_they_are_padded_or_of_a_fixed_time() ->
 @pytest.mark.parametrize(("id", "most"), [("lorawan-eu868-dr0", 242), ("lorawan-eu868-dr5", 242), ("janus-11k5", 4096)])
 def test_an_mtu_is_no_longer_than_the_packets_of_the_standard(id: str, most: int) -> None:
     assert link(id).replaced(mtu_bytes=most).max_frame_bytes == most
-    with pytest.raises(BadLink, match=f"{id} has packets of at most {most} bytes") as caught:
+    with pytest.raises(LinkError, match=f"{id} has packets of at most {most} bytes") as caught:
         link(id).replaced(mtu_bytes=most + 1)
     assert caught.value.rule == "value"
 
@@ -270,7 +270,7 @@ def test_sigfox_sends_140_messages_a_day() -> None:
 
 
 def test_a_frame_longer_than_a_contact_is_refused() -> None:
-    with pytest.raises(BadLink, match="a frame takes 8 s, and a contact has 7 s") as caught:
+    with pytest.raises(LinkError, match="a frame takes 8 s, and a contact has 7 s") as caught:
         ours(rate_bps=8, contact_s=7, period_s=60).schedule_s(2, 4, 8)
     assert caught.value.rule == "contact"
 
@@ -366,17 +366,17 @@ def test_a_profile_is_read_with_the_provenance_of_its_numbers() -> None:
 )
 def test_a_profile_with_something_wrong_is_refused(old: str, new: str, message: str) -> None:
     assert old in PROFILE
-    with pytest.raises(BadLink, match=re.escape(message)) as caught:
+    with pytest.raises(LinkError, match=re.escape(message)) as caught:
         read_profiles(PROFILE.replace(old, new, 1))
     assert caught.value.rule == "profile"
 
 
 def test_an_unknown_link_is_refused_with_the_nearest_name_and_all_names() -> None:
-    with pytest.raises(BadLink, match="did you mean lorawan-eu868-dr5") as caught:
+    with pytest.raises(LinkError, match="did you mean lorawan-eu868-dr5") as caught:
         link("lorawan-eu868-d5")
     assert caught.value.rule == "link"
     assert all(id in str(caught.value) for id in links())
-    with pytest.raises(BadLink, match="there is no link ''"):
+    with pytest.raises(LinkError, match="there is no link ''"):
         link("")
 
 
@@ -422,15 +422,15 @@ def test_a_rate_or_a_frame_time_makes_another_model() -> None:
     ],
 )
 def test_a_number_that_makes_no_sense_is_refused(numbers: dict[str, float]) -> None:
-    with pytest.raises(BadLink) as caught:
+    with pytest.raises(LinkError) as caught:
         ours(**numbers)
     assert caught.value.rule == "value"
 
 
 def test_what_a_profile_leaves_open_is_asked_for_by_its_option() -> None:
-    with pytest.raises(BadLink, match=r"custom has no data rate of its own: say it with --rate \[option\]"):
+    with pytest.raises(LinkError, match=r"custom has no data rate of its own: say it with --rate \[option\]"):
         link("custom").frame_airtime_s(10)
-    with pytest.raises(BadLink, match=r"benthos-bandc has no MTU of its own: say it with --mtu \[option\]"):
+    with pytest.raises(LinkError, match=r"benthos-bandc has no MTU of its own: say it with --mtu \[option\]"):
         _ = link("benthos-bandc").max_frame_bytes
     assert link("benthos-bandc").frame_airtime_s(150) == 1
 
@@ -439,12 +439,12 @@ def test_what_a_profile_leaves_open_is_asked_for_by_its_option() -> None:
     "wrong", [{"rate_bps": "x"}, {"rate_bps": None}, {"rate_bps": True}, {"mtu_bytes": "x"}, {"one_way_delay_s": [1]}]
 )
 def test_what_is_no_number_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(BadLink) as error:
+    with pytest.raises(LinkError) as error:
         ours(**wrong)
     assert error.value.rule == "value"
 
 
 @pytest.mark.parametrize("distance_m", [-1.0, math.nan, math.inf])
 def test_what_is_no_distance_is_refused(distance_m: float) -> None:
-    with pytest.raises(BadLink, match="distance_m must be 0 or more"):
+    with pytest.raises(LinkError, match="distance_m must be 0 or more"):
         link("uwm-5k").delay_s(distance_m)

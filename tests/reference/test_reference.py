@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plada_codec.errors import PladaError
-from plada_codec.reference.sources import IMAGE_SUFFIXES, BadSource, ImageSource, open_images, reference_digest
+from plada_codec.errors import PladaError, SourceError
+from plada_codec.reference.sources import IMAGE_SUFFIXES, ImageSource, open_images, reference_digest
 
 #: Anything is an image here: no decoder looks at it.
 image_lists = st.lists(st.binary(max_size=40), min_size=1, max_size=12)
@@ -130,7 +130,7 @@ def test_a_damaged_header_or_a_cut_is_never_a_smaller_reference_set(images: list
         whole = shard.read_bytes()
         end = sum(512 + -(-len(image) // 512) * 512 for image in images)
         shard.write_bytes(whole[: data.draw(st.integers(0, end))])
-        with pytest.raises(BadSource):
+        with pytest.raises(SourceError):
             open_images(shard)
         bad = bytearray(whole)
         header = 512 * sum(1 + -(-len(image) // 512) for image in images[: data.draw(st.integers(0, len(images) - 1))])
@@ -138,7 +138,7 @@ def test_a_damaged_header_or_a_cut_is_never_a_smaller_reference_set(images: list
         shard.write_bytes(bad)
         try:
             opened = open_images(shard)
-        except BadSource:
+        except SourceError:
             return
         # the checksum field may end in a NUL or a space: such a header says the same
         assert [opened.read(i) for i in range(len(opened))] == images
@@ -431,7 +431,7 @@ def test_a_faulty_source_is_an_error_of_one_line(make: Callable[[Path], Path], r
 def test_an_image_number_outside_the_set_is_an_error(number: int, tmp_path: Path) -> None:
     write_folder(tmp_path, [b"a", b"b", b"c"])
     for ask in (open_images(tmp_path).read, open_images(tmp_path).name, open_images(tmp_path).label):
-        with pytest.raises(BadSource, match="image-number"):
+        with pytest.raises(SourceError, match="image-number"):
             ask(number)
 
 
@@ -443,8 +443,8 @@ def test_an_image_that_is_lost_after_listing_is_named_and_not_replaced(tmp_path:
     (tmp_path / "folder" / "00001.jpg").unlink()
     os.truncate(tmp_path / "shards" / "ref-001.tar", 512)
     for images, number, name in ((folder, 1, "00001.jpg"), (shards, 3, "ref-001.tar/00003.jpg")):
-        with pytest.raises(BadSource, match=f"image {number} of .*{name}.*image-unreadable"):
+        with pytest.raises(SourceError, match=f"image {number} of .*{name}.*image-unreadable"):
             images.read(number)
-        with pytest.raises(BadSource, match="image-unreadable"):
+        with pytest.raises(SourceError, match="image-unreadable"):
             reference_digest(images)
         assert images.read(2) == b"c"

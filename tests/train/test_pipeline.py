@@ -27,10 +27,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from plada_codec import Payload, compare, decode, encode
-from plada_codec.errors import PladaError
+from plada_codec.errors import PladaError, SourceError
 from plada_codec.links.profiles import link
 from plada_codec.links.units import show_seconds
-from plada_codec.reference.sources import BadSource, open_images, reference_digest
+from plada_codec.reference.sources import open_images, reference_digest
 from plada_train import stages
 from plada_train.cli.summary import LINKS
 from plada_train.data.labelled import ImageBatches, open_test_images, open_training_images, picture
@@ -208,11 +208,11 @@ def test_an_image_that_cannot_be_decoded_is_named_and_not_replaced(sources: Path
     path.write_bytes({"empty": b"", "text": b"no image", "cut": path.read_bytes()[:300]}[damage])
     data = open_training_images(sources / "train")
     number = next(i for i in data.numbers if data.images.name(i) == "green/3.jpg")
-    with pytest.raises(BadSource, match=f"image {number} of .*green/3.jpg.*decoded"):
+    with pytest.raises(SourceError, match=f"image {number} of .*green/3.jpg.*decoded"):
         picture(data.images, number)
     classifier = make_classifier(RECIPE, 3)
     batches = ImageBatches(data, classifier.config.transform(), 5, seed=0, workers=workers)
-    with pytest.raises(BadSource, match=f"image {number} of .*green/3.jpg.*decoded"):
+    with pytest.raises(SourceError, match=f"image {number} of .*green/3.jpg.*decoded"):
         list(batches.run(0, len(batches)))
 
 

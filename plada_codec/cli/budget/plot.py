@@ -61,7 +61,7 @@ def plot_budgets(
 
     Raises:
         Unsupported: (rule extra) if matplotlib is not installed.
-        BadFile: if the file cannot be written.
+        FileError: if the file cannot be written.
     """
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # that its cache cannot be kept is no news to users
     matplotlib = extra_module("matplotlib", "plot")

@@ -26,6 +26,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from plada_codec.errors import LinkError
 from plada_codec.links.delivery.distributions import (
     TINY,
     enough_tries,
@@ -44,7 +45,6 @@ from plada_codec.links.delivery.simulation import (
     simulated_single,
     simulated_stop_and_wait,
 )
-from plada_codec.links.profiles import BadLink
 
 __all__ = ["MAX_LOSS", "STRATEGIES", "Coded", "Delivery", "Job", "deliver", "one_way", "simulate"]
 
@@ -110,7 +110,7 @@ def deliver(strategy: str, job: Job) -> Delivery:
     """What a strategy takes: by its formulas where there are some, else by a simulation of fixed seed.
 
     Raises:
-        BadLink: (`value`) if there is no such strategy, or the job asks for too much, also to be simulated; (rules of
+        LinkError: (`value`) if there is no such strategy, or the job asks for too much, also to be simulated; (rules of
             `Link`) if the link does not take such frames, or lacks a number.
 
     >>> from plada_codec.links.profiles import link
@@ -129,7 +129,7 @@ def deliver(strategy: str, job: Job) -> Delivery:
 
 
 def _trials(strategy: str, job: Job) -> int:
-    """How many deliveries with answers are simulated. Raises BadLink, rule `value`, if the least number is too much."""
+    """How many deliveries with answers are simulated. Raises LinkError (`value`) if the least number is too much."""
     total, loss = job.counts.total(), job.air_loss.frame_loss(job.frame_bytes)
     frames = float(total)
     if loss:
@@ -143,7 +143,7 @@ def _trials(strategy: str, job: Job) -> int:
     if job.receivers > most:
         message = f"{strategy} with {job.receivers:,} receiver{'s' * (job.receivers > 1)} is too much to simulate"
         advice = f"ask for {most:,} or less, or for another strategy" if most else "ask for another strategy"
-        raise BadLink(f"{message}: {advice}", rule="value")
+        raise LinkError(f"{message}: {advice}", rule="value")
     enough = _SIMULATED_FRAMES * (1 - loss) / (total * job.receivers)
     return int(min(max(enough, _LEAST_TRIALS), _MOST_TRIALS, _MAX_WORK / (frames * job.receivers)))
 
@@ -152,7 +152,7 @@ def simulate(strategy: str, job: Job, trials: int, seed: int) -> Delivery:
     """What a strategy took in so many simulated deliveries: means, and quantiles, of those.
 
     Raises:
-        BadLink: as `deliver`.
+        LinkError: as `deliver`.
 
     >>> from plada_codec.links.profiles import link
     >>> from plada_codec.links.loss import BurstyLoss
@@ -171,7 +171,7 @@ _Formula: TypeAlias = Callable[[Job], Course | None]
 
 def _strategy(name: str) -> tuple[_Formula, Simulation]:
     if name not in _STRATEGIES:
-        raise BadLink(f"no strategy {name!r}: there are {', '.join(STRATEGIES)}", rule="value")
+        raise LinkError(f"no strategy {name!r}: there are {', '.join(STRATEGIES)}", rule="value")
     return _STRATEGIES[name]
 
 

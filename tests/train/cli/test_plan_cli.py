@@ -21,12 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec import decode
+from plada_codec.errors import InputError
 from plada_codec.links.budget import max_bytes
 from plada_codec.links.profiles import link
 from plada_codec.reference.sources import ImageSource
 from plada_train import pipeline as run_module
 from plada_train.data.labelled import LabelledImages, check_unseen, held_out, open_training_images
-from plada_train.errors import BadInput
 from plada_train.files import write_bytes, write_json
 from plada_train.planning import plan as planning_plan
 from plada_train.recipe import Planning
@@ -183,14 +183,14 @@ def test_other_seeds_hold_other_images_out() -> None:
 
 
 def test_a_class_of_one_image_is_named() -> None:
-    with pytest.raises(BadInput, match="class class 3 of SRC has one image only") as caught:
+    with pytest.raises(InputError, match="class class 3 of SRC has one image only") as caught:
         held_out(labelled([0, 0, 1, 3, 1]), 0.1)
     assert caught.value.rule == "held-out"
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -1.0, float("nan")])
 def test_a_share_that_leaves_nothing_is_refused(share: float) -> None:
-    with pytest.raises(BadInput, match="not between 0 and 1"):
+    with pytest.raises(InputError, match="not between 0 and 1"):
         held_out(labelled([0, 0, 1, 1]), share)
 
 
@@ -198,7 +198,7 @@ def test_an_image_that_was_learnt_from_is_named(sources: Path) -> None:
     train = open_training_images(sources / "train")
     check_unseen(open_training_images(sources / "val"), train)
     shutil.copy(sources / "train" / "red" / "7.jpg", sources / "val" / "green" / "9.jpg")
-    with pytest.raises(BadInput, match=r"val, green/9.jpg, is held out and in .*train too"):
+    with pytest.raises(InputError, match=r"val, green/9.jpg, is held out and in .*train too"):
         check_unseen(open_training_images(sources / "val"), train)
 
 
@@ -292,7 +292,7 @@ def test_plan_holds_out_what_the_teacher_did(sources: Path, planner: FakePlanner
 
     def teach(data: LabelledImages, *more: Any) -> Any:
         taught.append(data)
-        raise BadInput("seen enough", rule="test")
+        raise InputError("seen enough", rule="test")
 
     monkeypatch.setattr(stages, "teach", teach)
     _, train, test = source_options(sources)

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from plada_codec.errors import InputError
 from plada_codec.reference.sources import NO_LABEL, ImageSource
 from plada_train.cli.main import main
 from plada_train.data import leakage
 from plada_train.data.leakage import Pair, pairs, summarise
-from plada_train.errors import BadInput
 from tests.helpers.examples import examples
 
 pytestmark = pytest.mark.training
@@ -139,7 +139,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_size_that_does_not_divide_into_blocks_is_refused() -> None:
     for size in (0, 2, 30):
-        with pytest.raises(BadInput, match="do not divide"):
+        with pytest.raises(InputError, match="do not divide"):
             summarise(Files([file_of(texture(0))]), size, 1, silent)
 
 

@@ -21,8 +21,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from safetensors.torch import load_file
 
+from plada_codec.errors import InputError
 from plada_train.cli.main import main
-from plada_train.errors import BadInput
 from plada_train.models import export as exporting
 from plada_train.models.classifier import Classifier, make_classifier, save_checkpoint
 from plada_train.models.export import IR_VERSION, OPSET, export
@@ -175,9 +175,9 @@ def test_a_model_that_onnx_cannot_hold_or_express_is_refused(tmp_path: Path, mon
         raise RuntimeError("no such operator\nand much more")
 
     monkeypatch.setattr(torch.onnx, "export", fail)
-    with pytest.raises(BadInput, match=r"test_resnet cannot be exported to ONNX \(no such operator\)"):
+    with pytest.raises(InputError, match=r"test_resnet cannot be exported to ONNX \(no such operator\)"):
         export(made, path)
     monkeypatch.setattr(exporting, "MAX_ONNX_BYTES", 1000)
-    with pytest.raises(BadInput, match="does not fit one ONNX file"):
+    with pytest.raises(InputError, match="does not fit one ONNX file"):
         export(made, path)
     assert not path.exists()

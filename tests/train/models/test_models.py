@@ -16,7 +16,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from plada_train.errors import BadInput
+from plada_codec.errors import InputError
 from plada_train.models.classifier import (
     HUB_TIMEOUT_S,
     load_checkpoint,
@@ -120,7 +120,7 @@ def test_a_repositorys_weights_come_with_its_input_and_can_be_made_again_without
     (hub / "models--owner--name").rename(tmp_path / "gone")
     assert load_checkpoint(tmp_path / "model.safetensors").config == classifier.config
     publish(hub, "owner/other", published, {"architecture": "test_resnet", "pretrained_cfg": said})
-    with pytest.raises(BadInput, match="hf-hub:owner/other does not fit test_vit: it is of test_resnet"):
+    with pytest.raises(InputError, match="hf-hub:owner/other does not fit test_vit: it is of test_resnet"):
         make_classifier(Recipe(model="test_vit", weights="hf-hub:owner/other"), 3)
 
 
@@ -135,7 +135,7 @@ def test_a_hub_out_of_reach_is_asked_once_and_the_error_says_what_to_do(
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", unreachable)
-    with pytest.raises(BadInput, match=r"reached \(no route to host\): give --weights FILE or none") as caught:
+    with pytest.raises(InputError, match=r"reached \(no route to host\): give --weights FILE or none") as caught:
         make_classifier(Recipe(model="test_resnet", weights=weights), 3)
     assert "\n" not in str(caught.value)
     [(url, timeout)] = asked
@@ -145,7 +145,7 @@ def test_a_hub_out_of_reach_is_asked_once_and_the_error_says_what_to_do(
 
 
 def test_offline_mode_is_a_hub_out_of_reach(hub: Path) -> None:
-    with pytest.raises(BadInput, match="cannot be reached"):
+    with pytest.raises(InputError, match="cannot be reached"):
         make_classifier(Recipe(model="test_resnet", weights="hub"), 3)
 
 
@@ -163,7 +163,7 @@ def test_offline_mode_is_a_hub_out_of_reach(hub: Path) -> None:
 def test_weights_that_there_are_not_are_an_error_that_says_what_there_is(
     hub: Path, model: str, weights: str, text: str
 ) -> None:
-    with pytest.raises(BadInput, match=text):
+    with pytest.raises(InputError, match=text):
         make_classifier(Recipe(model=model, weights=weights), 3)
 
 

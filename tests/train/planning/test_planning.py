@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from plada_codec import Payload, Universe
-from plada_codec.files import BadFile
+from plada_codec.errors import FileError
 from plada_codec.reference.sources import ImageSource
 from plada_train.data.pixels import square
 from plada_train.planning import proxies
@@ -381,7 +381,7 @@ def test_an_interrupt_forgets_nothing_that_an_earlier_call_found(
 def test_measurements_that_cannot_be_written_are_an_error_of_one_line(tmp_path: Path) -> None:
     log = Log(tmp_path / "log")
     (tmp_path / "log").mkdir()
-    with pytest.raises(BadFile, match=r"^cannot write .*log: Is a directory"):
+    with pytest.raises(FileError, match=r"^cannot write .*log: Is a directory"):
         log.add(GRID[0], 0, None)
 
 

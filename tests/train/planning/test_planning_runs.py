@@ -29,10 +29,9 @@ pytest.importorskip("torch")
 from PIL import Image
 
 from plada_codec import Universe, decode
-from plada_codec.errors import PladaError
-from plada_codec.reference.sources import BadSource, ImageSource, open_images, reference_digest
+from plada_codec.errors import InputError, PladaError, SourceError
+from plada_codec.reference.sources import ImageSource, open_images, reference_digest
 from plada_train.data.labelled import LabelledImages, open_training_images
-from plada_train.errors import BadInput
 from plada_train.planning import candidates, label_loss, plan, proxies, workers
 from plada_train.planning.decoded_images import DecodedImages
 from plada_train.scores.reference_scores import Scores
@@ -246,7 +245,7 @@ def test_a_folder_holds_one_plan(work: Work, planned: tuple[Path, dict[str, Any]
         "training images": {"train": work.held_out, "held_out": work.train},
     }
     for what, options in others.items():
-        with pytest.raises(BadInput, match=f"holds a plan with other {what}") as error:
+        with pytest.raises(InputError, match=f"holds a plan with other {what}") as error:
             work.plan(output, [60, 90], **options)
         assert error.value.rule == "plan"
 
@@ -370,11 +369,11 @@ def test_all_that_a_payload_can_carry_is_in_the_budget(work: Work, tmp_path: Pat
 
 @pytest.mark.usefixtures("here")
 def test_a_budget_that_is_too_small_names_one_that_is_not(work: Work, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"^5 bytes are too few: the smallest payload takes (\d+)") as error:
+    with pytest.raises(InputError, match=r"^5 bytes are too few: the smallest payload takes (\d+)") as error:
         work.plan(tmp_path, [5, 100])
     assert error.value.rule == "max-bytes"
     smallest = int(error.value.args[0].split()[-1])
-    with pytest.raises(BadInput, match="max-bytes"):
+    with pytest.raises(InputError, match="max-bytes"):
         work.plan(tmp_path, [smallest - 1])
     found = work.plan(tmp_path, [smallest])
     assert_consistent(found, tmp_path, work.scores)
@@ -400,7 +399,7 @@ def test_what_does_not_belong_together_is_refused(work: Work, tmp_path: Path) ->
         ("class-names", {"scores": replace(work.scores, class_names=None), "class_names": True}),
     ]
     for rule, options in wrongs:
-        with pytest.raises(BadInput) as error:
+        with pytest.raises(InputError) as error:
             work.plan(tmp_path / "plan", [60], **options)
         assert error.value.rule == rule, options
         assert "\n" not in str(error.value)
@@ -415,7 +414,7 @@ def test_payloads_with_other_class_names_are_another_plan(work: Work, tmp_path: 
     }
     work.plan(tmp_path, [70], class_names=True, **nameless)
     renamed = replace(work.scores, class_names=("a", "b", "c"))
-    with pytest.raises(BadInput, match="holds a plan with other options"):
+    with pytest.raises(InputError, match="holds a plan with other options"):
         work.plan(tmp_path, [70], scores=renamed, class_names=True, **nameless)
 
 
@@ -439,7 +438,7 @@ def test_an_image_that_cannot_be_decoded_is_named_in_one_line(
     reference = write_reference(tmp_path / "ref", data)
     scores = scores_of(reference, work.scores.label[:30], work.scores.energy[:30])
     with pytest.raises(
-        BadSource, match=r"image 7 of .*ref-0\.tar/00007\.png, is not an image that can be decoded"
+        SourceError, match=r"image 7 of .*ref-0\.tar/00007\.png, is not an image that can be decoded"
     ) as error:
         work.plan(tmp_path / "plan", [60], scores=scores, reference=reference, workers=1)
     assert "\n" not in str(error.value)

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from plada_codec import Payload, Universe, decode, encode
+from plada_codec.errors import InputError
 from plada_codec.links.profiles import links
-from plada_train.errors import BadInput
 from plada_train.report.gather import IMAGES_PER_PERCENT, PARTS, PERCENTS, gather
 from plada_train.report.model import Contents
 from plada_train.report.page import render
@@ -30,7 +30,7 @@ from plada_train.scores.reference_scores import Scores
 from plada_train.selection.select import Rule, select
 from tests.helpers.examples import examples
 
-pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("ignore::plada_train.errors.MissingClasses")]
+pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("ignore::plada_codec.errors.MissingClasses")]
 
 DIGEST = bytes(range(32))
 NAMES = ("cat", "dog", "owl", "sea <b>")
@@ -372,7 +372,7 @@ def test_whatever_part_is_missing_or_damaged_the_rest_is_shown_and_it_is_named(
         (run / f"{who}.json").unlink()
     bad = {name for name, state in states.items() if state != "whole"}
     if not has_models and all(state == "removed" for state in states.values()):
-        with pytest.raises(BadInput, match="holds nothing of a run"):
+        with pytest.raises(InputError, match="holds nothing of a run"):
             gather(run)
         return
     contents = gather(run, reference=str(whole.parent / "reference"))
@@ -528,8 +528,8 @@ def test_another_reference_set_shows_no_images(whole: Path, tmp_path: Path) -> N
 
 
 def test_a_folder_that_is_not_there_or_holds_nothing_of_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="there is no folder"):
+    with pytest.raises(InputError, match="there is no folder"):
         gather(tmp_path / "nowhere")
     (tmp_path / "holiday.jpg").write_bytes(b"")
-    with pytest.raises(BadInput, match="holds nothing of a run"):
+    with pytest.raises(InputError, match="holds nothing of a run"):
         gather(tmp_path)

@@ -28,13 +28,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
 
-from plada_codec.errors import PladaWarning
-from plada_codec.files import BadFile
+from plada_codec.errors import FileError, InputError, MissingClasses, PladaWarning, SourceError
 from plada_codec.progress import progress_bar
-from plada_codec.reference.sources import BadSource, ImageSource, open_images, reference_digest
+from plada_codec.reference.sources import ImageSource, open_images, reference_digest
 from plada_train import stages
 from plada_train.cli.main import main
-from plada_train.errors import BadInput, MissingClasses
 from plada_train.models import inference
 from plada_train.models.classifier import Classifier, make_classifier, save_checkpoint
 from plada_train.recipe import Recipe
@@ -238,7 +236,7 @@ def test_shards_that_are_there_are_not_labelled_again(
     before = content(out)
     (out / "shard-00002.npz").unlink()
     (out / ".plada-0123456789abcdef.tmp").write_bytes(b"left by a kill")
-    with pytest.raises(BadInput, match=r"shard-00002.npz is missing: run `plada-train score` again"):
+    with pytest.raises(InputError, match=r"shard-00002.npz is missing: run `plada-train score` again"):
         Scores.load(out)
     labelled = []
 
@@ -276,7 +274,7 @@ def test_a_damaged_shard_is_named_and_labelled_again(
             "other arrays": buffer.getvalue(),
         }[damage]
     )
-    with pytest.raises(BadInput, match=r"shard-00001.npz is damaged or of other images"):
+    with pytest.raises(InputError, match=r"shard-00001.npz is damaged or of other images"):
         Scores.load(out)
     with pytest.warns(PladaWarning, match=r"shard-00001.npz is damaged or of other images") as warned:
         assert_equal(score(teacher, reference, out), whole)
@@ -306,7 +304,7 @@ def test_other_scores_are_not_mixed_in(
             (tmp_path / "other" / f"{i:03}.jpg").write_bytes(jpeg(i + 1))
         change = {"reference": open_images(tmp_path / "other")}
     arguments = {"teacher": teacher, "reference": reference, "folder": out, **change}
-    with pytest.raises(BadInput, match=f"{what}: name another folder, or remove this one"):
+    with pytest.raises(InputError, match=f"{what}: name another folder, or remove this one"):
         score(**arguments)
     assert content(out) == before
     (out / "scores.json").unlink()
@@ -326,7 +324,7 @@ def test_scores_of_a_part_of_the_reference_set_do_not_take_the_place_of_those_of
     (tmp_path / "part").mkdir()
     for i in range(images):
         (tmp_path / "part" / f"{i:03}.jpg").write_bytes(jpeg(i))
-    with pytest.raises(BadInput, match="another reference set"):
+    with pytest.raises(InputError, match="another reference set"):
         score(teacher, open_images(tmp_path / "part"), out)
     assert content(out) == before
 
@@ -338,7 +336,7 @@ def test_a_corrupt_image_is_named_and_labelling_goes_on_when_it_is_mended(
     out = tmp_path / "scores"
     (folder / "020.jpg").write_bytes(b"no image")
     for workers in (0, 1):
-        with pytest.raises(BadSource, match=r"image 20 of .*020.jpg.*decoded"):
+        with pytest.raises(SourceError, match=r"image 20 of .*020.jpg.*decoded"):
             score(teacher, open_images(folder), out, recipe=replace(RECIPE, workers=workers))
         assert sorted(path.name for path in out.glob("shard-*")) == [f"shard-{i:05}.npz" for i in range(3)]
     finished = {path: path.stat().st_mtime_ns for path in out.glob("shard-*")}
@@ -375,7 +373,7 @@ def test_a_full_disk_is_one_error_and_finished_shards_stay(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fsync)
-        with pytest.raises(BadFile, match=r"cannot write .*: No space left on device"):
+        with pytest.raises(FileError, match=r"cannot write .*: No space left on device"):
             score(teacher, reference, out)
     assert not list(out.glob(".plada-*"))
     assert 0 < len(list(out.glob("shard-*.npz"))) < 6
@@ -415,16 +413,16 @@ def test_what_torch_cannot_do_is_one_line(reference: ImageSource) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
     teacher = Classifier(TooLarge(), make_classifier(RECIPE, 3).config)
-    with pytest.raises(BadInput, match=r"the forward pass failed \(CUDA out of memory.\): make batches smaller"):
+    with pytest.raises(InputError, match=r"the forward pass failed \(CUDA out of memory.\): make batches smaller"):
         score(teacher, reference, None)
 
 
 def test_an_image_with_logits_that_are_not_finite_is_named(reference: ImageSource, tmp_path: Path) -> None:
     teacher = Classifier(Colours(not_finite_at=21), make_classifier(RECIPE, 3).config)
-    with pytest.raises(BadSource, match=r"image 21 of .*021.jpg, gets logits that are not finite .*: train it again"):
+    with pytest.raises(SourceError, match=r"image 21 of .*021.jpg, gets logits that are not finite .*: train it again"):
         score(teacher, reference, tmp_path / "scores")
     assert len(list((tmp_path / "scores").glob("shard-*"))) == 3
-    with pytest.raises(BadSource, match="without --amp"):
+    with pytest.raises(SourceError, match="without --amp"):
         score(replace(teacher, network=Colours(not_finite_at=0)), reference, None, recipe=replace(RECIPE, amp=True))
 
 
@@ -461,7 +459,7 @@ def test_scores_keep_what_their_teacher_held_out_and_older_ones_say_nothing_of_i
 
 def test_what_is_no_folder_of_scores_is_refused(teacher: Classifier, reference: ImageSource, tmp_path: Path) -> None:
     out = tmp_path / "scores"
-    with pytest.raises(BadInput, match=r"not a folder of scores.*scores.json: No such file"):
+    with pytest.raises(InputError, match=r"not a folder of scores.*scores.json: No such file"):
         Scores.load(out)
     column = np.array([1, 2], np.float32)
     good = Scores(np.array([0, 1], np.int32), column, column, bytes(32), 2, None)
@@ -476,19 +474,19 @@ def test_what_is_no_folder_of_scores_is_refused(teacher: Classifier, reference: 
                 json.dumps(values | {"reference_digest": "00" * 31 + "01"}),
                 json.dumps(values | {"temperature": 2.0})):  # fmt: skip
         (out / "scores.json").write_text(bad)
-        with pytest.raises(BadInput, match="not a folder of scores"):
+        with pytest.raises(InputError, match="not a folder of scores"):
             Scores.load(out)
-    with pytest.raises(BadInput, match=r"not a folder of scores.*: remove .*scores.json"):
+    with pytest.raises(InputError, match=r"not a folder of scores.*: remove .*scores.json"):
         score(teacher, reference, out)
     replace(good, energy=column * np.nan).save(out)
-    with pytest.raises(BadInput, match="not finite"):
+    with pytest.raises(InputError, match="not finite"):
         Scores.load(out)
     replace(good, energy=column[:1]).save(out)
-    with pytest.raises(BadInput, match="is damaged"):
+    with pytest.raises(InputError, match="is damaged"):
         Scores.load(out)
     shutil.rmtree(out)
     out.write_bytes(b"an old file of scores")
-    with pytest.raises(BadFile, match=r"cannot write to .*scores"):
+    with pytest.raises(FileError, match=r"cannot write to .*scores"):
         good.save(out)
 
 

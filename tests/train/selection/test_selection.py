@@ -22,11 +22,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from plada_codec import Payload, Universe, decode, encode
-from plada_codec.errors import PladaError
+from plada_codec.errors import InputError, MissingClasses, PladaError
 from plada_codec.sections.soft_labels import concentrations
 from plada_codec.sections.weights import dequantised_weights
 from plada_train.cli.main import main
-from plada_train.errors import BadInput, MissingClasses
 from plada_train.scores.reference_scores import Scores, energy, entropy
 from plada_train.selection.select import (
     RIPPLE,
@@ -54,7 +53,7 @@ from tests.helpers.examples import examples
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-pytestmark = pytest.mark.filterwarnings("ignore::plada_train.errors.MissingClasses")
+pytestmark = pytest.mark.filterwarnings("ignore::plada_codec.errors.MissingClasses")
 
 logit_arrays = hnp.arrays(
     np.float32, st.tuples(st.integers(1, 8), st.integers(1, 12)), elements=st.floats(-80, 80, width=32)
@@ -135,7 +134,7 @@ def test_kept_is_the_floor_of_rate_times_size_in_exact_arithmetic(rate: Decimal,
         if exact:
             assert kept_count(keep, size) == exact
         else:
-            with pytest.raises(BadInput, match="keeps none"):
+            with pytest.raises(InputError, match="keeps none"):
                 kept_count(keep, size)
 
 
@@ -146,25 +145,25 @@ def test_the_floor_is_not_one_too_low() -> None:
 
 @pytest.mark.parametrize("keep", [0, 0.0, "0", -0.1, 1.0001, 2, "1e9"])
 def test_a_keep_rate_outside_its_range_is_refused(keep: float | str) -> None:
-    with pytest.raises(BadInput, match="not above 0 and at most 1"):
+    with pytest.raises(InputError, match="not above 0 and at most 1"):
         kept_count(keep, 100)
 
 
 def test_there_is_one_way_to_say_how_many_and_bytes_limit_it() -> None:
     assert most_kept(100, keep="0.5") == most_kept(100, kept=50, max_bytes=9) == 50
     assert most_kept(100, max_bytes=9) == most_kept(100, kept=100) == 100
-    with pytest.raises(BadInput, match="exclude each other"):
+    with pytest.raises(InputError, match="exclude each other"):
         most_kept(100, keep=1, kept=100)
-    with pytest.raises(BadInput, match="is needed"):
+    with pytest.raises(InputError, match="is needed"):
         most_kept(100)
     for kept in (0, -1, 101):
-        with pytest.raises(BadInput, match=f"{kept} of 100 images cannot be kept"):
+        with pytest.raises(InputError, match=f"{kept} of 100 images cannot be kept"):
             most_kept(100, kept=kept)
 
 
 @pytest.mark.parametrize(("offset", "stride"), [(10, 1), (0, 11), (-1, 1), (0, 0)])
 def test_a_universe_outside_the_reference_set_is_refused(offset: int, stride: int) -> None:
-    with pytest.raises(BadInput, match="do not fit 10 images"):
+    with pytest.raises(InputError, match="do not fit 10 images"):
         universe_of(10, offset, stride)
 
 
@@ -360,7 +359,7 @@ def test_scores_of_several_teachers_make_a_consensus_with_the_labels_of_the_firs
 
 def test_scores_of_another_reference_are_refused() -> None:
     scores = scores_of([-1.0, -2.0])
-    with pytest.raises(BadInput, match="scores of another reference"):
+    with pytest.raises(InputError, match="scores of another reference"):
         select([scores, replace(scores, reference_digest=bytes(32))], 1)
 
 
@@ -376,7 +375,7 @@ def test_scores_of_another_reference_are_refused() -> None:
     ],
 )
 def test_a_rule_outside_its_range_is_refused(values: dict[str, Any], text: str) -> None:
-    with pytest.raises(BadInput, match=text):
+    with pytest.raises(InputError, match=text):
         Rule(**values)
 
 
@@ -415,7 +414,7 @@ def test_max_bytes_keeps_a_number_that_fits_and_that_the_next_few_larger_ones_ex
     fitting = [count for count in sizes if sizes[count] <= max_bytes]
     if not fitting:
         least = min(sizes.values())
-        with pytest.raises(BadInput, match=f"{max_bytes} bytes are too few: the smallest payload takes {least}"):
+        with pytest.raises(InputError, match=f"{max_bytes} bytes are too few: the smallest payload takes {least}"):
             select(scores, keep, max_bytes=max_bytes, **how)  # type: ignore[arg-type]
         return
     payload, encoded = select(scores, keep, max_bytes=max_bytes, **how)  # type: ignore[arg-type]
@@ -432,7 +431,7 @@ def test_class_names_are_sent_when_asked_for() -> None:
     names = ("a", "b", "c", "d", "e")
     payload, encoded = select(scores_of([-1.0, -2.0], names=names), 1, class_names=True)
     assert decode(encoded).class_names == payload.class_names == names
-    with pytest.raises(BadInput, match="no names"):
+    with pytest.raises(InputError, match="no names"):
         select(scores_of([-1.0, -2.0]), 1, class_names=True)
 
 
@@ -510,7 +509,7 @@ def test_soft_labels_that_are_all_alike_have_the_largest_precision_and_that_of_0
 
 
 def test_soft_labels_that_are_not_known_are_refused() -> None:
-    with pytest.raises(BadInput, match="scores of 5 classes have no soft labels"):
+    with pytest.raises(InputError, match="scores of 5 classes have no soft labels"):
         select(scores_of([-1.0, -2.0]), 1, soft_labels=True)
 
 
@@ -531,7 +530,7 @@ def test_importance_weights_are_boltzmanns_of_mean_1_whatever_the_unit_of_scores
 
 def test_importance_weights_of_a_temperature_of_0_are_refused() -> None:
     for tau in (0.0, -1.0, math.nan, math.inf):
-        with pytest.raises(BadInput, match="not above 0"):
+        with pytest.raises(InputError, match="not above 0"):
             importance_weights(np.zeros(3), tau)
 
 

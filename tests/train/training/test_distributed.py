@@ -19,12 +19,12 @@ pytest.importorskip("torch")
 import torch
 
 from plada_codec import Payload, encode
+from plada_codec.errors import InputError
 from plada_codec.reference.sources import open_images, reference_digest
 from plada_train import stages
 from plada_train.cli.main import main
 from plada_train.data.labelled import LabelledImages
 from plada_train.distributed import joined, part
-from plada_train.errors import BadInput
 from plada_train.recipe import Recipe
 from plada_train.training.checkpoints import Checkpoint
 from tests.helpers.training import RECIPE, assert_fails, jpeg, plada_train, source_options, write_shards, write_tree
@@ -174,7 +174,7 @@ def fail(rank: int) -> None:
     """In the process `rank`, something is wrong; the others wait for it."""
     with joined("cpu"):
         if os.environ["RANK"] == str(rank):
-            raise BadInput("this is wrong", rule="batch")
+            raise InputError("this is wrong", rule="batch")
         torch.distributed.barrier()
 
 

@@ -27,10 +27,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from plada_codec import Payload, encode
+from plada_codec.errors import InputError
 from plada_codec.reference.sources import open_images, reference_digest
 from plada_train.cli.main import main
 from plada_train.data.labelled import Batch, FeatureBatches, ImageBatches, batches_in, open_training_images, shuffled
-from plada_train.errors import BadInput
 from plada_train.models.classifier import make_classifier
 from plada_train.training.checkpoints import Checkpoint
 from plada_train.training.loop import fit
@@ -188,7 +188,7 @@ def test_a_training_that_diverges_leaves_no_checkpoint_in_the_way_of_the_next(tm
     batches = FeatureBatches(features, np.arange(8) % 3, 2, 0)
     for step in (3, 1):
         checkpoint = Checkpoint(tmp_path / "x", {}, interval_s=0)
-        with pytest.raises(BadInput, match=f"diverged at step {step} of 8: lower the learning rate"):
+        with pytest.raises(InputError, match=f"diverged at step {step} of 8: lower the learning rate"):
             fit(small_network(), batches, RECIPE, nothing, objective=diverging_in(step), checkpoint=checkpoint)
         assert not list(tmp_path.iterdir())
 
@@ -214,7 +214,7 @@ def test_what_torch_cannot_do_is_one_line_wherever_it_is(
     }[where]
     monkeypatch.setattr(module, name, fails)
     batches = FeatureBatches(np.zeros((8, 4), np.float32), np.arange(8) % 3, 2, 0)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(InputError, match=said):
         fit(small_network(), batches, RECIPE, nothing)
 
 
@@ -225,7 +225,7 @@ def killing(image: Any) -> Any:
 
 def test_a_killed_worker_is_one_line(sources: Path) -> None:
     batches = ImageBatches(open_training_images(sources / "train"), killing, 8, seed=0, workers=1)
-    with pytest.raises(BadInput, match=r"training failed \(DataLoader worker .*\)"):
+    with pytest.raises(InputError, match=r"training failed \(DataLoader worker .*\)"):
         fit(small_network(), batches, RECIPE, nothing)
 
 

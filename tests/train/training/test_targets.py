@@ -18,13 +18,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from plada_codec import Payload, encode
-from plada_codec.errors import PladaError, ReferenceMismatch
+from plada_codec.errors import InputError, MissingClasses, PladaError, ReferenceMismatch
 from plada_codec.reference.sources import open_images, reference_digest
 from plada_codec.sections.soft_labels import concentrations, quantised_concentrations
 from plada_codec.sections.weights import dequantised_weights, quantised_weights
 from plada_train import stages
 from plada_train.data.labelled import FeatureBatches
-from plada_train.errors import BadInput, MissingClasses
 from plada_train.models.classifier import Classifier
 from plada_train.recipe import Targets
 from plada_train.training.loop import fit
@@ -153,7 +152,7 @@ def payload(sources: Path, **more: object) -> bytes:
     return encode(Payload(range(0, 48, 2), [i % 3 for i in range(24)], 48, 4, digest, **more))  # type: ignore[arg-type]
 
 
-@pytest.mark.filterwarnings("ignore::plada_train.errors.MissingClasses")
+@pytest.mark.filterwarnings("ignore::plada_codec.errors.MissingClasses")
 def test_a_virtual_dataset_has_the_payloads_soft_labels_and_weights(sources: Path) -> None:
     soft = quantised_concentrations(np.array([[8.0, 1, 0, 0], [0, 4, 2, 0], [1, 1, 64, 0.5]]))
     weights = quantised_weights(np.geomspace(0.1, 2, 24))
@@ -171,7 +170,7 @@ def weights_of(classifier: Classifier) -> torch.Tensor:
     return torch.cat([tensor.flatten().float() for tensor in classifier.network.state_dict().values()])
 
 
-@pytest.mark.filterwarnings("ignore::plada_train.errors.MissingClasses")
+@pytest.mark.filterwarnings("ignore::plada_codec.errors.MissingClasses")
 def test_targets_and_weights_change_a_student_and_the_same_seed_repeats_it(sources: Path) -> None:
     quick = replace(RECIPE, epochs=1)
     reference = open_images(sources / "ref")
@@ -192,19 +191,19 @@ def test_targets_and_weights_change_a_student_and_the_same_seed_repeats_it(sourc
 # --- what cannot be used, or not as it was meant ---
 
 
-@pytest.mark.filterwarnings("ignore::plada_train.errors.MissingClasses")
+@pytest.mark.filterwarnings("ignore::plada_codec.errors.MissingClasses")
 @pytest.mark.parametrize("targets", ["average", "dirichlet"])
 def test_soft_targets_of_a_payload_without_soft_labels_are_refused(sources: Path, targets: Targets) -> None:
     data = stages.virtual_dataset(open_images(sources / "ref"), payload(sources))
-    with pytest.raises(BadInput, match=f"no soft labels for {targets} .* plada-train select --soft-labels"):
+    with pytest.raises(InputError, match=f"no soft labels for {targets} .* plada-train select --soft-labels"):
         stages.learn(data, replace(RECIPE, targets=targets))
 
 
-@pytest.mark.filterwarnings("ignore::plada_train.errors.MissingClasses")
+@pytest.mark.filterwarnings("ignore::plada_codec.errors.MissingClasses")
 def test_a_device_that_is_not_there_is_one_line_with_soft_targets_too(sources: Path) -> None:
     data = stages.virtual_dataset(open_images(sources / "ref"), payload(sources))
     data = replace(data, concentrations=np.ones((3, 4)))
-    with pytest.raises(BadInput, match="device 'cuda:99' cannot be used"):
+    with pytest.raises(InputError, match="device 'cuda:99' cannot be used"):
         stages.learn(data, replace(RECIPE, targets="average", device="cuda:99"))
 
 
