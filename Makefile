@@ -46,11 +46,11 @@ lint: .venv/test.installed
 	$(BIN)/mypy
 
 bench: .venv/test.installed
-	$(BIN)/python -m bench.run $(if $(FRESH),--fresh)
+	$(BIN)/python -m bench.payload.run $(if $(FRESH),--fresh)
 	$(BIN)/python -m bench.figures
 
 cold: .venv/test.installed
-	$(BIN)/python -m bench.cold
+	$(BIN)/python -m bench.payload.cold
 	$(BIN)/python -m bench.figures
 
 frames: .venv/test.installed
@@ -58,14 +58,14 @@ frames: .venv/test.installed
 	$(BIN)/python -m bench.figures
 
 accuracy: .venv/test.installed
-	$(BIN)/python -m bench.accuracy $(if $(FRESH),--fresh)
-	$(BIN)/python -m bench.accuracy_figures
+	$(BIN)/python -m bench.accuracy.run $(if $(FRESH),--fresh)
+	$(BIN)/python -m bench.accuracy.accuracy_figures
 	$(BIN)/python -m bench.figures
 
 frontier: .venv/test.installed
-	$(BIN)/python -m bench.frontier
-	$(BIN)/python -m bench.transfer
-	$(BIN)/python -m bench.frontier_figures
+	$(BIN)/python -m bench.planning.run
+	$(BIN)/python -m bench.planning.transfer
+	$(BIN)/python -m bench.planning.planning_figures
 	$(BIN)/python -m bench.figures
 
 .venv/demo.installed: EXTRAS := train

@@ -1,5 +1,11 @@
-"""Benchmarks: `make bench` of sizes, times and memory, `make accuracy` of students on real images, and
-`python -m bench.labelling` of the rate at which images are labelled.
+"""Benchmarks: a folder for each thing that is measured, `results` for the figures.
 
-The first needs ../shared/corpora, the others ../shared/data and ../shared/weights. Results are in bench/results.
+    payload/      sizes, times and memory of payloads, beside the peers     make bench, make cold
+    accuracy/     what students learn from payloads and from alternatives   make accuracy
+    planning/     what the planner's payloads teach                         make frontier
+    frames.py     what frames hold                                          make frames
+    labelling.py  the rate of labelling                                     python -m bench.labelling
+
+The others are shared: the corpora, tables in CSV, bars, plots, and the figures of the documentation. payload/ needs
+../shared/corpora; accuracy/, planning/ and labelling.py need ../shared/data and ../shared/weights.
 """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bench import accuracy_figures, frontier_figures
+from bench.accuracy import accuracy_figures
 from bench.bars import by_cell, geometric_mean, size_of, smallest
 from bench.corpora import REAL, SPEED_CORPUS
+from bench.planning import planning_figures
 from bench.table import OURS, RESULTS, ROOT, Row, read_rows
 from plada_codec.files import atomic_write
 
@@ -25,7 +26,7 @@ def figures() -> str:
     plots = "![sizes](bench/results/size.png)\n\n![times](bench/results/speed.png)\n"
     size_rows, speed_rows = (read_rows(RESULTS / name) for name in ("size.csv", "speed.csv"))
     frames = f"{_cold(read_rows(RESULTS / 'cold.csv'))}\n{_frames(read_rows(RESULTS / 'frames.csv'))}"
-    students = f"{accuracy_figures.figures()}\n{frontier_figures.figures()}"
+    students = f"{accuracy_figures.figures()}\n{planning_figures.figures()}"
     return f"{tables(size_rows, speed_rows)}\n{plots}\n{students}\n{frames}"
 
 

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 #: The paper's two rules (sections 4.3 and 5.1).
 LOWEST_ENERGY, PAPER_SAFETY_NET = Rule(), Rule(alpha=-0.2)
-#: The rule that won most often on the targets of `bench/frontier.py`: the search begins at it.
+#: The rule that won most often on the targets of `bench/planning/run.py`: the search begins at it.
 USUAL = Rule(score=("energy", "loss"), alpha=0.0)
 #: What the winner is compared with, by the names that reports use.
 BASELINES = {"lowest energy": LOWEST_ENERGY, "Safety-Net -0.2": PAPER_SAFETY_NET}

@@ -1,4 +1,4 @@
-"""The plan of bench/accuracy.py is what issue 4 asks for, and bench/accuracy_figures.py counts right."""
+"""The plan of bench/accuracy/run.py is what issue 4 asks for, and bench/accuracy/accuracy_figures.py counts right."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
 
-from bench.accuracy import KINDS, Run, plan, settings_of
-from bench.accuracy_figures import agreement, bars, cells, tables
+from bench.accuracy.accuracy_figures import agreement, bars, cells, tables
+from bench.accuracy.run import KINDS, Run, plan, settings_of
 from bench.table import RESULTS, read_rows
 
 pytestmark = pytest.mark.training

@@ -1,4 +1,4 @@
-"""The plan of bench/frontier.py is what issue 6 asks for, and bench/frontier_figures.py counts right."""
+"""The plan of bench/planning/run.py is what issue 6 asks for, and bench/planning/planning_figures.py counts right."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.bars import Bar
-from bench.frontier import PLANNER, Run, plan
-from bench.frontier_figures import Measured, at_budget, bars, bytes_for, cells, tables
-from bench.transfer import PAYLOADS, PROXIES, STUDENTS, transfers
+from bench.planning.planning_figures import Measured, at_budget, bars, bytes_for, cells, tables
+from bench.planning.run import PLANNER, Run, plan
+from bench.planning.transfer import PAYLOADS, PROXIES, STUDENTS, transfers
 
 pytestmark = pytest.mark.training
 

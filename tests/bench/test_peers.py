@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 for package in ("brotli", "constriction", "pcodec", "pyppmd", "pyroaring"):
     pytest.importorskip(package, reason="needs the extra 'bench'")
 
-from bench import baselines, peers
+from bench.payload import baselines, peers
 
 
 @st.composite

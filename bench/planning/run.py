@@ -1,4 +1,4 @@
-"""What the planner's payloads teach, beside the paper's rules and strides: `python -m bench.frontier`.
+"""What the planner's payloads teach, beside the paper's rules and strides: `python -m bench.planning.run`.
 
 Every row of bench/results/frontier.csv is one student, measured on all test images of the target. The student is no
 proxy of the planner's: another network, trained from scratch on pixels by another seed. Methods:
@@ -8,10 +8,10 @@ proxy of the planner's: another network, trained from scratch on pixels by anoth
     stride                                          every s-th image, all kept
     planner                                         the winner for a budget, one search for all budgets
 
-The teacher of seed s is that of bench/accuracy.py, but never sees the held-out images, on which the planner measures:
-of clothing10 its own, of the others a tenth of each class. Test images only measure what is in the file.
+The teacher of seed s is that of bench/accuracy/run.py, but never sees the held-out images, on which the planner
+measures: of clothing10 its own, of the others a tenth of each class. Test images only measure what is in the file.
 
-Rows that the file has not yet are added to it one by one, as in bench/accuracy.py.
+Rows that the file has not yet are added to it one by one, as in bench/accuracy/run.py.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.accuracy import (
+from bench.accuracy.run import (
     BACKBONE,
     BUDGETS,
     RULES,
@@ -69,7 +69,7 @@ from plada_train.report.plan_data import candidate_of
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.select import Rule, select, universe_of
 
-_COMMAND = "python -m bench.frontier"
+_COMMAND = "python -m bench.planning.run"
 #: The paper's.
 FIXED_RULES = ("lowest energy", "Safety-Net -0.2")
 PAPERS_CODING = ", paper's coding"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.measure import Coder, Task
-from bench.peers import PEERS, Peer, Selection
+from bench.payload.measure import Coder, Task
+from bench.payload.peers import PEERS, Peer, Selection
 from bench.table import OURS, YARDSTICKS
 from plada_codec import Payload, decode, encode, inspect
 from plada_codec.api import PROFILES
@@ -18,7 +18,7 @@ from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding
 from plada_codec.limits import Limits
 
 if TYPE_CHECKING:
-    from bench.measure import Arrays
+    from bench.payload.measure import Arrays
     from plada_codec.codings.base import Integers
 
 #: Above so many kept images only the yardsticks are measured beside ours: the other peers take minutes each.

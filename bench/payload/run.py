@@ -1,12 +1,12 @@
-"""All sizes, times and peak memories of one run: `python -m bench.run`, or `make bench`.
+"""All sizes, times and peak memories of one run: `python -m bench.payload.run`, or `make bench`.
 
-Every selection of bench/corpora.py (a cell) by every coder of bench/coders.py. Writes size.csv, speed.csv, bars.csv and
-two plots to bench/results, prints the README's tables and what became of the bars.
+Every selection of bench/corpora.py (a cell) by every coder of coders.py. Writes size.csv, speed.csv, bars.csv and two
+plots to bench/results, prints the README's tables and what became of the bars.
 
 What is measured is kept in .cache/bench: a run that was interrupted goes on, and after a change of plada_codec only its
 own coders are measured again, with the two yardsticks of time (zstd-19 and brotli -11, in their smallest variant), so
 that ratios of our times are always of one process and moment; the other peers' are after `--fresh`. That forgets what
-was measured, as it must where the way of measuring changes (bench/measure.py, bench/coders.py).
+was measured, as it must where the way of measuring changes (measure.py, coders.py).
 
 Cells are measured by two processes at a time, on both cores of the machine this is for: absolute seconds suffer where
 they share memory bandwidth, ratios hardly, as a cell's coders run one after the other in one process. The corpus of the
@@ -31,11 +31,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.bars import bars
-from bench.coders import coders
 from bench.corpora import SPEED_CORPUS, Corpus, Rule, Scores, corpora, require_corpora
 from bench.figures import tables
-from bench.measure import Coder, measure
-from bench.peers import QUOTED
+from bench.payload.coders import coders
+from bench.payload.measure import Coder, measure
+from bench.payload.peers import QUOTED
 from bench.plots import plot
 from bench.table import RESULTS, ROOT, YARDSTICKS, read_rows, sources_digest, versions, write_rows
 from plada_codec import Payload
@@ -45,7 +45,7 @@ from plada_codec.kernels.jit import MODE_VARIABLE
 from plada_codec.progress import progress_bar
 
 CACHE = ROOT / ".cache" / "bench"
-_COMMAND = "python -m bench.run"
+_COMMAND = "python -m bench.payload.run"
 
 
 def main() -> None:
@@ -128,7 +128,7 @@ def _keys() -> dict[str, str]:
     return {
         "ours": sources_digest("plada_codec") + releases,
         "paper": sources_digest("plada_codec/interop/comparison.py", "plada_codec/codings/bitmap.py") + releases,
-        "peers": sources_digest("bench/peers.py", "bench/baselines.py") + releases,
+        "peers": sources_digest("bench/payload/peers.py", "bench/payload/baselines.py") + releases,
     }
 
 

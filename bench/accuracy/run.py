@@ -1,4 +1,4 @@
-"""What students learn from payloads, and from whatever else fits in as many bytes: `python -m bench.accuracy`.
+"""What students learn from payloads, and from whatever else fits in as many bytes: `python -m bench.accuracy.run`.
 
 Every row of bench/results/accuracy.csv is one student (or teacher, or probe), measured on all test images of the
 target; without an accuracy if the budget holds nothing. `kept` are the images that it learns from, or what else was
@@ -45,7 +45,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench import alternatives
+from bench.accuracy import alternatives
 from bench.table import RESULTS, ROOT, read_rows, write_rows
 from plada_codec import Payload, compare, decode, encode
 from plada_codec.errors import MissingClasses
@@ -72,7 +72,7 @@ R = TypeVar("R", bound="Planned")
 
 SHARED = ROOT.parent / "shared"
 CACHE = ROOT / ".cache" / "accuracy"
-_COMMAND = "python -m bench.accuracy"
+_COMMAND = "python -m bench.accuracy.run"
 #: What the first line of the file names.
 PACKAGES = ("numpy", "pillow", "scikit-learn", "timm", "torch", "torchvision", "zstandard")
 SOURCES = ("plada_codec", "plada_train", "bench")

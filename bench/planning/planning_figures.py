@@ -1,6 +1,6 @@
 """What frontier.csv, transfer.csv and exhaustive.csv say: the planner beside the paper's rules and strides, and bars.
 
-    python -m bench.frontier_figures
+    python -m bench.planning.planning_figures
 
 writes frontier.md, frontier-bars.csv and frontier.png to bench/results, from those of the three files that are there.
 A baseline's best setting is the one of the highest mean accuracy on the test images themselves, of those that fit with
@@ -18,16 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.accuracy import BUDGETS, SEEDS, STRIDE, TARGETS
-from bench.accuracy_figures import spearman
+from bench.accuracy.accuracy_figures import spearman
+from bench.accuracy.run import BUDGETS, SEEDS, STRIDE, TARGETS
 from bench.bars import Bar, geometric_mean
-from bench.frontier import FIXED_RULES, KEEP, PAPERS_CODING, PLANNER
+from bench.planning.run import FIXED_RULES, KEEP, PAPERS_CODING, PLANNER
+from bench.planning.transfer import BUDGET_BYTES, PAYLOADS, PROXIES, STUDENTS
 from bench.plots import save
 from bench.table import RESULTS, Row, read_rows, write_rows
-from bench.transfer import BUDGET_BYTES, PAYLOADS, PROXIES, STUDENTS
 from plada_codec.files import atomic_write
 
-_COMMAND = "python -m bench.frontier_figures"
+_COMMAND = "python -m bench.planning.planning_figures"
 _BEST_STRIDE, _PAPERS_BEST = "best stride that fits", "paper's best setting, paper's coding"
 #: What is compared at equal bytes.
 _COMPARED = (PLANNER, *FIXED_RULES, _BEST_STRIDE, _PAPERS_BEST)

@@ -1,4 +1,4 @@
-"""What the first call costs: `python -m bench.cold`, or `make cold`. Writes cold.csv to bench/results.
+"""What the first call costs: `python -m bench.payload.cold`, or `make cold`. Writes cold.csv to bench/results.
 
 CPU seconds to encode (profile small) and to decode, as commands, start-up included: *first*, where no kernel was ever
 compiled; *later*, where the next command finds what the first one compiled; and *warm*, in a process that has done it
@@ -128,7 +128,7 @@ def main() -> None:
         found = [row for kept in KEPT for row in rows(kept, Path(name), turn_done)]
     for row in found:
         print(row)
-    write_rows(RESULTS / "cold.csv", "python -m bench.cold", found, ("numpy", "numba", "zstandard"))
+    write_rows(RESULTS / "cold.csv", "python -m bench.payload.cold", found, ("numpy", "numba", "zstandard"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the planner's choice is worth elsewhere: `python -m bench.transfer`, after `python -m bench.frontier`.
+"""Accuracy of the planner's choice for other students: `python -m bench.planning.transfer`, after bench.planning.run.
 
     transfer.csv    students that are no proxies, a larger and a pre-trained one, learn from six payloads of 2,000
                     bytes: do they rank them as the proxies do, and how much of the proxies' advantage is theirs?
@@ -7,7 +7,7 @@
                     on held-out images is so by luck too, so that all are measured on test images as well.
 
 Both are of seed 0 and of the plans in .cache/frontier. Proxies, too, learn by another seed than the planner's. Rows
-that the files have not yet are added one by one, as in bench/accuracy.py.
+that the files have not yet are added one by one, as in bench/accuracy/run.py.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from bench.accuracy import KINDS, RULES, SHARED, STRIDE, TARGETS, Kind, Table, logits_of, prepare
-from bench.frontier import (
+from bench.accuracy.run import KINDS, RULES, SHARED, STRIDE, TARGETS, Kind, Table, logits_of, prepare
+from bench.planning.run import (
     FIXED_RULES,
     PLANNER,
     STRIDES,
@@ -45,7 +45,7 @@ from bench.frontier import (
     student_of,
     teacher,
 )
-from bench.frontier import settings_of as frontier_settings
+from bench.planning.run import settings_of as frontier_settings
 from bench.table import RESULTS
 from plada_codec import Universe, decode
 from plada_codec.errors import MissingClasses
@@ -60,7 +60,7 @@ from plada_train.selection.select import Rule, by_rule, select, universe_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_COMMAND = "python -m bench.transfer"
+_COMMAND = "python -m bench.planning.transfer"
 SEED = 0
 BUDGET_BYTES = 2_000
 TRANSFER, EXHAUSTIVE = "transfer", "exhaustive"

@@ -28,7 +28,7 @@ import pyppmd
 import pyroaring
 import zstandard
 
-from bench import baselines
+from bench.payload import baselines
 from plada_codec.reader import Reader, varint_bytes
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """What accuracy.csv says: means and spreads, tables, agreement of the kinds of student, bars, plots.
 
-    python -m bench.accuracy_figures
+    python -m bench.accuracy.accuracy_figures
 
 writes accuracy-summary.csv, accuracy-bars.csv, accuracy.md and the plots to bench/results. A spread is the standard
 deviation over seeds (n - 1 in the denominator).
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.accuracy import (
+from bench.accuracy.run import (
     ALL_IMAGES,
     BUDGET_RULES,
     BUDGETS,
@@ -41,13 +41,13 @@ from bench.accuracy import (
     VARIANT_RULE,
     VARIANTS,
 )
-from bench.accuracy import PROBE as LINEAR_PROBE
+from bench.accuracy.run import PROBE as LINEAR_PROBE
 from bench.bars import Bar
 from bench.plots import save
 from bench.table import RESULTS, Row, read_rows, write_rows
 from plada_codec.files import atomic_write
 
-_COMMAND = "python -m bench.accuracy_figures"
+_COMMAND = "python -m bench.accuracy.accuracy_figures"
 #: The rule that is judged against what is no payload of labels; the first measurements in ../shared/corpora chose it.
 JUDGED_RULE = VARIANT_RULE
 #: What is compared at equal bytes, for each kind of student.

@@ -1,0 +1,1 @@
+"""What students learn from payloads, and from the alternatives in as many bytes: `make accuracy`."""

@@ -1,0 +1,1 @@
+"""What the payloads of the planner teach, beside those of fixed rules: `make frontier`."""
