@@ -16,7 +16,7 @@ from plada_codec.codings import choice
 from plada_codec.codings.base import Given, Stream
 from plada_codec.codings.registry import DECODER_CLASSES, INDEX_CODINGS, LABEL_CODINGS
 from plada_codec.container import ALL_PLAIN, CLASS_NAMES_TYPE, SOFT_LABELS_TYPE, WEIGHTS_TYPE, Container
-from plada_codec.errors import InvalidPayload, LimitExceeded, ReferenceMismatch
+from plada_codec.errors import InvalidArgument, LimitExceeded, ReferenceMismatch
 from plada_codec.limits import Limits
 from plada_codec.payload import MAX_DIGEST_BYTES, MIN_DIGEST_BYTES, Payload, Universe
 from plada_codec.reader import view_of
@@ -58,15 +58,15 @@ def encode(
         The bytes of the payload: deterministic for one release of plada and of zstandard.
 
     Raises:
-        InvalidPayload: for an unknown name, or a coding that cannot express this payload or is beyond
-            `decoder_class`.
+        InvalidArgument: for an unknown name, or a coding beyond `decoder_class`.
+        InvalidPayload: if the named coding cannot express this payload.
         LimitExceeded: if a decoder with these limits would refuse the payload, or a bitmap named by hand would
             exceed `max_stream_bytes`.
     """
     if profile not in PROFILES:
-        raise InvalidPayload(f"no profile is named {profile!r}; there are: {', '.join(PROFILES)}", rule="profile")
+        raise InvalidArgument(f"no profile is named {profile!r}; there are: {', '.join(PROFILES)}", rule="profile")
     if decoder_class not in DECODER_CLASSES:
-        raise InvalidPayload(
+        raise InvalidArgument(
             f"no decoder class is named {decoder_class!r}; there are: {', '.join(DECODER_CLASSES)}",
             rule="decoder-class",
         )
@@ -124,7 +124,7 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
     Raises:
         Truncated, Corrupt, Unsupported, LimitExceeded, ReferenceMismatch: as spec section 10 says, and
             nothing else, whatever the bytes.
-        InvalidPayload: if `blob` or `expected_reference` is not what can be compared.
+        InvalidArgument: if `blob` is no contiguous buffer, or `expected_reference` no digest of 8 .. 32 bytes.
     """
     view = view_of(blob)
     parsed = container.parse_container(view)
@@ -329,10 +329,10 @@ def _check_coded(coded: int, limits: Limits, offset: int | None) -> None:
 
 def _check_reference(parsed: Container, expected: bytes, offset: int | None) -> None:
     if not isinstance(expected, bytes | bytearray | memoryview):
-        raise InvalidPayload(f"expected_reference must be bytes, not {type(expected).__name__}", rule="reference")
+        raise InvalidArgument(f"expected_reference must be bytes, not {type(expected).__name__}", rule="reference")
     expected = bytes(expected)
     if not MIN_DIGEST_BYTES <= len(expected) <= MAX_DIGEST_BYTES:
-        raise InvalidPayload(
+        raise InvalidArgument(
             f"the expected reference digest has {len(expected)} bytes, "
             f"but must have {MIN_DIGEST_BYTES} .. {MAX_DIGEST_BYTES}",
             rule="reference",

@@ -1,18 +1,21 @@
-"""The errors of the codec: one base class, six kinds (spec section 10).
+"""Errors of plada: one base class, one kind for each sort of cause, and the rules that only the API has.
 
-Every error says what is wrong in one line, at which byte offset of the payload (where there is one), and
-which rule of the specification it enforces. Rules are the names in the table of section 10.
+Every error says in one line what is wrong, at which byte offset of the payload (where there is one), and which rule was
+broken. The rules of a format stand in the tables of its specification (`spec/plada-format-1.md` section 10,
+`spec/plada-frames-1.md` section 10, `spec/link-budget.md` section 1.4, `spec/reference-digest.md` section 2.3). The
+rules that only the API has stand in `API_RULES`, and on the page `docs/reference/errors.md`.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 
 class PladaError(ValueError):
     """Base of all errors that plada raises on purpose.
 
     Attributes:
-        rule: name of the rule of the specification that was broken (section 10), or of the API's
-            contract for :class:`InvalidPayload`.
+        rule: name of the rule that was broken: one of a specification, or of `API_RULES`.
         offset: byte offset in the payload, or None where no bytes are involved.
     """
 
@@ -26,7 +29,7 @@ class PladaError(ValueError):
 
     @property
     def kind(self) -> str:
-        """Name of the kind of error, as in the specification: the class's name."""
+        """Name of the kind of error, as in the specifications: the name of the class."""
         return type(self).__name__
 
     def __str__(self) -> str:
@@ -37,20 +40,23 @@ class PladaError(ValueError):
         return _rebuild, (type(self), self.args[0], self.rule, self.offset)
 
 
+# Kinds of the formats: decoders and receivers report them.
+
+
 class Truncated(PladaError):
-    """The payload, or one of its streams, ends before it is complete."""
+    """The payload, one of its streams, or the input of a receiver ends before it is complete."""
 
 
 class Corrupt(PladaError):
-    """The bytes are not what the format allows: damaged, or written by a faulty encoder."""
+    """The bytes are not what the format allows: they are damaged, or a faulty encoder wrote them."""
 
 
 class Unsupported(PladaError):
-    """A version, coding or critical section that this decoder does not know."""
+    """The payload uses a version, a coding or a critical section that this decoder does not know."""
 
 
 class LimitExceeded(PladaError):
-    """The payload claims more than the decoder's limits allow (spec section 9)."""
+    """The payload or object claims more than the limits allow, or the encoder would exceed them."""
 
 
 class ReferenceMismatch(PladaError):
@@ -58,35 +64,126 @@ class ReferenceMismatch(PladaError):
 
 
 class InvalidPayload(PladaError):
-    """What was to be encoded is not a payload, or not one that the named coding can express."""
+    """A value cannot be a payload, the coding or format that was named cannot express it, or objects are ambiguous."""
+
+
+# Kinds of the API: no bytes of a payload break their rules.
+
+
+class InvalidArgument(PladaError):
+    """An argument of a function is outside its range, unknown, of the wrong type, or needed and missing."""
+
+
+class Unavailable(PladaError):
+    """A package of an extra is missing or broken, or the operating system lacks something."""
 
 
 class FileError(PladaError):
-    """A file that cannot be read or written, or whose content is not what its format says."""
+    """A file cannot be read or written, its content is not what its format says, or it belongs to something else."""
 
 
 class SourceError(PladaError):
-    """A source of images that is missing, damaged or ambiguous, or an image of it that cannot be read."""
+    """A source of images is missing, damaged or ambiguous, or one of its images cannot be read."""
 
 
 class LinkError(PladaError):
-    """A link, or a quantity, that there is not, that makes no sense or that is missing (spec/link-budget.md, 1.4)."""
+    """A link is unknown, its profile is wrong, or it cannot do what is asked for (spec/link-budget.md, section 1.4)."""
 
 
 class InputError(PladaError):
-    """What a stage of training was given cannot be used: the message says what, and what to do."""
+    """A stage of training cannot use its input; the message says why, and what to do."""
 
 
 class PladaWarning(UserWarning):
-    """What was asked for is done, but perhaps not as it was meant; commands say it in one line."""
+    """A command did its work, but perhaps not as it was meant. The command line prints one line."""
 
 
 class MissingClasses(PladaWarning):
-    """There are classes that nothing can be learnt of."""
+    """Some classes have no image to learn from."""
+
+
+class ApiRule(NamedTuple):
+    """A rule of the API that no specification has.
+
+    Attributes:
+        name: `PladaError.rule` of the errors.
+        kind: their class.
+        broken_by: the cause, in a few words.
+    """
+
+    name: str
+    kind: type[PladaError]
+    broken_by: str
+
+
+#: Rules of the API that no specification has, by kind, then name. `docs/reference/errors.md` is this table.
+API_RULES = (
+    ApiRule("class-names", InvalidPayload, "not C names, or an empty one, or one with a control character"),
+    ApiRule("classes", InvalidPayload, "a number of classes C outside 1 .. 65,536"),
+    ApiRule("coding", InvalidPayload, "a payload that the coding that was named cannot express"),
+    ApiRule("indices", InvalidPayload, "indices that are not strictly increasing integers below N"),
+    ApiRule("labels", InvalidPayload, "labels that are not integers below C"),
+    ApiRule("lengths", InvalidPayload, "not as many labels as indices"),
+    ApiRule("reference-digest", InvalidPayload, "a digest that is not 8 .. 32 bytes, or none"),
+    ApiRule("reference-size", InvalidPayload, "a number of images N outside 1 .. 2^63 - 1"),
+    ApiRule("soft-labels", InvalidPayload, "codes of another shape, or above 63, or a row of zeros"),
+    ApiRule("universe", InvalidPayload, "a universe of the wrong type, or an index that is not in it"),
+    ApiRule("universe-offset", InvalidPayload, "an offset outside 0 .. N - 1"),
+    ApiRule("universe-stride", InvalidPayload, "a stride outside 1 .. N"),
+    ApiRule("weights", InvalidPayload, "not as many codes as indices, or one above 15"),
+    ApiRule("buffer", InvalidArgument, "an argument that is no contiguous buffer of bytes"),
+    ApiRule("classes", InvalidArgument, "a file that does not say C, read without C"),
+    ApiRule("coding", InvalidArgument, "an unknown name of a coding, or a coding beyond the decoder class"),
+    ApiRule("decoder", InvalidArgument, "a command of a decoder that cannot be run"),
+    ApiRule("decoder-class", InvalidArgument, "an unknown decoder class"),
+    ApiRule("format", InvalidArgument, "an unknown file format, or a stream without one"),
+    ApiRule("profile", InvalidArgument, "an unknown profile"),
+    ApiRule("reference", InvalidArgument, "an expected digest that is not 8 .. 32 bytes"),
+    ApiRule("reference-digest", InvalidArgument, "a digest that is not hexadecimal"),
+    ApiRule("reference-size", InvalidArgument, "a file that does not say N, read without N"),
+    ApiRule("soft-labels", InvalidArgument, "concentrations that have no code"),
+    ApiRule("weights", InvalidArgument, "weights that have no code"),
+    ApiRule("system", Unavailable, "an operating system that is not POSIX"),
+    ApiRule("vectors", FileError, "an installation without the test vectors"),
+    ApiRule("logits", SourceError, "an image for which the teacher's logits are not finite"),
+    ApiRule("target", SourceError, "an image of a target whose label is missing or no class of the task"),
+    ApiRule("alpha", InputError, "an exponent of a score outside its range"),
+    ApiRule("batch", InputError, "more processes than images in a batch"),
+    ApiRule("checkpoint", InputError, "a file that is no checkpoint, or one of another training"),
+    ApiRule("class-names", InputError, "classes without names, where names are to be sent"),
+    ApiRule("device", InputError, "a device that cannot be used"),
+    ApiRule("format", InputError, "a model that cannot be exported in this format"),
+    ApiRule("held-out", InputError, "images that cannot be held out, or are trained on too"),
+    ApiRule("keep", InputError, "a keep rate outside 0 .. 1, or none, or two sizes of a selection"),
+    ApiRule("kept", InputError, "a number of kept images that is not possible"),
+    ApiRule("link", InputError, "a link or a time in which not one byte fits"),
+    ApiRule("loss", InputError, "a training that diverged"),
+    ApiRule("max-bytes", InputError, "fewer bytes than the smallest payload"),
+    ApiRule("model", InputError, "a model that timm does not have, or that cannot be trained like this"),
+    ApiRule("output", InputError, "an output folder of another run"),
+    ApiRule("plan", InputError, "a folder of another plan, or a plan beside a selection"),
+    ApiRule("processes", InputError, "a command under torchrun that cannot use it"),
+    ApiRule("reference", InputError, "a reference set that is missing or another one"),
+    ApiRule("report", InputError, "a folder that holds no run, or a damaged one"),
+    ApiRule("reserved", InputError, "a reserved share outside 0 .. 1"),
+    ApiRule("score", InputError, "an unknown score, or one that is not known for all images"),
+    ApiRule("scores", InputError, "scores of another reference set, task or teacher"),
+    ApiRule("scores-damaged", InputError, "a damaged file of scores"),
+    ApiRule("scores-unfinished", InputError, "a missing file of scores"),
+    ApiRule("size", InputError, "an image size that the check for leakage cannot use"),
+    ApiRule("soft-labels", InputError, "more classes than soft labels can be sent for"),
+    ApiRule("target", InputError, "images of one class, or of classes that the task does not have"),
+    ApiRule("targets", InputError, "training on soft labels that the payload does not have"),
+    ApiRule("tau", InputError, "a temperature of the weights that is not above 0"),
+    ApiRule("torch", InputError, "a failure of PyTorch, such as too little memory"),
+    ApiRule("universe", InputError, "an offset and a stride that do not fit the reference set"),
+    ApiRule("weights", InputError, "pretrained weights that are missing, damaged or of another model"),
+    ApiRule("workers", InputError, "a worker of the planner that ended too early"),
+)
 
 
 def first_line(error: Exception) -> str:
-    """What another library's error says, in one line."""
+    """The first line of another library's error message; the name of its class if there is no message."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 

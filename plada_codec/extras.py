@@ -5,20 +5,20 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from plada_codec.errors import Unsupported
+from plada_codec.errors import Unavailable
 
 
 def extra_module(module: str, extra: str) -> Any:
     """A module that comes with an extra of the distribution.
 
     Raises:
-        Unsupported: (rule extra) if it is not installed, or cannot be imported.
+        Unavailable: (rule extra) if it is not installed, or cannot be imported.
     """
     needed = module.partition(".")[0]
     try:
         return importlib.import_module(module)
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == needed:
-            raise Unsupported(f"this needs {needed}: pip install plada[{extra}]", rule="extra") from None
+            raise Unavailable(f"this needs {needed}: pip install plada[{extra}]", rule="extra") from None
         reason = " ".join(str(error).split())
-        raise Unsupported(f"this needs {needed}, which is installed but broken: {reason}", rule="extra") from None
+        raise Unavailable(f"this needs {needed}, which is installed but broken: {reason}", rule="extra") from None

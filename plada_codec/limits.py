@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plada_codec.errors import InvalidPayload
+from plada_codec.errors import InvalidArgument
 
 #: Spec section 3: largest number of classes that format 1 can say.
 MAX_CLASSES = 65_536
@@ -35,4 +35,4 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise InvalidPayload(f"the limit {name} must be an integer of 0 or more, not {value!r}", rule="limits")
+                raise InvalidArgument(f"the limit {name} must be an integer of 0 or more, not {value!r}", rule="limits")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plada_codec.errors import Corrupt, InvalidPayload, PladaError, Truncated
+from plada_codec.errors import Corrupt, InvalidArgument, PladaError, Truncated
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -65,11 +65,11 @@ class Reader:
 
 
 def view_of(blob: Buffer) -> memoryview:
-    """The bytes of any contiguous buffer. Raises InvalidPayload for what is not one."""
+    """The bytes of any contiguous buffer. Raises InvalidArgument for what is not one."""
     try:
         return memoryview(blob).cast("B")
     except (TypeError, ValueError, BufferError) as error:
-        raise InvalidPayload(f"a payload is a contiguous buffer of bytes: {error}", rule="buffer") from None
+        raise InvalidArgument(f"a payload is a contiguous buffer of bytes: {error}", rule="buffer") from None
 
 
 def varint_bytes(value: int) -> bytes:

@@ -29,7 +29,7 @@ from plada_codec.cli.terminal import (
     standard_output,
     write_bytes,
 )
-from plada_codec.errors import InvalidPayload, PladaError
+from plada_codec.errors import FileError, InvalidArgument, PladaError
 from plada_codec.progress import FIRST_RUN, progress_bar
 
 if TYPE_CHECKING:
@@ -365,7 +365,7 @@ def _digest(text: str | None) -> bytes | None:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise InvalidPayload(f"a digest is hexadecimal, not {text!r}", rule="reference-digest") from None
+        raise InvalidArgument(f"a digest is hexadecimal, not {text!r}", rule="reference-digest") from None
 
 
 def _read(source: str, format: str | None, limits: Limits, said: dict[str, Any]) -> Payload:
@@ -396,7 +396,7 @@ def _lines(path: str) -> list[str]:
         text = Path(path).read_text(encoding="utf-8-sig")
         return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     except UnicodeDecodeError:
-        raise InvalidPayload(f"{path}: class names must be UTF-8", rule="class-names") from None
+        raise FileError(f"{path}: class names must be UTF-8", rule="file") from None
 
 
 def _write(payload: Payload, target: str, format: str | None) -> None:

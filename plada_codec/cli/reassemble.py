@@ -16,7 +16,7 @@ import click
 
 from plada_codec.cli.frames import check_baud, check_not_input, is_open_ended, stream_options, tag_of
 from plada_codec.cli.terminal import complain, json_option, naming_device, print_table, standard_input, write_bytes
-from plada_codec.errors import InvalidPayload, Truncated
+from plada_codec.errors import FileError, Truncated
 
 if TYPE_CHECKING:
     from plada_codec.frames import Progress, Reassembler, StateFile
@@ -83,7 +83,7 @@ def reassemble(
             has = f"{state_path} already has object {_tags(reassembler.complete)} complete"
             if output == "-" or Path(output).exists():
                 but = "" if output == "-" else f", and there is a file {output}"
-                raise InvalidPayload(f"{has}{but}: give a new state, no FRAMES, or its --tag", rule="state")
+                raise FileError(f"{has}{but}: give a new state, no FRAMES, or its --tag", rule="state")
             # The same command goes on, if an interruption came between the last frame and the file.
             complain(f"plada: {has}: nothing is received")
             sources = ()
@@ -140,8 +140,8 @@ def _interrupted(state_path: str | None, reassembler: Reassembler) -> Truncated:
     return Truncated(f"interrupted: {state_path} has {has}: go on with the same command", rule="incomplete")
 
 
-def _other_state(state_path: str | None, saved: Collection[int], but: str) -> InvalidPayload:
-    return InvalidPayload(f"{state_path} is the state of {_tags(saved)}, {but}", rule="state")
+def _other_state(state_path: str | None, saved: Collection[int], but: str) -> FileError:
+    return FileError(f"{state_path} is the state of {_tags(saved)}, {but}", rule="state")
 
 
 def _tags(tags: Iterable[int]) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plada_codec.errors import InvalidPayload, LinkError, PladaError, PladaWarning
+from plada_codec.errors import FileError, InvalidArgument, LinkError, PladaError, PladaWarning
 
 if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
@@ -138,8 +138,8 @@ def usage_errors(options: Mapping[str, str] = {}) -> Iterator[None]:
     try:
         yield
     except PladaError as error:
-        if not isinstance(error, LinkError) and error.rule != "frame-bytes":
-            raise
+        if not isinstance(error, LinkError | InvalidArgument) or error.rule == "object":
+            raise  # no option said it: what is to be sent is empty
         first, space, rest = str(error.args[0]).partition(" ")
         option = f"--{options[first].replace('_', '-')}" if first in options else first
         raise click.UsageError(f"{option}{space}{rest}") from None
@@ -187,7 +187,7 @@ class _ClosedOutput(io.TextIOBase):
 
 
 def _closed(what: str) -> NoReturn:
-    raise InvalidPayload(f"standard {what} is closed", rule="file")
+    raise FileError(f"standard {what} is closed", rule="file")
 
 
 def write_bytes(data: bytes, target: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec.codings.registry import Coding, coding_named
-from plada_codec.errors import InvalidPayload
+from plada_codec.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from plada_codec.codings.base import Given, Integers, Stream
@@ -21,14 +21,14 @@ def candidates(table: tuple[Coding, ...], name: str, decoder_class: str, thoroug
     """The codings of a table to choose from: those that `decoder_class` can read, or the one that is named.
 
     Raises:
-        InvalidPayload: if the table has no such name, or the coding is beyond `decoder_class`.
+        InvalidArgument: if the table has no such name, or the coding is beyond `decoder_class`.
     """
     if name == "auto":
         readable = [coding for coding in table if coding.readable_by(decoder_class)]
         return [coding for coding in readable if thorough or not coding.is_modelled]
     coding = coding_named(table, name)
     if not coding.readable_by(decoder_class):
-        raise InvalidPayload(
+        raise InvalidArgument(
             f"{name} needs a decoder of class {coding.decoder_class}, not {decoder_class}", rule="coding"
         )
     return [coding]

@@ -16,7 +16,7 @@ from plada_codec.codings.gaps_huffman import GapsHuffman
 from plada_codec.codings.gaps_modelled import GapsModelled
 from plada_codec.codings.runs import Runs
 from plada_codec.codings.zstd import Zstd
-from plada_codec.errors import InvalidPayload, Unsupported
+from plada_codec.errors import InvalidArgument, Unsupported
 
 #: Spec section 9, from the least able receiver to the most able.
 DECODER_CLASSES = ("core", "zstd", "full")
@@ -74,9 +74,9 @@ def coding_of(table: tuple[Coding, ...], code: int, offset: int) -> Coding:
 
 
 def coding_named(table: tuple[Coding, ...], name: str) -> Coding:
-    """The coding of a name; InvalidPayload if the table has none."""
+    """The coding of a name; InvalidArgument if the table has none."""
     for coding in table:
         if coding.name == name:
             return coding
     names = ", ".join(coding.name for coding in table)
-    raise InvalidPayload(f"no coding is named {name!r}; there are: auto, {names}", rule="coding")
+    raise InvalidArgument(f"no coding is named {name!r}; there are: auto, {names}", rule="coding")

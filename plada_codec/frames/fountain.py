@@ -49,7 +49,7 @@ class FountainEncoder:
         So the last symbols of a long cycle take a while, and several times the memory of the object.
 
         Raises:
-            Unsupported: (rule extra) if it takes the package raptorq, which is not installed.
+            Unavailable: (rule extra) if it takes the package raptorq, which is not installed.
         """
         if self._symbols == 1:
             return self._padded
@@ -79,7 +79,7 @@ class FountainDecoder:
         symbol_bytes: symbol size T; L and T are as section 3 allows.
 
     Raises:
-        Unsupported: (rule extra) if it takes the package raptorq, which is not installed.
+        Unavailable: (rule extra) if it takes the package raptorq, which is not installed.
 
     >>> decoder = FountainDecoder(5, 2)
     >>> [decoder.add(id, symbol) for id, symbol in ((2, b"e\0"), (0, b"ab"), (1, b"cd"))]

@@ -10,7 +10,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from plada_codec.errors import Corrupt, InvalidPayload
+from plada_codec.errors import Corrupt, InvalidArgument
 
 #: Section 2: word and checksum, around content of at least one byte.
 OVERHEAD_BYTES = 8
@@ -41,7 +41,7 @@ class Frame:
         content: 1 .. 65,527 bytes, of that symbol or part.
 
     Raises:
-        InvalidPayload: (rule frame) if any of this does not hold.
+        InvalidArgument: (rule frame) if any of this does not hold.
 
     >>> Frame(tag=0xABC, id=2, content=b"!").to_bytes().hex(" ")
     '02 00 c0 ab 21 6d a6 61 e8'
@@ -54,7 +54,7 @@ class Frame:
     def __post_init__(self) -> None:
         longest = MAX_FRAME_BYTES - OVERHEAD_BYTES
         if not (0 <= self.tag < TAGS and 0 <= self.id < _IDS and 1 <= len(self.content) <= longest):
-            raise InvalidPayload(
+            raise InvalidArgument(
                 f"no frame can have tag {self.tag}, id {self.id} and {len(self.content)} bytes of content: "
                 f"the ranges are 0 .. {TAGS - 1}, 0 .. {_IDS - 1}, 1 .. {longest}",
                 rule="frame",

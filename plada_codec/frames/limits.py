@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plada_codec.errors import InvalidPayload
+from plada_codec.errors import InvalidArgument
 
 #: Section 9: what keeping a symbol costs besides its bytes, so that short symbols are bounded too.
 SYMBOL_COST_BYTES = 128
@@ -20,7 +20,7 @@ class FrameLimits:
             than its size, and complete objects.
 
     Raises:
-        InvalidPayload: (rule limits) if one is no integer of 0 or more.
+        InvalidArgument: (rule limits) if one is no integer of 0 or more.
     """
 
     max_object_bytes: int = 1 << 26
@@ -29,4 +29,4 @@ class FrameLimits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise InvalidPayload(f"the limit {name} must be an integer of 0 or more, not {value!r}", rule="limits")
+                raise InvalidArgument(f"the limit {name} must be an integer of 0 or more, not {value!r}", rule="limits")

@@ -151,7 +151,7 @@ class Reassembler:
         """Takes what may be a frame.
 
         Raises:
-            Unsupported: (rule extra) if decoding takes the package raptorq, which is not installed. The frame counts.
+            Unavailable: (rule extra) if decoding takes the package raptorq, which is not installed. The frame counts.
         """
         self.changed = False
         try:

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from plada_codec.errors import InvalidPayload, LimitExceeded
+from plada_codec.errors import InvalidArgument, LimitExceeded
 from plada_codec.frames.fountain import FountainEncoder
 from plada_codec.frames.frame import (
     ALIGNED_FROM_BYTES,
@@ -78,7 +78,7 @@ def layout(object_bytes: int, frame_bytes: int = DEFAULT_FRAME_BYTES, limits: Fr
     """How an object of `object_bytes` bytes is cut for frames of at most `frame_bytes` bytes (section 5).
 
     Raises:
-        InvalidPayload: (rule object) if the object is empty; (rule frame-bytes) if no frame is so short or long, or
+        InvalidArgument: (rule object) if the object is empty; (rule frame-bytes) if no frame is so short or long, or
             the object would have more than 56,403 symbols.
         LimitExceeded: (rule limits) if the object is longer than `limits.max_object_bytes`.
 
@@ -88,7 +88,7 @@ def layout(object_bytes: int, frame_bytes: int = DEFAULT_FRAME_BYTES, limits: Fr
     Layout(symbols=1, symbol_bytes=100, part_bytes=38, announce_parts=1)
     """
     if object_bytes < 1:
-        raise InvalidPayload("an object of 0 bytes cannot be sent", rule="object")
+        raise InvalidArgument("an object of 0 bytes cannot be sent", rule="object")
     if object_bytes > limits.max_object_bytes:
         raise LimitExceeded(
             f"the object has {object_bytes} bytes, but the limit max_object_bytes is {limits.max_object_bytes}",
@@ -98,7 +98,7 @@ def layout(object_bytes: int, frame_bytes: int = DEFAULT_FRAME_BYTES, limits: Fr
     if object_bytes > MAX_SYMBOLS:
         least = max(least, _aligned_up(-(-object_bytes // MAX_SYMBOLS)) + OVERHEAD_BYTES)
     if not least <= frame_bytes <= MAX_FRAME_BYTES:
-        raise InvalidPayload(
+        raise InvalidArgument(
             f"frames of {frame_bytes:,} bytes are too {'small' if frame_bytes < least else 'long'} for an object of "
             f"{object_bytes:,} bytes: it needs {least:,} to {MAX_FRAME_BYTES:,}",
             rule="frame-bytes",
@@ -136,7 +136,7 @@ class Sender:
         limits: what is agreed to be sent.
 
     Raises:
-        InvalidPayload: (rules object, frame-bytes) as `layout`; (rule tag) if there is no such tag.
+        InvalidArgument: (rules object, frame-bytes) as `layout`; (rule tag) if there is no such tag.
         LimitExceeded: (rule limits) if the object is too long.
 
     Attributes:
@@ -164,7 +164,7 @@ class Sender:
         self.announce = Announce(len(data), self.layout.symbol_bytes, hashlib.sha256(data).digest())
         self.tag = self.announce.default_tag if tag is None else tag
         if not 0 <= self.tag < TAGS:
-            raise InvalidPayload(f"a tag is 0 .. {TAGS - 1}, not {tag}", rule="tag")
+            raise InvalidArgument(f"a tag is 0 .. {TAGS - 1}, not {tag}", rule="tag")
         self._encoder = FountainEncoder(data, self.layout.symbol_bytes)
 
     def symbol_frame(self, id: int) -> bytes:
@@ -173,11 +173,11 @@ class Sender:
         Symbols K and on are made from K on, and held: symbol K + n takes the time and the memory of 1.5 n symbols.
 
         Raises:
-            InvalidPayload: (rule symbols) if there is no such symbol.
-            Unsupported: (rule extra) if it takes the package raptorq, which is not installed.
+            InvalidArgument: (rule symbols) if there is no such symbol.
+            Unavailable: (rule extra) if it takes the package raptorq, which is not installed.
         """
         if not 0 <= id < FIRST_ANNOUNCE_ID:
-            raise InvalidPayload(f"symbols have numbers 0 .. {FIRST_ANNOUNCE_ID - 1}, not {id}", rule="symbols")
+            raise InvalidArgument(f"symbols have numbers 0 .. {FIRST_ANNOUNCE_ID - 1}, not {id}", rule="symbols")
         return Frame(self.tag, id, self._encoder.symbol(id)).to_bytes()
 
     def announce_frames(self) -> list[bytes]:
@@ -192,12 +192,12 @@ def packetize(sender: Sender, symbols: int | None = None, announces: int = 2) ->
     The first announce comes before the first symbol; the last one, if there are two or more, behind the last symbol.
 
     Raises:
-        InvalidPayload: (rule symbols) if there are not so many symbols, or no announce is asked for.
-        Unsupported: (rule extra) as `Sender.symbol_frame`.
+        InvalidArgument: (rule symbols) if there are not so many symbols, or no announce is asked for.
+        Unavailable: (rule extra) as `Sender.symbol_frame`.
     """
     count = sender.layout.symbols if symbols is None else symbols
     if not (0 <= count <= FIRST_ANNOUNCE_ID and announces >= 1):
-        raise InvalidPayload(
+        raise InvalidArgument(
             f"{count} symbols and {announces} announces cannot be sent: there are up to {FIRST_ANNOUNCE_ID} symbols, "
             "and it takes an announce or more",
             rule="symbols",
@@ -223,11 +223,11 @@ def carousel(sender: Sender, start: int = 0, announce_every: int = ANNOUNCE_EVER
     the end of the cycle takes seconds, and memory of several times the object.
 
     Raises:
-        InvalidPayload: (rule symbols) if `announce_every` is below 1.
-        Unsupported: (rule extra) as `Sender.symbol_frame`.
+        InvalidArgument: (rule symbols) if `announce_every` is below 1.
+        Unavailable: (rule extra) as `Sender.symbol_frame`.
     """
     if announce_every < 1:
-        raise InvalidPayload(f"an announce every {announce_every} symbols is not possible", rule="symbols")
+        raise InvalidArgument(f"an announce every {announce_every} symbols is not possible", rule="symbols")
     return _carousel(sender, start, announce_every)
 
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from plada_codec.errors import FileError, PladaError, Unsupported
+from plada_codec.errors import FileError, InvalidArgument, PladaError
 from plada_codec.files import atomic_write
 from plada_codec.interop import arrow, csv, jsonl, npz, plada, raw, roaring
 from plada_codec.interop.base import MUST_SAY, Contents, Source, missing
@@ -91,9 +91,10 @@ def read(
 
     Raises:
         FileError: if the file cannot be read, or is not what its format says; the message names file and line.
-        InvalidPayload: if what it says is not a payload, or neither it nor the caller says N or C.
+        InvalidPayload: if what it says is not a payload.
         LimitExceeded: if it holds more than `limits` allow.
-        Unsupported: if the format is unknown, or needs an extra that is not installed.
+        InvalidArgument: if there is no such format, or neither the file nor the caller says N or C.
+        Unavailable: if the format needs an extra that is not installed.
         Truncated, Corrupt: as `decode` does, for the format `plada`.
     """
     chosen = _format_of(source, format)
@@ -134,7 +135,8 @@ def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: s
     Raises:
         FileError: if the file cannot be written.
         InvalidPayload, LimitExceeded: if the format cannot express the payload.
-        Unsupported: if the format is unknown, or needs an extra that is not installed.
+        InvalidArgument: if there is no such format.
+        Unavailable: if the format needs an extra that is not installed.
     """
     chosen = _format_of(target, format)
     if isinstance(target, str | os.PathLike):
@@ -148,12 +150,12 @@ def _format_of(file: str | os.PathLike[str] | BinaryIO, name: str | None) -> For
     known = f"the formats are: {', '.join(FORMATS)}"
     if name is None:
         if not isinstance(file, str | os.PathLike):
-            raise Unsupported(f"{_name_of(file)}: a stream has no suffix, so say its format; {known}", rule="format")
+            raise InvalidArgument(f"{_name_of(file)}: a stream has no suffix: give its format; {known}", rule="format")
         name = Path(file).suffix.lower().removeprefix(".")
         if name not in FORMATS:
-            raise Unsupported(f"{_name_of(file)}: no format by this suffix; {known}", rule="format")
+            raise InvalidArgument(f"{_name_of(file)}: no format by this suffix; {known}", rule="format")
     if name not in FORMATS:
-        raise Unsupported(f"no format is named {name!r}; {known}", rule="format")
+        raise InvalidArgument(f"no format is named {name!r}; {known}", rule="format")
     return FORMATS[name]
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from plada_codec.errors import FileError, InvalidPayload, LimitExceeded, PladaError
+from plada_codec.errors import FileError, InvalidArgument, LimitExceeded, PladaError
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
 
@@ -24,10 +24,10 @@ _BLOCK_ROWS = 1 << 16
 #: Bytes of a file that are neither indices nor labels nor a bitmap.
 _MAX_AROUND_BYTES = 1 << 20
 
-#: How the caller, and the user of the command line, say what a file does not.
+#: Fields that a payload needs: what they say, the option of the command line, the rule of the error without them.
 MUST_SAY = {
-    "reference_size": ("how many images the reference set has", "--reference-size"),
-    "num_classes": ("how many classes there are", "--classes"),
+    "reference_size": ("how many images the reference set has", "--reference-size", "reference-size"),
+    "num_classes": ("how many classes there are", "--classes", "classes"),
 }
 
 
@@ -95,10 +95,10 @@ class Source:
             yield line, begun
 
 
-def missing(name: str) -> InvalidPayload:
+def missing(name: str) -> InvalidArgument:
     """The error of a field that neither the file nor the caller says."""
-    what, option = MUST_SAY[name]
-    return InvalidPayload(f"it does not say {what}: give {name} ({option})", rule=name.replace("_", "-"))
+    what, option, rule = MUST_SAY[name]
+    return InvalidArgument(f"it does not say {what}: give {name} ({option})", rule=rule)
 
 
 def bad_line(number: int, line: bytes, expected: str) -> FileError:

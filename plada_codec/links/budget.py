@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, NamedTuple
 
-from plada_codec.errors import InvalidPayload, LinkError, PladaError
+from plada_codec.errors import InvalidArgument, LinkError, PladaError
 from plada_codec.frames.frame import MAX_FRAME_BYTES, MAX_SYMBOLS
 from plada_codec.frames.sending import EXTRA_SYMBOLS, layout, longest_symbol_bytes
 from plada_codec.links.delivery.job import check_range
@@ -182,7 +182,7 @@ def budget(object_bytes: int, link: Link, conditions: Conditions = Conditions())
     Raises:
         LinkError: (option) if the profile leaves open what is needed; (frame-bytes) if frames are longer than the link
             takes or hold nothing; and as `deliver`.
-        InvalidPayload: (object, frame-bytes) as `plada_codec.frames.layout`, for PLADA frames; (frame-bytes) if frames
+        InvalidArgument: (object, frame-bytes) as `plada_codec.frames.layout`, for PLADA frames; (frame-bytes) if frames
             are too short for so long an object.
         LimitExceeded: (limits) if the object is longer than frames can carry.
 
@@ -212,7 +212,7 @@ def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()
 
     Raises:
         LinkError: (value) if `within_s` is no time, or frames are to be the best, which they are for one length only.
-        LinkError, InvalidPayload: as `budget`.
+        LinkError, InvalidArgument: as `budget`.
 
     >>> from plada_codec.links.profiles import link
     >>> asked = Conditions(loss=IndependentLoss(0.3), receivers=40)
@@ -330,12 +330,12 @@ def _cut(object_bytes: int, longest: int, conditions: Conditions) -> _Cut:
         return _pieces(object_bytes, longest, conditions.piece_header_bytes, conditions)
     try:
         cut = layout(object_bytes, longest)
-    except InvalidPayload:
+    except InvalidArgument:
         most = MAX_SYMBOLS * longest_symbol_bytes(longest)
         if not 0 < most < object_bytes:
             raise
         message = f"frames of {longest} bytes carry at most {most:,} bytes ({MAX_SYMBOLS:,} symbols)"
-        raise InvalidPayload(f"{message}, not {object_bytes:,}", rule="frame-bytes") from None
+        raise InvalidArgument(f"{message}, not {object_bytes:,}", rule="frame-bytes") from None
     return _Cut(cut.symbols, cut.frame_bytes, None, cut.announce_parts, cut.announce_frame_bytes, cut.extra)
 
 
@@ -361,7 +361,7 @@ def _pieces(object_bytes: int, longest: int, header_bytes: int, conditions: Cond
         message = f"frames of {longest} bytes hold nothing behind a header of {header_bytes}: the smallest have"
         raise LinkError(f"{message} {header_bytes + 1}", rule="frame-bytes")
     if object_bytes < 1:
-        raise InvalidPayload("an object of 0 bytes cannot be sent", rule="object")
+        raise InvalidArgument("an object of 0 bytes cannot be sent", rule="object")
     frames = -(-object_bytes // room)
     if frames > MAX_SYMBOLS:
         message = f"frames of {longest} bytes carry at most {MAX_SYMBOLS * room:,} bytes ({MAX_SYMBOLS:,} pieces)"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plada_codec.codings.base import Given
-from plada_codec.errors import InvalidPayload, LimitExceeded
+from plada_codec.errors import InvalidArgument, LimitExceeded
 from plada_codec.payload import SOFT_LABEL_CODES
 from plada_codec.sections.code_sequence import coding_of_coder, decode_codes, encode_codes
 
@@ -39,7 +39,7 @@ def quantised_concentrations(alpha: ArrayLike) -> NDArray[np.uint8]:
         uint8 [U, C]: what `Payload.soft_labels` wants.
 
     Raises:
-        InvalidPayload: if a concentration is negative, not finite or too large, or those of a row all become 0.
+        InvalidArgument: if a concentration is negative, not finite or too large, or those of a row all become 0.
     """
     alpha = np.asarray(alpha, np.float64)
     if alpha.ndim != 2:
@@ -101,5 +101,5 @@ def _check_size(count: int, limits: Limits, offset: int | None) -> None:
         )
 
 
-def _bad(message: str) -> InvalidPayload:
-    return InvalidPayload(message, rule="soft-labels")
+def _bad(message: str) -> InvalidArgument:
+    return InvalidArgument(message, rule="soft-labels")

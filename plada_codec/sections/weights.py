@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plada_codec.codings.base import Given
-from plada_codec.errors import InvalidPayload
+from plada_codec.errors import InvalidArgument
 from plada_codec.payload import WEIGHT_CODES
 from plada_codec.sections.code_sequence import coding_of_coder, decode_codes, encode_codes
 
@@ -35,7 +35,7 @@ def quantised_weights(weights: ArrayLike) -> NDArray[np.uint8]:
         uint8 [k]: what `Payload.weights` wants.
 
     Raises:
-        InvalidPayload: if a weight is negative or not finite, or all are 0.
+        InvalidArgument: if a weight is negative or not finite, or all are 0.
     """
     weights = np.asarray(weights, np.float64)
     if weights.ndim != 1:
@@ -74,5 +74,5 @@ def decode_weights(stream: Stream, coder: int, positions: NDArray[np.int64], lim
     return decode_codes(coding, stream, len(positions), Given(WEIGHT_CODES, limits, positions))
 
 
-def _bad(message: str) -> InvalidPayload:
-    return InvalidPayload(message, rule="weights")
+def _bad(message: str) -> InvalidArgument:
+    return InvalidArgument(message, rule="weights")

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from plada_codec.errors import FileError, PladaError, Unsupported
+from plada_codec.errors import FileError, PladaError, Unavailable
 from plada_codec.frames import FrameLimits, Reassembler, Sender, packetize, read_frames
 from plada_codec.frames.framing import FRAMINGS
 from plada_codec.limits import Limits
@@ -121,7 +121,7 @@ def generated_payloads(examples: int, seed: int, progress: Progress = lambda don
     `progress` is called with how many there are so far, and in the end.
 
     Raises:
-        Unsupported: (rule extra) if hypothesis is not installed.
+        Unavailable: (rule extra) if hypothesis is not installed.
     """
     cases: list[Case] = []
     whole = -(-examples // (1 + _DAMAGED_COPIES))
@@ -144,7 +144,7 @@ def _whole_payloads(examples: int, seed: int, progress: Callable[[int], None]) -
 
         from plada_codec.testing.strategies import encoded_payloads
     except ImportError:
-        raise Unsupported(
+        raise Unavailable(
             "generated payloads need hypothesis: pip install 'plada[conformance]', or use --examples 0", rule="extra"
         ) from None
 
@@ -194,7 +194,7 @@ def generated_streams(examples: int, seed: int, progress: Progress = lambda done
     `progress` is called with how many there are so far, and in the end.
 
     Raises:
-        Unsupported: (rule extra) if raptorq is not installed.
+        Unavailable: (rule extra) if raptorq is not installed.
     """
     cases = []
     for number in range(examples):

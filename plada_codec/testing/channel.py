@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
-from plada_codec.errors import LinkError
+from plada_codec.errors import InvalidArgument
 from plada_codec.links.loss import Loss
 
 #: As good as no flip at all, in bits.
@@ -35,7 +35,7 @@ def channel(
         seed: of what is drawn.
 
     Raises:
-        LinkError: (rule channel) if a rate or a number is outside its range.
+        InvalidArgument: (rule channel) if a rate or a number is outside its range.
 
     >>> from plada_codec.links.loss import IndependentLoss
     >>> sent = [b"one", b"two", b"three", b"four", b"five"]
@@ -43,11 +43,11 @@ def channel(
     [b'one', b'two', b'four', b'thr%e', b'fi6e']
     """
     if not 0 <= flip_rate < 1:
-        raise LinkError(f"a flip rate of {flip_rate:g} is not possible: it is 0 or more, and below 1", rule="channel")
+        raise InvalidArgument(f"the flip rate {flip_rate:g} is not 0 or more, and below 1", rule="channel")
     if not 0 <= duplicate_rate <= 1:
-        raise LinkError(f"a duplicate rate of {duplicate_rate:g} is not possible: it is 0 to 1", rule="channel")
+        raise InvalidArgument(f"the duplicate rate {duplicate_rate:g} is not 0 .. 1", rule="channel")
     if reorder_frames < 0:
-        raise LinkError(f"{reorder_frames} frames cannot be reordered: 0 or more can", rule="channel")
+        raise InvalidArgument(f"{reorder_frames} frames cannot be reordered: 0 or more can", rule="channel")
     random = Random(seed)
     return _reordered(_damaged(frames, loss.sampler(random), flip_rate, duplicate_rate, random), reorder_frames, random)
 

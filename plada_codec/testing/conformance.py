@@ -37,7 +37,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from plada_codec.errors import InvalidPayload, Unsupported
+from plada_codec.errors import InvalidArgument, Unavailable
 from plada_codec.progress import Move
 from plada_codec.testing.answers import Answers, sha256_of
 from plada_codec.testing.cases import Case, frame_vectors, generated_payloads, generated_streams, payload_vectors
@@ -115,12 +115,12 @@ def run_conformance(
         batch: whether it is one process that answers requests.
 
     Raises:
-        InvalidPayload: (rule decoder) if the command cannot be run.
-        Unsupported: (rule extra) if cases are to be generated, and hypothesis or raptorq is not installed, or (rule
+        InvalidArgument: (rule decoder) if the command cannot be run.
+        Unavailable: (rule extra) if cases are to be generated, and hypothesis or raptorq is not installed, or (rule
             system) if this is not a POSIX system: decoders are waited for by their pipes, and ended by their groups.
     """
     if os.name != "posix":
-        raise Unsupported("decoders can be tested on POSIX systems alone", rule="system")
+        raise Unavailable("decoders can be tested on POSIX systems alone", rule="system")
     arguments = _split(command)
     all_vectors = frame_vectors() if frames else payload_vectors()
     without_options = [] if options or batch else [case for case in all_vectors if case.needs_options]
@@ -150,9 +150,9 @@ def _split(command: str) -> list[str]:
     try:
         arguments = shlex.split(command)
     except ValueError as error:
-        raise InvalidPayload(f"the decoder command cannot be read: {error}", rule="decoder") from None
+        raise InvalidArgument(f"the decoder command cannot be read: {error}", rule="decoder") from None
     if not arguments:
-        raise InvalidPayload("the decoder command is empty", rule="decoder")
+        raise InvalidArgument("the decoder command is empty", rule="decoder")
     return arguments
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from plada_codec.errors import InvalidPayload
+from plada_codec.errors import InvalidArgument
 from plada_codec.testing.cases import Case
 
 #: Longer answers are not read: no vector and no generated case has one.
@@ -61,7 +61,7 @@ def ask_process(command: list[str], case: Case, timeout_s: float) -> Answer:
     """The answer of a new process, which gets the case on standard input, and its options as arguments.
 
     Raises:
-        InvalidPayload: (rule decoder) if the command cannot be run.
+        InvalidArgument: (rule decoder) if the command cannot be run.
     """
     arguments = [word for name, value in case.options.items() for word in (f"--{name.replace('_', '-')}", value)]
     process = _Process([*command, *arguments])
@@ -92,7 +92,7 @@ class BatchDecoder:
         """The answer to one case.
 
         Raises:
-            InvalidPayload: (rule decoder) if the command cannot be run.
+            InvalidArgument: (rule decoder) if the command cannot be run.
         """
         if self._running is None:
             self._running = _Process(self._command)
@@ -302,5 +302,5 @@ def _in_one_line(text: str) -> str:
     return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
 
 
-def _cannot_be_run(error: OSError) -> InvalidPayload:
-    return InvalidPayload(f"the decoder cannot be run: {error}", rule="decoder")
+def _cannot_be_run(error: OSError) -> InvalidArgument:
+    return InvalidArgument(f"the decoder cannot be run: {error}", rule="decoder")

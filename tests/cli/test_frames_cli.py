@@ -537,7 +537,7 @@ def test_the_defaults_are_those_of_the_package() -> None:
         ("carousel task.plada -o sent --count 5 --start -1", "-1"),
         ("channel --loss 1", "nothing arrives"),
         ("channel --flip 2", "flip"),
-        ("channel --flip 100%", "a flip rate of 1 is not possible: it is 0 or more, and below 1"),
+        ("channel --flip 100%", "the flip rate 1 is not 0 or more, and below 1"),
         ("channel --burst 5", "--burst needs --loss"),
         ("channel --duplicate 120%", "duplicate"),
         ("channel --loss 30% --burst 0.2", "bursts"),

@@ -13,7 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plada_codec import InvalidPayload, LimitExceeded, Limits, Payload, Universe, decode, encode, inspect
+from plada_codec import (
+    InvalidArgument,
+    InvalidPayload,
+    LimitExceeded,
+    Limits,
+    Payload,
+    Universe,
+    decode,
+    encode,
+    inspect,
+)
 from plada_codec.codings.base import Given
 from plada_codec.codings.classes import Classes, ClassIntegers
 from plada_codec.codings.registry import DECODER_CLASSES, INDEX_CODINGS, LABEL_CODINGS, Coding
@@ -52,7 +62,7 @@ def test_auto_never_loses_to_a_coding_named_by_hand(payload: Payload, profile: s
             named: Any = {f"{'label' if stream == 'labels' else stream}_coding": coding.name}
             try:
                 by_hand = inspect(encode(payload, profile, decoder_class, **named))
-            except (InvalidPayload, LimitExceeded):
+            except (InvalidArgument, InvalidPayload, LimitExceeded):
                 continue
             assert sizes[stream] <= next(s.bytes for s in by_hand.sections if s.type == stream)
             assert auto.payload_bytes <= by_hand.payload_bytes
@@ -182,7 +192,7 @@ def test_every_contiguous_buffer_is_accepted(tmp_path: Path) -> None:
         assert decode(buffer) == payload
         assert inspect(buffer) == inspect(blob)
     for wrong in ("text", 7, None, memoryview(blob)[::2]):
-        with pytest.raises(InvalidPayload, match="contiguous buffer"):
+        with pytest.raises(InvalidArgument, match="contiguous buffer"):
             decode(wrong)  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plada_codec import (
-    InvalidPayload,
+    InvalidArgument,
     LimitExceeded,
     Limits,
     Payload,
@@ -65,7 +65,7 @@ def test_what_is_nearly_nothing_becomes_nothing() -> None:
     ids=str,
 )
 def test_what_cannot_be_said_as_soft_labels_is_refused(alpha: Any) -> None:
-    with pytest.raises(InvalidPayload) as refused:
+    with pytest.raises(InvalidArgument) as refused:
         quantised_concentrations(alpha)
     assert refused.value.rule == "soft-labels"
     assert "\n" not in str(refused.value)
@@ -103,7 +103,7 @@ def test_weights_at_the_ends_of_what_numbers_can_say() -> None:
 
 @pytest.mark.parametrize("weights", [[1.0, -1.0], [1.0, np.nan], [np.inf, 1.0], [0.0, 0.0], [[1.0, 2.0]]], ids=str)
 def test_what_cannot_be_said_as_weights_is_refused(weights: Any) -> None:
-    with pytest.raises(InvalidPayload) as refused:
+    with pytest.raises(InvalidArgument) as refused:
         quantised_weights(weights)
     assert refused.value.rule == "weights"
 

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from plada_codec import Corrupt, InvalidPayload, LimitExceeded, PladaError, Truncated, Unsupported
+from plada_codec import Corrupt, InvalidArgument, LimitExceeded, PladaError, Truncated, Unavailable
 from plada_codec.frames import (
     FIRST_ANNOUNCE_ID,
     MAX_FRAME_BYTES,
@@ -171,7 +171,7 @@ def test_a_frame_comes_back_from_its_bytes(tag: int, id: int, content: bytes) ->
     "fields", [(-1, 0, b"."), (4096, 0, b"."), (0, 2**20, b"."), (0, 0, b""), (0, 0, bytes(65_528))]
 )
 def test_what_has_no_bytes_is_no_frame(fields: tuple[int, int, bytes]) -> None:
-    with pytest.raises(InvalidPayload, match="no frame can have"):
+    with pytest.raises(InvalidArgument, match="no frame can have"):
         Frame(*fields)
 
 
@@ -179,7 +179,7 @@ def test_what_has_no_bytes_is_no_frame(fields: tuple[int, int, bytes]) -> None:
 def test_the_layout_is_valid_fits_the_frames_and_has_the_fewest_symbols(object_bytes: int, frame_bytes: int) -> None:
     try:
         plan = layout(object_bytes, frame_bytes)
-    except InvalidPayload as error:
+    except InvalidArgument as error:
         least = int(re.findall(r"needs ([0-9,]+) to", str(error))[0].replace(",", ""))
         assert frame_bytes < least
         assert layout(object_bytes, least).symbols <= 56_403
@@ -208,17 +208,17 @@ def widest_symbol(frame_bytes: int) -> int:
     [(0, 256, "object"), (100, 8, "frame-bytes"), (100, 65_536, "frame-bytes"), (2**26 + 1, 65_535, "limits")],
 )
 def test_what_cannot_be_sent_is_refused(object_bytes: int, frame_bytes: int, rule: str) -> None:
-    with pytest.raises((InvalidPayload, LimitExceeded)) as refused:
+    with pytest.raises((InvalidArgument, LimitExceeded)) as refused:
         layout(object_bytes, frame_bytes)
     assert refused.value.rule == rule
 
 
 def test_frames_that_are_too_small_are_told_from_those_that_are_too_long() -> None:
     with pytest.raises(
-        InvalidPayload, match=r"frames of 256 bytes are too small .* 16,777,216 bytes: it needs 312 to 65,"
+        InvalidArgument, match=r"frames of 256 bytes are too small .* 16,777,216 bytes: it needs 312 to 65,"
     ):
         layout(1 << 24, 256)
-    with pytest.raises(InvalidPayload, match="too long for an object of 100 bytes: it needs 9 to 65,535"):
+    with pytest.raises(InvalidArgument, match="too long for an object of 100 bytes: it needs 9 to 65,535"):
         layout(100, 65_536)
 
 
@@ -232,7 +232,7 @@ def test_what_a_sender_does_not_have_is_refused() -> None:
         lambda: packetize(sender, announces=0),
         lambda: carousel(sender, announce_every=0),
     ):
-        with pytest.raises(InvalidPayload):
+        with pytest.raises(InvalidArgument):
             wrong()
 
 
@@ -380,7 +380,7 @@ def test_what_an_object_took_is_free_for_the_next() -> None:
 
 
 def test_a_limit_must_be_a_number() -> None:
-    with pytest.raises(InvalidPayload, match="max_held_bytes"):
+    with pytest.raises(InvalidArgument, match="max_held_bytes"):
         FrameLimits(max_held_bytes=-1)
 
 
@@ -391,9 +391,9 @@ def test_without_raptorq_objects_of_one_symbol_pass_and_source_symbols_are_sent(
     assert received(list(packetize(Sender(b"Hello, PLADA!")))).result() == b"Hello, PLADA!"
     sender = Sender(bytes(100), 64)
     frames = list(packetize(sender))
-    with pytest.raises(Unsupported, match=r"pip install plada\[frames\]"):
+    with pytest.raises(Unavailable, match=r"pip install plada\[frames\]"):
         sender.symbol_frame(2)
-    with pytest.raises(Unsupported, match=r"pip install plada\[frames\]"):
+    with pytest.raises(Unavailable, match=r"pip install plada\[frames\]"):
         received(frames)
 
 
@@ -410,7 +410,7 @@ def test_a_package_that_is_broken_is_told_from_one_that_is_not_there(
     (tmp_path / "raptorq.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "raptorq", raising=False)
-    with pytest.raises(Unsupported, match=said) as refused:
+    with pytest.raises(Unavailable, match=said) as refused:
         Sender(bytes(100), 64).symbol_frame(2)
     assert "pip install" not in str(refused.value)
 
@@ -519,7 +519,7 @@ def stated_errors(table: str) -> set[tuple[str, str]]:
 def test_receivers_report_the_rules_that_the_specification_states() -> None:
     stated = stated_errors(TEXT.split("\nA receiver reports:\n")[1].split("\nA sender")[0])
     met = {(vector["error"]["rule"], vector["error"]["kind"]) for vector in VECTORS if "error" in vector}
-    assert stated == met | {("frame", "Corrupt"), ("checksum", "Corrupt"), ("state", "InvalidPayload")}
+    assert stated == met | {("frame", "Corrupt"), ("checksum", "Corrupt"), ("state", "FileError")}
 
 
 def test_the_package_raises_the_rules_that_the_specification_states() -> None:
@@ -529,8 +529,8 @@ def test_the_package_raises_the_rules_that_the_specification_states() -> None:
         *package.glob("frames/*.py"),
         package / "cli" / "frames.py",
         package / "cli" / "reassemble.py",
-        package / "testing" / "channel.py",
         package / "extras.py",
+        package / "testing" / "channel.py",
     ):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

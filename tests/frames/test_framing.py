@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plada_codec.errors import FileError, InvalidPayload, LinkError, Unsupported
+from plada_codec.errors import FileError, InvalidArgument, Unavailable
 from plada_codec.frames import (
     FIRST_ANNOUNCE_ID,
     Frame,
@@ -185,9 +185,9 @@ def test_all_files_of_a_folder_are_frames_but_hidden_ones_and_folders(tmp_path: 
 def test_a_folder_of_frames_is_complete_or_not_there(tmp_path: Path) -> None:
     def failing() -> Iterator[bytes]:
         yield FRAMES[0]
-        raise InvalidPayload("no more", rule="test")
+        raise InvalidArgument("no more", rule="test")
 
-    with pytest.raises(InvalidPayload):
+    with pytest.raises(InvalidArgument):
         write_files(failing(), tmp_path / "frames", 1)
     assert list(tmp_path.iterdir()) == []
 
@@ -407,7 +407,7 @@ def test_what_changes_nothing_is_not_saved_however_often_it_comes(tmp_path: Path
 
 def test_frames_that_came_before_decoding_failed_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "raptorq", None)
-    with StateFile(tmp_path / "state") as state, pytest.raises(Unsupported):
+    with StateFile(tmp_path / "state") as state, pytest.raises(Unavailable):
         list(receive([FRAMES], Reassembler(), state))
     assert list(read_state(tmp_path / "state").frames) == FRAMES[: SENDER.layout.symbols + 1]
 
@@ -517,5 +517,5 @@ def test_flips_hit_every_bit_of_a_frame_alike() -> None:
     "bad", [{"flip_rate": 1.0}, {"flip_rate": -0.1}, {"duplicate_rate": 1.1}, {"reorder_frames": -1}]
 )
 def test_a_channel_refuses_what_is_no_rate(bad: dict[str, float]) -> None:
-    with pytest.raises(LinkError):
+    with pytest.raises(InvalidArgument):
         channel([], loss=NO_LOSS, **bad)  # type: ignore[arg-type]

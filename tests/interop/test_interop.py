@@ -17,7 +17,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plada_codec import InvalidPayload, LimitExceeded, Limits, Payload, PladaError, Universe, Unsupported
+from plada_codec import (
+    InvalidArgument,
+    InvalidPayload,
+    LimitExceeded,
+    Limits,
+    Payload,
+    PladaError,
+    Unavailable,
+    Universe,
+)
 from plada_codec.errors import FileError
 from plada_codec.files import atomic_write
 from plada_codec.interop import FORMATS, read, write
@@ -149,9 +158,9 @@ def test_what_the_caller_says_takes_the_place_of_what_the_file_says() -> None:
 @pytest.mark.parametrize("format", BARE)
 def test_what_nobody_says_is_asked_for_by_its_option(format: str) -> None:
     data = written(EXAMPLE, format)
-    with pytest.raises(InvalidPayload, match=r"the stream: .* give reference_size \(--reference-size\)"):
+    with pytest.raises(InvalidArgument, match=r"the stream: .* give reference_size \(--reference-size\)"):
         read_bytes(data, format, num_classes=10)
-    with pytest.raises(InvalidPayload, match=r"the stream: .* give num_classes \(--classes\)"):
+    with pytest.raises(InvalidArgument, match=r"the stream: .* give num_classes \(--classes\)"):
         read_bytes(data, format, reference_size=100)
 
 
@@ -514,7 +523,7 @@ def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path) 
         lambda: read(tmp_path / "kept.csv", "xml"),
         lambda: write(EXAMPLE, io.BytesIO()),
     ):
-        with pytest.raises(Unsupported, match="the formats are: plada, npz, csv"):
+        with pytest.raises(InvalidArgument, match="the formats are: plada, npz, csv"):
             call()
     assert not list(tmp_path.iterdir())
 
@@ -534,9 +543,9 @@ def test_a_missing_extra_is_named(module: str, formats: list[str], monkeypatch: 
     monkeypatch.setitem(sys.modules, module, None)
     extra = {"pyarrow": "arrow", "pyroaring": "roaring"}[module]
     for format in formats:
-        with pytest.raises(Unsupported, match=rf"needs {module}: pip install plada\[{extra}\]"):
+        with pytest.raises(Unavailable, match=rf"needs {module}: pip install plada\[{extra}\]"):
             read_bytes(FILES[format], format, **SIZES)
-        with pytest.raises(Unsupported, match=rf"pip install plada\[{extra}\]"):
+        with pytest.raises(Unavailable, match=rf"pip install plada\[{extra}\]"):
             written(EXAMPLE, format)
 
 

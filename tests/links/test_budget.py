@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec.cli.main import main
-from plada_codec.errors import InvalidPayload, LimitExceeded, LinkError, PladaError
+from plada_codec.errors import InvalidArgument, LimitExceeded, LinkError, PladaError
 from plada_codec.links.budget import Budget, Conditions, best_frame_bytes, budget, max_bytes
 from plada_codec.links.delivery.strategies import STRATEGIES, Delivery
 from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss, Loss
@@ -325,11 +325,11 @@ def test_what_fits_is_at_most_what_frames_can_carry(header_bytes: int | None) ->
 
 def test_frames_and_objects_that_cannot_be_are_errors() -> None:
     for object_bytes, asked, error, rule in [
-        (10, Conditions(frame_bytes=8), InvalidPayload, "frame-bytes"),
+        (10, Conditions(frame_bytes=8), InvalidArgument, "frame-bytes"),
         (10, Conditions(frame_bytes=41), LinkError, "frame-bytes"),
         (10, Conditions(piece_header_bytes=40), LinkError, "frame-bytes"),
-        (0, Conditions(), InvalidPayload, "object"),
-        (0, Conditions(piece_header_bytes=1), InvalidPayload, "object"),
+        (0, Conditions(), InvalidArgument, "object"),
+        (0, Conditions(piece_header_bytes=1), InvalidArgument, "object"),
         (1 << 27, Conditions(), LimitExceeded, "limits"),
         (1 << 50, Conditions(piece_header_bytes=1), LinkError, "frame-bytes"),
         (10, Conditions(strategy="carrier pigeon"), LinkError, "value"),
@@ -350,7 +350,7 @@ def test_frames_and_objects_that_cannot_be_are_errors() -> None:
     for receivers in 0, 1_000_001, 10**23:
         with pytest.raises(LinkError, match="receivers must be 1 to 1,000,000"):
             Conditions(receivers=receivers)
-    with pytest.raises(InvalidPayload, match="at most 1,804,896 bytes"):
+    with pytest.raises(InvalidArgument, match="at most 1,804,896 bytes"):
         budget(5_000_000, SLOW)
 
 

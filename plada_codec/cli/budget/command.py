@@ -22,7 +22,7 @@ from plada_codec.cli.terminal import (
     read_bytes,
     usage_errors,
 )
-from plada_codec.errors import InvalidPayload, PladaError
+from plada_codec.errors import InvalidArgument, PladaError
 
 if TYPE_CHECKING:
     from plada_codec.links.budget import Budget, Conditions
@@ -351,7 +351,7 @@ def budget(
 def _size(source: str | None) -> int:
     size = len(read_bytes(source or "-"))
     if size == 0:
-        raise InvalidPayload(f"{source}: it is empty, there is nothing to send", rule="object")
+        raise InvalidArgument(f"{source}: it is empty, there is nothing to send", rule="object")
     return size
 
 
@@ -451,7 +451,7 @@ def _print_max_bytes(fit: Mapping[str, int], left_out: Mapping[str, str]) -> Non
     else:
         [(label, size)] = fit.items()
         if size == 0:
-            raise InvalidPayload(f"not one byte gets over {label} in this time", rule="object")
+            raise InvalidArgument(f"not one byte gets over {label} in this time", rule="object")
         click.echo(size)
 
 

@@ -60,7 +60,7 @@ def plot_budgets(
         progress: called with the lines done and their number.
 
     Raises:
-        Unsupported: (rule extra) if matplotlib is not installed.
+        Unavailable: (rule extra) if matplotlib is not installed.
         FileError: if the file cannot be written.
     """
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # that its cache cannot be kept is no news to users
