@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     from plada_codec.interop.comparison import compare
     from plada_codec.limits import Limits
     from plada_codec.links.budget import Budget, Conditions, best_frame_bytes, max_bytes
+    from plada_codec.links.link import Link
     from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss
-    from plada_codec.links.profiles import Link, link
+    from plada_codec.links.profiles import link
     from plada_codec.payload import Payload, Universe
     from plada_codec.reference.sources import open_images, reference_digest
     from plada_codec.sections.soft_labels import concentrations, quantised_concentrations
@@ -70,8 +71,9 @@ _HOMES = {
     ),
     "frames": ("FrameLimits", "Reassembler", "Sender", "carousel", "packetize"),
     "limits": ("Limits",),
-    "links.profiles": ("Link", "link"),
+    "links.link": ("Link",),
     "links.loss": ("BitErrors", "BurstyLoss", "IndependentLoss"),
+    "links.profiles": ("link",),
     "payload": ("Payload", "Universe"),
     "reference.sources": ("open_images", "reference_digest"),
     "sections.soft_labels": ("concentrations", "quantised_concentrations"),

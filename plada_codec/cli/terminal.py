@@ -122,7 +122,7 @@ def quantity(reader: str) -> Callable[[click.Context, click.Parameter, str | Non
 
         try:
             return None if text is None else getattr(units, reader)(text)
-        except LinkError as error:
+        except InvalidArgument as error:
             raise click.BadParameter(error.args[0]) from None
 
     return read
@@ -130,10 +130,10 @@ def quantity(reader: str) -> Callable[[click.Context, click.Parameter, str | Non
 
 @contextmanager
 def usage_errors(options: Mapping[str, str] = {}) -> Iterator[None]:
-    """Makes an error about links, losses and sizes of frames one about the options that said them.
+    """Turns errors about links and arguments into errors about the options that set them.
 
     Args:
-        options: by the field that an error's message begins with, the parameter of the command that sets it.
+        options: the parameter of the command that sets a field, by the field that an error's message begins with.
     """
     try:
         yield

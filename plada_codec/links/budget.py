@@ -25,18 +25,12 @@ from plada_codec.frames.frame import MAX_FRAME_BYTES, MAX_SYMBOLS
 from plada_codec.frames.sending import EXTRA_SYMBOLS, layout, longest_symbol_bytes
 from plada_codec.links.delivery.job import check_range
 from plada_codec.links.delivery.strategies import Delivery, Job, deliver
+from plada_codec.links.link import Link
 from plada_codec.links.loss import IndependentLoss, Loss
-from plada_codec.links.profiles import JANUS_WAKE_UP_S, LOW_DATA_RATE_S, Link, Lora, links
+from plada_codec.links.profiles import links
 
 #: Section 6.1.
 MAX_RECEIVERS = 1_000_000
-#: What a profile says of a link, or a model takes for granted, without a number: whether, and what that means.
-SWITCHES = {
-    "padded": "packets are always mtu_bytes long",
-    "crc": "CRC of section 2.3",
-    "implicit_header": "IH of section 2.3",
-    "wake_up": f"tones of {JANUS_WAKE_UP_S} s",
-}
 #: The section that has the formulas of each strategy.
 _SECTIONS = {"single": "5.2", "stop-and-wait": "5.3", "nack": "5.4", "one-way": "5.5"}
 #: Strategies whose senders wait for answers.
@@ -62,7 +56,7 @@ class Conditions:
         nack_burst_frames: how many frames go between two NACK lists.
 
     Raises:
-        LinkError: (value) if there are less or more receivers, or pieces have headers of less than 0 bytes.
+        InvalidArgument: (value) if there are less or more receivers, or pieces have headers of less than 0 bytes.
     """
 
     strategy: str = "one-way"
@@ -79,7 +73,7 @@ class Conditions:
 
     def __post_init__(self) -> None:
         if not 1 <= self.receivers <= MAX_RECEIVERS:
-            raise LinkError(f"receivers must be 1 to {MAX_RECEIVERS:,}, not {self.receivers:,}", rule="value")
+            raise InvalidArgument(f"receivers must be 1 to {MAX_RECEIVERS:,}, not {self.receivers:,}", rule="value")
         check_range("piece_header_bytes", self.piece_header_bytes or 0, 0)
 
 
@@ -211,7 +205,7 @@ def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()
     is asked also that the largest object with a frame less than N arrives in time.
 
     Raises:
-        LinkError: (value) if `within_s` is no time, or frames are to be the best, which they are for one length only.
+        InvalidArgument: (value) if `within_s` is no time, or if `conditions.frame_bytes` is "best".
         LinkError, InvalidArgument: as `budget`.
 
     >>> from plada_codec.links.profiles import link
@@ -220,9 +214,9 @@ def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()
     39144
     """
     if not 0 <= within_s < math.inf:
-        raise LinkError(f"within_s must be 0 or more, not {within_s:g}", rule="value")
+        raise InvalidArgument(f"within_s must be 0 or more, not {within_s:g}", rule="value")
     if conditions.frame_bytes == "best":
-        raise LinkError("frames can be the best for one object only: say how long they are", rule="value")
+        raise InvalidArgument("frames can be the best for one object only: say how long they are", rule="value")
 
     def frames(size: int) -> int:
         return _cut(size, _longest(size, link, conditions), conditions).frames
@@ -425,14 +419,13 @@ def _of_link(found: Budget) -> Iterator[Used]:
         if not unused.get(name):
             yield Used(name, number.value, number.unit, number.mark, number.note)
     profile = links().get(link.id, link)
-    for name, note in SWITCHES.items():
-        for of, usual in (link, profile), (model, profile.model):
-            if (value := getattr(of, name, None)) is not None:
-                said = value != getattr(usual, name, value)
-                yield Used(name, int(value), "", "option" if said else "profile", note)
-    if isinstance(model, Lora):
-        slow = (1 << model.spreading_factor) / model.bandwidth_hz >= LOW_DATA_RATE_S
-        yield Used("low_data_rate", int(slow), "", "formula", f"DE of {_section('2.3')}")
+    for part, usual in (link, profile), (model, profile.model):
+        for name, switch in ({} if part is None else part.switches()).items():
+            value = getattr(part, name)
+            is_option = value != getattr(usual, name, value)
+            yield Used(name, int(value), "", "option" if is_option else "profile", switch.meaning)
+    for name, number in ({} if model is None else model.derived_numbers).items():
+        yield Used(name, number.value, number.unit, number.mark, number.note)
 
 
 def _of_frames(found: Budget) -> Iterator[Used]:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from plada_codec.errors import LinkError
+from plada_codec.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from random import Random
@@ -65,7 +65,7 @@ class IndependentLoss(Loss):
     """Each frame is lost with the probability `rate`, whatever its size.
 
     Raises:
-        LinkError: (`loss`) unless 0 <= rate < 1.
+        InvalidArgument: (`loss`) unless 0 <= rate < 1.
     """
 
     rate: float
@@ -85,7 +85,7 @@ class BitErrors(Loss):
     5.0% 18.5%
 
     Raises:
-        LinkError: (`loss`) unless 0 <= ber < 1.
+        InvalidArgument: (`loss`) unless 0 <= ber < 1.
     """
 
     ber: float
@@ -112,7 +112,7 @@ class BurstyLoss(Loss):
     after a frame that arrived 0.025, after one that was lost 0.900
 
     Raises:
-        LinkError: (`loss`) unless 0 <= rate < 1 and 1 / (1 - rate) <= burst_frames <= MAX_BURST_FRAMES.
+        InvalidArgument: (`loss`) unless 0 <= rate < 1 and 1 / (1 - rate) <= burst_frames <= MAX_BURST_FRAMES.
     """
 
     rate: float
@@ -122,7 +122,7 @@ class BurstyLoss(Loss):
         _check_rate(self.rate, "a loss")
         independent = 1 / (1 - self.rate)
         if not independent <= self.burst_frames <= MAX_BURST_FRAMES:
-            raise LinkError(
+            raise InvalidArgument(
                 f"bursts of {self.burst_frames:g} frames on average: at a loss of {self.rate:g} they have "
                 f"{independent:.4g} (as without bursts) to {MAX_BURST_FRAMES:,}",
                 rule="loss",
@@ -150,6 +150,6 @@ class FilledLoss(Loss):
 
 def _check_rate(rate: float, what: str) -> None:
     if rate == 1:
-        raise LinkError(f"{what} of 1 (100%): nothing arrives; give less than 1", rule="loss")
+        raise InvalidArgument(f"{what} of 1 (100%): nothing arrives; give less than 1", rule="loss")
     if not 0 <= rate < 1:
-        raise LinkError(f"{what} of {rate:g}: it must be 0 or more, and less than 1", rule="loss")
+        raise InvalidArgument(f"{what} of {rate:g}: it must be 0 or more, and less than 1", rule="loss")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from plada_codec.errors import LinkError
+from plada_codec.errors import InvalidArgument
 
 
 class _Kind(NamedTuple):
@@ -77,14 +77,15 @@ def seconds(text: str) -> float:
     """A duration in seconds, of one number and unit or several.
 
     Raises:
-        LinkError: rule `unit`, as all functions of this module that read text.
+        InvalidArgument: rule `unit`, as all functions of this module that read text.
 
     >>> seconds("20 min"), seconds("1.5 h"), seconds("90"), seconds("13 min 32 s"), seconds("1h30min")
     (1200.0, 5400.0, 90.0, 812.0, 5400.0)
     """
     terms = _NEXT_TERM.split(text.strip())
     if len(terms) > 1 and not terms[-1][-1].isalpha():
-        raise LinkError(f"{text!r} lacks a unit behind its last number: write it like {_DURATION.example}", rule="unit")
+        message = f"{text!r} lacks a unit behind its last number: write it like {_DURATION.example}"
+        raise InvalidArgument(message, rule="unit")
     return sum(_quantity(term, _DURATION) for term in terms)
 
 
@@ -113,7 +114,7 @@ def bits_per_second(text: str) -> float:
     (13900.0, 8000.0)
     >>> bits_per_second("5 kpbs")
     Traceback (most recent call last):
-    plada_codec.errors.LinkError: '5 kpbs' is not a data rate: did you mean 5 kbit/s? [unit]
+    plada_codec.errors.InvalidArgument: '5 kpbs' is not a data rate: did you mean 5 kbit/s? [unit]
     """
     return _quantity(text, _RATE)
 
@@ -135,7 +136,7 @@ def size_bytes(text: str) -> int:
     """
     size = _quantity(text, _SIZE)
     if not size.is_integer():
-        raise LinkError(f"{text!r} is not a whole number of bytes", rule="unit")
+        raise InvalidArgument(f"{text!r} is not a whole number of bytes", rule="unit")
     return int(size)
 
 
@@ -196,15 +197,15 @@ def _prefixed(value: float, unit: str) -> str:
 def _quantity(text: str, kind: _Kind) -> float:
     """Reads a number and a unit."""
     if "," in text:
-        raise LinkError(f"{text!r} is not {kind.name}: write 1000 or 1.5, without a comma", rule="unit")
+        raise InvalidArgument(f"{text!r} is not {kind.name}: write 1000 or 1.5, without a comma", rule="unit")
     match = _QUANTITY.fullmatch(text.strip())
     if not match:
         message = f"{text!r} is not {kind.name}, a number of 0 or more: write it like {kind.example}"
-        raise LinkError(message, rule="unit")
+        raise InvalidArgument(message, rule="unit")
     number, unit = match.groups()
     if unit and unit not in kind.units:
-        raise LinkError(f"{text!r} is not {kind.name}: {kind.hint(number, unit)}", rule="unit")
+        raise InvalidArgument(f"{text!r} is not {kind.name}: {kind.hint(number, unit)}", rule="unit")
     value = float(number) * (kind.units[unit] if unit else 1)
     if value > _ABSURD:
-        raise LinkError(f"{text!r} is too large to be {kind.name}", rule="unit")
+        raise InvalidArgument(f"{text!r} is too large to be {kind.name}", rule="unit")
     return float(f"{value:.15g}")  # 99.9 * 0.01 is 0.9990000000000001

@@ -19,7 +19,8 @@ from plada_codec import Payload, compare, encode, inspect
 from plada_codec.errors import InputError, PladaError
 from plada_codec.limits import MAX_CLASSES
 from plada_codec.links.budget import Conditions, budget
-from plada_codec.links.profiles import Link, links
+from plada_codec.links.link import Link
+from plada_codec.links.profiles import links
 from plada_codec.payload import checked_class_names
 from plada_codec.progress import FIRST_RUN, progress_bar
 from plada_codec.reference.sources import ImageSource, open_images

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from plada_codec.errors import LinkError
+from plada_codec.errors import InvalidArgument, LinkError
 from plada_codec.links.delivery.one_way import Code, Coded
 from plada_codec.links.delivery.strategies import STRATEGIES, Job, deliver, one_way, simulate
+from plada_codec.links.link import Link
 from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss, Loss
-from plada_codec.links.profiles import Link, link, links
+from plada_codec.links.profiles import link, links
 from tests.helpers.examples import examples
 
 #: 5000 bit/s, the modem of example 5; and one with which a frame of n bytes takes n seconds.
@@ -513,7 +514,7 @@ def test_bit_errors_count_in_what_fills_up_a_packet() -> None:
     assert simulate("single", asked, trials=3000, seed=1).completion == pytest.approx(
         1 - loss.frame_loss(2048), abs=0.06
     )
-    with pytest.raises(LinkError, match="99% is the most"):
+    with pytest.raises(InvalidArgument, match="99% is the most"):
         job(BitErrors(3e-4), modem, frames=1, frame_bytes=9)
 
 
@@ -652,14 +653,14 @@ def test_bursts_of_which_there_are_several_are_simulated_and_always_the_same() -
 @pytest.mark.parametrize("loss", [IndependentLoss(0.1), IndependentLoss(0.9), BurstyLoss(0.5, 10)], ids=repr)
 def test_a_simulation_with_too_many_receivers_is_refused_with_how_many_are_not(loss: Loss) -> None:
     asked = job(loss, frames=100)
-    with pytest.raises(LinkError, match="nack with 1,000,000 receivers is too much to simulate: ask for") as error:
+    with pytest.raises(InvalidArgument, match="1,000,000 receivers is too much to simulate: ask for") as error:
         deliver("nack", replace(asked, receivers=1_000_000))
     assert error.value.rule == "value"
     assert deliver("nack", replace(asked, receivers=2)).method == "simulation"
 
 
 def test_a_simulation_of_very_long_bursts_is_refused() -> None:
-    with pytest.raises(LinkError, match="nack with 1 receiver is too much to simulate: ask for another strategy"):
+    with pytest.raises(InvalidArgument, match="nack with 1 receiver is too much to simulate: ask for another strategy"):
         deliver("nack", job(BurstyLoss(0.5, 10_000), frames=100))
 
 
@@ -692,24 +693,24 @@ def test_a_simulation_of_very_long_bursts_is_refused() -> None:
     ],
 )
 def test_a_job_that_makes_no_sense_is_refused(wrong: dict[str, Any], rule: str) -> None:
-    with pytest.raises(LinkError) as error:
+    with pytest.raises(InvalidArgument) as error:
         replace(job(), **wrong)
     assert error.value.rule == rule
     assert "\n" not in str(error.value)
 
 
 def test_what_no_code_can_promise_is_refused() -> None:
-    with pytest.raises(LinkError, match="ask for less"):
+    with pytest.raises(InvalidArgument, match="ask for less"):
         one_way(20, 2, IndependentLoss(0.1), probability=1 - 1e-12)
 
 
 def test_an_unknown_strategy_is_refused_with_those_there_are() -> None:
-    with pytest.raises(LinkError, match="no strategy 'pigeon': there are single, stop-and-wait, nack, one-way"):
+    with pytest.raises(InvalidArgument, match="no strategy 'pigeon': there are single, stop-and-wait, nack, one-way"):
         deliver("pigeon", job())
 
 
 def test_a_simulation_of_no_trials_is_refused() -> None:
-    with pytest.raises(LinkError, match="trials must be 1 or more"):
+    with pytest.raises(InvalidArgument, match="trials must be 1 or more"):
         simulate("single", job(), trials=0, seed=0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import fields
 from fractions import Fraction
 from typing import Any
 
@@ -12,19 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plada_codec.errors import LinkError
-from plada_codec.links.profiles import (
-    MARKS,
-    ConstantRate,
-    FixedTime,
-    Janus,
-    Link,
-    Lora,
-    Number,
-    link,
-    links,
-    read_profiles,
-)
+from plada_codec.errors import InvalidArgument, LinkError
+from plada_codec.links.airtime.base import AirtimeModel
+from plada_codec.links.airtime.constant_rate import ConstantRate
+from plada_codec.links.airtime.fixed_time import FixedTime
+from plada_codec.links.airtime.janus import Janus
+from plada_codec.links.airtime.lora import Lora
+from plada_codec.links.airtime.registry import AIRTIME_MODELS
+from plada_codec.links.link import Link, all_quantities
+from plada_codec.links.numbers import MARKS, Number
+from plada_codec.links.profiles import link, links, read_profiles
 from tests.helpers.paths import ROOT
 
 LETTERS = {"verified": "V", "secondary": "W", "unverified": "U", "assumed": "A"}
@@ -303,13 +301,15 @@ def spec_row(profile: Link) -> str:
             return []
         return [f"{number.value:g}{unit} {LETTERS[number.mark]}"]
 
+    def of_model(model: AirtimeModel | None) -> list[str]:
+        assert model is not None
+        return [text for name, number in model.quantities().items() for text in shown(name, f" {number.unit}".rstrip())]
+
     airtime = {
-        ConstantRate: lambda: shown("rate_bps", " bit/s"),
-        FixedTime: lambda: shown("frame_time_s", " s"),
         Lora: lambda: [f"LoRa, SF {shown('spreading_factor', '')[0]}, {shown('bandwidth_hz', ' Hz')[0]}"],
         Janus: lambda: ["JANUS"],
         type(None): lambda: ["option"],
-    }[type(profile.model)]()
+    }.get(type(profile.model), lambda: of_model(profile.model))()
     size = shown("mtu_bytes", "") or ["option"]
     packets = [f"{item} packets a frame" for item in shown("frame_packets", "")]
     limits = [
@@ -392,11 +392,22 @@ def test_options_replace_numbers_and_say_so() -> None:
     assert "duty_cycle" not in made.numbers
 
 
-def test_a_rate_or_a_frame_time_makes_another_model() -> None:
+def test_numbers_that_are_all_that_another_model_needs_make_a_link_of_that_model() -> None:
     lora = link("lorawan-eu868-dr0")
     assert lora.replaced(rate_bps=100).model == ConstantRate(100)
     assert lora.replaced(frame_time_s=2).model == FixedTime(2)
     assert "spreading_factor" not in lora.replaced(rate_bps=100).numbers
+    assert ours(spreading_factor=7, bandwidth_hz=125_000).model == Lora(7, 125_000)
+    assert lora.replaced(spreading_factor=7, bandwidth_hz=250_000, header_bytes=0).model == Lora(
+        7, 250_000, header_bytes=0
+    )
+
+
+def test_every_number_of_a_model_has_a_unit_and_bounds_and_no_two_models_differ_about_them() -> None:
+    for model in AIRTIME_MODELS.values():
+        assert {field.name for field in fields(model)} == model.quantities().keys() | model.switches().keys()
+        for name, quantity in model.quantities().items():
+            assert all_quantities()[name] == quantity
 
 
 @pytest.mark.parametrize(
@@ -446,5 +457,5 @@ def test_what_is_no_number_is_refused(wrong: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("distance_m", [-1.0, math.nan, math.inf])
 def test_what_is_no_distance_is_refused(distance_m: float) -> None:
-    with pytest.raises(LinkError, match="distance_m must be 0 or more"):
+    with pytest.raises(InvalidArgument, match="distance_m must be 0 or more"):
         link("uwm-5k").delay_s(distance_m)

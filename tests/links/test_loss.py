@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plada_codec.errors import LinkError
+from plada_codec.errors import InvalidArgument
 from plada_codec.links.loss import MAX_BURST_FRAMES, BitErrors, BurstyLoss, FilledLoss, IndependentLoss
 
 RATES = st.floats(0, 0.95)
@@ -79,7 +79,7 @@ def test_no_loss_loses_nothing() -> None:
 @pytest.mark.parametrize("rate", [1, 1.0])
 def test_where_everything_is_lost_nothing_arrives(rate: float) -> None:
     for make in (IndependentLoss, BitErrors, lambda rate: BurstyLoss(rate, 5)):
-        with pytest.raises(LinkError, match="nothing arrives") as error:
+        with pytest.raises(InvalidArgument, match="nothing arrives") as error:
             make(rate)
         assert error.value.rule == "loss"
 
@@ -87,13 +87,13 @@ def test_where_everything_is_lost_nothing_arrives(rate: float) -> None:
 @pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan"), float("inf"), -float("inf")])
 def test_a_loss_that_is_no_probability_is_refused(rate: float) -> None:
     for make in (IndependentLoss, BitErrors, lambda rate: BurstyLoss(rate, 5)):
-        with pytest.raises(LinkError, match="0 or more, and less than 1") as error:
+        with pytest.raises(InvalidArgument, match="0 or more, and less than 1") as error:
             make(rate)
         assert error.value.rule == "loss"
 
 
 @pytest.mark.parametrize("burst_frames", [0, -1, 1.9, 10_001, float("nan"), float("inf")])
 def test_bursts_that_there_cannot_be_are_refused(burst_frames: float) -> None:
-    with pytest.raises(LinkError, match=r"2 \(as without bursts\) to 10,000") as error:
+    with pytest.raises(InvalidArgument, match=r"2 \(as without bursts\) to 10,000") as error:
         BurstyLoss(0.5, burst_frames)
     assert error.value.rule == "loss"

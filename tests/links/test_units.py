@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plada_codec.errors import LinkError
+from plada_codec.errors import InvalidArgument
 from plada_codec.links import units
 
 READERS: list[Callable[[str], float]] = [
@@ -60,7 +60,7 @@ def test_a_quantity_is_read_exactly(read: Callable[[str], float], text: str, val
     "text", ["", " ", "-3", "-3 s", "nan", "inf", "1e999", "1e16", "1,115", "0x10", "ten", "1.2.3", "٣"]
 )
 def test_what_is_no_quantity_is_refused_by_every_reader(read: Callable[[str], float], text: str) -> None:
-    with pytest.raises(LinkError) as caught:
+    with pytest.raises(InvalidArgument) as caught:
         read(text)
     assert caught.value.rule == "unit"
 
@@ -86,7 +86,7 @@ def test_what_is_no_quantity_is_refused_by_every_reader(read: Callable[[str], fl
     ],
 )
 def test_a_refusal_says_what_to_write(read: Callable[[str], float], text: str, hint: str) -> None:
-    with pytest.raises(LinkError, match="unit") as caught:
+    with pytest.raises(InvalidArgument, match="unit") as caught:
         read(text)
     assert hint in str(caught.value)
 
@@ -95,7 +95,7 @@ def test_a_refusal_says_what_to_write(read: Callable[[str], float], text: str, h
 def test_any_text_is_a_number_within_bounds_or_refused_in_one_line(read: Callable[[str], float], text: str) -> None:
     try:
         value = read(text)
-    except LinkError as error:
+    except InvalidArgument as error:
         assert len(str(error).splitlines()) == 1
     else:
         assert 0 <= value <= 1e15

@@ -26,8 +26,8 @@ from plada_codec.errors import InvalidArgument, PladaError
 
 if TYPE_CHECKING:
     from plada_codec.links.budget import Budget, Conditions
+    from plada_codec.links.link import Link
     from plada_codec.links.loss import Loss
-    from plada_codec.links.profiles import Link
 
     Rows: TypeAlias = Mapping[str, tuple[Link, Conditions]]
 
@@ -103,12 +103,14 @@ def _frame_bytes(ctx: click.Context, parameter: click.Parameter, text: str | Non
     return size
 
 
-#: What reads the value of a number of a link, by the end of its name; others are plain, or in per cent.
-_READERS = {"_m_per_s": "metres_per_second", "_bps": "bits_per_second", "_bytes": "size_bytes"} | {
-    "_s": "seconds",
-    "_m": "metres",
-    "_w": "watts",
-    "": "ratio",
+#: The function of plada_codec.links.units that reads a number of a link, by its unit; others are plain, or in per cent.
+_READERS = {
+    "s": "seconds",
+    "m": "metres",
+    "m/s": "metres_per_second",
+    "bit/s": "bits_per_second",
+    "W": "watts",
+    "B": "size_bytes",
 }
 
 
@@ -116,11 +118,10 @@ def _settings(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, 
     """The numbers of a link that --set says."""
     if not texts:
         return {}
-    from plada_codec.links.budget import SWITCHES
-    from plada_codec.links.profiles import links
+    from plada_codec.links.link import all_quantities, all_switches
 
-    known = {"contact_s", "period_s", *SWITCHES, *_NUMBERS.values()}
-    known.update(*(each.numbers for each in links().values()))
+    numbers, switches = all_quantities(), all_switches()
+    known = numbers.keys() | switches.keys()
     settings = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
@@ -130,9 +131,9 @@ def _settings(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, 
             near = get_close_matches(name, sorted(known), n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
             raise click.BadParameter(f"links have no {name!r}: {hint}")
-        reader = next(reader for ending, reader in _READERS.items() if name.endswith(ending))
-        number = quantity(reader)(ctx, parameter, value)
-        if name in SWITCHES and number not in (0, 1):
+        unit = numbers[name].unit if name in numbers else ""
+        number = quantity(_READERS.get(unit, "ratio"))(ctx, parameter, value)
+        if name in switches and number not in (0, 1):
             raise click.BadParameter(f"{name} is 1 or 0, for yes or no, not {value}")
         settings[name] = int(number) if float(number).is_integer() else number
     return settings

@@ -16,7 +16,7 @@ from plada_codec.errors import PladaError
 from plada_codec.extras import extra_module
 from plada_codec.files import atomic_write
 from plada_codec.links.budget import Conditions, budget
-from plada_codec.links.profiles import Link
+from plada_codec.links.link import Link
 from plada_codec.links.units import show_bytes, show_seconds
 
 #: The plot's range of sizes, and how many of them are computed.

@@ -10,7 +10,7 @@ import click
 
 from plada_codec.cli.terminal import print_table
 from plada_codec.links.budget import Budget, Conditions
-from plada_codec.links.profiles import Link
+from plada_codec.links.link import Link
 from plada_codec.links.units import show_joules, show_seconds
 
 #: A table that is wider leaves out its least important columns; other lines are folded.

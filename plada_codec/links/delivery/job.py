@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plada_codec.errors import LinkError
+from plada_codec.errors import InvalidArgument, LinkError
+from plada_codec.links.link import Link
 from plada_codec.links.loss import FilledLoss, Loss
-from plada_codec.links.profiles import Link
 
 #: Section 4: what loses more is not a link, and asks for sums over millions of frames.
 MAX_LOSS = 0.99
@@ -41,8 +41,9 @@ class Job:
         burst_frames: how many frames are sent before a NACK list is waited for.
 
     Raises:
-        LinkError: (`value`) if a number is out of its range, or there are several receivers, and the link reaches one
-            at a time; (`loss`) if more than MAX_LOSS of the frames are lost.
+        InvalidArgument: (`value`) if a number is out of its range; (`loss`) if more than MAX_LOSS of the frames are
+            lost.
+        LinkError: (`value`) if there are several receivers, and the link reaches one at a time.
     """
 
     link: Link
@@ -71,7 +72,7 @@ class Job:
             message = f"{self.link.id} reaches one receiver at a time, not {self.receivers} with the same frames"
             raise LinkError(f"{message}: compute it for one", rule="value")
         if not 0 <= self.return_loss <= MAX_LOSS:
-            raise LinkError(f"return_loss must be 0 to {MAX_LOSS}, not {self.return_loss:g}", rule="value")
+            raise InvalidArgument(f"return_loss must be 0 to {MAX_LOSS}, not {self.return_loss:g}", rule="value")
         for frame_bytes in self.counts:
             check_loss(self.air_loss, frame_bytes)
 
@@ -109,26 +110,26 @@ class Job:
 
 
 def check_range(name: str, value: int, least: int, most: int | None = None) -> None:
-    """Raises LinkError, rule `value`, unless `value` is within these bounds."""
+    """Raises InvalidArgument, rule `value`, unless `value` is within these bounds."""
     if value < least:
-        raise LinkError(f"{name} must be {least} or more, not {value}", rule="value")
+        raise InvalidArgument(f"{name} must be {least} or more, not {value}", rule="value")
     if most is not None and value > most:
-        raise LinkError(f"{name} must be {most:,} or less, not {value:,}", rule="value")
+        raise InvalidArgument(f"{name} must be {most:,} or less, not {value:,}", rule="value")
 
 
 def check_coding(frames: int, extra: int, announce_parts: int, receivers: int, probability: float) -> None:
-    """Raises LinkError, rule `value`, if one of these fields of a Job is out of its range."""
+    """Raises InvalidArgument, rule `value`, if one of these fields of a Job is out of its range."""
     check_range("frames", frames, 1, MAX_FRAMES)
     check_range("receivers", receivers, 1)
     check_range("extra", extra, 0)
     check_range("announce_parts", announce_parts, 0, MAX_FRAMES)
     if not 0 < probability < 1:
-        raise LinkError(f"a probability is above 0 and below 1, not {probability:g}", rule="value")
+        raise InvalidArgument(f"a probability is above 0 and below 1, not {probability:g}", rule="value")
 
 
 def check_loss(loss: Loss, frame_bytes: int) -> None:
-    """Raises LinkError, rule `loss`, if more than MAX_LOSS of the frames of this length are lost."""
+    """Raises InvalidArgument, rule `loss`, if more than MAX_LOSS of the frames of this length are lost."""
     if (lost := loss.frame_loss(frame_bytes)) > MAX_LOSS:
-        raise LinkError(
+        raise InvalidArgument(
             f"{lost:.6%} of the frames of {frame_bytes} bytes are lost: {MAX_LOSS:.0%} is the most", rule="loss"
         )

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from plada_codec.errors import LinkError
+from plada_codec.errors import InvalidArgument
 from plada_codec.links.delivery.distributions import TINY, surplus
 from plada_codec.links.delivery.job import Job, check_coding, check_loss
 from plada_codec.links.loss import Loss
@@ -65,7 +65,8 @@ def one_way(
         airtime_s: the airtime of a frame, by its length; by default in proportion to it.
 
     Raises:
-        LinkError: (`value`) if a number is out of its range; (`loss`) if more than MAX_LOSS of the frames are lost.
+        InvalidArgument: (`value`) if a number is out of its range; (`loss`) if more than MAX_LOSS of the frames are
+            lost.
 
     >>> from plada_codec.links.loss import IndependentLoss
     >>> [one_way(20, 2, IndependentLoss(rate), 0.999).symbols for rate in (0, 0.1, 0.2)]
@@ -98,7 +99,7 @@ class Code:
         failure = -math.expm1(math.log(probability) / receivers)
         if failure < _LEAST_FAILURE:
             message = f"a probability of {probability} for {receivers} receivers is more than the code can promise"
-            raise LinkError(f"{message}: ask for less", rule="value")
+            raise InvalidArgument(f"{message}: ask for less", rule="value")
         undecoded = self.undecoded()
 
         def enough(announces: int) -> int:

@@ -26,7 +26,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from plada_codec.errors import LinkError
+from plada_codec.errors import InvalidArgument
 from plada_codec.links.delivery.distributions import (
     TINY,
     enough_tries,
@@ -110,8 +110,8 @@ def deliver(strategy: str, job: Job) -> Delivery:
     """What a strategy takes: by its formulas where there are some, else by a simulation of fixed seed.
 
     Raises:
-        LinkError: (`value`) if there is no such strategy, or the job asks for too much, also to be simulated; (rules of
-            `Link`) if the link does not take such frames, or lacks a number.
+        InvalidArgument: (`value`) if there is no such strategy, or the delivery is too much to compute or to simulate.
+        LinkError: (`option`, `frame-bytes`, `contact`) as the methods of `Link`.
 
     >>> from plada_codec.links.profiles import link
     >>> from plada_codec.links.loss import IndependentLoss
@@ -129,7 +129,7 @@ def deliver(strategy: str, job: Job) -> Delivery:
 
 
 def _trials(strategy: str, job: Job) -> int:
-    """How many deliveries with answers are simulated. Raises LinkError (`value`) if the least number is too much."""
+    """The number of simulated deliveries. Raises InvalidArgument (`value`) if the least number is too much."""
     total, loss = job.counts.total(), job.air_loss.frame_loss(job.frame_bytes)
     frames = float(total)
     if loss:
@@ -143,7 +143,7 @@ def _trials(strategy: str, job: Job) -> int:
     if job.receivers > most:
         message = f"{strategy} with {job.receivers:,} receiver{'s' * (job.receivers > 1)} is too much to simulate"
         advice = f"ask for {most:,} or less, or for another strategy" if most else "ask for another strategy"
-        raise LinkError(f"{message}: {advice}", rule="value")
+        raise InvalidArgument(f"{message}: {advice}", rule="value")
     enough = _SIMULATED_FRAMES * (1 - loss) / (total * job.receivers)
     return int(min(max(enough, _LEAST_TRIALS), _MOST_TRIALS, _MAX_WORK / (frames * job.receivers)))
 
@@ -152,7 +152,7 @@ def simulate(strategy: str, job: Job, trials: int, seed: int) -> Delivery:
     """What a strategy took in so many simulated deliveries: means, and quantiles, of those.
 
     Raises:
-        LinkError: as `deliver`.
+        InvalidArgument, LinkError: as `deliver`.
 
     >>> from plada_codec.links.profiles import link
     >>> from plada_codec.links.loss import BurstyLoss
@@ -171,7 +171,7 @@ _Formula: TypeAlias = Callable[[Job], Course | None]
 
 def _strategy(name: str) -> tuple[_Formula, Simulation]:
     if name not in _STRATEGIES:
-        raise LinkError(f"no strategy {name!r}: there are {', '.join(STRATEGIES)}", rule="value")
+        raise InvalidArgument(f"no strategy {name!r}: there are {', '.join(STRATEGIES)}", rule="value")
     return _STRATEGIES[name]
 
 
