@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plada_codec.errors import InputError
+from plada_train.charts.svg import frontier_svg
 from plada_train.files import read_bytes, read_json, write_bytes, write_json
 from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate
 from plada_train.planning.search import Found
 from plada_train.planning.workers import Measurement, Task
-from plada_train.report.charts import frontier_svg
 from plada_train.report.plan_data import points
 from plada_train.versions import versions
 

@@ -24,23 +24,12 @@ from plada_codec.links.profiles import links
 from plada_codec.payload import checked_class_names
 from plada_codec.progress import FIRST_RUN, progress_bar
 from plada_codec.reference.sources import ImageSource, open_images
+from plada_train.charts.values import Confusion, Histogram, Section
 from plada_train.data.labelled import picture
 from plada_train.report.describe import choice, facts, model, title
 from plada_train.report.folder import File, Run, Sent, first, why
 from plada_train.report.json_checks import count, share
-from plada_train.report.model import (
-    Anatomy,
-    ClassRow,
-    Confusion,
-    Contents,
-    Histogram,
-    LinkTime,
-    Missing,
-    Percentile,
-    Section,
-    Thumbnail,
-    Verdict,
-)
+from plada_train.report.model import Anatomy, ClassRow, Contents, LinkTime, Missing, Percentile, Thumbnail, Verdict
 from plada_train.report.plan_data import points, search
 from plada_train.selection.select import lowest, ranking
 

@@ -14,9 +14,10 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from plada_codec.links.units import show_seconds
-from plada_train.report import charts
-from plada_train.report.charts import NARROW, WIDE, Column, signed
-from plada_train.report.model import Anatomy, ClassRow, Confusion, Contents, Histogram, LinkTime, Point, Search, Verdict
+from plada_train.charts import svg
+from plada_train.charts.svg import NARROW, WIDE, Column, signed
+from plada_train.charts.values import Confusion, Histogram, Point
+from plada_train.report.model import Anatomy, ClassRow, Contents, LinkTime, Search, Verdict
 
 #: Of more classes, the half with the most labels and that with the fewest are drawn.
 _DRAWN_CLASSES = 30
@@ -90,7 +91,7 @@ def render(contents: Contents) -> str:
     verdict, anatomy = contents.verdict, contents.anatomy
     page = template.render(
         contents=contents,
-        style=Markup(charts.style() + folder.joinpath("page.css").read_text(encoding="utf-8")),
+        style=Markup(svg.style() + folder.joinpath("page.css").read_text(encoding="utf-8")),
         lead=_lead(verdict) if verdict else None,
         tiles=_tiles(verdict, contents.links) if verdict else [],
         search=_search(contents.search) if contents.search and contents.search.rungs else [],
@@ -176,7 +177,7 @@ def _frontier(points: Sequence[Point]) -> Figure:
         for point in sorted(points, key=lambda point: (point.payload_bytes, -point.accuracy))
     ]
     return _figure(
-        lambda width: charts.frontier_svg(points, width=width),
+        lambda width: svg.frontier_svg(points, width=width),
         "Each point is a candidate: the bytes of its payload, and what proxies learn from it. On the frontier, no "
         "other has fewer bytes and a higher accuracy.",
         Table("Candidates, by bytes", ("candidate", "what it is", "bytes", "accuracy"), rows, texts=2),
@@ -195,7 +196,7 @@ def _choice(points: Sequence[Point], budget_bytes: int | None) -> Table | None:
         return None
     most = max(chosen.payload_bytes, budget_bytes or 0)
     rows = [(f"chosen: {chosen.name}", f"{chosen.payload_bytes:,}", _percent(chosen.accuracy), "")]
-    for series in charts.baseline_shapes(points):
+    for series in svg.baseline_shapes(points):
         rivals = [point for point in points if point.series == series and point.payload_bytes <= most]
         best = max(rivals, key=lambda point: point.accuracy, default=chosen)
         if best is not chosen:
@@ -246,7 +247,7 @@ def _energies(histogram: Histogram) -> Figure:
     )
     rows = [(f"{signed(low)} to {signed(high)}", f"{labelled:,}", f"{kept:,}") for (low, high), labelled, kept in bins]
     return _figure(
-        lambda width: charts.energies_svg(histogram, title, finding, width),
+        lambda width: svg.energies_svg(histogram, title, finding, width),
         finding,
         Table(title, ("energy", "labelled", "kept"), rows),
     )
@@ -276,7 +277,7 @@ def _classes(classes: Sequence[ClassRow]) -> Figure:
     ]
     rows = [(row.name, f"{row.labelled:,}", f"{row.lowest_energy:,}", f"{row.kept:,}") for row in ordered]
     return _figure(
-        lambda width: charts.bars_svg([row.name for row in drawn], columns, title, finding, width),
+        lambda width: svg.bars_svg([row.name for row in drawn], columns, title, finding, width),
         finding,
         Table(title, ("class", "labelled", "lowest energy", "as sent"), rows),
     )
@@ -297,7 +298,7 @@ def _anatomy(anatomy: Anatomy) -> Figure:
         for section in anatomy.sections
     ]
     return _figure(
-        lambda width: charts.anatomy_svg(anatomy.sections, title, finding, width),
+        lambda width: svg.anatomy_svg(anatomy.sections, title, finding, width),
         finding,
         Table(title, ("section", "what it is for", "bytes", "share"), rows, texts=2),
     )
@@ -326,7 +327,7 @@ def _confusion(confusion: Confusion, class_names: Sequence[str]) -> Figure:
         true, predicted, count, share = shown[0]
         taken = f"“{_short(true)}” for “{_short(predicted)}”"
         finding = f"The {confusion.who} most often takes {taken}: {share} of its images, {count} in all."
-    if len(names) > charts.NAMED_CLASSES:
+    if len(names) > svg.NAMED_CLASSES:
         head = ("true class", "taken for", "times", "of the class")
         table = Table(f"{title}: its most frequent mistakes", head, shown[:_CONFUSED_PAIRS], texts=2)
     else:
@@ -334,7 +335,7 @@ def _confusion(confusion: Confusion, class_names: Sequence[str]) -> Figure:
         table = Table(f"{title}: test images by true class (rows) and predicted class", ("", *names), rows)
     if len(names) > _DRAWN_CONFUSION:
         return Figure({}, finding, table)
-    return Figure({"": Markup(charts.confusion_svg(confusion, names, title, finding))}, finding, table)
+    return Figure({"": Markup(svg.confusion_svg(confusion, names, title, finding))}, finding, table)
 
 
 def _figure(draw: Callable[[int], str], finding: str, table: Table) -> Figure:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from plada_train.charts.values import Point
 from plada_train.report.json_checks import count, share
-from plada_train.report.model import Point, Rung, Search
+from plada_train.report.model import Rung, Search
 
 
 def points(plan: dict[str, Any]) -> tuple[Point, ...]:

@@ -22,20 +22,17 @@ pytest.importorskip("jinja2")
 
 from PIL import Image
 
-from plada_train.report.charts import style
+from plada_train.charts.svg import style
+from plada_train.charts.values import Confusion, Histogram, Point, Section
 from plada_train.report.model import (
     Anatomy,
     ClassRow,
-    Confusion,
     Contents,
-    Histogram,
     LinkTime,
     Missing,
     Percentile,
-    Point,
     Rung,
     Search,
-    Section,
     Thumbnail,
     Verdict,
 )

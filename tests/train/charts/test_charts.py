@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plada_train.report.charts import NARROW, WIDE, Scale, baseline_shapes, energies_svg, frontier_finding, frontier_svg
-from plada_train.report.model import Histogram, Point
+from plada_train.charts.svg import NARROW, WIDE, Scale, baseline_shapes, energies_svg, frontier_finding, frontier_svg
+from plada_train.charts.values import Histogram, Point
 
 SVG = "{http://www.w3.org/2000/svg}"
 BASELINES = ("lowest energy", "Safety-Net -0.2", "stride")

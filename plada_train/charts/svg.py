@@ -17,7 +17,7 @@ from itertools import accumulate, pairwise
 from unicodedata import east_asian_width
 from xml.sax.saxutils import escape, quoteattr
 
-from plada_train.report.model import Confusion, Histogram, Point, Section
+from plada_train.charts.values import Confusion, Histogram, Point, Section
 
 #: Pixels: the column of a page on a desk, and that of a phone.
 WIDE, NARROW = 680, 340
@@ -262,7 +262,7 @@ def signed(value: float) -> str:
 
 def style() -> str:
     """The style sheet of all charts."""
-    return files("plada_train.report").joinpath("charts.css").read_text(encoding="utf-8")
+    return files("plada_train.charts").joinpath("charts.css").read_text(encoding="utf-8")
 
 
 # Parts of charts

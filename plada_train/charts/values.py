@@ -1,0 +1,53 @@
+"""The values that charts show: points of candidates, histograms, sections of a payload, confusions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Point:
+    """A candidate of the planner, as measured by proxies.
+
+    `series` is "candidates", or the name of a baseline ("lowest energy", "Safety-Net -0.2", "stride"). `steps` is how
+    long the proxies learnt: accuracies after other numbers of steps do not compare with it.
+    """
+
+    payload_bytes: int
+    accuracy: float
+    series: str
+    name: str
+    is_frontier: bool = False
+    is_chosen: bool = False
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Numbers of reference images, and of kept ones among them, in bins of the energy between `edges` [bins + 1].
+
+    The first and the last bin hold what lies beyond them too. `cut` is the energy below which (above, for an inverse
+    rule) as many images lie as are kept: where the paper's filter would cut.
+    """
+
+    edges: tuple[float, ...]
+    labelled: tuple[int, ...]
+    kept: tuple[int, ...]
+    cut: float
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the payload: `what` it is for, in the words of the format specification."""
+
+    name: str
+    what: str
+    payload_bytes: int
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Test images by true class (row) and predicted class (column)."""
+
+    who: str
+    counts: tuple[tuple[int, ...], ...]
