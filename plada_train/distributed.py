@@ -44,7 +44,7 @@ def joined(device: str) -> Iterator[str]:
         if on_gpu:
             torch.cuda.set_device(device)
         distributed.init_process_group("nccl" if on_gpu else "gloo")
-    except Exception as error:
+    except (ValueError, RuntimeError, OSError, AssertionError) as error:  # the last from a torch without CUDA
         what = f"cannot join the other processes ({first_line(error)}): start them with torchrun"
         raise InputError(what, rule="processes") from error
     try:
@@ -53,7 +53,7 @@ def joined(device: str) -> Iterator[str]:
         else:
             with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
                 yield device
-    except Exception:
+    except Exception:  # whatever ends the work of this process
         if _failed_before():
             raise SystemExit(1) from None
         raise

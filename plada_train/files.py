@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from plada_codec.errors import FileError
 from plada_codec.files import atomic_write
@@ -76,20 +74,6 @@ def rewrite(path: Path, *parts: bytes | memoryview) -> None:
         raise FileError(f"cannot write {path}: {error.strerror or error}", rule="file") from None
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file that people can read. Raises FileError if that fails."""
-    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file says. Raises FileError if it cannot be read or is none."""
-    data = read_bytes(path)
-    try:
-        return json.loads(data)
-    except ValueError:
-        raise FileError(f"{path} is not JSON: remove it", rule="file") from None
 
 
 def read_bytes(path: Path) -> bytes:

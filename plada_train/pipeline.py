@@ -10,27 +10,32 @@ from dataclasses import asdict, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from plada_codec import Universe, compare, decode
 from plada_codec.errors import InputError, MissingClasses, PladaWarning
 from plada_codec.reference.sources import open_images
-from plada_train import stages
+from plada_train import json_files, stages
 from plada_train.data.labelled import LabelledImages, held_out, open_test_images, open_training_images
-from plada_train.files import UNFINISHED, output_folder, read_bytes, read_json, write_bytes, write_json
+from plada_train.files import UNFINISHED, output_folder, read_bytes, write_bytes
 from plada_train.models.classifier import make_classifier, save_checkpoint
 from plada_train.planning.plan import plan
+from plada_train.planning.plan_file import Plan
 from plada_train.recipe import Planning, Recipe
 from plada_train.report.gather import gather
 from plada_train.report.page import render
-from plada_train.report.plan_data import baselines_beside, candidate_of, ended_early
+from plada_train.report.run_report import Confusions, Counts, PlanSummary, RunReport, RunSettings, Seeds
 from plada_train.scores.shards import MAX_SOFT_SUM_VALUES
 from plada_train.selection.select import Rule, most_kept, select, universe_of
 from plada_train.versions import versions
 
-#: Confusion of more classes is nothing that one could read.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: A confusion of more classes is too large to read, and is left out.
 MAX_CONFUSION_CLASSES = 200
 
 
@@ -53,7 +58,7 @@ def run(
     soft_labels: bool = False,
     weights_tau: float | None = None,
     task: str | None = None,
-) -> dict[str, Any]:
+) -> RunReport:
     """Runs all stages, and writes what each one made to `output`. Goes on where an earlier call was ended.
 
     `teacher.safetensors`, `scores`, `payload.plada`, `student.safetensors` (the models with a `.json` each),
@@ -81,10 +86,7 @@ def run(
         task: name of the task, for the report. None: that of the folder of `target_train`.
 
     Returns:
-        The report, as written. Accuracies are shares, 0 .. 1; `paper_zstd_bytes` is the paper's coding of the same
-        payload (its smaller layout, zstd level 19); `confusion` has test images by true class (row) and predicted
-        one, where there are at most `MAX_CONFUSION_CLASSES`; `plan`, if there is one, the winner and, by name, the
-        baselines beside it, entries of `plan.json`; `seconds` are those of this call alone.
+        The report, as `report.json` holds it.
 
     Raises:
         PladaError: if anything that was given cannot be used, or if `output` holds another run.
@@ -145,84 +147,82 @@ def run(
     payload = decode(encoded)
     confusion = None
     if test.num_classes <= MAX_CONFUSION_CLASSES:
-        says = {"teacher": teacher_says, "student": student_says}
-        confusion = {who: test.confusion(predicted).tolist() for who, predicted in says.items()}
-    report = {
-        "teacher_accuracy": teacher_accuracy,
-        "student_accuracy": student_accuracy,
-        "reference_size": payload.reference_size,
-        "reference_digest": scores.reference_digest.hex(),
-        "num_classes": payload.num_classes,
-        "kept": payload.kept,
-        "payload_bytes": len(encoded),
-        "paper_zstd_bytes": compare(payload).best_zstd_bytes,
-        "plan": chosen,
-        "confusion": confusion,
-        "class_names": test.class_names,
-        "held_out_images": None if held is None else len(held.numbers),
-        "seconds": seconds,
-        "seeds": {"teacher": teacher.seed, "student": student.seed},
-        "settings": {
-            "task": task,
-            "reference": str(reference),
-            "target_train": str(target_train),
-            "target_test": str(target_test),
-            "keep": None if keep is None else str(keep),
-            "kept": kept,
-            "max_bytes": max_bytes,
-            "rule": asdict(rule) | {"reserved": str(rule.reserved)},
-            "offset": offset,
-            "stride": stride,
-            "planning": None if planning is None else asdict(planning),
-            "class_names": class_names,
-            "soft_labels": soft_labels,
-            "weights_tau": weights_tau,
-            "teacher": _plain(teacher),
-            "student": _plain(student),
-            "threads": torch.get_num_threads(),
-        },
-        "versions": versions(),
-    }
-    write_json(output / "report.json", report)
+        confusion = Confusions(teacher=_counts(test, teacher_says), student=_counts(test, student_says))
+    report = RunReport(
+        teacher_accuracy=teacher_accuracy,
+        student_accuracy=student_accuracy,
+        reference_size=payload.reference_size,
+        reference_digest=scores.reference_digest.hex(),
+        num_classes=payload.num_classes,
+        kept=payload.kept,
+        payload_bytes=len(encoded),
+        paper_zstd_bytes=compare(payload).best_zstd_bytes,
+        plan=chosen,
+        confusion=confusion,
+        class_names=test.class_names,
+        held_out_images=None if held is None else len(held.numbers),
+        seconds=seconds,
+        seeds=Seeds(teacher=teacher.seed, student=student.seed),
+        settings=RunSettings(
+            task=task,
+            reference=str(reference),
+            target_train=str(target_train),
+            target_test=str(target_test),
+            keep=None if keep is None else str(keep),
+            kept=kept,
+            max_bytes=max_bytes,
+            rule=asdict(rule) | {"reserved": str(rule.reserved)},
+            offset=offset,
+            stride=stride,
+            planning=planning,
+            class_names=class_names,
+            soft_labels=soft_labels,
+            weights_tau=weights_tau,
+            teacher=teacher,
+            student=student,
+            threads=torch.get_num_threads(),
+        ),
+        versions=versions(),
+    )
+    json_files.write(output / "report.json", report)
     write_bytes(output / "report.html", render(gather(output, str(reference))).encode())
-    # Until now, so that who calls again finds trainings finished; the teacher's last, as it says that one may
+    # Delete checkpoints last, so that a re-run finds finished trainings; without the teacher's, no re-run is permitted
     student_state.unlink(missing_ok=True)
     teacher_state.unlink(missing_ok=True)
     return report
 
 
-def _planned(
-    search: Callable[..., dict[str, Any]], planning: Planning, sending: dict[str, Any], output: Path
-) -> dict[str, Any]:
+def _planned(search: Callable[..., Plan], planning: Planning, sending: dict[str, Any], output: Path) -> PlanSummary:
     """The report's `plan`. Once the payload is written the search is over, as the student learns from it."""
     payload, folder = output / "payload.plada", output / "plan"
-    budgets = [planning.budget_bytes]
+    budgets = (planning.budget_bytes,)
     if payload.exists():
-        found = read_json(folder / "plan.json")
-        asked = {"candidates": planning.candidates, "proxy_steps": planning.proxy_steps}
-        theirs_asked = {"candidates": found["candidates_asked"], "proxy_steps": found["rungs"][-1]["steps"]}
-        theirs = found["sending"] | {"budgets": found["budgets"]} | theirs_asked
-        ours = sending | {"budgets": budgets} | asked
-        if theirs != ours:
-            changes = ", ".join(
-                f"{name} was {theirs[name]} and is {value}" for name, value in ours.items() if theirs[name] != value
-            )
-            what = f"{output} holds the payload of another plan ({changes})"
-            raise InputError(f"{what}: name another folder, or remove it", rule="output")
+        found = json_files.read(folder / "plan.json", Plan)
+        _check_same_plan(found, planning, sending, output)
     else:
         limits = {name: getattr(planning, name) for name in ("candidates", "minutes", "proxy_steps", "workers")}
         found = search(folder, budgets=budgets, **limits, **sending)
-        if reason := ended_early(found):
-            warnings.warn(f"{reason}; going on with it", PladaWarning, stacklevel=2)
+        if found.ended_early:
+            warnings.warn(f"{found.ended_early}; going on with it", PladaWarning, stacklevel=2)
         write_bytes(payload, read_bytes(folder / "payload.plada"))
-    (winner,) = found["winners"]
-    return {
-        "budget_bytes": winner["budget_bytes"],
-        "candidate": candidate_of(found, winner),
-        "baselines": baselines_beside(found, winner),
-        "stopped": found["stopped"],
-        "rungs": found["rungs"],
-    }
+    return PlanSummary.of(found)
+
+
+def _check_same_plan(found: Plan, planning: Planning, sending: dict[str, Any], output: Path) -> None:
+    """Raises InputError if the payload in `output` is of a plan with other settings."""
+    theirs = vars(found.sending) | {"budgets": list(found.budgets), "candidates": found.candidates_asked}
+    theirs["proxy_steps"] = found.rungs[-1].steps
+    ours = sending | {"budgets": [planning.budget_bytes], "candidates": planning.candidates}
+    ours["proxy_steps"] = planning.proxy_steps
+    changes = [f"{name} was {theirs[name]} and is {value}" for name, value in ours.items() if theirs[name] != value]
+    if changes:
+        what = f"{output} holds the payload of another plan ({', '.join(changes)})"
+        raise InputError(f"{what}: name another folder, or remove it", rule="output")
+
+
+def _counts(test: LabelledImages, predicted: NDArray[np.int64]) -> Counts:
+    """The confusion of a model on the test images."""
+    return tuple(map(tuple, test.confusion(predicted).tolist()))
 
 
 def _check_sendable(train: LabelledImages, student: Recipe, *, class_names: bool, soft_labels: bool) -> None:
@@ -233,10 +233,6 @@ def _check_sendable(train: LabelledImages, student: Recipe, *, class_names: bool
         raise InputError(f"{train.num_classes} classes are too many for soft labels", rule="soft-labels")
     if student.targets != "hard" and not soft_labels:
         raise InputError(f"there are no soft labels for {student.targets} targets: add --soft-labels", rule="targets")
-
-
-def _plain(recipe: Recipe) -> dict[str, Any]:
-    return asdict(recipe) | {"weights": None if recipe.weights is None else str(recipe.weights)}
 
 
 @contextmanager

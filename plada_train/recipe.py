@@ -45,7 +45,7 @@ class Recipe:
 
     model: str
     model_args: dict[str, Any] = field(default_factory=dict)
-    weights: Path | str | None = None
+    weights: str | Path | None = None
     image_size: int | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None

@@ -25,7 +25,6 @@ import argparse
 import functools
 import hashlib
 import itertools
-import json
 import time
 import warnings
 from collections.abc import Iterator
@@ -62,10 +61,11 @@ from bench.accuracy.run import (
 from bench.table import RESULTS, ROOT
 from plada_codec import Payload, compare, decode
 from plada_codec.errors import MissingClasses
+from plada_train import json_files
 from plada_train.data.labelled import LabelledImages, held_out, open_test_images
 from plada_train.planning.plan import plan as make_plan
+from plada_train.planning.plan_file import Plan
 from plada_train.recipe import Recipe
-from plada_train.report.plan_data import candidate_of
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.select import Rule, select, universe_of
 
@@ -145,17 +145,16 @@ def plan_folder(target: str, seed: int) -> Path:
     return ROOT / ".cache" / "frontier" / f"{target}-{seed}"
 
 
-def read_plan(target: str, seed: int) -> dict[str, Any]:
-    """What it came to. Raises FileNotFoundError before it was made."""
-    said: dict[str, Any] = json.loads((plan_folder(target, seed) / "plan.json").read_bytes())
-    return said
+def read_plan(target: str, seed: int) -> Plan:
+    """The plan. Raises FileError before it was made."""
+    return json_files.read(plan_folder(target, seed) / "plan.json", Plan)
 
 
 def search(target: str, seed: int, workers: int) -> None:
     """The planner's search for all budgets; it goes on where it was interrupted."""
     # As for all other rows: the number of threads decides the teacher's last bits
     torch.set_num_threads(1)
-    said = make_plan(
+    found = make_plan(
         teacher(target, seed)[0],
         reference_images(),
         *split(target, seed),
@@ -166,9 +165,9 @@ def search(target: str, seed: int, workers: int) -> None:
         seed=seed,
         images=plan_folder(target, seed).parent / "images",
     )
-    if said["stopped"] == "interrupt":
+    if found.stopped == "interrupt":
         raise KeyboardInterrupt
-    if any(winner["candidate"] is None for winner in said["winners"]):
+    if any(winner.candidate is None for winner in found.winners):
         raise SystemExit(
             f"nothing was measured within some budgets of {target}: is the machine busy with other things?"
         )
@@ -185,9 +184,9 @@ def measured(run: Run) -> dict[str, Any]:
     scores, teacher_accuracy = teacher(run.target, run.seed)
     if run.method == PLANNER:
         planned = read_plan(run.target, run.seed)
-        won = next(one for one in planned["winners"] if one["budget_bytes"] == run.budget_bytes)
-        winner = candidate_of(planned, won)
-        selection, proxy_accuracy, plan_minutes = winner["name"], f"{winner['accuracy']:.4f}", planned["minutes"]
+        winner = planned.winner(run.budget_bytes)
+        assert winner is not None, "`search` ends if a budget has no winner"
+        selection, proxy_accuracy, plan_minutes = winner.name, f"{winner.accuracy:.4f}", f"{planned.minutes}"
         encoded = (plan_folder(run.target, run.seed) / f"payload-{run.budget_bytes}.plada").read_bytes()
     else:
         selection, proxy_accuracy, plan_minutes = run.method, "", ""

@@ -52,6 +52,7 @@ from plada_codec.errors import MissingClasses
 from plada_train.data.pixels import decoded
 from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate, rules
+from plada_train.planning.plan_file import PlanCandidate
 from plada_train.planning.workers import filled
 from plada_train.recipe import Planning
 from plada_train.scores.reference_scores import Scores
@@ -117,24 +118,24 @@ def transfers() -> Iterator[Transfer]:
 @functools.cache
 def _candidates(target: str) -> dict[str, Candidate]:
     """What the planner could choose, by key: rules that fill the budget, and what it measured for longest within it."""
-    fitting = [(one, row) for one, row in _measured(target) if row["payload_bytes"] <= BUDGET_BYTES]
-    last = max(row["rung"] for _, row in fitting)
-    finalists = [one for one, row in fitting if row["rung"] == last]
+    fitting = [(one, row) for one, row in _measured(target) if row.payload_bytes <= BUDGET_BYTES]
+    last = max(row.rung for _, row in fitting)
+    finalists = [one for one, row in fitting if row.rung == last]
     filling = [Candidate(rule, Universe(), BUDGET_BYTES) for rule in rules()]
     return {one.key: one for one in (*filling, *finalists)}
 
 
-def _measured(target: str) -> Iterator[tuple[Candidate, dict[str, Any]]]:
-    """Candidates, and what plan.json says of them."""
-    for row in read_plan(target, SEED)["candidates"]:
-        rule = Rule(**row["rule"] | {"score": tuple(row["rule"]["score"])})
-        yield Candidate(rule, Universe(row["offset"], row["stride"]), row["level_bytes"]), row
+def _measured(target: str) -> Iterator[tuple[Candidate, PlanCandidate]]:
+    """Candidates, and their entries in plan.json."""
+    for row in read_plan(target, SEED).candidates:
+        rule = Rule(**row.rule | {"score": tuple(row.rule["score"])})
+        yield Candidate(rule, Universe(row.offset, row.stride), row.level_bytes), row
 
 
 def _winner(target: str) -> tuple[str, str]:
     """Key and name of the planner's choice."""
-    number = next(one["candidate"] for one in read_plan(target, SEED)["winners"] if one["budget_bytes"] == BUDGET_BYTES)
-    return next((one.key, row["name"]) for one, row in _measured(target) if row["id"] == number)
+    winner = read_plan(target, SEED).winner(BUDGET_BYTES)
+    return next((one.key, row.name) for one, row in _measured(target) if row == winner)
 
 
 @functools.cache

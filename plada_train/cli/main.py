@@ -27,6 +27,7 @@ import click
 from click.core import ParameterSource
 
 from plada_codec.cli.terminal import OneLineErrors, complain, finite, naming, option_group
+from plada_train import json_files
 from plada_train.cli import plan
 from plada_train.cli.options import (
     FILE,
@@ -376,7 +377,7 @@ def run(
         **selection,
     )
     if as_json:
-        click.echo(json.dumps(report, indent=2))
+        click.echo(json_files.dumps(report))
     else:
         from rich import print as rich_print
 

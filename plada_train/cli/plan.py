@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from plada_codec.cli.terminal import complain, write_bytes
 from plada_codec.errors import InputError
+from plada_train import json_files
 from plada_train.cli.options import (
     FILE,
     POSITIVE,
@@ -112,7 +112,6 @@ def plan(
     from plada_train.data.labelled import held_out as parted
     from plada_train.files import output_folder
     from plada_train.planning.plan import plan as search
-    from plada_train.report.plan_data import ended_early
     from plada_train.scores.reference_scores import Scores
 
     output_folder(output)
@@ -127,18 +126,18 @@ def plan(
         held = open_test_images(held_out, train.num_classes, train.class_names)
         check_unseen(held, train)
     found = search(loaded, open_images(reference), train, held, output, budgets=budgets, **options)
-    if reason := ended_early(found):
-        complain(f"plada-train: {reason}; the same command goes on")
+    if found.ended_early:
+        complain(f"plada-train: {found.ended_early}; the same command goes on")
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json_files.dumps(found))
         return
     print_plan(found)
-    tried = ", ".join(f"{rung['measured']} of {rung['candidates']}" for rung in found["rungs"])
+    tried = ", ".join(f"{rung.measured} of {rung.candidates}" for rung in found.rungs)
     click.echo(f"candidates measured, rung by rung: {tried}")
     payloads = ["payload.plada"] if len(budgets) == 1 else []
-    for winner in found["winners"]:
-        size = winner["budget_bytes"]
-        if winner["candidate"] is None:
+    for winner in found.winners:
+        size = winner.budget_bytes
+        if winner.candidate is None:
             complain(f"plada-train: nothing that fits {size} bytes was measured in this time: give it more --minutes")
         elif len(budgets) > 1:
             payloads.append(f"payload-{size}.plada")

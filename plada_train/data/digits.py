@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from plada_train.files import output_folder, write_bytes, write_json
+from plada_train import json_files
+from plada_train.files import output_folder, write_bytes
 
 #: Number of images: the other 297 of 1797 are for testing.
 REFERENCE, TRAIN = 900, 600
@@ -51,7 +52,7 @@ def write_digits(folder: Path) -> dict[str, Path]:
         pixels = (digits.images[numbers] * (255 / 16)).astype(np.uint8)
         _write_shards(sources[name], name, pixels, labels)
         if labels is not None:
-            write_json(sources[name] / "classes.json", [str(digit) for digit in range(10)])
+            json_files.write(sources[name] / "classes.json", [str(digit) for digit in range(10)])
     return sources
 
 

@@ -1,34 +1,30 @@
 """timm models: made from a recipe, with weights of the hub or of a file, and kept as checkpoints.
 
-A checkpoint is `NAME.safetensors`, the weights by timm's names, and `NAME.json`, all that is needed to make the model
-again and to prepare images for it.
+A checkpoint is `NAME.safetensors`, the weights by timm's names, and `NAME.json`, its `CheckpointInfo`.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 import torch
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
-from PIL import Image
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from plada_codec.errors import InputError, PladaError, first_line
+from plada_codec.errors import InputError, first_line
 from plada_codec.payload import checked_class_names
-from plada_train.data.labelled import Transform
-from plada_train.files import read_bytes, write_bytes, write_json
+from plada_train import json_files
+from plada_train.files import write_bytes
+from plada_train.models.config import CheckpointInfo, ModelConfig
 from plada_train.models.timm_import import timm
 from plada_train.recipe import Recipe
 
-#: Share of its area that a training image is cropped to at least: light augmentation.
-MIN_CROP = 0.6
 #: How long the hub may take to answer before it counts as out of reach.
 HUB_TIMEOUT_S = 5
 #: How weights on the hub are named: timm's of a model, and those of any repository there.
@@ -46,43 +42,6 @@ def parse_weights(text: str) -> Path | str | None:
     if text == "none":
         return None
     return text if text.partition(":")[0] in (TIMM_HUB, ANY_HUB) else Path(text)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """What makes a model of given weights: its architecture, its classes, and its input.
-
-    Attributes:
-        model, model_args: timm's name, and further arguments of `timm.create_model`.
-        num_classes: number of classes C.
-        class_names: their names, where they are known.
-        image_size: side of the input, in pixels.
-        mean, std: of each input channel, on a scale of 0 .. 1.
-        interpolation: how images are scaled.
-    """
-
-    model: str
-    model_args: dict[str, Any]
-    num_classes: int
-    class_names: tuple[str, ...] | None
-    image_size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    interpolation: str
-
-    def transform(self) -> Transform:
-        """For images to be classified: scaled and cropped to the central square."""
-        return self._transform(is_training=False, crop_pct=1.0)
-
-    def training_transform(self, flip: bool) -> Transform:
-        """Light augmentation: a random crop, and half of the images mirrored if `flip`."""
-        return self._transform(is_training=True, scale=(MIN_CROP, 1.0), hflip=0.5 * flip, color_jitter=None)
-
-    def _transform(self, **options: Any) -> Transform:
-        made: Transform = timm.data.create_transform(
-            self.image_size, mean=self.mean, std=self.std, interpolation=self.interpolation, **options
-        )
-        return made
 
 
 @dataclass(frozen=True)
@@ -162,35 +121,34 @@ def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ..
     return _on_device(Classifier(network, config), recipe.device)
 
 
-def save_checkpoint(classifier: Classifier, path: Path, **more: Any) -> None:
-    """Writes the checkpoint `path` (`.safetensors`), and `.json` beside it, with the entries `more` in it."""
+def save_checkpoint(classifier: Classifier, path: Path, *, accuracy: float | None = None) -> None:
+    """Writes the checkpoint `path` (`.safetensors`), and its description `.json` beside it."""
     write_bytes(path, save(classifier.weights()))
-    said = {"config": asdict(classifier.config), "held_out": classifier.held_out, **more}
-    write_json(path.with_suffix(".json"), said)
+    info = CheckpointInfo(config=classifier.config, held_out=classifier.held_out, accuracy=accuracy)
+    json_files.write(path.with_suffix(".json"), info)
 
 
 def load_checkpoint(path: Path, device: str = "cpu") -> Classifier:
-    """Reads what `save_checkpoint` wrote. Raises InputError if it is not that."""
+    """Reads a checkpoint that `save_checkpoint` wrote.
+
+    Raises:
+        FileError: if its description cannot be read or is damaged.
+        PladaError: if the class names in it are not those of a payload.
+        InputError: if the weights cannot be read or do not fit the model, if timm cannot make the model, and for a
+            device that is not there.
+    """
+    info = json_files.read(path.with_suffix(".json"), CheckpointInfo)
+    config = info.config
+    if config.class_names is not None:
+        checked_class_names(config.class_names, config.num_classes)
+    _check_model(config.model)
+    network = _create(config.model, config.model_args, config.num_classes)
     try:
-        said = json.loads(read_bytes(path.with_suffix(".json")))
-        values: dict[str, Any] = said["config"]
-        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        config = ModelConfig(**values)
-        held_out = said.get("held_out")
-        if held_out is not None and not 0 < held_out < 1:
-            raise ValueError(f"held_out is {held_out}")
-        if config.class_names is not None:
-            checked_class_names(config.class_names, config.num_classes)
-        _check_model(config.model)
-        network = _create(config.model, config.model_args, config.num_classes)
         network.load_state_dict(load_file(path))
-        config.transform()(Image.new("RGB", (8, 8)))
-        _try_out(network, config)
-    except PladaError:
-        raise
-    except Exception as error:
+    except (OSError, SafetensorError, RuntimeError) as error:
         raise InputError(f"{path} is not a checkpoint ({first_line(error)})", rule="checkpoint") from error
-    return _on_device(Classifier(network, config, held_out), device)
+    _try_out(network, config)
+    return _on_device(Classifier(network, config, info.held_out), device)
 
 
 def _check_model(model: str) -> None:
@@ -205,7 +163,7 @@ def _create(model: str, model_args: dict[str, Any], num_classes: int, hub_weight
         network: nn.Module = timm.create_model(
             name, pretrained=hub_weights is not None, num_classes=num_classes, **model_args
         )
-    except Exception as error:
+    except Exception as error:  # each of timm's models takes arguments of its own, and checks few of them
         how = f"{model_args} and weights {hub_weights}" if hub_weights else f"{model_args}"
         raise InputError(f"{model} cannot be made with {how} ({first_line(error)})", rule="model") from error
     return network
@@ -223,7 +181,7 @@ def _said_by_hub(weights: str, model: str) -> dict[str, Any]:
             config, of_architecture, model_args = timm.models.load_model_config_from_hf(name)
             # Said by the repository alone: a model made again from its name would have timm's usual size
             size = {"img_size": config["input_size"][-1]} if config.get("fixed_input_size") else {}
-        except Exception as error:
+        except Exception as error:  # timm takes the repository's config.json to be what it should be
             raise InputError(f"{weights} is not a model of timm ({first_line(error)})", rule="weights") from error
         if of_architecture != architecture:
             raise InputError(f"{weights} does not fit {model}: it is of {of_architecture}", rule="weights")
@@ -256,7 +214,7 @@ def _reach_hub(repository: str, *filenames: str) -> None:
         pass  # the hub answers, and has the weights under another name, which timm knows
     except HfHubHTTPError as error:
         raise InputError(f"the hub does not give {repository} ({first_line(error)})", rule="weights") from error
-    except Exception as error:
+    except Exception as error:  # huggingface_hub lets through the errors of its HTTP client, of which it has had two
         what = f"weights {repository} are not in the cache and the hub cannot be reached ({first_line(error)})"
         raise InputError(f"{what}: give --weights FILE or none", rule="weights") from error
 
@@ -270,7 +228,7 @@ def _said_by_file(path: Path, model: str) -> dict[str, Any]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-    except Exception as error:
+    except (OSError, SafetensorError) as error:
         raise _bad_weights(path, error) from error
     architecture = model.partition(".")[0]
     if metadata.get("arch", architecture) != architecture:
@@ -290,7 +248,7 @@ def _load_weights(network: nn.Module, path: Path, model: str) -> None:
     try:
         weights = timm.models.load_state_dict(str(path), weights_only=True)
         given = {name: tensor.shape for name, tensor in weights.items() if not name.startswith(last)}
-    except Exception as error:
+    except Exception as error:  # an unpickler of damaged bytes raises anything, and they may hold anything
         raise _bad_weights(path, error) from error
     if wrong := sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name)):
         raise InputError(
@@ -311,7 +269,7 @@ def _try_out(network: nn.Module, config: ModelConfig) -> None:
     try:
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, config.image_size, config.image_size))
-    except Exception as error:
+    except Exception as error:  # models assert, index and divide before they notice that an image is too small
         size = config.image_size
         raise InputError(f"{config.model} takes no images of {size} px ({first_line(error)})", rule="model") from error
 
@@ -322,7 +280,7 @@ def _on_device(classifier: Classifier, device: str) -> Classifier:
         network: Any = classifier.network
         network.to(device, memory_format=torch.channels_last)
         torch.zeros(1, device=device).item()
-    except Exception as error:
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
         raise InputError(f"device {device!r} cannot be used ({first_line(error)})", rule="device") from error
     return classifier
 

@@ -19,7 +19,8 @@ from safetensors.torch import save
 
 from plada_codec.errors import InputError, first_line
 from plada_train.files import write_bytes
-from plada_train.models.classifier import Classifier, ModelConfig
+from plada_train.models.classifier import Classifier
+from plada_train.models.config import ModelConfig
 
 #: Version of ONNX's operators, and the oldest version of its files that has them, which older runtimes read too.
 OPSET, IR_VERSION = 18, 8
@@ -65,7 +66,7 @@ def _onnx(classifier: Classifier) -> bytes:
                 dynamo=True,
                 verbose=False,
             )
-    except Exception as error:
+    except Exception as error:  # the exporter runs the model's own code, on values that stand for tensors
         raise InputError(f"{config.model} cannot be exported to ONNX ({first_line(error)})", rule="format") from error
     model: Any = program.model_proto
     model.ir_version = IR_VERSION

@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from plada_codec import Universe
 from plada_train.selection.select import Rule, in_words
@@ -65,17 +65,6 @@ class Candidate:
         return next(
             (name for name, rule in BASELINES.items() if self.rule == rule and self.universe == Universe()), None
         )
-
-    def as_json(self) -> dict[str, Any]:
-        """It in plain values."""
-        return {
-            "name": self.name,
-            "rule": asdict(self.rule) | {"reserved": str(self.rule.reserved)},
-            "stride": self.universe.stride,
-            "offset": self.universe.offset,
-            "level_bytes": self.level_bytes,
-            "baseline": self.baseline,
-        }
 
 
 def rules() -> list[Rule]:

@@ -9,7 +9,9 @@ import numpy as np
 
 from plada_codec import Universe
 from plada_codec.progress import progress_bar
-from plada_train.files import read_json, write_bytes, write_json
+from plada_train import json_files
+from plada_train.files import write_bytes
+from plada_train.json_files import Share
 from plada_train.planning import proxies
 from plada_train.planning.workers import Task, Workers, judge, learn
 
@@ -33,14 +35,13 @@ def judge_labels(task: Task, sample: Universe, workers: Workers) -> dict[str, fl
     """
     said = task.folder / "proxies.json"
     if task.loss_path.exists() and said.exists():
-        accuracies: dict[str, float] = read_json(said)
-        return accuracies
+        return json_files.read(said, dict[str, Share])
     steps = EPOCHS * len(task.train.labels) // task.batch_size
     steps = min(max(steps, LEAST_STEPS), MOST_STEPS)
     with progress_bar("proxies learn the target"):
         learning = {model: workers.submit(learn, model, steps) for model in proxies.MODELS}
         accuracies = {model: future.result() for model, future in learning.items()}
-    write_json(said, accuracies)
+    json_files.write(said, accuracies)
     size = len(task.reference)
     chunk = _CHUNK * sample.stride
     loss = np.full(size, np.nan, np.float32)

@@ -27,8 +27,10 @@ from plada_train.planning import plan_folder, proxies
 from plada_train.planning.candidates import LOWEST_ENERGY, Candidate, grid, largest_baselines, levels, siblings
 from plada_train.planning.decoded_images import DecodedImages
 from plada_train.planning.label_loss import judge_labels
-from plada_train.planning.search import Log, rungs_of, search
-from plada_train.planning.workers import Examples, Measurement, Task, Workers, measure
+from plada_train.planning.measurements import Log, Measurement
+from plada_train.planning.plan_file import Plan
+from plada_train.planning.search import SearchLimits, rungs_of, search
+from plada_train.planning.workers import Examples, Task, Workers, measure
 from plada_train.recipe import Planning
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.select import by_rule
@@ -61,11 +63,11 @@ def plan(
     workers: int = 2,
     seed: int = 0,
     images: Path | None = None,
-) -> dict[str, Any]:
+) -> Plan:
     """Finds the best payload for each of some budgets, and writes what it found.
 
     `payload.plada` is the best for the largest budget; of several, each has its `payload-<bytes>.plada` too.
-    `plan.json` says what was measured (this function returns it), and `plan.svg` shows it. Proxies are trained by
+    `plan.json` holds what was measured (this function returns it), and `plan.svg` shows it. Proxies are trained by
     processes of their own: a script that calls this does so below `if __name__ == "__main__"`.
 
     Args:
@@ -89,7 +91,7 @@ def plan(
         images: folder for decoded images, which plans with the same reference set can share; by default in `output`.
 
     Returns:
-        What `plan.json` says. Accuracies are shares.
+        The plan, as `plan.json` holds it.
 
     Raises:
         InputError: if a budget is smaller than the smallest payload, if `reference`, `scores`, `train` and `held_out`
@@ -113,13 +115,12 @@ def plan(
     rungs, batch_size = rungs_of(proxy_steps), min(batch_size, proxies.BATCH_SIZE)
     task = Task(several, reference, folder, output, taught, spared, sending, flip, seed, rungs, batch_size)
     with alone(output):
-        return _found(task, budgets, smallest, candidates, minutes, workers)
+        return _searched(task, SearchLimits(tuple(budgets), candidates, minutes), smallest, workers)
 
 
-def _found(
-    task: Task, budgets: Sequence[int], smallest: int, most: int | None, minutes: float, workers: int
-) -> dict[str, Any]:
-    """The search, and what it came to."""
+def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> Plan:
+    """The result of a search; `smallest` is the size of the smallest payload, in bytes."""
+    budgets = limits.budgets
     plan_folder.begin(task)
     output_folder(task.folder / "payloads")
     # Made here, so that workers find it
@@ -151,10 +152,10 @@ def _found(
                     log,
                     submit,
                     workers,
-                    60 * minutes,
+                    60 * limits.minutes,
                     tell,
                     rungs=task.rungs,
-                    most=most,
+                    most=limits.candidates,
                     always=largest_baselines(candidates),
                     more=lambda candidate: siblings(candidate, sample),
                 )
@@ -163,9 +164,7 @@ def _found(
         raise InputError(f"{what}: the same command goes on where it was", rule="workers") from None
     if not any(found.rungs):
         raise KeyboardInterrupt
-    limits = {"candidates_asked": most, "minutes": minutes}
-    more = limits | {"seconds": round(log.seconds, 1), "proxy_accuracy": proxy_accuracy}
-    return plan_folder.write(task, found, budgets, more)
+    return plan_folder.write(task, found, limits, log.seconds, proxy_accuracy)
 
 
 def _check(scores: Scores, reference: ImageSource, train: LabelledImages, held_out: LabelledImages) -> None:

@@ -1,4 +1,4 @@
-"""A plan's folder: what says which plan it is, and what it comes to (`plan.json`, payloads, `plan.svg`)."""
+"""The folder of a plan: the files that identify it, and those of its result (`plan.json`, payloads, `plan.svg`)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plada_codec.errors import InputError
+from plada_train import json_files
 from plada_train.charts.svg import frontier_svg
-from plada_train.files import read_bytes, read_json, write_bytes, write_json
+from plada_train.files import read_bytes, write_bytes
 from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate
-from plada_train.planning.search import Found
-from plada_train.planning.workers import Measurement, Task
-from plada_train.report.plan_data import points
+from plada_train.planning.plan_file import Plan, PlanCandidate, Rung, Winner
+from plada_train.planning.search import Found, SearchLimits
+from plada_train.planning.workers import Task
+from plada_train.selection.optional_sections import OptionalSections
 from plada_train.versions import versions
 
 if TYPE_CHECKING:
@@ -25,13 +27,13 @@ if TYPE_CHECKING:
 
 
 def begin(task: Task) -> None:
-    """Marks a folder as that of a plan. Raises InputError if it holds another."""
+    """Writes to a folder which plan it is of (`plan-of.json`). Raises InputError if it holds another plan."""
     path = task.folder / "plan-of.json"
     ours = _identity(task)
     if not path.exists():
-        write_json(path, ours)
+        json_files.write(path, ours)
         return
-    theirs = read_json(path)
+    theirs = json_files.read(path, dict[str, str])
     if theirs != ours:
         names = [name for name in ours if ours[name] != theirs.get(name)]
         what = f"{task.folder} holds a plan with other {', '.join(names)}"
@@ -39,7 +41,10 @@ def begin(task: Task) -> None:
 
 
 def _identity(task: Task) -> dict[str, str]:
-    """What measurements depend on. Budgets and minutes are not of it: another search uses the same measurements."""
+    """Everything that measurements depend on, by name.
+
+    Budgets and minutes are not among it: searches with other limits share the measurements.
+    """
     columns = [column for one in task.scores for column in (one.label, one.energy, one.entropy)]
     options = task.sending | {"flip": task.flip, "seed": task.seed}
     if task.sending["class_names"]:
@@ -61,48 +66,79 @@ def _digest(columns: Sequence[NDArray[Any]]) -> str:
     return digest.hexdigest()[:16]
 
 
-def write(task: Task, found: Found, budgets: Sequence[int], more: dict[str, Any]) -> dict[str, Any]:
-    """Writes `plan.json`, the payloads of the winners, and `plan.svg`; returns the first, `more` included."""
+def write(task: Task, found: Found, limits: SearchLimits, seconds: float, proxy_accuracy: dict[str, float]) -> Plan:
+    """Writes `plan.json`, the payloads of the winners, and `plan.svg`; returns the first.
+
+    Args:
+        task: what was measured.
+        found: by the search.
+        limits: of the search.
+        seconds: elapsed seconds of the search.
+        proxy_accuracy: see `Plan`.
+    """
     numbers = {one: number for number, one in enumerate(dict.fromkeys(one for rung in found.rungs for one in rung))}
-    winners = {budget: found.winner(budget) for budget in budgets}
-    result = {
-        "budgets": list(budgets),
-        "stopped": found.stopped,
-        "winners": [_winner(budget, one, numbers, found) for budget, one in winners.items()],
-        "candidates": [_row(numbers[one], one, found) for one in numbers],
-        "frontier": [numbers[one] for one in found.frontier()],
-        "rungs": [
-            {"steps": steps, "candidates": asked, "measured": len(measured)}
+    winners = {budget: found.winner(budget) for budget in limits.budgets}
+    plan = Plan(
+        budgets=limits.budgets,
+        stopped=found.stopped,
+        winners=tuple(_winner(budget, one, numbers, found) for budget, one in winners.items()),
+        candidates=tuple(_plan_candidate(number, one, found) for one, number in numbers.items()),
+        frontier=tuple(numbers[one] for one in found.frontier()),
+        rungs=tuple(
+            Rung(steps=steps, candidates=asked, measured=len(measured))
             for steps, asked, measured in zip(task.rungs, found.asked, found.rungs, strict=True)
-        ],
-        "proxies": list(proxies.MODELS),
-        "image_size": proxies.IMAGE_SIZE,
-        "reference_size": len(task.reference),
-        "reference_digest": task.scores[0].reference_digest.hex(),
-        "num_classes": task.num_classes,
-        "class_names": task.scores[0].class_names,
-        "train_images": len(task.train.labels),
-        "held_out_images": len(task.held_out.labels),
-        "sending": task.sending,
-        "seed": task.seed,
-        "versions": versions(),
-    } | more
+        ),
+        proxies=proxies.MODELS,
+        image_size=proxies.IMAGE_SIZE,
+        reference_size=len(task.reference),
+        reference_digest=task.scores[0].reference_digest.hex(),
+        num_classes=task.num_classes,
+        class_names=task.scores[0].class_names,
+        train_images=len(task.train.labels),
+        held_out_images=len(task.held_out.labels),
+        sending=OptionalSections(**task.sending),
+        seed=task.seed,
+        versions=versions(),
+        candidates_asked=limits.candidates,
+        minutes=limits.minutes,
+        seconds=round(seconds, 1),
+        proxy_accuracy=proxy_accuracy,
+    )
     payloads = {budget: read_bytes(task.payload_path(one)) for budget, one in winners.items() if one is not None}
-    _write_payloads(task.folder, payloads, max(budgets), several=len(budgets) > 1)
-    write_bytes(task.folder / "plan.svg", frontier_svg(points(result), standalone=True).encode())
-    write_json(task.folder / "plan.json", result)
-    return result
+    _write_payloads(task.folder, payloads, max(limits.budgets), several=len(limits.budgets) > 1)
+    write_bytes(task.folder / "plan.svg", frontier_svg(plan.points(), standalone=True).encode())
+    json_files.write(task.folder / "plan.json", plan)
+    return plan
 
 
-def _winner(budget: int, one: Candidate | None, numbers: dict[Candidate, int], found: Found) -> dict[str, Any]:
-    """The entry of a budget's winner. Accuracies of different rungs do not compare."""
+def _winner(budget: int, one: Candidate | None, numbers: dict[Candidate, int], found: Found) -> Winner:
     if one is None:
-        return {"budget_bytes": budget, "candidate": None, "rung": None}
-    return {"budget_bytes": budget, "candidate": numbers[one], "rung": found.last(one)}
+        return Winner(budget_bytes=budget, candidate=None, rung=None)
+    return Winner(budget_bytes=budget, candidate=numbers[one], rung=found.last(one))
+
+
+def _plan_candidate(number: int, one: Candidate, found: Found) -> PlanCandidate:
+    rung = found.last(one)
+    assert rung is not None
+    measurement = found.rungs[rung][one]
+    return PlanCandidate(
+        id=number,
+        name=one.name,
+        rule=asdict(one.rule) | {"reserved": str(one.rule.reserved)},
+        stride=one.universe.stride,
+        offset=one.universe.offset,
+        level_bytes=one.level_bytes,
+        baseline=one.baseline,
+        kept=measurement.kept,
+        payload_bytes=measurement.payload_bytes,
+        accuracies=measurement.accuracies,
+        rung=rung,
+        accuracy=measurement.accuracy,
+    )
 
 
 def _write_payloads(folder: Path, payloads: dict[int, bytes], largest: int, *, several: bool) -> None:
-    """Writes the payloads, by budget. Those of an earlier call with other budgets go: they are not of this plan."""
+    """Writes the payloads, by budget, and removes those of an earlier call with other budgets."""
     named = {f"payload-{budget}.plada": payload for budget, payload in payloads.items()} if several else {}
     if largest in payloads:
         named["payload.plada"] = payloads[largest]
@@ -111,10 +147,3 @@ def _write_payloads(folder: Path, payloads: dict[int, bytes], largest: int, *, s
     for path in folder.glob("payload*.plada"):
         if path.name not in named and re.fullmatch(r"payload(-\d+)?\.plada", path.name):
             path.unlink()
-
-
-def _row(number: int, one: Candidate, found: Found) -> dict[str, Any]:
-    rung = found.last(one)
-    assert rung is not None
-    said: Measurement = found.rungs[rung][one]
-    return {"id": number} | one.as_json() | asdict(said) | {"rung": rung, "accuracy": said.accuracy}

@@ -3,26 +3,19 @@
 The first candidates are measured by short trainings of the proxies: so many as are asked for, or all; the best third
 for each budget by longer ones; and so on. The answer is taken from the last rung. The time may be limited, too: each
 rung then ends with its share of it. Whatever ends the search, the best of what was measured is known.
-
-Measurements are kept in a file, line by line. A search that goes on finds them there, and the time that they took.
 """
 
 from __future__ import annotations
 
-import json
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import chain, zip_longest
-from pathlib import Path
-from typing import Any
 
-from plada_codec.errors import FileError
 from plada_train.planning.candidates import Candidate
-from plada_train.planning.workers import Measurement
+from plada_train.planning.measurements import Log, Measurement
+from plada_train.planning.plan_file import Stopped
 
 #: How many rungs there are, and steps of the proxies' trainings as shares of those of the last one.
 _STEPS = (0.125, 0.35, 1.0)
@@ -37,75 +30,24 @@ Submit = Callable[[Candidate, int], "Future[Measurement | None]"]
 Tell = Callable[[int, "dict[Candidate, Measurement]", float], None]
 
 
+@dataclass(frozen=True)
+class SearchLimits:
+    """Limits of a search.
+
+    Attributes:
+        budgets: largest sizes of a payload, in bytes.
+        candidates: number of candidates to measure on the first rung; None: as many as there is time for.
+        minutes: time of the search, earlier calls included.
+    """
+
+    budgets: tuple[int, ...]
+    candidates: int | None
+    minutes: float
+
+
 def rungs_of(steps: int) -> tuple[int, ...]:
     """Steps of the proxies' trainings, rung by rung, where those of the last have so many."""
     return tuple(max(round(share * steps), min(_LEAST_STEPS, steps)) for share in _STEPS)
-
-
-class Log:
-    """Measurements by candidate and rung, and the seconds that a search has taken, in a file that only grows.
-
-    Searches share measurements, but not their time: `search` names one.
-    """
-
-    def __init__(self, path: Path, search: str = "") -> None:
-        self._path = path
-        self._search = search
-        self._found: dict[tuple[str, int], Measurement | None] = {}
-        self._search_began_s: float | None = None
-        self._began_s = time.monotonic()
-        for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
-            # Torn by a kill, or written by another hand: such a line may raise anything, and does not count
-            with suppress(Exception):
-                self._take(json.loads(line))
-
-    def _take(self, row: dict[str, Any]) -> None:
-        """Takes in what `_write` wrote. Raises whatever it runs into if it is not that."""
-        is_ours, began_s = row["search"] == self._search, time.monotonic() - row["seconds"]
-        if "candidate" in row:
-            said = None if row["measurement"] is None else Measurement(**row["measurement"])
-            if said is not None and not 0 <= said.accuracy <= 1 <= said.payload_bytes:
-                raise ValueError(said)
-            self._found[row["candidate"], row["rung"]] = said
-        if is_ours:
-            self._began_s = began_s
-            self._search_began_s = row.get("search_began_s", self._search_began_s)
-
-    @property
-    def seconds(self) -> float:
-        """That the search has taken, earlier calls included."""
-        return time.monotonic() - self._began_s
-
-    def knows(self, candidate: Candidate, rung: int) -> bool:
-        """Whether a candidate was measured on a rung."""
-        return (candidate.key, rung) in self._found
-
-    def measured(self, candidates: Iterable[Candidate], rung: int) -> dict[Candidate, Measurement]:
-        """What candidates came to on a rung, in their order: those that were measured, and have a payload that fits."""
-        found = ((one, self._found.get((one.key, rung))) for one in candidates)
-        return {one: said for one, said in found if said is not None}
-
-    def add(self, candidate: Candidate, rung: int, measurement: Measurement | None) -> None:
-        """Keeps a measurement."""
-        self._found[candidate.key, rung] = measurement
-        said = None if measurement is None else asdict(measurement)
-        self._write({"candidate": candidate.key, "rung": rung, "measurement": said, "seconds": round(self.seconds, 2)})
-
-    def began_s(self) -> float:
-        """What `seconds` were when the search began: now, if it has not yet."""
-        if self._search_began_s is None:
-            now = self._search_began_s = round(self.seconds, 2)
-            self._write({"search_began_s": now, "seconds": now})
-        return self._search_began_s
-
-    def _write(self, row: dict[str, object]) -> None:
-        row["search"] = self._search
-        try:
-            with self._path.open("a") as file:
-                # What a kill tore ends here
-                file.write(f"{json.dumps(row)}\n" if file.tell() == 0 else f"\n{json.dumps(row)}")
-        except OSError as error:
-            raise FileError(f"cannot write {self._path}: {error.strerror}", rule="file") from None
 
 
 @dataclass
@@ -117,7 +59,7 @@ class Found:
 
     asked: list[int] = field(default_factory=list)
     rungs: list[dict[Candidate, Measurement]] = field(default_factory=list)
-    stopped: str | None = None
+    stopped: Stopped | None = None
 
     def last(self, candidate: Candidate) -> int | None:
         """The last rung that a candidate was measured on."""

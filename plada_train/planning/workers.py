@@ -31,6 +31,7 @@ from plada_train.files import read_bytes, write_bytes
 from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate
 from plada_train.planning.decoded_images import DecodedImages
+from plada_train.planning.measurements import Measurement
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.select import Encoded, by_rule
 
@@ -99,20 +100,6 @@ class Task:
     def payload_path(self, candidate: Candidate) -> Path:
         """Where a candidate's payload is, once it was encoded."""
         return self.folder / "payloads" / f"{candidate.key}.plada"
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What a candidate came to: `accuracies` by proxy; none if no payload of it fits its level."""
-
-    kept: int
-    payload_bytes: int
-    accuracies: dict[str, float]
-
-    @property
-    def accuracy(self) -> float:
-        """The mean over proxies."""
-        return sum(self.accuracies.values()) / len(self.accuracies)
 
 
 class Stopped(Exception):

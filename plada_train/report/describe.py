@@ -1,4 +1,4 @@
-"""A run in words: its title, how its images were chosen, and the facts to reproduce it by."""
+"""Sentences about a run: its title, how its images were chosen, and the facts to reproduce it by."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from plada_codec import Universe
+from plada_codec.errors import InputError
+from plada_train.planning.plan_file import Plan
+from plada_train.recipe import Recipe
 from plada_train.report.folder import Run, Sent, first
-from plada_train.report.json_checks import count, share
+from plada_train.report.run_report import RunReport
 from plada_train.selection.select import Rule, in_words
 
 #: Names of folders that say what part of a target is in them, and not which target it is.
@@ -19,8 +22,8 @@ _EXTRAS = ("class_names", "soft_labels", "weights")
 
 def title(run: Run, names: tuple[str, ...]) -> str:
     """The task and its classes."""
-    named = first(lambda: run.report()["settings"]["task"])
-    source = first(lambda: Path(run.report()["settings"]["target_train"]))
+    named = first(lambda: run.report().settings.task)
+    source = first(lambda: Path(run.report().settings.target_train))
     folder = Path() if source is None else source.parent if source.suffix == ".tar" else source
     # A source in the folder where the run was started has no folder's name
     task = named or (folder.parent if folder.name in _PARTS else folder).name or run.folder.resolve().name
@@ -35,30 +38,26 @@ def choice(run: Run) -> tuple[str, int | None]:
 
     def planned() -> tuple[str, int | None]:
         candidate, budget_bytes = run.chosen()
-        return str(candidate["name"]), budget_bytes
+        return candidate.name, budget_bytes
 
     def named() -> tuple[str, int | None]:
-        settings = run.report()["settings"]
+        settings = run.report().settings
         sent = first(run.sent)
-        rule = None if sent is not None and sent.is_whole else _rule(settings["rule"])
-        universe = Universe(count(settings["offset"]), count(settings["stride"], 1))
-        most = settings["max_bytes"]
-        return in_words(rule, universe), None if most is None else count(most)
+        rule = None if sent is not None and sent.is_whole else _rule(settings.rule)
+        return in_words(rule, Universe(settings.offset, settings.stride)), settings.max_bytes
 
     return first(planned, named) or ("a rule that is not on record", None)
 
 
 def _rule(values: dict[str, Any]) -> Rule:
-    return Rule(**values | {"score": tuple(values["score"])})
-
-
-def model(run: Run, who: str) -> str | None:
-    """The name of the teacher's or the student's model, if it is on record."""
-    return first(lambda: str(run.report()["settings"][who]["model"]))
+    try:
+        return Rule(**values | {"score": tuple(values["score"])})
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{error} in a rule", rule="report") from error
 
 
 def facts(run: Run) -> Iterator[tuple[str, str]]:
-    """What to reproduce a run by, of report.json, of plan.json or of both, by name."""
+    """The facts to reproduce a run by, from report.json, plan.json or both, by name."""
     report, plan = first(run.report), first(run.plan)
     if report is None and plan is None:
         run.report()
@@ -66,49 +65,49 @@ def facts(run: Run) -> Iterator[tuple[str, str]]:
         yield from _facts_of_run(report, first(run.sent))
     if plan is not None:
         yield from _facts_of_plan(plan)
-    said = plan if report is None else report
-    assert said is not None
-    yield "Reference digest", str(said["reference_digest"])
-    yield "Versions", _listed(said["versions"])
+    source = report or plan
+    assert source is not None
+    yield "Reference digest", source.reference_digest
+    yield "Versions", _listed(source.versions)
 
 
-def _facts_of_run(report: dict[str, Any], sent: Sent | None) -> Iterator[tuple[str, str]]:
-    settings = report["settings"]
-    yield "Reference set", f"{settings['reference']}, {report['reference_size']:,} images"
-    yield "Target", f"{settings['target_train']}; accuracies on {settings['target_test']}"
-    for who in ("teacher", "student"):
-        yield who.capitalize(), _recipe_in_words(settings[who])
+def _facts_of_run(report: RunReport, sent: Sent | None) -> Iterator[tuple[str, str]]:
+    settings = report.settings
+    yield "Reference set", f"{settings.reference}, {report.reference_size:,} images"
+    yield "Target", f"{settings.target_train}; accuracies on {settings.target_test}"
+    yield "Teacher", _recipe_in_words(settings.teacher)
+    yield "Student", _recipe_in_words(settings.student)
     extras = [what for what in _EXTRAS if sent is not None and getattr(sent.payload, what) is not None]
     if extras:
         yield "Sent too", ", ".join(extras).replace("_", " ")
-    yield "Threads", str(settings["threads"])
-    yield "Seconds", _listed({stage: f"{spent:.1f}" for stage, spent in report["seconds"].items()})
+    yield "Threads", str(settings.threads)
+    yield "Seconds", _listed({stage: f"{spent:.1f}" for stage, spent in report.seconds.items()})
 
 
-def _recipe_in_words(recipe: dict[str, Any]) -> str:
-    weights = "random weights" if recipe["weights"] in (None, "none") else f"weights {recipe['weights']}"
-    size = "its own size" if recipe["image_size"] is None else f"{recipe['image_size']} pixels"
-    steps = f"{recipe['epochs']} epochs, batches of {recipe['batch_size']}, learning rate {recipe['learning_rate']:g}"
-    last = ", last layer alone" if recipe["freeze"] else ""
-    return f"{recipe['model']}, {weights}, at {size}, {steps}{last}, seed {recipe['seed']}"
+def _recipe_in_words(recipe: Recipe) -> str:
+    weights = "random weights" if recipe.weights in (None, "none") else f"weights {recipe.weights}"
+    size = "its own size" if recipe.image_size is None else f"{recipe.image_size} pixels"
+    steps = f"{recipe.epochs} epochs, batches of {recipe.batch_size}, learning rate {recipe.learning_rate:g}"
+    last = ", last layer alone" if recipe.freeze else ""
+    return f"{recipe.model}, {weights}, at {size}, {steps}{last}, seed {recipe.seed}"
 
 
-def _facts_of_plan(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    ended = {"time": " as its time did not suffice", "interrupt": " when it was stopped"}.get(plan["stopped"], "")
-    measured = ", ".join(f"{rung['measured']} of {rung['candidates']}" for rung in plan["rungs"])
-    budgets = ", ".join(f"{size:,}" for size in plan["budgets"])
+def _facts_of_plan(plan: Plan) -> Iterator[tuple[str, str]]:
+    ended = {"time": "as its time did not suffice", "interrupt": "when it was stopped", None: "by itself"}[plan.stopped]
+    measured = ", ".join(f"{rung.measured} of {rung.candidates}" for rung in plan.rungs)
+    budgets = ", ".join(f"{size:,}" for size in plan.budgets)
     yield (
         "Planner",
         f"budgets of {budgets} bytes; candidates measured, rung by rung: {measured}, in "
-        f"{plan['seconds']:.0f} s of {plan['minutes']:g} minutes, ended{ended or ' by itself'}; seed {plan['seed']}",
+        f"{plan.seconds:.0f} s of {plan.minutes:g} minutes, ended {ended}; seed {plan.seed}",
     )
-    of_target = {name: f"{share(said):.1%}" for name, said in plan["proxy_accuracy"].items()}
+    of_target = {name: f"{accuracy:.1%}" for name, accuracy in plan.proxy_accuracy.items()}
     yield (
         "Proxies",
-        f"{', '.join(plan['proxies'])} at {plan['image_size']} pixels, measured on {plan['held_out_images']:,} "
-        f"held-out images; those that learnt the target's own {plan['train_images']:,}: {_listed(of_target)}",
+        f"{', '.join(plan.proxies)} at {plan.image_size} pixels, measured on {plan.held_out_images:,} "
+        f"held-out images; those that learnt the target's own {plan.train_images:,}: {_listed(of_target)}",
     )
 
 
-def _listed(values: dict[str, Any]) -> str:
+def _listed(values: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())

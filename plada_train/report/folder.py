@@ -1,4 +1,4 @@
-"""The files of a run's folder, any of which may be missing or damaged.
+"""The files in a run's folder, any of which may be missing or damaged.
 
     report.json               accuracies, confusion and settings     `plada-train run`
     scores/                   labels and energies                    `plada-train score`
@@ -6,7 +6,7 @@
     plan/plan.json            candidates (or plan.json)              `plada-train plan`
     teacher.json, student.json  an accuracy each                     `plada-train teacher`, `student`
 
-The payload is what a report is about: what is of another payload or another reference set counts as missing.
+A report is about the payload: files of another payload or another reference set count as missing.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from plada_codec import Payload, decode
-from plada_codec.errors import InputError, PladaError, first_line
-from plada_train.files import read_bytes, read_json
-from plada_train.report.json_checks import count
-from plada_train.report.plan_data import largest_winner
+from plada_codec.errors import InputError, PladaError
+from plada_train import json_files
+from plada_train.files import read_bytes
+from plada_train.models.config import CheckpointInfo
+from plada_train.planning.plan_file import Plan, PlanCandidate
+from plada_train.report.run_report import RunReport
 from plada_train.scores.reference_scores import Scores
 
 T = TypeVar("T")
 
-#: What writes a file that is not there.
+#: The commands that write each file, for the error that it is missing.
 WRITTEN_BY = {
     "report.json": "`plada-train run` writes it in the end",
     "scores": "`plada-train score` writes it",
@@ -51,7 +53,7 @@ class Sent:
 
 
 class File(Generic[T]):
-    """What a file holds, read once; called where it cannot be used, it raises the InputError that says why."""
+    """The content of a file, read once. A call returns it, or raises the InputError that says why it cannot be used."""
 
     def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
         self.path = path
@@ -61,8 +63,8 @@ class File(Generic[T]):
         if self.exists:
             try:
                 self._value = read(path)
-            except Exception as error:  # as where an image is decoded: readers raise whatever they run into
-                self._why = why(error, path)
+            except PladaError as error:
+                self._why = str(error.args[0])
 
     def __call__(self) -> T:
         if self._value is None:
@@ -71,7 +73,7 @@ class File(Generic[T]):
 
 
 class Run:
-    """The files of a run. Of those that are of different reference sets, only what the first is of can be used."""
+    """The files of a run. If they are of different reference sets, only those of the first one's can be used."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -84,27 +86,28 @@ class Run:
         self.report = File(folder / "report.json", self._read_report)
         self.scores = File(folder / "scores", self._read_scores)
         self.plan = File(plan if plan.exists() else folder / "plan.json", self._read_plan)
-        self.model = {who: File(folder / f"{who}.json", _read_object) for who in ("teacher", "student")}
+        self.model = {who: File(folder / f"{who}.json", _read_checkpoint_info) for who in ("teacher", "student")}
         files: tuple[File[Any], ...] = (self.sent, self.report, self.scores, self.plan, *self.model.values())
         if not any(file.exists for file in files):
             what = f"{folder} holds nothing of a run ({', '.join(WRITTEN_BY)})"
             raise InputError(f"{what}: name a folder that `plada-train run` wrote", rule="report")
 
     def payload_bytes(self) -> int:
-        """Of the payload, or as the report says."""
+        """Size of the payload, or the size that the report names."""
         sent = first(lambda: len(self.sent().encoded))
-        return count(self.report()["payload_bytes"], 1) if sent is None else sent
+        return self.report().payload_bytes if sent is None else sent
 
-    def chosen(self) -> tuple[dict[str, Any], int]:
-        """The planner's choice: the entry of a candidate, and the budget in bytes that it is for."""
+    def chosen(self) -> tuple[PlanCandidate, int]:
+        """The planner's choice: a candidate, and the budget in bytes that it is for."""
         if (report := first(self.report)) is not None:
-            plan = report["plan"]
-            return plan["candidate"], count(plan["budget_bytes"])
-        winner = largest_winner(self.plan())
-        (candidate,) = (each for each in self.plan()["candidates"] if each["id"] == winner["candidate"])
-        if candidate["payload_bytes"] != self.payload_bytes():
+            if report.plan is None:
+                raise InputError("the selection was named, not planned", rule="report")
+            return report.plan.candidate, report.plan.budget_bytes
+        chosen = self.plan().largest_winner
+        if chosen is None or chosen[1].payload_bytes != self.payload_bytes():
             raise InputError("the payload is not the planner's", rule="report")
-        return candidate, count(winner["budget_bytes"])
+        winner, candidate = chosen
+        return candidate, winner.budget_bytes
 
     def _read_payload(self, path: Path) -> Sent:
         encoded = read_bytes(path)
@@ -117,12 +120,12 @@ class Run:
         self._check_reference(path, payload.reference_digest.hex())
         return Sent(payload, encoded)
 
-    def _read_report(self, path: Path) -> dict[str, Any]:
-        report = _read_object(path)
+    def _read_report(self, path: Path) -> RunReport:
+        report = json_files.read(path, RunReport)
         sent = first(self.sent)
-        if sent and (report["kept"], report["payload_bytes"]) != (sent.payload.kept, len(sent.encoded)):
+        if sent and (report.kept, report.payload_bytes) != (sent.payload.kept, len(sent.encoded)):
             raise InputError(f"{path} is of another payload than payload.plada", rule="report")
-        self._check_reference(path, report["reference_digest"])
+        self._check_reference(path, report.reference_digest)
         return report
 
     def _read_scores(self, path: Path) -> Scores:
@@ -136,9 +139,9 @@ class Run:
             raise InputError(f"{path} has no labels, or labels that are no classes", rule="report")
         return scores
 
-    def _read_plan(self, path: Path) -> dict[str, Any]:
-        plan = _read_object(path)
-        self._check_reference(path, plan["reference_digest"])
+    def _read_plan(self, path: Path) -> Plan:
+        plan = json_files.read(path, Plan)
+        self._check_reference(path, plan.reference_digest)
         return plan
 
     def _check_reference(self, path: Path, digest: str) -> None:
@@ -149,25 +152,14 @@ class Run:
         self._digest, self._said_by = digest, path.name
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    values = read_json(path)
-    if not isinstance(values, dict):
-        raise InputError(f"{path} is not what was written there: remove it", rule="report")
-    return values
+def _read_checkpoint_info(path: Path) -> CheckpointInfo:
+    return json_files.read(path, CheckpointInfo)
 
 
 def first(*ways: Callable[[], T | None]) -> T | None:
-    """What the first of the ways gives that gives anything."""
+    """The result of the first of the `ways` that has one; None if all raise a PladaError or return None."""
     for way in ways:
-        with suppress(Exception):  # as in `gather`
+        with suppress(PladaError):
             if (value := way()) is not None:
                 return value
     return None
-
-
-def why(error: Exception, path: Path) -> str:
-    """Why something cannot be shown; what is no error of ours comes of what is in the file `path`."""
-    if isinstance(error, PladaError):
-        return str(error.args[0])
-    what = f"there is no {error}" if isinstance(error, KeyError) else first_line(error)
-    return f"{path} is damaged, or another version wrote it ({what})"

@@ -1,6 +1,6 @@
-"""What a folder of a run has to show: the parts of a report, of whatever is there.
+"""Gather the parts of a report from the folder of a run.
 
-What is missing or damaged, or of another run, is named, and hides no other part.
+A file that is missing, damaged, or of another run is named in the report, and hides no part that does not need it.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from PIL import ImageOps
 
 from plada_codec import Payload, compare, encode, inspect
 from plada_codec.errors import InputError, PladaError
-from plada_codec.limits import MAX_CLASSES
 from plada_codec.links.budget import Conditions, budget
 from plada_codec.links.link import Link
 from plada_codec.links.profiles import links
@@ -26,17 +25,28 @@ from plada_codec.progress import FIRST_RUN, progress_bar
 from plada_codec.reference.sources import ImageSource, open_images
 from plada_train.charts.values import Confusion, Histogram, Section
 from plada_train.data.labelled import picture
-from plada_train.report.describe import choice, facts, model, title
-from plada_train.report.folder import File, Run, Sent, first, why
-from plada_train.report.json_checks import count, share
-from plada_train.report.model import Anatomy, ClassRow, Contents, LinkTime, Missing, Percentile, Thumbnail, Verdict
-from plada_train.report.plan_data import points, search
+from plada_train.planning.plan_file import Plan
+from plada_train.report.describe import choice, facts, title
+from plada_train.report.folder import Run, Sent, first
+from plada_train.report.model import (
+    Anatomy,
+    ClassRow,
+    Contents,
+    LinkTime,
+    Missing,
+    Percentile,
+    Search,
+    Thumbnail,
+    Verdict,
+)
+from plada_train.report.run_report import RunReport
 from plada_train.selection.select import lowest, ranking
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
+Who = Literal["teacher", "student"]
 
 #: What `Missing.what` calls a field of `Contents` or `Verdict` that is None or empty.
 PARTS = {
@@ -77,7 +87,7 @@ _SECTIONS = {
 
 
 def gather(folder: Path, reference: str | None = None) -> Contents:
-    """All that a folder has to show. What is missing or damaged is named in `Contents.missing`, and is no error.
+    """Gather the parts of a report. Those that are missing or damaged are named in `Contents.missing`: no error.
 
     Args:
         folder: what `plada-train run` wrote, or any part of it; or what `plada-train plan` wrote.
@@ -90,34 +100,34 @@ def gather(folder: Path, reference: str | None = None) -> Contents:
     run = Run(folder)
     missing: list[Missing] = []
 
-    def part(name: str, file: File[Any], make: Callable[[], T], otherwise: T) -> T:
+    def part(name: str, make: Callable[[], T], otherwise: T) -> T:
         try:
             return make()
-        except Exception as error:  # a damaged file can be wrong wherever it is used
-            missing.append(Missing(PARTS[name], why(error, file.path)))
+        except PladaError as error:
+            missing.append(Missing(PARTS[name], str(error.args[0])))
             return otherwise
 
-    def accuracy(who: str) -> float | None:
-        return part(f"{who}_accuracy", run.model[who], lambda: _accuracy(run, who), None)
+    def accuracy(who: Who) -> float | None:
+        return part(f"{who}_accuracy", lambda: _accuracy(run, who), None)
 
     names = _names(run)
-    verdict = part("verdict", run.report, lambda: _verdict(run), None)
+    verdict = part("verdict", lambda: _verdict(run), None)
     if verdict is not None:
         verdict = replace(verdict, teacher_accuracy=accuracy("teacher"), student_accuracy=accuracy("student"))
     return Contents(
         title=title(run, names),
         verdict=verdict,
-        points=part("points", run.plan, lambda: points(run.plan()), ()),
-        links=part("links", run.sent, lambda: _links(run.payload_bytes()), ()),
-        percentiles=part("percentiles", run.scores, lambda: _percentiles(run, reference, names, missing), ()),
-        energies=part("energies", run.scores, lambda: _energies(run), None),
-        classes=part("classes", run.scores, lambda: _classes(run, names), ()),
-        anatomy=part("anatomy", run.sent, lambda: _anatomy(run.sent()), None),
+        points=part("points", lambda: run.plan().points(), ()),
+        links=part("links", lambda: _links(run.payload_bytes()), ()),
+        percentiles=part("percentiles", lambda: _percentiles(run, reference, names, missing), ()),
+        energies=part("energies", lambda: _energies(run), None),
+        classes=part("classes", lambda: _classes(run, names), ()),
+        anatomy=part("anatomy", lambda: _anatomy(run.sent()), None),
         class_names=names,
-        confusions=part("confusions", run.report, lambda: _confusions(run.report(), len(names)), ()),
-        facts=part("facts", run.report, lambda: tuple(facts(run)), ()),
+        confusions=part("confusions", lambda: _confusions(run.report(), len(names)), ()),
+        facts=part("facts", lambda: tuple(facts(run)), ()),
         missing=tuple(missing),
-        search=first(lambda: search(run.plan())),
+        search=first(lambda: _search(run.plan())),
     )
 
 
@@ -129,45 +139,53 @@ def _names(run: Run) -> tuple[str, ...]:
     num_classes = first(
         lambda: run.sent().payload.num_classes,
         lambda: run.scores().num_classes,
-        lambda: count(run.report()["num_classes"], 1, MAX_CLASSES),
-        lambda: count(run.plan()["num_classes"], 1, MAX_CLASSES),
+        lambda: run.report().num_classes,
+        lambda: run.plan().num_classes,
     )
     if num_classes is None:
         return ()
     known = (
         lambda: run.sent().payload.class_names,
         lambda: run.scores().class_names,
-        lambda: run.report()["class_names"],
-        lambda: run.plan()["class_names"],
+        lambda: run.report().class_names,
+        lambda: run.plan().class_names,
     )
     names = first(*((lambda names=names: names() and checked_class_names(names(), num_classes)) for names in known))
     return names or tuple(map(str, range(num_classes)))
 
 
 def _verdict(run: Run) -> Verdict:
-    if (sent := first(run.sent)) is not None:
-        paper_bytes, said = compare(sent.payload).best_zstd_bytes, vars(sent.payload) | {"kept": sent.payload.kept}
-    else:
-        paper_bytes, said = run.report()["paper_zstd_bytes"], run.report()
+    """The verdict without accuracies. Sizes are those of the payload, or else those that the report names."""
+    sent = first(run.sent)
+    sizes = run.report() if sent is None else sent.payload
     rule, budget_bytes = choice(run)
     return Verdict(
         payload_bytes=run.payload_bytes(),
-        paper_bytes=count(paper_bytes, 1),
-        kept=count(said["kept"], 1),
-        reference_size=count(said["reference_size"], 1),
-        num_classes=count(said["num_classes"], 1, MAX_CLASSES),
+        paper_bytes=run.report().paper_zstd_bytes if sent is None else compare(sent.payload).best_zstd_bytes,
+        kept=sizes.kept,
+        reference_size=sizes.reference_size,
+        num_classes=sizes.num_classes,
         rule=rule,
         budget_bytes=budget_bytes,
         teacher_accuracy=None,
         student_accuracy=None,
-        teacher_model=model(run, "teacher"),
-        student_model=model(run, "student"),
+        teacher_model=first(lambda: run.report().settings.teacher.model),
+        student_model=first(lambda: run.report().settings.student.model),
     )
 
 
-def _accuracy(run: Run, who: str) -> float:
-    said = first(lambda: share(run.report()[f"{who}_accuracy"]))
-    return share(run.model[who]()["accuracy"]) if said is None else said
+def _accuracy(run: Run, who: Who) -> float:
+    """The accuracy of the teacher or the student, from the report or else from its own file."""
+    if (report := first(run.report)) is not None:
+        return report.teacher_accuracy if who == "teacher" else report.student_accuracy
+    accuracy = run.model[who]().accuracy
+    if accuracy is None:
+        raise InputError(f"the accuracy of the {who} was not measured", rule="report")
+    return accuracy
+
+
+def _search(plan: Plan) -> Search:
+    return Search(plan.rungs, plan.stopped, plan.proxies, plan.held_out_images)
 
 
 def _links(payload_bytes: int) -> tuple[LinkTime, ...]:
@@ -221,7 +239,7 @@ def _percentiles(
 
 def _reference(run: Run, reference: str | None) -> ImageSource:
     if reference is None:
-        reference = first(lambda: str(run.report()["settings"]["reference"]))
+        reference = first(lambda: run.report().settings.reference)
     if reference is None:
         raise InputError("nothing says where the reference set is: name it with --reference", rule="reference")
     try:
@@ -244,7 +262,7 @@ def _energies(run: Run) -> Histogram:
     def counts(values: NDArray[np.float64]) -> tuple[int, ...]:
         return tuple(np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].tolist())
 
-    rule: dict[str, Any] = first(lambda: run.chosen()[0]["rule"], lambda: run.report()["settings"]["rule"]) or {}
+    rule = first(lambda: run.chosen()[0].rule, lambda: run.report().settings.rule) or {}
     cut = len(energy) - len(kept) if rule.get("inverse") else len(kept) - 1
     return Histogram(tuple(edges.tolist()), counts(energy), counts(energy[kept]), float(np.partition(energy, cut)[cut]))
 
@@ -306,13 +324,7 @@ def _anatomy(sent: Sent) -> Anatomy:
     )
 
 
-def _confusions(report: dict[str, Any], num_classes: int) -> tuple[Confusion, ...]:
-    if report["confusion"] is None:
+def _confusions(report: RunReport, num_classes: int) -> tuple[Confusion, ...]:
+    if report.confusion is None:
         raise InputError(f"{num_classes} classes are too many to be read", rule="report")
-    confusions = []
-    for who in ("teacher", "student"):
-        counts = tuple(tuple(map(count, row)) for row in report["confusion"][who])
-        if any(len(row) != num_classes for row in (counts, *counts)):
-            raise ValueError(f"its confusion is not of {num_classes} classes")
-        confusions.append(Confusion(who, counts))
-    return tuple(confusions)
+    return (Confusion("teacher", report.confusion.teacher), Confusion("student", report.confusion.student))

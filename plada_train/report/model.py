@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plada_train.charts.values import Confusion, Histogram, Point, Section
+from plada_train.planning.plan_file import Rung
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,6 @@ class Verdict:
     student_accuracy: float | None
     teacher_model: str | None = None
     student_model: str | None = None
-
-
-@dataclass(frozen=True)
-class Rung:
-    """How many of a rung's candidates were measured, by proxies that learnt for so many steps."""
-
-    steps: int
-    candidates: int
-    measured: int
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ import numpy as np
 
 from plada_codec.errors import InputError
 from plada_codec.limits import Limits
-from plada_train.files import read_bytes, write_bytes, write_json
+from plada_train import json_files
+from plada_train.files import read_bytes, write_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +74,7 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Writes `scores.json`. Raises FileError if that fails."""
         values = asdict(self)
-        write_json(folder / "scores.json", {"format": FORMAT, **values, "digest": _digest_of_values(values)})
+        json_files.write(folder / "scores.json", {"format": FORMAT, **values, "digest": _digest_of_values(values)})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:

@@ -34,7 +34,8 @@ from plada_codec.reference.sources import open_images, reference_digest
 from plada_train import stages
 from plada_train.cli.summary import LINKS
 from plada_train.data.labelled import ImageBatches, open_test_images, open_training_images, picture
-from plada_train.models.classifier import ModelConfig, load_checkpoint, make_classifier, save_checkpoint
+from plada_train.models.classifier import load_checkpoint, make_classifier, save_checkpoint
+from plada_train.models.config import ModelConfig
 from plada_train.models.inference import logits
 from plada_train.report.gather import link_time
 from plada_train.scores.reference_scores import Scores
@@ -459,7 +460,11 @@ def test_files_of_stages_that_are_not_what_they_should_be_are_refused(sources: P
     out = f"--output={sources / 'x' / 'y'}"
     assert_fails(plada_train("score", ref, "--teacher=nowhere.safetensors", out), "cannot read nowhere.json")
     (sources / "t.json").write_text("{}")
-    assert_fails(plada_train("score", ref, f"--teacher={sources / 't.safetensors'}", out), "is not a checkpoint")
+    assert_fails(
+        plada_train("score", ref, f"--teacher={sources / 't.safetensors'}", out),
+        "t.json is damaged",
+        "config is missing",
+    )
     assert_fails(plada_train("select", "--scores=nowhere", "--keep=1", f"{out}.plada"), "not a folder of scores")
 
 

@@ -25,12 +25,15 @@ from plada_codec.errors import InputError
 from plada_codec.links.budget import max_bytes
 from plada_codec.links.profiles import link
 from plada_codec.reference.sources import ImageSource
+from plada_train import json_files
 from plada_train import pipeline as run_module
 from plada_train.data.labelled import LabelledImages, check_unseen, held_out, open_training_images
-from plada_train.files import write_bytes, write_json
+from plada_train.files import write_bytes
 from plada_train.planning import plan as planning_plan
+from plada_train.planning.plan_file import Plan, PlanCandidate, Rung, Stopped, Winner
 from plada_train.recipe import Planning
 from plada_train.scores.reference_scores import Scores
+from plada_train.selection.optional_sections import OptionalSections
 from plada_train.selection.select import Rule, select
 from tests.helpers.training import (
     COLOURS,
@@ -82,7 +85,7 @@ def sources(shared_sources: Path, tmp_path: Path) -> Path:
 class FakePlanner:
     """Chooses the lowest entropy, and remembers what it was told."""
 
-    stopped: str | None = None
+    stopped: Stopped | None = None
     #: That it chooses on; baselines are measured on the last.
     rung = 2
     #: Budgets for which it finds nothing.
@@ -101,41 +104,62 @@ class FakePlanner:
         *,
         budgets: Sequence[int],
         **options: Any,
-    ) -> dict[str, Any]:
+    ) -> Plan:
         self.calls.append({"train": train, "held_out": held_out, "budgets": budgets, **options})
         output.mkdir(parents=True, exist_ok=True)
         first = scores if isinstance(scores, Scores) else scores[0]
-        candidates: list[dict[str, Any]] = []
+        candidates: list[PlanCandidate] = []
         for budget in budgets:
             for score, name in (("entropy", None), ("energy", "lowest energy")):
                 payload, blob = select(first, max_bytes=budget, rule=Rule(score=(score,)))
                 if name is None:
                     write_bytes(output / "payload.plada", blob)
+                accuracy = 0.5 if name else 0.625
                 candidates.append(
-                    {"id": len(candidates), "name": f"lowest {score}", "baseline": name, "kept": payload.kept,
-                     "rule": {"score": [score], "inverse": False, "alpha": None, "reserved": "1"}, "stride": 1,
-                     "offset": 0, "level_bytes": budget, "payload_bytes": len(blob), "rung": 2 if name else self.rung,
-                     "accuracy": 0.5 if name else 0.625, "accuracies": {}}
-                )  # fmt: skip
-        found = {
-            "budgets": list(budgets),
-            "stopped": self.stopped,
-            "candidates_asked": options["candidates"],
-            "minutes": options["minutes"],
-            "winners": [
-                {"budget_bytes": budget, "candidate": None, "rung": None}
+                    PlanCandidate(
+                        id=len(candidates),
+                        name=f"lowest {score}",
+                        rule={"score": (score,), "inverse": False, "alpha": None, "reserved": "1"},
+                        stride=1,
+                        offset=0,
+                        level_bytes=budget,
+                        baseline=name,
+                        kept=payload.kept,
+                        payload_bytes=len(blob),
+                        accuracies={"test_resnet": accuracy},
+                        rung=2 if name else self.rung,
+                        accuracy=accuracy,
+                    )
+                )
+        found = Plan(
+            budgets=tuple(budgets),
+            stopped=self.stopped,
+            winners=tuple(
+                Winner(budget_bytes=budget, candidate=None, rung=None)
                 if budget in self.in_vain
-                else {"budget_bytes": budget, "candidate": 2 * i, "rung": self.rung}
+                else Winner(budget_bytes=budget, candidate=2 * i, rung=self.rung)
                 for i, budget in enumerate(budgets)
-            ],
-            "candidates": candidates,
-            "rungs": [{"steps": steps, "candidates": 9, "measured": 9} for steps in (50, 140, 400)],
-            "sending": {name: options[name] for name in ("class_names", "soft_labels", "weights_tau")},
-            "frontier": [0],
-            "reference_digest": first.reference_digest.hex(),
-            "class_names": None,
-        }
-        write_json(output / "plan.json", found)
+            ),
+            candidates=tuple(candidates),
+            frontier=(0,),
+            rungs=(Rung(50, 9, 9), Rung(140, 9, 9), Rung(400, 9, 9)),
+            proxies=("test_resnet",),
+            image_size=32,
+            reference_size=len(first.label),
+            reference_digest=first.reference_digest.hex(),
+            num_classes=first.num_classes,
+            class_names=None,
+            train_images=len(train.labels),
+            held_out_images=len(held_out.labels),
+            sending=OptionalSections(*(options[name] for name in ("class_names", "soft_labels", "weights_tau"))),
+            seed=options["seed"],
+            versions={},
+            candidates_asked=options["candidates"],
+            minutes=options["minutes"],
+            seconds=9.5,
+            proxy_accuracy={"test_resnet": 0.75},
+        )
+        json_files.write(output / "plan.json", found)
         return found
 
 
@@ -404,7 +428,7 @@ def test_run_does_not_plan_where_a_selection_is_named(sources: Path, planner: Fa
     ],
 )
 def test_a_search_that_was_ended_early_is_said_and_the_run_goes_on(
-    sources: Path, planner: FakePlanner, stopped: str, reason: str
+    sources: Path, planner: FakePlanner, stopped: Stopped, reason: str
 ) -> None:
     planner.stopped = stopped
     result = plada_train(*run_options(sources, "--max-bytes=60", "--minutes=2", "--candidates=7", "--proxy-steps=9"))

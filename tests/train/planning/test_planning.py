@@ -31,13 +31,15 @@ from plada_codec import Payload, Universe
 from plada_codec.errors import FileError
 from plada_codec.reference.sources import ImageSource
 from plada_train.data.pixels import square
+from plada_train.planning import measurements as measurements_module
 from plada_train.planning import proxies
 from plada_train.planning import search as search_module
 from plada_train.planning import workers as workers_module
 from plada_train.planning.candidates import BASELINES, LOWEST_ENERGY, STRIDE, Candidate, grid, levels, rules, siblings
 from plada_train.planning.decoded_images import DecodedImages
-from plada_train.planning.search import KEEP_ONE_OF, Found, Log, promoted, rungs_of, search
-from plada_train.planning.workers import FULL, Measurement, Task, Workers, filled
+from plada_train.planning.measurements import Log, Measurement
+from plada_train.planning.search import KEEP_ONE_OF, Found, promoted, rungs_of, search
+from plada_train.planning.workers import FULL, Task, Workers, filled
 from plada_train.selection.select import SCORES, Rule
 from tests.helpers.examples import examples
 
@@ -432,7 +434,7 @@ def test_so_many_candidates_are_the_same_choice_whichever_measurement_ends_first
 
 def test_a_rung_that_takes_long_leaves_the_others_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(search_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(measurements_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     said: dict[Candidate, Measurement | None] = {
         one: measurement(number / 100, one.level_bytes or 400) for number, one in enumerate(GRID)
     }
@@ -467,7 +469,7 @@ def test_a_search_of_so_many_candidates_is_not_cut_while_its_time_suffices(
         return search(GRID, [400], Log(path()), submit, workers, until_s, silent, rungs=RUNGS, most=most)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+        patch.setattr(measurements_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
         whole = found(1e9)
         assert found(clock.now + 1) == whole
     assert whole.stopped is None

@@ -31,6 +31,7 @@ from PIL import Image
 from plada_codec import Universe, decode
 from plada_codec.errors import InputError, PladaError, SourceError
 from plada_codec.reference.sources import ImageSource, open_images, reference_digest
+from plada_train import json_files
 from plada_train.data.labelled import LabelledImages, open_training_images
 from plada_train.planning import candidates, label_loss, plan, proxies, workers
 from plada_train.planning.decoded_images import DecodedImages
@@ -91,7 +92,7 @@ class Work:
     held_out: LabelledImages
 
     def plan(self, output: Path, budgets: Sequence[int], minutes: float = 60, **options: Any) -> dict[str, Any]:
-        return plan.plan(
+        found = plan.plan(
             options.pop("scores", self.scores),
             options.pop("reference", self.reference),
             options.pop("train", self.train),
@@ -101,6 +102,7 @@ class Work:
             minutes=minutes,
             **options,
         )
+        return dict(json_files.to_json(found))
 
 
 @pytest.fixture(scope="module")
@@ -447,19 +449,20 @@ def test_an_image_that_cannot_be_decoded_is_named_in_one_line(
 # --- ends of all kinds ---
 
 SCRIPT = """
-import json, sys
+import sys
 from pathlib import Path
 from plada_codec.reference.sources import open_images
 from plada_train.data.labelled import open_training_images
-from plada_train.planning import judging, plan
+from plada_train.json_files import dumps
+from plada_train.planning import label_loss, plan
 from plada_train.scores.reference_scores import Scores
 
-judging.LEAST_STEPS = judging.MOST_STEPS = 4
+label_loss.LEAST_STEPS = label_loss.MOST_STEPS = 4
 plan.rungs_of = lambda steps: (5, 10, 20)
 scores, reference, train, held_out, output = sys.argv[1:]
 found = plan.plan(Scores.load(Path(scores)), open_images(reference), open_training_images(train),
              open_training_images(held_out), Path(output), budgets=[60, 90], minutes=60)
-print(json.dumps(found))
+print(dumps(found))
 """
 
 

@@ -35,6 +35,16 @@ pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("ignore::plada_co
 DIGEST = bytes(range(32))
 NAMES = ("cat", "dog", "owl", "sea <b>")
 REFERENCE_SIZE = 120
+CONFIG = {
+    "model": "test_resnet",
+    "model_args": {},
+    "num_classes": len(NAMES),
+    "class_names": NAMES,
+    "image_size": 32,
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "interpolation": "bicubic",
+}
 #: The parts of a run's folder, and what of a report needs each.
 NEEDED_BY = {
     "report.json": {"confusions"},
@@ -66,11 +76,16 @@ def report_of(payload: Payload, encoded: bytes, reference: Path) -> dict[str, An
         "payload_bytes": len(encoded),
         "paper_zstd_bytes": 222,
         "seconds": {"teacher": 1.0, "student": 2.0},
+        "seeds": {"teacher": 0, "student": 0},
         "settings": {
+            "task": None,
             "reference": str(reference),
             "target_train": "data/pets/pets-train-{000..001}.tar",
             "target_test": "data/pets/pets-test-000.tar",
+            "keep": None,
+            "kept": None,
             "max_bytes": 300,
+            "planning": None,
             "rule": {"score": ["energy"], "inverse": False, "alpha": 0.0, "reserved": "1"},
             "offset": 0,
             "stride": 1,
@@ -88,11 +103,15 @@ def report_of(payload: Payload, encoded: bytes, reference: Path) -> dict[str, An
     }
 
 
-def candidate(number: int, payload_bytes: int, accuracy: float | None, rung: int | None, **more: Any) -> dict[str, Any]:
+def candidate(number: int, payload_bytes: int, accuracy: float, rung: int, **more: Any) -> dict[str, Any]:
     rule = {"score": ["energy", "loss"], "inverse": False, "alpha": 0.0, "reserved": "1"}
     entry = {"id": number, "name": f"number {number}", "rule": rule, "stride": 2, "offset": 1, "level_bytes": 300}
-    measured = {"rung": rung, "accuracy": accuracy, "baseline": None}
+    measured = {"accuracies": {"test_resnet": accuracy}, "rung": rung, "accuracy": accuracy, "baseline": None}
     return entry | {"kept": 9, "payload_bytes": payload_bytes} | measured | more
+
+
+def winner(budget_bytes: int, number: int | None, rung: int | None = 1) -> dict[str, Any]:
+    return {"budget_bytes": budget_bytes, "candidate": number, "rung": rung}
 
 
 def plan_of(payload_bytes: int) -> dict[str, Any]:
@@ -101,13 +120,14 @@ def plan_of(payload_bytes: int) -> dict[str, Any]:
         "minutes": 15.0,
         "stopped": None,
         "seconds": 81.2,
-        "winners": [{"budget_bytes": 300, "candidate": 2}, {"budget_bytes": 100, "candidate": 1}],
+        "winners": [winner(300, 2), winner(100, 1)],
+        "candidates_asked": None,
+        "sending": {"class_names": False, "soft_labels": False, "weights_tau": None},
         "candidates": [
             candidate(0, 250, 0.3, 1, baseline="lowest energy"),
             candidate(1, 90, 0.25, 1),
             candidate(2, payload_bytes, 0.5, 1),
             candidate(3, 200, 0.1, 0),
-            candidate(4, 210, None, None),
         ],
         "frontier": [1, 2],
         "rungs": [{"steps": 50, "candidates": 5, "measured": 4}, {"steps": 100, "candidates": 3, "measured": 3}],
@@ -142,7 +162,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(run / "report.json", report_of(payload, encoded, reference))
     write(run / "plan" / "plan.json", plan_of(len(encoded)))
     for who in ("teacher", "student"):
-        write(run / f"{who}.json", {"config": {}, "accuracy": 0.6})
+        write(run / f"{who}.json", {"config": CONFIG, "accuracy": 0.6})
     return run
 
 
@@ -467,7 +487,7 @@ def test_that_a_run_has_no_confusion_of_so_many_classes_is_said(whole: Path, tmp
 def test_a_budget_without_a_winner_does_not_hide_the_others(whole: Path, tmp_path: Path) -> None:
     run = copied(whole, tmp_path / "run")
     plan = json.loads((run / "plan" / "plan.json").read_text())
-    plan["winners"].append({"budget_bytes": 900, "candidate": None})
+    plan["winners"].append(winner(900, None, None))
     write(run / "plan" / "plan.json", plan)
     assert gather(run).points == gather(whole).points
 

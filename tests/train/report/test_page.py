@@ -24,6 +24,7 @@ from PIL import Image
 
 from plada_train.charts.svg import style
 from plada_train.charts.values import Confusion, Histogram, Point, Section
+from plada_train.planning.plan_file import Rung
 from plada_train.report.model import (
     Anatomy,
     ClassRow,
@@ -31,7 +32,6 @@ from plada_train.report.model import (
     LinkTime,
     Missing,
     Percentile,
-    Rung,
     Search,
     Thumbnail,
     Verdict,

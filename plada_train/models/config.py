@@ -1,0 +1,71 @@
+"""A checkpoint's description: the model, its input, and what is known of its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from plada_codec.limits import MAX_CLASSES
+from plada_train.data.labelled import Transform
+from plada_train.json_files import Positive, Range, Share
+
+#: Share of its area that a training image is cropped to at least: light augmentation.
+MIN_CROP = 0.6
+
+#: A teacher's share of held-out images: some, and not all.
+HeldOut = Annotated[float, Range(above=0, below=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """All that is needed to make a model for given weights, and to prepare images for it.
+
+    Attributes:
+        model, model_args: timm's name, and further arguments of `timm.create_model`.
+        num_classes: number of classes C.
+        class_names: their names, where they are known.
+        image_size: side of the input, in pixels.
+        mean, std: of each input channel, on a scale of 0 .. 1.
+        interpolation: how images are scaled.
+    """
+
+    model: str
+    model_args: dict[str, Any]
+    num_classes: Annotated[int, Range(1, MAX_CLASSES)]
+    class_names: tuple[str, ...] | None
+    image_size: Positive
+    mean: tuple[float, float, float]
+    std: tuple[Annotated[float, Range(above=0)], Annotated[float, Range(above=0)], Annotated[float, Range(above=0)]]
+    interpolation: Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
+
+    def transform(self) -> Transform:
+        """For images to be classified: scaled and cropped to the central square."""
+        return self._transform(is_training=False, crop_pct=1.0)
+
+    def training_transform(self, flip: bool) -> Transform:
+        """Light augmentation: a random crop, and half of the images mirrored if `flip`."""
+        return self._transform(is_training=True, scale=(MIN_CROP, 1.0), hflip=0.5 * flip, color_jitter=None)
+
+    def _transform(self, **options: Any) -> Transform:
+        # Imported here, as a report reads descriptions without making models
+        from plada_train.models.timm_import import timm
+
+        made: Transform = timm.data.create_transform(
+            self.image_size, mean=self.mean, std=self.std, interpolation=self.interpolation, **options
+        )
+        return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointInfo:
+    """The file `NAME.json` beside the weights `NAME.safetensors`.
+
+    Attributes:
+        config: the model.
+        held_out: share of the target's images that it did not learn from; null: it learnt from all, as far as is known.
+        accuracy: on the test images, 0 .. 1; null where it was not measured.
+    """
+
+    config: ModelConfig
+    held_out: HeldOut | None = None
+    accuracy: Share | None = None

@@ -1,0 +1,151 @@
+"""Measurements of candidates, and the file `measurements.jsonl` that keeps them.
+
+A search writes a line when it begins and after each measurement. A search that continues finds them there, with the
+time that they took.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plada_codec.errors import FileError
+from plada_train.json_files import Count, Positive, Seconds, Share, dumps, from_json, loads
+
+if TYPE_CHECKING:
+    from plada_train.planning.candidates import Candidate
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The result of training proxies on a candidate's payload.
+
+    Attributes:
+        kept: number of kept images.
+        payload_bytes: size of the payload.
+        accuracies: of each proxy on held-out images, 0 .. 1.
+    """
+
+    kept: Positive
+    payload_bytes: Positive
+    accuracies: dict[str, Share]
+
+    def __post_init__(self) -> None:
+        if not self.accuracies:
+            raise ValueError("accuracies are missing")
+
+    @property
+    def accuracy(self) -> float:
+        """The mean over proxies."""
+        return sum(self.accuracies.values()) / len(self.accuracies)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurementLine:
+    """A line of `measurements.jsonl`: a candidate was measured.
+
+    Attributes:
+        candidate: its key (`Candidate.key`).
+        rung: number of the rung, from 0.
+        measurement: null if no payload fits the candidate's level.
+        seconds: elapsed seconds of the search.
+        search: the search's name, which is its budgets.
+    """
+
+    candidate: str
+    rung: Count
+    measurement: Measurement | None
+    seconds: Seconds
+    search: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchLine:
+    """A line of `measurements.jsonl`: a search began to measure.
+
+    Attributes:
+        search_began_s: elapsed seconds at which it began.
+        seconds: the same.
+        search: its name, which is its budgets.
+    """
+
+    search_began_s: Seconds
+    seconds: Seconds
+    search: str
+
+
+class Log:
+    """Measurements by candidate and rung, and the elapsed seconds of a search, in a file that only grows.
+
+    Searches share measurements, but not their time: `search` names one.
+    """
+
+    def __init__(self, path: Path, search: str = "") -> None:
+        self._path = path
+        self._search = search
+        self._found: dict[tuple[str, int], Measurement | None] = {}
+        self._search_began_s: float | None = None
+        self._began_s = time.monotonic()
+        for text in path.read_text(errors="replace").splitlines() if path.exists() else []:
+            # A kill may have torn the last line, and another version may have written the file: its lines do not count
+            with suppress(FileError):
+                row = loads(text, path)
+                if isinstance(row, dict) and "candidate" in row:
+                    self._take(from_json(row, MeasurementLine, path))
+                else:
+                    self._take(from_json(row, SearchLine, path))
+
+    def _take(self, line: MeasurementLine | SearchLine) -> None:
+        if isinstance(line, MeasurementLine):
+            self._found[line.candidate, line.rung] = line.measurement
+        if line.search == self._search:
+            self._began_s = time.monotonic() - line.seconds
+            if isinstance(line, SearchLine):
+                self._search_began_s = line.search_began_s
+
+    @property
+    def seconds(self) -> float:
+        """Elapsed seconds of the search, earlier calls included."""
+        return time.monotonic() - self._began_s
+
+    def knows(self, candidate: Candidate, rung: int) -> bool:
+        """Whether a candidate was measured on a rung."""
+        return (candidate.key, rung) in self._found
+
+    def measured(self, candidates: Iterable[Candidate], rung: int) -> dict[Candidate, Measurement]:
+        """Measurements of candidates on a rung, in their order; without those that have no payload that fits."""
+        found = ((one, self._found.get((one.key, rung))) for one in candidates)
+        return {one: measurement for one, measurement in found if measurement is not None}
+
+    def add(self, candidate: Candidate, rung: int, measurement: Measurement | None) -> None:
+        """Keeps a measurement. Raises FileError if it cannot be written."""
+        self._found[candidate.key, rung] = measurement
+        self._write(
+            MeasurementLine(
+                candidate=candidate.key,
+                rung=rung,
+                measurement=measurement,
+                seconds=round(self.seconds, 2),
+                search=self._search,
+            )
+        )
+
+    def began_s(self) -> float:
+        """Elapsed seconds at which the search began to measure: now, if it has not yet."""
+        if self._search_began_s is None:
+            now = self._search_began_s = round(self.seconds, 2)
+            self._write(SearchLine(search_began_s=now, seconds=now, search=self._search))
+        return self._search_began_s
+
+    def _write(self, line: MeasurementLine | SearchLine) -> None:
+        text = dumps(line, indent=None)
+        try:
+            with self._path.open("a") as file:
+                # The newline goes first, so that it also ends a line that a kill tore
+                file.write(f"{text}\n" if file.tell() == 0 else f"\n{text}")
+        except OSError as error:
+            raise FileError(f"cannot write {self._path}: {error.strerror}", rule="file") from None

@@ -1,0 +1,154 @@
+"""The file `report.json`: what a run measured, and the settings to run it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from plada_train.json_files import Count, Digest, Positive, Seconds, Share
+from plada_train.planning.plan_file import NumClasses, Plan, PlanCandidate, Rung, Stopped
+from plada_train.recipe import Planning, Recipe
+
+#: Numbers of test images by true class (row) and predicted class (column).
+Counts = tuple[tuple[Count, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusions:
+    """Test images by true class (row) and predicted class (column).
+
+    Attributes:
+        teacher: as the teacher classifies them.
+        student: as the student does.
+    """
+
+    teacher: Counts
+    student: Counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSummary:
+    """The planner's choice.
+
+    Attributes:
+        budget_bytes: the budget.
+        candidate: the winner.
+        baselines: the most accurate candidate of each baseline within the budget.
+        stopped: see `Plan`.
+        rungs: see `Plan`.
+    """
+
+    budget_bytes: Positive
+    candidate: PlanCandidate
+    baselines: tuple[PlanCandidate, ...]
+    stopped: Stopped | None
+    rungs: tuple[Rung, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> PlanSummary:
+        """The choice of a plan for one budget."""
+        chosen = plan.largest_winner
+        assert chosen is not None, "a plan of one budget has measured its winner"
+        winner, candidate = chosen
+        return cls(
+            budget_bytes=winner.budget_bytes,
+            candidate=candidate,
+            baselines=plan.baselines_beside(winner),
+            stopped=plan.stopped,
+            rungs=plan.rungs,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeds:
+    """Seeds of the trainings."""
+
+    teacher: Count
+    student: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Everything that a run was asked for.
+
+    Attributes:
+        task: its name; null: that of the folder of `target_train`.
+        reference, target_train, target_test: sources of images.
+        keep, kept, max_bytes: share, number or bytes of the images to keep, as they were given.
+        rule: the selection rule: its scores, its direction, and its options.
+        offset, stride: the universe.
+        planning: the planner's limits, where it chose; null where the selection was named.
+        class_names, soft_labels, weights_tau: optional sections of the payload.
+        teacher, student: how each was made.
+        threads: of torch.
+    """
+
+    task: str | None
+    reference: str
+    target_train: str
+    target_test: str
+    keep: str | None
+    kept: Positive | None
+    max_bytes: Positive | None
+    rule: dict[str, Any]
+    offset: Count
+    stride: Positive
+    planning: Planning | None
+    class_names: bool
+    soft_labels: bool
+    weights_tau: float | None
+    teacher: Recipe
+    student: Recipe
+    threads: Positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """The result of a run.
+
+    Attributes:
+        teacher_accuracy, student_accuracy: on the test images, 0 .. 1.
+        reference_size: number of reference images N.
+        reference_digest: of the reference set, in hexadecimal.
+        num_classes: number of classes C.
+        kept: number of kept images.
+        payload_bytes: size of the payload.
+        paper_zstd_bytes: size of the paper's coding of the same payload (its smaller layout, zstd level 19).
+        plan: the planner's choice; null where the selection was named.
+        confusion: null where the classes are too many to be read.
+        class_names: names of the classes, where they are known.
+        held_out_images: number of images that the planner measured on; null without one.
+        seconds: of each stage, in the last call alone.
+        seeds: of the trainings.
+        settings: everything that the run was asked for.
+        versions: of the software, by package.
+
+    Raises:
+        ValueError: if confusion or names are not of so many classes.
+    """
+
+    teacher_accuracy: Share
+    student_accuracy: Share
+    reference_size: Positive
+    reference_digest: Digest
+    num_classes: NumClasses
+    kept: Positive
+    payload_bytes: Positive
+    paper_zstd_bytes: Positive
+    plan: PlanSummary | None
+    confusion: Confusions | None
+    class_names: tuple[str, ...] | None
+    held_out_images: Count | None
+    seconds: dict[str, Seconds]
+    seeds: Seeds
+    settings: RunSettings
+    versions: dict[str, str]
+
+    def __post_init__(self) -> None:
+        size = self.num_classes
+        if self.class_names is not None and len(self.class_names) != size:
+            raise ValueError(f"{len(self.class_names)} class names for {size} classes")
+        if self.confusion is not None:
+            for counts in (self.confusion.teacher, self.confusion.student):
+                if any(len(row) != size for row in (counts, *counts)):
+                    raise ValueError(f"the confusion is not of {size} classes")
