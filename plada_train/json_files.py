@@ -309,7 +309,7 @@ def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema_of_dataclass(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    descriptions = dict(_described(kind.__doc__ or ""))
+    descriptions = dict(each for base in reversed(kind.__mro__) for each in _described(base.__doc__ or ""))
     properties = {}
     for field in dataclasses.fields(kind):
         properties[field.name] = _schema(_types(kind)[field.name], definitions)

@@ -13,21 +13,23 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from plada_codec.errors import InputError
-from plada_codec.limits import Limits
+from plada_codec.errors import FileError, InputError
+from plada_codec.limits import MAX_CLASSES, Limits
 from plada_train import json_files
 from plada_train.files import read_bytes, write_bytes
+from plada_train.json_files import Count, Digest, Range
+from plada_train.models.config import HeldOut
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = "plada-scores-1"
+FORMAT: Literal["plada-scores-1"] = "plada-scores-1"
 #: Images of a shard: on a GPU, a minute of work that a kill may cost; 800 kB and the sums.
 SHARD_SIZE = 65_536
 #: Values C * C of a shard's soft sums at most, 32 MiB: decoders take no more soft labels.
@@ -51,16 +53,16 @@ class Manifest:
         held_out: share of the target's images that the teacher did not learn from (see `models.Classifier`).
     """
 
-    images: int
-    num_classes: int
+    images: Count
+    num_classes: Annotated[int, Range(1, MAX_CLASSES)]
     class_names: tuple[str, ...] | None
-    reference_digest: str
-    teacher_digest: str
-    temperature: float
+    reference_digest: Digest
+    teacher_digest: Digest
+    temperature: Annotated[float, Range(above=0)]
     amp: bool
-    shard_size: int
-    image_digests: tuple[str, ...]
-    held_out: float | None = None
+    shard_size: Count
+    image_digests: tuple[Digest, ...]
+    held_out: HeldOut | None = None
 
     @property
     def num_shards(self) -> int:
@@ -73,25 +75,21 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Writes `scores.json`. Raises FileError if that fails."""
-        values = asdict(self)
+        values = json_files.to_json(self)
         json_files.write(folder / "scores.json", {"format": FORMAT, **values, "digest": _digest_of_values(values)})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """Reads what `write` wrote. Raises InputError if it is not that."""
+        """Reads `scores.json`. Raises InputError if `write` did not write it."""
         path = folder / "scores.json"
         try:
-            values: dict[str, Any] = json.loads(path.read_bytes())
-            if values.pop("format") != FORMAT:
-                raise ValueError(f"its format is not {FORMAT}")
-            # What has its digest is as `write` wrote it: nothing else has to be checked
-            if values.pop("digest", None) != _digest_of_values(values):
-                raise ValueError("its digest is another")
-            values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-            manifest = cls(**values)
-        except Exception as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            what = f"{folder} is not a folder of scores, which `plada-train score` writes ({path.name}: {reason})"
+            values = json_files.loads(read_bytes(path), path)
+            manifest = json_files.from_json(values, ManifestFile, path)
+            values = {name: value for name, value in values.items() if name not in ("format", "digest")}
+            if manifest.digest != _digest_of_values(values):
+                raise FileError(f"{path} has another digest than its content", rule="file")
+        except FileError as error:
+            what = f"{folder} is not a folder of scores, which `plada-train score` writes ({error.args[0]})"
             raise InputError(what, rule="scores") from error
         return manifest
 
@@ -99,6 +97,19 @@ class Manifest:
         """What the content of shard `number` depends on."""
         decisive = (self.num_classes, self.teacher_digest, self.temperature, self.amp, self.image_digests[number])
         return json.dumps(decisive).encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestFile(Manifest):
+    """The file `scores.json`: a manifest, its format and its digest.
+
+    Attributes:
+        format: of the folder.
+        digest: SHA-256 of all other keys.
+    """
+
+    format: Literal["plada-scores-1"]
+    digest: Digest
 
 
 @dataclass(frozen=True)
@@ -157,7 +168,7 @@ class Shard:
             shard = cls(**arrays)
             if any(len(column) != rows.stop - rows.start for column in (shard.label, shard.energy, shard.entropy)):
                 raise ValueError("the number of its rows is another")
-        except Exception as error:
+        except Exception as error:  # damaged bytes make zipfile, zlib and numpy raise errors of many kinds
             what = f"{path} is damaged or of other images ({error}): `plada-train score` labels these again"
             raise InputError(what, rule="scores-damaged") from error
         return shard

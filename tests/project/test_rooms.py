@@ -51,7 +51,7 @@ TRAIN = {
     "report": "charts data files json_files models planning recipe scores selection",
     "stages": "data models recipe scores training",
     "pipeline": "data files json_files models planning recipe report scores selection stages versions",
-    "schemas": "json_files models planning report scores",
+    "schemas": "files json_files models planning report scores",
     "cli": "data distributed files json_files models pipeline planning recipe report scores selection stages",
     "__init__": "",
     "__main__": "cli",

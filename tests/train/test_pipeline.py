@@ -39,6 +39,7 @@ from plada_train.models.config import ModelConfig
 from plada_train.models.inference import logits
 from plada_train.report.gather import link_time
 from plada_train.scores.reference_scores import Scores
+from tests.helpers.schemas import assert_valid
 from tests.helpers.training import (
     COLOURS,
     MODELS,
@@ -78,6 +79,10 @@ def run(sources: Path, output: Path, *more: str) -> dict[str, Any]:
     assert result.exit_code == 0, result.output
     report: dict[str, Any] = json.loads(result.stdout)
     assert report == json.loads((output / "report.json").read_text())
+    assert_valid("report", report)
+    assert_valid("scores", json.loads((output / "scores" / "scores.json").read_text()))
+    for name in ("teacher", "student"):
+        assert_valid("checkpoint", json.loads((output / f"{name}.json").read_text()))
     return report
 
 
@@ -498,6 +503,7 @@ def test_the_demo_writes_digits_and_runs_on_them(tmp_path: Path, monkeypatch: py
     assert str(tmp_path) in told
     report = json.loads((tmp_path / "report.json").read_text())
     sizes = (f"{report['payload_bytes']} bytes", str(report["paper_zstd_bytes"]))
+    assert_valid("report", report)
     chosen = report["plan"]["candidate"]
     assert chosen["payload_bytes"] == report["payload_bytes"] <= report["plan"]["budget_bytes"]
     times = (show_seconds(link_time(report["payload_bytes"], link(name)).airtime_s or 0) for name in LINKS)

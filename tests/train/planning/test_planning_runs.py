@@ -37,6 +37,7 @@ from plada_train.planning import candidates, label_loss, plan, proxies, workers
 from plada_train.planning.decoded_images import DecodedImages
 from plada_train.scores.reference_scores import Scores
 from tests.helpers.commands import hear_ctrl_c
+from tests.helpers.schemas import assert_valid
 
 pytestmark = pytest.mark.training
 
@@ -176,6 +177,10 @@ def row_of(found: dict[str, Any], budget: int) -> dict[str, Any]:
 def assert_consistent(found: dict[str, Any], output: Path, scores: Scores) -> None:
     said = json.loads((output / "plan.json").read_text())
     assert said == json.loads(json.dumps(found))
+    assert_valid("plan", said)
+    for line in (output / "measurements.jsonl").read_text().splitlines():
+        if line:
+            assert_valid("measurements", json.loads(line))
     rows = {row["id"]: row for row in found["candidates"]}
     assert len(rows) == len(found["candidates"])
     assert set(found["frontier"]) <= set(rows)

@@ -29,6 +29,7 @@ from plada_train.report.page import render
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.select import Rule, select
 from tests.helpers.examples import examples
+from tests.helpers.schemas import assert_valid
 
 pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("ignore::plada_codec.errors.MissingClasses")]
 
@@ -163,6 +164,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(run / "plan" / "plan.json", plan_of(len(encoded)))
     for who in ("teacher", "student"):
         write(run / f"{who}.json", {"config": CONFIG, "accuracy": 0.6})
+    for name, file in (("report", "report"), ("plan", "plan/plan"), ("checkpoint", "teacher")):
+        assert_valid(name, json.loads((run / f"{file}.json").read_text()))
     return run
 
 
