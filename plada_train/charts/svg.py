@@ -1,9 +1,9 @@
-"""Charts as SVG from plain values: no script, no dependency, every text a text.
+"""Charts as SVG from plain values: no script, no dependency, and every text is text.
 
 Colours and fonts are classes of `charts.css`, so that a chart in a page follows the reader's light or dark scheme; a
-standalone file brings the style along. A chart is drawn for a width in pixels and not scaled, as nobody could read it
-on a phone otherwise: a page holds it both `WIDE` and `NARROW`, and shows the one that fits. Each has a title, and as
-description its finding in words, for those who do not see it.
+standalone file includes the style sheet. A chart is drawn for a width in pixels and not scaled, so that it can be read
+on a phone: a page holds it both `WIDE` and `NARROW`, and shows the one that fits. Each chart has a title, and its
+finding as a description, for readers who do not see it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from plada_train.charts.values import Confusion, Histogram, Point, Section
 
 #: Pixels: the column of a page on a desk, and that of a phone.
 WIDE, NARROW = 680, 340
-#: Series of a chart differ in shape and in colour (class series-1 to series-5): corners in units of half the size.
+#: Series of a chart differ in shape and in colour (class series-1 to series-5). Corners are in units of half the size.
 SHAPES = {
     "triangle": ((0, -1.2), (1.15, 0.9), (-1.15, 0.9)),
     "square": ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
@@ -31,7 +31,7 @@ SHAPES = {
 }
 #: Confusions of more classes are drawn without names and numbers.
 NAMED_CLASSES = 12
-#: The confusion's colours, class heat-0 to heat-5; numbers on those from here on are in the page's colour.
+#: Number of colours of a confusion, class heat-0 to heat-5; from `_STRONG_HEAT` on, numbers have the page's colour.
 _HEATS, _STRONG_HEAT = 5, 4
 
 #: A character's width, a line's height and the room for a label of the y axis, in pixels.
@@ -63,7 +63,7 @@ class Scale:
         return self.start + (self.end - self.start) * part / whole
 
     def ticks(self, most: int) -> list[float]:
-        """Round values of the scale, increasing, `most` of them at most: two at least if that is 6 or more."""
+        """Round values of the scale, increasing: at most `most`, and at least two if `most` is 6 or more."""
         if self.is_log:
             tens = [10.0**power for power in range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))]
             for digits in ((1, 2, 5), (1,)):
@@ -80,7 +80,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Column:
-    """Bars of a chart of bars: `values` from 0, as `shown` to people; `mark` is their class."""
+    """A column of bars: their `values`, from 0; the texts `shown` beside them; and `mark`, their class of colour."""
 
     title: str
     values: Sequence[float]
@@ -89,9 +89,10 @@ class Column:
 
 
 def frontier_svg(points: Sequence[Point], *, standalone: bool = False, width: int = WIDE) -> str:
-    """Accuracy against bytes: candidates, baselines, the frontier and what was chosen (the paper's Figure 5).
+    """Accuracy against bytes: candidates, baselines, the frontier and the choice (the paper's Figure 5).
 
-    Bytes are on a logarithmic axis. A frontier is a stair: whoever has more bytes than a candidate needs can send it.
+    Bytes are on a logarithmic axis. The frontier is a stair: a candidate also fits in more bytes than it
+    needs.
 
     Args:
         points: the planner's candidates, baselines among them; with none, the chart is empty.
@@ -133,7 +134,7 @@ def frontier_svg(points: Sequence[Point], *, standalone: bool = False, width: in
 
 
 def frontier_finding(points: Sequence[Point]) -> str:
-    """What `frontier_svg` shows, in words."""
+    """The finding of `frontier_svg`, as sentences."""
     found = [f"Candidates shown: {len(points):,}."]
     for point in points:
         if point.is_chosen:
@@ -158,14 +159,14 @@ def baseline_shapes(points: Iterable[Point]) -> dict[str, tuple[str, str]]:
 
 
 def energies_svg(histogram: Histogram, title: str, finding: str, width: int) -> str:
-    """Two histograms over one axis, of all images and of the kept ones, and the paper's cut through both.
+    """Two histograms over one axis, of all images and of the kept images, and the paper's cut through both.
 
-    Each has its own scale: on a common one the kept images, a hundredth of all, could not be seen.
+    Each has its own scale: on a common scale the kept images, about 1% of all, could not be seen.
     """
     panel, gap, top = 96, 30, 44
     x = Scale(histogram.edges[0], histogram.edges[-1], _LEFT, width - 16)
     cut = x(min(max(histogram.cut, x.low), x.high))
-    # Texts are on the side where there is room
+    # Texts stand on the side that has room
     anchor, head_x, head_anchor = ("start", x.end, "end") if cut < width / 2 else ("end", x.start, "start")
     marks: list[str] = []
     heads: list[str] = []
@@ -209,7 +210,7 @@ def bars_svg(names: Sequence[str], columns: Sequence[Column], title: str, findin
 
 
 def anatomy_svg(sections: Sequence[Section], title: str, finding: str, width: int) -> str:
-    """One bar of all bytes, cut into sections, and a line for each: the same number and colour say which is which."""
+    """One bar of all bytes, cut into sections, and a line for each section with the same number and colour."""
     whole = sum(section.payload_bytes for section in sections)
     ends = list(accumulate((section.payload_bytes for section in sections), initial=0))
     x = Scale(0, max(whole, 1), 0, width)
@@ -229,7 +230,7 @@ def anatomy_svg(sections: Sequence[Section], title: str, finding: str, width: in
 
 
 def confusion_svg(confusion: Confusion, names: Sequence[str], title: str, finding: str) -> str:
-    """A heat map of the shares of each true class (row), `NARROW`; in per cent, where classes are few."""
+    """A heat map of the shares of each true class (row), `NARROW`; in per cent, up to `NAMED_CLASSES` classes."""
     is_named = len(names) <= NAMED_CLASSES
     left = min(max(map(_room, names)) + 6, 92) if is_named else 4
     cell, gap = (NARROW - left) / len(names), 1 if is_named else 0
@@ -238,7 +239,7 @@ def confusion_svg(confusion: Confusion, names: Sequence[str], title: str, findin
         y = left + row * cell
         if is_named:
             marks.append(_text(left - 6, y + cell / 2 + 4, _fit(name, left - 6), anchor="end"))
-            # The same name over its column, upright if need be
+            # The same name over its column, turned upright if it does not fit
             middle = left + (row + 0.5) * cell
             if left > cell:
                 turn = f"rotate(-90 {_number(middle + 4)} {_number(left - 6)})"
@@ -256,7 +257,7 @@ def confusion_svg(confusion: Confusion, names: Sequence[str], title: str, findin
 
 
 def signed(value: float) -> str:
-    """A number with the minus that is as wide as a plus, and that screen readers say."""
+    """A number with a real minus sign, which is as wide as a plus sign and which screen readers read out."""
     return f"{value:.4g}".replace("-", "−")
 
 
@@ -269,7 +270,7 @@ def style() -> str:
 
 
 def _y_axis(y: Scale, right: float, show: Callable[[float], str], most: int) -> list[str]:
-    """Lines across the chart, and what they stand for, left of it."""
+    """Lines across the chart, with their values on the left."""
     marks = []
     for tick in y.ticks(most):
         marks.append(_tag("line", x1=_LEFT, x2=right, y1=y(tick), y2=y(tick), class_="grid"))
@@ -286,7 +287,7 @@ def _x_axis(x: Scale, y: float, show: Callable[[float], str], title: str) -> lis
 
 
 def _legend(keys: Sequence[tuple[str, Callable[[float, float], str]]], width: float) -> tuple[list[str], int]:
-    """Names beside what they stand for, in lines that are not wider than the chart; and where they end."""
+    """The legend, in lines that are no wider than the chart; and its lower end."""
     marks, x, y = [], 0.0, 10
     for name, draw in keys:
         room = 32 + _room(name)
@@ -321,7 +322,7 @@ def _text(x: float, y: float, text: str, class_: str = "", anchor: str = "start"
 
 
 def _fit(text: str, room: float) -> str:
-    """As much of a text as has room."""
+    """The part of a text that fits a width."""
     if _room(text) <= room:
         return text
     some = text[: max(int(room / _CHARACTER), 1)]
@@ -331,7 +332,7 @@ def _fit(text: str, room: float) -> str:
 
 
 def _room(text: str) -> float:
-    """About the width of a text; Chinese characters and emoji are twice as wide as others."""
+    """The approximate width of a text, in pixels; Chinese characters and emoji are twice as wide as others."""
     return _CHARACTER * (len(text) + sum(east_asian_width(character) in "WF" for character in text))
 
 
@@ -354,7 +355,7 @@ def _svg(width: int, height: int, title: str, finding: str, *marks: str, standal
 
 
 def _tag(name: str, *inside: str, **attributes: str | float) -> str:
-    """An element around markup; empty attributes are left out."""
+    """An XML element with markup in it; empty attributes are left out."""
     written = "".join(
         f" {key.rstrip('_').replace('_', '-')}={quoteattr(value if isinstance(value, str) else _number(value))}"
         for key, value in attributes.items()
@@ -364,7 +365,7 @@ def _tag(name: str, *inside: str, **attributes: str | float) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text as markup, without the characters that XML has not."""
+    """A text as markup, without the characters that XML does not allow."""
     return escape("".join(character if character.isprintable() else " " for character in text))
 
 

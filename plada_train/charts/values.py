@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Point:
     """A candidate of the planner, as measured by proxies.
 
-    `series` is "candidates", or the name of a baseline ("lowest energy", "Safety-Net -0.2", "stride"). `steps` is how
-    long the proxies learnt: accuracies after other numbers of steps do not compare with it.
+    `series` is "candidates", or the name of a baseline ("lowest energy", "Safety-Net -0.2", "stride"). `steps` is the
+    number of training steps of the proxies: accuracies after other numbers of steps do not compare.
     """
 
     payload_bytes: int
@@ -26,8 +26,8 @@ class Point:
 class Histogram:
     """Numbers of reference images, and of kept ones among them, in bins of the energy between `edges` [bins + 1].
 
-    The first and the last bin hold what lies beyond them too. `cut` is the energy below which (above, for an inverse
-    rule) as many images lie as are kept: where the paper's filter would cut.
+    The first and the last bin also hold the values beyond them. `cut` is the energy at which the paper's filter would
+    cut to keep as many images: those below it, or above it for an inverse rule.
     """
 
     edges: tuple[float, ...]
@@ -38,7 +38,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the payload: `what` it is for, in the words of the format specification."""
+    """A part of the payload, and its purpose in the words of the format specification."""
 
     name: str
     what: str

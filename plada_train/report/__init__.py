@@ -1,8 +1,8 @@
-"""A run as one page for people: what it sent, what that taught, and why.
+"""The report of a run: one HTML page that shows the payload, the accuracies, and why these images were chosen.
 
-    contents.py  what a page shows, in plain values
-    gather.py    found in a folder: folder.py its files;  points.py, words.py: what they say
-    page.py      as HTML;  charts.py: its pictures
-
-What a folder has not, the page names.
+- `run_report.py`: the file report.json.
+- `model.py`: the content of a page, in plain values.
+- `folder.py`: reads the files of a run; `describe.py`: sentences about them.
+- `gather.py`: fills the content from a folder.
+- `page.py`: renders it as HTML, with `plada_train.charts`.
 """

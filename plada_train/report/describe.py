@@ -14,9 +14,9 @@ from plada_train.report.folder import Run, Sent, first
 from plada_train.report.run_report import RunReport
 from plada_train.selection.select import Rule, in_words
 
-#: Names of folders that say what part of a target is in them, and not which target it is.
+#: Names of folders that name a part of a target, and not the target.
 _PARTS = {"train", "training", "target-train", "images", "data"}
-#: What a payload may hold besides labels, by the names of its attributes.
+#: Attributes of a payload that hold its optional sections.
 _EXTRAS = ("class_names", "soft_labels", "weights")
 
 
@@ -25,7 +25,7 @@ def title(run: Run, names: tuple[str, ...]) -> str:
     named = first(lambda: run.report().settings.task)
     source = first(lambda: Path(run.report().settings.target_train))
     folder = Path() if source is None else source.parent if source.suffix == ".tar" else source
-    # A source in the folder where the run was started has no folder's name
+    # A source in the folder where the run was started has no folder name
     task = named or (folder.parent if folder.name in _PARTS else folder).name or run.folder.resolve().name
     if not names:
         return task
@@ -34,7 +34,7 @@ def title(run: Run, names: tuple[str, ...]) -> str:
 
 
 def choice(run: Run) -> tuple[str, int | None]:
-    """How images were chosen, and within how many bytes, where they were limited."""
+    """The rule by which images were chosen, and the limit in bytes, if there was one."""
 
     def planned() -> tuple[str, int | None]:
         candidate, budget_bytes = run.chosen()

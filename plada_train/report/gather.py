@@ -48,9 +48,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Who = Literal["teacher", "student"]
 
-#: What `Missing.what` calls a field of `Contents` or `Verdict` that is None or empty.
+#: `Missing.what` by the field of `Contents` or `Verdict` that is None or empty.
 PARTS = {
-    "verdict": "What was sent",
+    "verdict": "Summary of the run",
     "teacher_accuracy": "The teacher's accuracy",
     "student_accuracy": "The student's accuracy",
     "points": "Accuracy against bytes",
@@ -62,27 +62,27 @@ PARTS = {
     "confusions": "Confusion of teacher and student",
     "facts": "Settings",
 }
-#: The paper's Figure 3, and more of the sure end, which is what is kept.
+#: Those of the paper's Figure 3, and more of the lowest energies, which are kept.
 PERCENTS = (0, 1, 5, 25, 50, 75, 100)
 IMAGES_PER_PERCENT = 8
-#: Thumbnails: even of noise, all of them take less than 200 kB.
+#: Thumbnails: all of them take less than 200 kB, even if they show noise.
 PIXELS, JPEG_QUALITY = 56, 70
 BINS = 60
-#: Few images are far out: bins reach from one percentile to the other, and the first and last hold what is beyond.
+#: Bins reach from one percentile to the other; the first and the last bin also hold the few images beyond them.
 OUTER_PERCENTS = (0.1, 99.9)
-#: Beyond, encoding the payload once without each class takes minutes.
+#: Bits of classes are counted up to these sizes: above them, encoding without each class takes minutes.
 CODED_CLASSES, CODED_KEPT = 60, 50_000
-#: Longest frame on a link that leaves it open.
+#: Length of frames on a link whose profile gives no longest frame.
 FRAME_BYTES = 256
 _SECTIONS = {
     "header": "sizes, codings and lengths",
-    "digest": "of the reference set, so that no other is taken for it",
+    "digest": "of the reference set, to detect another reference set",
     "index": "which images are kept",
     "labels": "the class of each kept image",
     "class-names": "the names of the classes",
-    "soft-labels": "what the teacher's probabilities are like in each class",
+    "soft-labels": "the distribution of the teacher's probabilities in each class",
     "weights": "how much each kept image counts",
-    "checksum": "against damage",
+    "checksum": "to detect damage",
 }
 
 
@@ -135,7 +135,7 @@ def gather(folder: Path, reference: str | None = None) -> Contents:
 
 
 def _names(run: Run) -> tuple[str, ...]:
-    """Names of the classes, or else their numbers; nothing where it is not even known how many there are."""
+    """Names of the classes, or else their numbers; empty if no file gives the number of classes."""
     num_classes = first(
         lambda: run.sent().payload.num_classes,
         lambda: run.scores().num_classes,
@@ -189,12 +189,12 @@ def _search(plan: Plan) -> Search:
 
 
 def _links(payload_bytes: int) -> tuple[LinkTime, ...]:
-    """As `plada budget`: one-way, one receiver, with probability 99% and the loss of the profile, where it has one."""
+    """Times as `plada budget` computes them: one-way, one receiver, probability 99%, and the loss of the profile."""
     return tuple(link_time(payload_bytes, link) for link in links().values() if link.id != "custom")
 
 
 def link_time(payload_bytes: int, link: Link) -> LinkTime:
-    """As `plada budget`, in frames of `FRAME_BYTES` where the link leaves their length open."""
+    """Times as `plada budget` computes them, in frames of `FRAME_BYTES` if the profile gives no longest frame."""
     name, conditions = link.name, Conditions()
     if link.mtu_bytes is None:
         name, conditions = f"{name}, in frames of {FRAME_BYTES} bytes", Conditions(frame_bytes=FRAME_BYTES)
@@ -208,7 +208,7 @@ def link_time(payload_bytes: int, link: Link) -> LinkTime:
 def _percentiles(
     run: Run, reference: str | None, names: tuple[str, ...], missing: list[Missing]
 ) -> tuple[Percentile, ...]:
-    """Images that cannot be decoded are left out, and named in `missing`."""
+    """Thumbnails by percentile. Images that cannot be decoded are left out, and named in `missing`."""
     scores = run.scores()
     images = _reference(run, reference)
     if len(images) != len(scores.label):
@@ -280,13 +280,13 @@ def _classes(run: Run, names: tuple[str, ...]) -> tuple[ClassRow, ...]:
 
 
 def _bits_of_classes(sent: Sent) -> list[float] | list[None]:
-    """What each class adds to the payload: its bits less those of the payload without the images of the class."""
+    """Bits that each class adds: those of the payload, minus those of the payload without the images of the class."""
     payload = sent.payload
     if payload.num_classes > CODED_CLASSES or payload.kept > CODED_KEPT:
         return [None] * payload.num_classes
     bits = []
     with progress_bar(f"encoding without each class ({FIRST_RUN})") as progress:
-        # Encoded anew, as another release than this one may have encoded what was sent
+        # The payload is encoded again, as another release may have encoded the one that was sent
         whole = len(encode(payload))
         for label in range(payload.num_classes):
             bits.append(8.0 * (whole - len(encode(_without(payload, label)))))

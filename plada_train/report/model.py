@@ -1,6 +1,6 @@
-"""What a report shows, in plain values: `gather` fills it from a folder, `render` makes a page of it.
+"""The content of a report, in plain values: `gather` fills it from a folder, `render` makes a page of it.
 
-A part that the folder has not is None or empty, and `missing` says which, and why. Accuracies and rates are shares.
+A part that the folder lacks is None or empty, and `missing` gives the reason. Accuracies and rates are shares.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from plada_train.planning.plan_file import Rung
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a reader needs first.
+    """The summary of a run: the numbers that a reader needs first.
 
-    `paper_bytes` is the paper's coding of the same payload (its smaller layout, zstd level 19). `rule` says in words
-    how images were chosen, and `budget_bytes` within which budget, where there was one. Models are named as in timm.
+    `paper_bytes` is the paper's coding of the same payload (its smaller layout, zstd level 19). `rule` names the
+    rule by which images were chosen, and `budget_bytes` is their budget, if there was one. Models are named as in timm.
     """
 
     payload_bytes: int
@@ -34,7 +34,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Search:
-    """How far the planner came. `stopped` is "time" or "interrupt", or None where it measured all that it would."""
+    """The extent of the planner's search (see `planning.plan_file.Plan`)."""
 
     rungs: tuple[Rung, ...]
     stopped: str | None
@@ -44,9 +44,9 @@ class Search:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A reference image, as JPEG in a `data:` address, and what the teacher says of it.
+    """A reference image, as JPEG in a `data:` address, and the teacher's label and energy.
 
-    `is_kept` is None where nothing says what is kept.
+    `is_kept` is None if no payload says which images are kept.
     """
 
     data_url: str
@@ -58,7 +58,7 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class Percentile:
-    """Images around a percentile of the energy, 0 the surest (the paper's Figure 3)."""
+    """Images around a percentile of the energy; 0 is the lowest energy (the paper's Figure 3)."""
 
     percent: float
     images: tuple[Thumbnail, ...]
@@ -77,7 +77,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Where the payload's bytes go. `bits_per_image` counts all bytes; `label_bits` and `index_bits` their sections."""
+    """The sections of a payload. `bits_per_image` is of all bytes; `label_bits` and `index_bits` are of a section."""
 
     sections: tuple[Section, ...]
     bits_per_image: float
@@ -87,9 +87,9 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class LinkTime:
-    """The payload over a link of the profiles: seconds on the air, and until it is there; None: it cannot be sent.
+    """Times of the payload over a link: on the air, and until it has arrived, in seconds; None if it cannot be sent.
 
-    `loss` is the share of frames that is lost according to the profile; None: it says nothing, and none is.
+    `loss` is the share of lost frames in the link's profile; None, counted as 0, if the profile has none.
     """
 
     link: str
@@ -101,7 +101,7 @@ class LinkTime:
 
 @dataclass(frozen=True)
 class Missing:
-    """A part of the report that cannot be shown, and why, and what to do about it."""
+    """A part of the report that cannot be shown, and why; `why` includes the cure."""
 
     what: str
     why: str
@@ -127,7 +127,7 @@ class Contents:
 
     @property
     def missing_by_reason(self) -> tuple[Missing, ...]:
-        """`missing`, the parts that lack the same thing in one."""
+        """`missing`, with the parts that have the same reason joined."""
         parts: dict[str, list[str]] = {}
         for each in self.missing:
             parts.setdefault(each.why, []).append(each.what)

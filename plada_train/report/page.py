@@ -19,17 +19,17 @@ from plada_train.charts.svg import NARROW, WIDE, Column, signed
 from plada_train.charts.values import Confusion, Histogram, Point
 from plada_train.report.model import Anatomy, ClassRow, Contents, LinkTime, Search, Verdict
 
-#: Of more classes, the half with the most labels and that with the fewest are drawn.
+#: Charts draw at most so many classes: the half with the most labels, and the half with the fewest.
 _DRAWN_CLASSES = 30
-#: Confusions of more classes are not drawn: pairs say more.
+#: Confusions of more classes are not drawn: a table of the most frequent mistakes replaces them.
 _DRAWN_CONFUSION, _CONFUSED_PAIRS = 60, 15
-#: The longest table. More rows nobody reads, and of 21,841 classes they would make a page of megabytes.
+#: The longest table. Nobody reads more rows, and 21,841 classes would make a page of megabytes.
 _MOST_ROWS = 500
-#: Of longer names, a sentence has so many characters; tables have all.
+#: Sentences cut longer names to so many characters; tables show them whole.
 _LONG_NAME = 40
-#: What the top names if it can: under water, on land, over the horizon, from Titan. Else the first so many.
+#: Links named at the top: under water, on land, over the horizon, from Titan. If none can carry the payload: others.
 _FIRST_LINKS = ("nanomodem-v3", "lorawan-eu868-dr0", "hf-datac4", "titan-dte")
-#: Words of PLADA: where a page says what begins so, what they mean.
+#: Glossary: for each word, the text by which a page is known to use it (empty: every page does), and its meaning.
 _WORDS = {
     "Energy": ("", "How sure the teacher is of an image, by all its outputs at once: the lower, the surer."),
     "Entropy": ("entropy", "How evenly the teacher spreads its probabilities over the classes: the lower, the surer."),
@@ -51,13 +51,13 @@ _WORDS = {
         "Labelled images of the task that the teacher has not learnt from: they are to judge by.",
     ),
 }
-#: Charts by the class of the screens that show them.
+#: Widths of charts, by the class of the screens that show them.
 _SCREENS = {"wide": WIDE, "narrow": NARROW}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells for people, the first a heading; the first `texts` columns are words, the others numbers."""
+    """A table. The first cell of a row is its heading; the first `texts` columns are words, the others numbers."""
 
     caption: str
     head: Sequence[str]
@@ -67,7 +67,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """The same chart for each class of screens (class "": any), its finding in words, and its numbers."""
+    """A chart for each class of screens (class "": any screen), its finding as a sentence, and its numbers."""
 
     charts: dict[str, Markup]
     finding: str
@@ -76,7 +76,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Tile:
-    """A number that a reader looks for first, and what to hold it against."""
+    """A number that a reader looks for first, and notes to compare it with."""
 
     name: str
     value: str
@@ -84,7 +84,7 @@ class Tile:
 
 
 def render(contents: Contents) -> str:
-    """The page: HTML5, UTF-8. Parts that `contents` has not are left out; its last section says which, and why."""
+    """The page: HTML5, UTF-8. It leaves out the parts that `contents` lacks; its last section names them, and why."""
     folder = files("plada_train.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(folder.joinpath("page.html.jinja").read_text(encoding="utf-8"))
@@ -109,11 +109,11 @@ def render(contents: Contents) -> str:
     return page.encode(errors="backslashreplace").decode()
 
 
-# What the top says
+# The top of the page
 
 
 def _lead(verdict: Verdict) -> str:
-    """What PLADA does, in the numbers at hand."""
+    """A sentence that explains PLADA by the numbers of this run."""
     student, teacher = (f" ({model})" if model else "" for model in (verdict.student_model, verdict.teacher_model))
     return (
         f"The student{student} learns this task from {verdict.payload_bytes:,} bytes. They say which {verdict.kept:,} "
@@ -190,7 +190,7 @@ def _roles(point: Point) -> str:
 
 
 def _choice(points: Sequence[Point], budget_bytes: int | None) -> Table | None:
-    """The chosen candidate beside the best of each baseline that takes no more bytes than it may; None without one."""
+    """The chosen candidate beside the best of each baseline within the same bytes; None if none was chosen."""
     chosen = next((point for point in points if point.is_chosen), None)
     if chosen is None:
         return None
@@ -210,7 +210,7 @@ def _choice(points: Sequence[Point], budget_bytes: int | None) -> Table | None:
 
 
 def _words(contents: Contents) -> list[tuple[str, str]]:
-    """What the words mean that this page says before it comes to them."""
+    """The entries of the glossary for the words that this page uses."""
     rules = [contents.verdict.rule] if contents.verdict else []
     said = " ".join([*rules, *(f"{point.name} {point.series} proxy held-out" for point in contents.points)])
     return [(word, meaning) for word, (sign, meaning) in _WORDS.items() if sign in said]
@@ -220,7 +220,7 @@ def _words(contents: Contents) -> list[tuple[str, str]]:
 
 
 def _links(links: Sequence[LinkTime]) -> Table:
-    """The fastest first; those that cannot carry the payload last."""
+    """Links, the fastest first; those that cannot carry the payload last."""
     ordered = sorted(links, key=lambda link: (link.wall_s is None, link.wall_s or 0, link.name))
     rows = [
         (
@@ -305,7 +305,7 @@ def _anatomy(anatomy: Anatomy) -> Figure:
 
 
 def _class_bits(classes: Sequence[ClassRow]) -> Table | None:
-    """The classes that take the most bits first."""
+    """Bits of each class, the largest first."""
     known = sorted((-row.payload_bits, row.kept, row.name) for row in classes if row.payload_bits is not None)
     rows = [(name, f"{kept:,}", f"{-bits:,.0f}", f"{-bits / kept:.1f}" if kept else "–") for bits, kept, name in known]
     return _shortened(Table("Bits of each class", ("class", "kept", "bits", "per image"), rows)) if rows else None
@@ -350,7 +350,7 @@ def _shortened(table: Table) -> Table:
     return replace(table, caption=caption, rows=table.rows[:_MOST_ROWS])
 
 
-# For people
+# Texts
 
 
 def _percent(share: float | None) -> str:
@@ -362,7 +362,7 @@ def _duration(seconds: float | None) -> str:
 
 
 def _short(name: str) -> str:
-    """A name that may be of any length, within a sentence."""
+    """A name, cut to a length that fits a sentence."""
     return name if len(name) <= _LONG_NAME else f"{name[:_LONG_NAME].rstrip()}…"
 
 

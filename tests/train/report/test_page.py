@@ -193,7 +193,7 @@ def test_says_first_what_a_reader_needs_first(page: Page) -> None:
         "On the frontier, no other has fewer bytes",
         "−14.0",
         "−21.0",
-        "What the words mean",
+        "Glossary",
         "Over each link",
     ]
     assert "The student (resnet18) learns this task from 991 bytes. They say which 301 of 40,000 shared" in page.text
@@ -249,7 +249,7 @@ def test_shows_what_there_is(field: str) -> None:
 def test_says_what_is_missing_and_why() -> None:
     why = "there are no scores: run plada-train score"
     text = Page(render(replace(EMPTY, missing=(Missing("energies", why),)))).text
-    assert text.index("What is missing, and why") < text.rindex("energies") < text.index(why)
+    assert text.index("Missing parts") < text.rindex("energies") < text.index(why)
     assert "nothing to show" in Page(render(EMPTY)).text
 
 
@@ -282,7 +282,7 @@ def test_accuracies_after_other_steps_are_not_compared() -> None:
 
 @pytest.mark.parametrize(("word", "is_said"), [("Safety-Net", True), ("Entropy", False), ("Held-out images", True)])
 def test_words_are_explained_where_they_are_said(page: Page, word: str, is_said: bool) -> None:
-    words = page.text[page.text.index("What the words mean") : page.text.index("Over each link")]
+    words = page.text[page.text.index("Glossary") : page.text.index("Over each link")]
     assert (word in words) == is_said
 
 
