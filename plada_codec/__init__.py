@@ -43,10 +43,11 @@ if TYPE_CHECKING:
     from plada_codec.links.link import Link
     from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss
     from plada_codec.links.profiles import link
-    from plada_codec.payload import Payload, Universe
+    from plada_codec.payload import Payload
     from plada_codec.reference.sources import open_images, reference_digest
     from plada_codec.sections.soft_labels import concentrations, quantised_concentrations
     from plada_codec.sections.weights import dequantised_weights, quantised_weights
+    from plada_codec.universe import Universe
 
 _HOMES = {
     "api": ("Inspection", "decode", "encode", "expect_encodings", "inspect"),
@@ -74,10 +75,11 @@ _HOMES = {
     "links.link": ("Link",),
     "links.loss": ("BitErrors", "BurstyLoss", "IndependentLoss"),
     "links.profiles": ("link",),
-    "payload": ("Payload", "Universe"),
+    "payload": ("Payload",),
     "reference.sources": ("open_images", "reference_digest"),
     "sections.soft_labels": ("concentrations", "quantised_concentrations"),
     "sections.weights": ("dequantised_weights", "quantised_weights"),
+    "universe": ("Universe",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec import container
-from plada_codec.codings import choice
-from plada_codec.codings.base import Given, Stream
-from plada_codec.codings.registry import DECODER_CLASSES, INDEX_CODINGS, LABEL_CODINGS
-from plada_codec.container import ALL_PLAIN, CLASS_NAMES_TYPE, SOFT_LABELS_TYPE, WEIGHTS_TYPE, Container
+from plada_codec.codings.base import CodingContext, Stream
+from plada_codec.codings.choose_coding import candidate_codings, read_values, write_smallest
+from plada_codec.codings.coders import DECODER_CLASSES, coder_of
+from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding
+from plada_codec.container import ALL_PLAIN, Container
 from plada_codec.errors import InvalidArgument, LimitExceeded, ReferenceMismatch
-from plada_codec.limits import Limits
-from plada_codec.payload import MAX_DIGEST_BYTES, MIN_DIGEST_BYTES, Payload, Universe
+from plada_codec.limits import MAX_DIGEST_BYTES, MIN_DIGEST_BYTES, Limits
+from plada_codec.payload import Payload
 from plada_codec.reader import view_of
-from plada_codec.sections.class_names import decode_class_names, encode_class_names
-from plada_codec.sections.soft_labels import decode_soft_labels, encode_soft_labels
-from plada_codec.sections.weights import decode_weights, encode_weights
+from plada_codec.sections.base import SectionContext
+from plada_codec.sections.registry import SECTIONS, section_of
+from plada_codec.universe import Universe
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from typing_extensions import Buffer
 
     from plada_codec.codings.base import Integers
@@ -71,33 +73,21 @@ def encode(
             rule="decoder-class",
         )
     thorough = profile == "small"
-    size = payload.universe_size
     _check_limits(payload.reference_size, payload.num_classes, payload.kept, limits, {})
-
-    index_candidates = choice.candidates(INDEX_CODINGS, index_coding, decoder_class, thorough)
     positions = payload.positions
-    if payload.kept in (0, size) and index_candidates[0].code == ALL_PLAIN:
-        index, index_stream, complement = index_candidates[0], b"", payload.kept == 0
-    else:
-        trials = []
-        for complement in _complements(payload.kept, size, thorough):
-            coded = _complement(positions, size) if complement else positions
-            _check_coded(len(coded), limits, None)
-            trials.append((*choice.smallest(index_candidates, coded, Given(size, limits), thorough), complement))
-        index, index_stream, complement = min(trials, key=lambda trial: len(trial[1]))
-    label_candidates = choice.candidates(LABEL_CODINGS, label_coding, decoder_class, thorough)
-    given = Given(payload.num_classes, limits, positions)
-    label, label_stream = choice.smallest(label_candidates, payload.labels, given, thorough)
-    sections = []
-    if payload.class_names is not None:
-        coder, data = encode_class_names(payload.class_names, limits, with_zstd=decoder_class != "core")
-        sections.append((CLASS_NAMES_TYPE, coder, data))
-    if payload.soft_labels is not None:
-        coder, data = encode_soft_labels(payload.soft_labels, limits, decoder_class, thorough=thorough)
-        sections.append((SOFT_LABELS_TYPE, coder, data))
-    if payload.weights is not None:
-        coder, data = encode_weights(payload.weights, positions, limits, decoder_class, thorough=thorough)
-        sections.append((WEIGHTS_TYPE, coder, data))
+
+    candidates = candidate_codings(INDEX_CODINGS, index_coding, decoder_class, thorough)
+    index, index_stream, complement = _write_index(candidates, positions, payload.universe_size, limits, thorough)
+    candidates = candidate_codings(LABEL_CODINGS, label_coding, decoder_class, thorough)
+    coding_context = CodingContext(payload.num_classes, limits, positions)
+    label, label_stream = write_smallest(candidates, payload.labels, coding_context, thorough)
+    context = SectionContext(payload.num_classes, positions, payload.labels, limits)
+    values = payload.sections
+    sections = [
+        (section.code, *section.codec.encode(values[section.field], context, decoder_class, thorough=thorough))
+        for section in SECTIONS
+        if section.field in values
+    ]
     return container.build_container(
         index_coding=index,
         label_coding=label,
@@ -111,6 +101,22 @@ def encode(
         index_stream=index_stream,
         label_stream=label_stream,
     )
+
+
+def _write_index(
+    candidates: list[Coding], positions: NDArray[np.int64], universe_size: int, limits: Limits, thorough: bool
+) -> tuple[Coding, bytes, bool]:
+    """Coding and bytes of the index stream, and whether it codes the complement (spec section 4)."""
+    kept = len(positions)
+    if kept in (0, universe_size) and candidates[0].code == ALL_PLAIN:
+        return candidates[0], b"", kept == 0
+    trials = []
+    for complement in _complements(kept, universe_size, thorough):
+        coded = _complement(positions, universe_size) if complement else positions
+        _check_coded(len(coded), limits, None)
+        context = CodingContext(universe_size, limits)
+        trials.append((*write_smallest(candidates, coded, context, thorough), complement))
+    return min(trials, key=lambda trial: len(trial[1]))
 
 
 def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | None = None) -> Payload:
@@ -135,28 +141,17 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
     if expected_reference is not None:
         _check_reference(parsed, expected_reference, offsets.get("digest"))
 
-    size = parsed.universe_size
-    if parsed.index_coding.code == ALL_PLAIN:
-        positions: Integers = np.arange(parsed.kept, dtype=np.int64)
-    else:
-        given = Given(size, limits)
-        stream = _stream(view, *parsed.index_stream)
-        positions = choice.read(parsed.index_coding, stream, parsed.coded, given, np.int64)
-        if parsed.complement:
-            positions = _complement(positions, size)
-    given = Given(parsed.num_classes, limits, positions)
-    stream = _stream(view, *parsed.label_stream)
-    labels = choice.read(parsed.label_coding, stream, parsed.kept, given, np.int32)
-    class_names = soft_labels = weights = None
-    for section in parsed.sections:
-        stream = _stream(view, section.offset, section.size)
-        if section.type == CLASS_NAMES_TYPE:
-            class_names = decode_class_names(stream, section.coder, parsed.num_classes, limits)
-        elif section.type == SOFT_LABELS_TYPE:
-            used = int(np.count_nonzero(np.bincount(labels)))
-            soft_labels = decode_soft_labels(stream, section.coder, used, parsed.num_classes, limits)
-        elif section.type == WEIGHTS_TYPE:
-            weights = decode_weights(stream, section.coder, positions, limits)
+    positions = _read_index(view, parsed, limits)
+    coding_context = CodingContext(parsed.num_classes, limits, positions)
+    label_stream = _stream(view, *parsed.label_stream)
+    labels = read_values(parsed.label_coding, label_stream, parsed.kept, coding_context, np.int32)
+    context = SectionContext(parsed.num_classes, positions, labels, limits)
+    sections = {}
+    for found in parsed.sections:
+        section = section_of(found.type)
+        if section is not None:
+            stream = _stream(view, found.offset, found.size)
+            sections[section.field] = section.codec.decode(stream, found.coder, context)
     if parsed.universe != Universe():
         positions *= parsed.universe.stride
         positions += parsed.universe.offset
@@ -167,10 +162,18 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
         parsed.num_classes,
         parsed.reference_digest,
         parsed.universe,
-        class_names,
-        soft_labels,
-        weights,
+        sections,
     )
+
+
+def _read_index(view: memoryview, parsed: Container, limits: Limits) -> Integers:
+    """Positions of the kept images in the universe (int64 [k]), in an array of their own."""
+    if parsed.index_coding.code == ALL_PLAIN:
+        return np.arange(parsed.kept, dtype=np.int64)
+    context = CodingContext(parsed.universe_size, limits)
+    stream = _stream(view, *parsed.index_stream)
+    positions = read_values(parsed.index_coding, stream, parsed.coded, context, np.int64)
+    return _complement(positions, parsed.universe_size) if parsed.complement else positions
 
 
 def expect_encodings(payloads: int, kept: int, num_classes: int) -> None:
@@ -260,19 +263,20 @@ def inspect(blob: Buffer) -> Inspection:
     """
     view = view_of(blob)
     parsed = container.parse_container(view)
-    decoder_classes = [parsed.index_coding.decoder_class, parsed.label_coding.decoder_class]
+    decoder_classes = [parsed.index_coding.coder.decoder_class, parsed.label_coding.coder.decoder_class]
     sections = [
         SectionInfo("index", parsed.index_coding.name, parsed.index_stream[1]),
         SectionInfo("labels", parsed.label_coding.name, parsed.label_stream[1]),
     ]
-    for section in parsed.sections:
-        if section.type in container.SECTION_NAMES:
-            decoder_classes.append(container.DECODER_CLASS_OF_CODER.get(section.coder, "core"))
+    for found in parsed.sections:
+        section, coder = section_of(found.type), coder_of(found.coder)
+        if section is not None and coder is not None:
+            decoder_classes.append(coder.decoder_class)
         sections.append(
             SectionInfo(
-                container.SECTION_NAMES.get(section.type, f"ancillary {section.type:02x}"),
-                container.CODERS.get(section.coder, str(section.coder)),
-                section.size,
+                f"ancillary {found.type:02x}" if section is None else section.name,
+                str(found.coder) if coder is None else coder.name,
+                found.size,
             )
         )
     return Inspection(

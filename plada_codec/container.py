@@ -14,24 +14,17 @@ from construct import BitsInteger, BitStruct, Bytes, Flag, Int8ul, Int32ul, Nibb
 
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding, coding_of
 from plada_codec.errors import Corrupt, Truncated, Unsupported
-from plada_codec.limits import MAX_CLASSES
-from plada_codec.payload import MIN_DIGEST_BYTES, Universe
+from plada_codec.limits import MAX_CLASSES, MIN_DIGEST_BYTES
 from plada_codec.reader import Reader, varint_bytes
+from plada_codec.universe import Universe
 
 #: Spec section 3.1.
 SIGNATURE = b"\x8fPL"
 FORMAT_VERSION = 1
 #: Spec section 8: types below this one are critical.
 FIRST_ANCILLARY_TYPE = 0x80
-CLASS_NAMES_TYPE, SOFT_LABELS_TYPE, WEIGHTS_TYPE = 0x81, 0x82, 0x83
-#: Spec section 8: the sections that this decoder reads.
-SECTION_NAMES = {CLASS_NAMES_TYPE: "class-names", SOFT_LABELS_TYPE: "soft-labels", WEIGHTS_TYPE: "weights"}
 #: Spec section 8: types are bytes, and strictly ascending.
 MAX_SECTIONS = 256
-#: Spec sections 8 and 9: the coders of sections, and the least decoder class that reads each.
-PLAIN_CODER, ZSTD_CODER = 0, 2
-CODERS = {PLAIN_CODER: "plain", 1: "huffman", ZSTD_CODER: "zstd", 3: "modelled"}
-DECODER_CLASS_OF_CODER = {PLAIN_CODER: "core", 1: "core", ZSTD_CODER: "zstd", 3: "full"}
 #: Spec section 6.1: the code of `all-plain`, with which k, index length and index stream are absent.
 ALL_PLAIN = 0
 

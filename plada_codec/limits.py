@@ -1,4 +1,4 @@
-"""What a decoder agrees to allocate and loop over (spec section 9), and an encoder keeps within."""
+"""Resource limits that a decoder enforces and an encoder keeps within (spec section 9), and the ends of the format."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from plada_codec.errors import InvalidArgument
 
-#: Spec section 3: largest number of classes that format 1 can say.
+#: Spec section 3: largest number of classes of format 1.
 MAX_CLASSES = 65_536
 #: Spec section 2.2: a varint has at most nine bytes of seven bits.
 MAX_VARINT = (1 << 63) - 1
+#: Spec section 3.2: a digest has 8 .. 32 bytes, or none.
+MIN_DIGEST_BYTES, MAX_DIGEST_BYTES = 8, 32
 
 
 @dataclass(frozen=True, kw_only=True)

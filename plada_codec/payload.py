@@ -1,43 +1,28 @@
-"""What a payload says (spec sections 1 and 4): which images of a reference set are kept, and their classes.
+"""The value that the codec encodes: the kept images of a reference set, their classes, and optional sections.
 
-A :class:`Payload` is a value: it validates itself when it is made, cannot be changed, and compares by
-content. The codec turns it into bytes and back; nothing here knows about bytes on the wire.
+A :class:`Payload` validates itself when it is made, cannot be changed, and compares by content (spec sections 1 and 4).
+The codec turns it into bytes and back; nothing here knows how.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from plada_codec.arrays import frozen_integers
 from plada_codec.errors import InvalidPayload
-from plada_codec.limits import MAX_CLASSES, MAX_VARINT
+from plada_codec.limits import MAX_CLASSES, MAX_DIGEST_BYTES, MAX_VARINT, MIN_DIGEST_BYTES
+from plada_codec.sections.registry import SECTIONS
+from plada_codec.universe import Universe
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-#: Spec section 3.2: a digest has 8 .. 32 bytes, or none.
-MIN_DIGEST_BYTES, MAX_DIGEST_BYTES = 8, 32
-#: Spec sections 8.2 and 8.3: every code is below.
-SOFT_LABEL_CODES, WEIGHT_CODES = 64, 16
-_DIMENSIONS = {1: "one dimension", 2: "two dimensions"}
 
-
-@dataclass(frozen=True)
-class Universe:
-    """The part of the reference set a payload speaks of: offset, offset + stride, ... (spec section 4)."""
-
-    offset: int = 0
-    stride: int = 1
-
-    def size(self, reference_size: int) -> int:
-        """Number of images M of the universe in a reference set of `reference_size` images."""
-        return (reference_size - self.offset - 1) // self.stride + 1
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Payload:
     """The kept images of a reference set and their classes.
 
@@ -64,11 +49,11 @@ class Payload:
     labels: NDArray[np.int32]
     reference_size: int
     num_classes: int
-    reference_digest: bytes = b""
-    universe: Universe = Universe()
-    class_names: tuple[str, ...] | None = None
-    soft_labels: NDArray[np.uint8] | None = None
-    weights: NDArray[np.uint8] | None = None
+    reference_digest: bytes
+    universe: Universe
+    class_names: tuple[str, ...] | None
+    soft_labels: NDArray[np.uint8] | None
+    weights: NDArray[np.uint8] | None
 
     def __init__(
         self,
@@ -82,14 +67,26 @@ class Payload:
         soft_labels: ArrayLike | None = None,
         weights: ArrayLike | None = None,
     ) -> None:
-        said = (reference_size, num_classes, reference_digest, universe, class_names, soft_labels, weights)
-        self._fill(indices, labels, *said, copy=True)
+        sections = {"class_names": class_names, "soft_labels": soft_labels, "weights": weights}
+        self._fill(indices, labels, reference_size, num_classes, reference_digest, universe, sections, copy=True)
 
     @classmethod
-    def _owning(cls, indices: ArrayLike, labels: ArrayLike, *fields: Any) -> Payload:
-        """A payload of arrays that nobody else holds: they are taken over instead of copied, and checked the same."""
+    def _owning(
+        cls,
+        indices: ArrayLike,
+        labels: ArrayLike,
+        reference_size: int,
+        num_classes: int,
+        reference_digest: bytes,
+        universe: Universe,
+        sections: Mapping[str, Any],
+    ) -> Payload:
+        """A payload of arrays that nobody else holds: it takes them over instead of copying, and checks them too.
+
+        `sections` are the optional sections by their attributes.
+        """
         payload = cls.__new__(cls)
-        payload._fill(indices, labels, *fields, copy=False)
+        payload._fill(indices, labels, reference_size, num_classes, reference_digest, universe, sections, copy=False)
         return payload
 
     def _fill(
@@ -100,9 +97,7 @@ class Payload:
         num_classes: int,
         reference_digest: bytes,
         universe: Universe,
-        class_names: Sequence[str] | None,
-        soft_labels: ArrayLike | None,
-        weights: ArrayLike | None,
+        sections: Mapping[str, Any],
         *,
         copy: bool,
     ) -> None:
@@ -119,12 +114,12 @@ class Payload:
         put(self, "num_classes", c)
         put(self, "reference_digest", _digest(reference_digest))
         put(self, "universe", universe)
-        put(self, "class_names", None if class_names is None else checked_class_names(class_names, c))
-        put(self, "indices", _frozen_integers(indices, "indices", np.int64, copy))
-        put(self, "labels", _frozen_integers(labels, "labels", np.int32, copy, c))
+        put(self, "indices", frozen_integers(indices, "indices", np.int64, copy=copy))
+        put(self, "labels", frozen_integers(labels, "labels", np.int32, copy=copy, below=c))
         self._check_arrays()
-        put(self, "soft_labels", None if soft_labels is None else self._checked_soft_labels(soft_labels, copy))
-        put(self, "weights", None if weights is None else self._checked_weights(weights, copy))
+        for section in SECTIONS:
+            value = sections.get(section.field)
+            put(self, section.field, None if value is None else section.codec.check(value, c, self.labels, copy=copy))
 
     def _check_arrays(self) -> None:
         kept, labelled = len(self.indices), len(self.labels)
@@ -156,31 +151,6 @@ class Payload:
                 f"index {bad} is not in the universe of offset {offset} and stride {stride}", rule="universe"
             )
 
-    def _checked_soft_labels(self, values: ArrayLike, copy: bool) -> NDArray[np.uint8]:
-        shape = (len(self.used_classes), self.num_classes)
-        if isinstance(values, list | tuple) and not values:
-            values = np.empty((0, self.num_classes), np.uint8)  # a list of no rows has only one dimension
-        codes: NDArray[np.uint8] = _frozen_integers(values, "soft_labels", np.uint8, copy, SOFT_LABEL_CODES, 2)
-        if codes.shape != shape:
-            raise InvalidPayload(
-                f"soft_labels has shape {codes.shape}, but there are {shape[0]} used classes of {shape[1]}",
-                rule="soft-labels",
-            )
-        said = codes.any(axis=1)
-        if not said.all():
-            raise InvalidPayload(
-                f"the soft labels of class {self.used_classes[said.argmin()]} are all 0", rule="soft-labels"
-            )
-        return codes
-
-    def _checked_weights(self, values: ArrayLike, copy: bool) -> NDArray[np.uint8]:
-        codes: NDArray[np.uint8] = _frozen_integers(values, "weights", np.uint8, copy, WEIGHT_CODES)
-        if len(codes) != self.kept:
-            raise InvalidPayload(
-                f"{self.kept} indices but {len(codes)} weights: there must be one weight for each", rule="weights"
-            )
-        return codes
-
     @property
     def kept(self) -> int:
         """Number of kept images k."""
@@ -203,57 +173,58 @@ class Payload:
         """The classes that have a kept image, ascending (int64 [U])."""
         return np.flatnonzero(np.bincount(self.labels, minlength=self.num_classes))
 
+    @property
+    def sections(self) -> dict[str, Any]:
+        """The optional sections that the payload has, by their attributes."""
+        values = {section.field: getattr(self, section.field) for section in SECTIONS}
+        return {field: value for field, value in values.items() if value is not None}
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Payload):
             return NotImplemented
+        mine, others = self.sections, other.sections
         return (
-            (self.reference_size, self.num_classes, self.reference_digest, self.universe, self.class_names)
-            == (other.reference_size, other.num_classes, other.reference_digest, other.universe, other.class_names)
+            self._header() == other._header()
             and np.array_equal(self.indices, other.indices)
             and np.array_equal(self.labels, other.labels)
-            and _same_codes(self.soft_labels, other.soft_labels)
-            and _same_codes(self.weights, other.weights)
+            and mine.keys() == others.keys()
+            and all(_same(value, others[field]) for field, value in mine.items())
         )
 
     def __hash__(self) -> int:
-        return hash((self.reference_size, self.num_classes, self.reference_digest, self.universe, self.kept))
+        return hash((*self._header(), self.kept))
 
     def __reduce__(self) -> tuple[object, ...]:
         # Copies and pickles are made, and so checked, like any other payload.
-        said = (self.reference_size, self.num_classes, self.reference_digest, self.universe, self.class_names)
-        return type(self), (self.indices, self.labels, *said, self.soft_labels, self.weights)
+        return _rebuild, (self.indices, self.labels, *self._header(), self.sections)
 
     def __repr__(self) -> str:
+        values = {section.field: getattr(self, section.field) for section in SECTIONS}
+        counts = {field: None if value is None else len(value) for field, value in values.items()}
         return (
             f"Payload(kept={self.kept}, reference_size={self.reference_size}, num_classes={self.num_classes}, "
             f"reference_digest={self.reference_digest.hex() or None}, universe={self.universe}, "
-            f"class_names={_count(self.class_names)}, soft_labels={_count(self.soft_labels)}, "
-            f"weights={_count(self.weights)})"
+            f"{', '.join(f'{field}={count}' for field, count in counts.items())})"
         )
 
-
-def _count(values: Sequence[str] | NDArray[np.uint8] | None) -> int | None:
-    return None if values is None else len(values)
-
-
-def _same_codes(one: NDArray[np.uint8] | None, other: NDArray[np.uint8] | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return np.array_equal(one, other)
+    def _header(self) -> tuple[int, int, bytes, Universe]:
+        return self.reference_size, self.num_classes, self.reference_digest, self.universe
 
 
-def checked_class_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
-    """`names` as a tuple, if they are what spec section 8.1 allows; InvalidPayload otherwise."""
-    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
-        raise InvalidPayload("class_names must be a sequence of strings", rule="class-names")
-    if len(names) != num_classes:
-        raise InvalidPayload(f"{len(names)} class names for {num_classes} classes", rule="class-names")
-    for label, name in enumerate(names):
-        if not name or any(ord(ch) < 0x20 or 0x7F <= ord(ch) <= 0x9F or 0xD800 <= ord(ch) <= 0xDFFF for ch in name):
-            raise InvalidPayload(
-                f"class name {label} is empty or has a control character: {name!r}", rule="class-names"
-            )
-    return tuple(names)
+def _rebuild(
+    indices: ArrayLike,
+    labels: ArrayLike,
+    reference_size: int,
+    num_classes: int,
+    reference_digest: bytes,
+    universe: Universe,
+    sections: Mapping[str, Any],
+) -> Payload:
+    return Payload(indices, labels, reference_size, num_classes, reference_digest, universe, **sections)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return np.array_equal(one, other) if isinstance(one, np.ndarray) else bool(one == other)
 
 
 def _whole_number(value: Any, name: str, low: int, high: int) -> int:
@@ -279,35 +250,3 @@ def _digest(value: Any) -> bytes:
             rule="reference-digest",
         )
     return digest
-
-
-def _frozen_integers(
-    values: Any,
-    name: str,
-    dtype: type[np.integer[Any]],
-    copy: bool,
-    below: int | None = None,
-    dimensions: int = 1,
-) -> Any:
-    """`values` as a read-only array of `dtype`, which nobody else can write to if `copy`."""
-    rule = _rule(name)
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError) as error:
-        raise InvalidPayload(f"{name} cannot be made an array: {error}", rule=rule) from None
-    if array.size == 0 and array.dtype == np.float64 and not isinstance(values, np.ndarray):
-        array = array.astype(dtype)  # numpy's dtype for an empty list
-    if array.ndim != dimensions:
-        raise InvalidPayload(f"{name} must have {_DIMENSIONS[dimensions]}, not {array.ndim}", rule=rule)
-    if array.dtype.kind not in "iu":
-        raise InvalidPayload(f"{name} must be integers, not {array.dtype}", rule=rule)
-    if array.size:
-        low, high = int(array.min()), int(array.max())
-        if below is not None and (low < 0 or high >= below):
-            bad = low if low < 0 else high
-            raise InvalidPayload(f"{name} has a {bad}, but must be 0 .. {below - 1}", rule=rule)
-        if high > np.iinfo(dtype).max:
-            raise InvalidPayload(f"{name} has a {high}, which is beyond any reference set", rule=rule)
-    array = array.astype(dtype, copy=copy)
-    array.flags.writeable = False
-    return array

@@ -13,7 +13,7 @@ from bench.payload.peers import PEERS, Peer, Selection
 from bench.table import OURS, YARDSTICKS
 from plada_codec import Payload, decode, encode, inspect
 from plada_codec.api import PROFILES
-from plada_codec.codings.base import Given, Stream
+from plada_codec.codings.base import CodingContext, Stream
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding
 from plada_codec.limits import Limits
 
@@ -58,22 +58,22 @@ def _index_stream(coding: Coding, payload: Payload) -> Task | None:
     variant = "kept"
     if known.kept > known.universe_size // 2:
         positions, variant = np.delete(np.arange(known.universe_size), positions), "dropped"
-    return _stream(coding, positions, Given(known.universe_size, Limits()), variant)
+    return _stream(coding, positions, CodingContext(known.universe_size, Limits()), variant)
 
 
 def _label_stream(coding: Coding, payload: Payload) -> Task | None:
-    return _stream(coding, payload.labels, Given(payload.num_classes, Limits(), payload.positions), "")
+    return _stream(coding, payload.labels, CodingContext(payload.num_classes, Limits(), payload.positions), "")
 
 
-def _stream(coding: Coding, values: Integers, given: Given, variant: str) -> Task | None:
-    if coding.codec.least_bytes(values, given) == math.inf:
+def _stream(coding: Coding, values: Integers, context: CodingContext, variant: str) -> Task | None:
+    if coding.codec.least_bytes(values, context) == math.inf:
         return None
 
     def read(data: bytes, variant: str) -> Arrays:
         stream = Stream(np.frombuffer(data, np.uint8), 0)
-        return (coding.codec.decode(stream, len(values), given),)
+        return (coding.codec.decode(stream, len(values), context),)
 
-    return Task([variant], lambda variant: coding.codec.encode(values, given, thorough=True), read, (values,))
+    return Task([variant], lambda variant: coding.codec.encode(values, context, thorough=True), read, (values,))
 
 
 def _peer(peer: Peer, payload: Payload) -> Task | None:

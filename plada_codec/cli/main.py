@@ -29,6 +29,7 @@ from plada_codec.cli.terminal import (
     standard_output,
     write_bytes,
 )
+from plada_codec.codings.coders import DECODER_CLASSES
 from plada_codec.errors import FileError, InvalidArgument, PladaError
 from plada_codec.progress import FIRST_RUN, progress_bar
 
@@ -73,7 +74,7 @@ _coding_options = option_group(
     click.option("--profile", type=click.Choice(["small", "fast"]), default="small", show_default=True),
     click.option(
         "--decoder-class",
-        type=click.Choice(["core", "zstd", "full"]),
+        type=click.Choice(DECODER_CLASSES),
         default="full",
         show_default=True,
         help="The least able receiver.",
@@ -371,7 +372,7 @@ def _digest(text: str | None) -> bytes | None:
 def _read(source: str, format: str | None, limits: Limits, said: dict[str, Any]) -> Payload:
     """A payload from a file, and from what the options of `_payload_options` say about it."""
     from plada_codec import interop
-    from plada_codec.payload import Universe
+    from plada_codec.universe import Universe
 
     universe = None
     if said["offset"] is not None or said["stride"] is not None:

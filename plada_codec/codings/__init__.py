@@ -1,1 +1,1 @@
-"""The codings of format 1: one file each, one table (`table.py`) that mirrors spec sections 5.1 and 5.2."""
+"""The codings of format 1: a file for each, and one registry (`registry.py`) with the rows of spec 5.1 and 5.2."""

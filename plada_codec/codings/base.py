@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Given:
+class CodingContext:
     """What both sides know before a stream is written or read.
 
     Attributes:
@@ -81,11 +81,11 @@ class Codec(Protocol):
         """Whether `encode` without `thorough` costs little beside `encode` with it, and tells what that would give."""
         ...
 
-    def least_bytes(self, values: Integers, given: Given) -> float:
+    def least_bytes(self, values: Integers, context: CodingContext) -> float:
         """A lower bound on the size of the stream, found without writing it; infinite if it cannot be written."""
         ...
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
         """The stream of `values`. `thorough` spends time to make it smaller, where the coder has a choice.
 
         Raises:
@@ -94,8 +94,8 @@ class Codec(Protocol):
         """
         ...
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
-        """The `count` >= 1 values of a stream, each checked against `given.space`.
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
+        """The `count` >= 1 values of a stream, each checked against `context.space`.
 
         Raises:
             Truncated, Corrupt, LimitExceeded: with the rules of the coding's section of the spec.

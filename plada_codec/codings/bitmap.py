@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from plada_codec.codings.base import Given, Integers, Stream
+    from plada_codec.codings.base import CodingContext, Integers, Stream
 
 #: Bytes of a bitmap that are worked on at a time: each takes eight, as bits, in memory.
 _CHUNK_BYTES = 1 << 16
@@ -27,15 +27,15 @@ class Bitmap:
     exact = True
     quick_try = False
 
-    def least_bytes(self, values: Integers, given: Given) -> float:
-        size = _bitmap_bytes(given.space)
-        return size if size <= given.limits.max_stream_bytes else float("inf")
+    def least_bytes(self, values: Integers, context: CodingContext) -> float:
+        size = _bitmap_bytes(context.space)
+        return size if size <= context.limits.max_stream_bytes else float("inf")
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
-        size = _bitmap_bytes(given.space)
-        if size > given.limits.max_stream_bytes:
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
+        size = _bitmap_bytes(context.space)
+        if size > context.limits.max_stream_bytes:
             raise LimitExceeded(
-                f"a bitmap of {size} bytes exceeds the limit max_stream_bytes of {given.limits.max_stream_bytes}",
+                f"a bitmap of {size} bytes exceeds the limit max_stream_bytes of {context.limits.max_stream_bytes}",
                 rule="limit-stream-bytes",
             )
         ends = np.searchsorted(values, [8 * after for _, after in _chunks(size)])
@@ -51,9 +51,9 @@ class Bitmap:
     def allows_bytes(self, size: int, count: int, space: int) -> bool:
         return size == _bitmap_bytes(space)
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
-        stream.expect_bytes(_bitmap_bytes(given.space))
-        stream.expect_zero_padding(given.space)
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
+        stream.expect_bytes(_bitmap_bytes(context.space))
+        stream.expect_zero_padding(context.space)
         ones = count_ones(stream.data)
         if ones != count:
             raise stream.corrupt(f"the bitmap has {ones} ones instead of {count}", "bitmap-count")

@@ -9,7 +9,7 @@ import numpy as np
 from plada_codec.kernels import classes as kernel
 
 if TYPE_CHECKING:
-    from plada_codec.codings.base import Given, Integers, Stream
+    from plada_codec.codings.base import CodingContext, Integers, Stream
 
 
 class Classes:
@@ -18,20 +18,20 @@ class Classes:
     exact = True
     quick_try = False
 
-    def least_bytes(self, values: Integers, given: Given) -> float:
-        return _packed_bytes(len(values), given.space)
+    def least_bytes(self, values: Integers, context: CodingContext) -> float:
+        return _packed_bytes(len(values), context.space)
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
-        out = np.zeros(_packed_bytes(len(values), given.space), np.uint8)
-        kernel.pack(values, _label_bits(given.space), out)
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
+        out = np.zeros(_packed_bytes(len(values), context.space), np.uint8)
+        kernel.pack(values, _label_bits(context.space), out)
         return out.tobytes()
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
-        stream.expect_bytes(_packed_bytes(count, given.space))
-        bits = _label_bits(given.space)
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
+        stream.expect_bytes(_packed_bytes(count, context.space))
+        bits = _label_bits(context.space)
         labels = np.empty(count, np.int32)
         kernel.unpack(stream.data, bits, labels)
-        _check_range(stream, labels, given.space)
+        _check_range(stream, labels, context.space)
         stream.expect_zero_padding(count * bits)
         return labels
 
@@ -42,19 +42,19 @@ class ClassIntegers:
     exact = True
     quick_try = False
 
-    def least_bytes(self, values: Integers, given: Given) -> float:
-        return len(values) * _integer_bytes(given.space)
+    def least_bytes(self, values: Integers, context: CodingContext) -> float:
+        return len(values) * _integer_bytes(context.space)
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
-        return values.astype(f"<u{_integer_bytes(given.space)}").tobytes()
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
+        return values.astype(f"<u{_integer_bytes(context.space)}").tobytes()
 
     def allows_bytes(self, size: int, count: int, space: int) -> bool:
         return size == count * _integer_bytes(space)
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
-        stream.expect_bytes(count * _integer_bytes(given.space))
-        labels = stream.data.view(f"<u{_integer_bytes(given.space)}").astype(np.int32)
-        _check_range(stream, labels, given.space)
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
+        stream.expect_bytes(count * _integer_bytes(context.space))
+        labels = stream.data.view(f"<u{_integer_bytes(context.space)}").astype(np.int32)
+        _check_range(stream, labels, context.space)
         return labels
 
 

@@ -10,7 +10,7 @@ from plada_codec.codings import huffman
 from plada_codec.kernels import huffman as kernel
 
 if TYPE_CHECKING:
-    from plada_codec.codings.base import Given, Integers, Stream
+    from plada_codec.codings.base import CodingContext, Integers, Stream
 
 
 class ClassesHuffman:
@@ -19,17 +19,17 @@ class ClassesHuffman:
     exact = True
     quick_try = False
 
-    def least_bytes(self, values: Integers, given: Given) -> float:
-        return self._plan(values, given.space)[1]
+    def least_bytes(self, values: Integers, context: CodingContext) -> float:
+        return self._plan(values, context.space)[1]
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
-        lengths, size = self._plan(values, given.space)
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
+        lengths, size = self._plan(values, context.space)
         out, at = huffman.open_stream(lengths, size)
         kernel.write_symbols(out, at, lengths, huffman.canonical_codes(lengths), values)
         return out.tobytes()
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
-        order, limits, at = huffman.read_table(stream, given.space)
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
+        order, limits, at = huffman.read_table(stream, context.space)
         labels = np.empty(count, np.int32)
         read, end = kernel.read_symbols(stream.data, at, order, limits, labels)
         if end == kernel.ENDED:

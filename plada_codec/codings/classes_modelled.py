@@ -12,7 +12,7 @@ from plada_codec.kernels.classes_modelled import code_labels, work_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from plada_codec.codings.base import Given, Integers, Stream
+    from plada_codec.codings.base import CodingContext, Integers, Stream
 
 #: Spec section 7.5: change exponent (four bits) and prior exponent (three), good ones and how many there are.
 _USUAL_PARAMETERS, _ENDS = (9, 3), (16, 8)
@@ -21,24 +21,24 @@ _USUAL_PARAMETERS, _ENDS = (9, 3), (16, 8)
 class ClassesModelled(modelled.Modelled):
     """A mixture over the place of the last change; when thorough, its two parameters are fitted."""
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
         modelled.check_count(len(values))
         labels = np.array(values, np.int32)
         parameters: tuple[int, ...] = _USUAL_PARAMETERS
         if thorough:
             first = labels[: modelled.SEARCHED_VALUES]
-            expect(len(first), given.space)
+            expect(len(first), context.space)
             parameters, written = modelled.search(
-                lambda trial: modelled.write(model(first, given, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
+                lambda trial: modelled.write(model(first, context, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
             )
             if len(first) == len(labels):
                 return written.stream
-        return modelled.write(model(labels, given, *parameters), len(labels)).stream
+        return modelled.write(model(labels, context, *parameters), len(labels)).stream
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
         modelled.check_count(count, stream.offset)
         labels = np.zeros(count, np.int32)
-        modelled.read(model(labels, given, 0, 0), stream, count)
+        modelled.read(model(labels, context, 0, 0), stream, count)
         return labels
 
 
@@ -47,8 +47,12 @@ def expect(labels: int, num_classes: int) -> None:
     code_labels.expect(modelled.USUAL_TRIALS * work_of(labels, num_classes))
 
 
-def model(labels: NDArray[np.int32], given: Given, change_exponent: int, prior_exponent: int) -> modelled.Model:
+def model(
+    labels: NDArray[np.int32], context: CodingContext, change_exponent: int, prior_exponent: int
+) -> modelled.Model:
     """The model with its parameters t and u of spec section 7.5 (a decoder reads them from the stream)."""
-    assert given.positions is not None
-    positions = given.positions[: len(labels)]
-    return lambda coder, data: code_labels(coder, data, positions, labels, given.space, change_exponent, prior_exponent)
+    assert context.positions is not None
+    positions = context.positions[: len(labels)]
+    return lambda coder, data: code_labels(
+        coder, data, positions, labels, context.space, change_exponent, prior_exponent
+    )

@@ -11,7 +11,7 @@ from plada_codec.errors import InvalidPayload
 from plada_codec.reader import Reader, varint_bytes
 
 if TYPE_CHECKING:
-    from plada_codec.codings.base import Given, Integers, Stream
+    from plada_codec.codings.base import CodingContext, Integers, Stream
 
 
 class Constant:
@@ -20,18 +20,18 @@ class Constant:
     exact = True
     quick_try = False
 
-    def least_bytes(self, values: Integers, given: Given) -> float:
+    def least_bytes(self, values: Integers, context: CodingContext) -> float:
         return len(varint_bytes(int(values[0]))) if (values == values[0]).all() else math.inf
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
         if not (values == values[0]).all():
             raise InvalidPayload("constant-plain says one class, but the labels have several", rule="coding")
         return varint_bytes(int(values[0]))
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
         reader = Reader(stream.data.data, 0, len(stream.data), "stream-end", stream.offset)
         label = reader.varint("the class")
-        if label >= given.space:
-            raise stream.corrupt(f"class {label} of {given.space} classes", "label-range")
+        if label >= context.space:
+            raise stream.corrupt(f"class {label} of {context.space} classes", "label-range")
         stream.expect_bytes(reader.position)
         return np.full(count, label, np.int32)

@@ -10,24 +10,24 @@ import numpy as np
 from plada_codec.errors import InvalidPayload
 
 if TYPE_CHECKING:
-    from plada_codec.codings.base import Given, Integers, Stream
+    from plada_codec.codings.base import CodingContext, Integers, Stream
 
 
-class All:
+class EveryImage:
     """Positions 0 .. M - 1, all of them."""
 
     exact = True
     quick_try = False
 
-    def least_bytes(self, values: Integers, given: Given) -> float:
-        return 0 if len(values) == given.space else math.inf
+    def least_bytes(self, values: Integers, context: CodingContext) -> float:
+        return 0 if len(values) == context.space else math.inf
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
-        if len(values) != given.space:
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
+        if len(values) != context.space:
             raise InvalidPayload(
-                f"all-plain can only say that all or none of {given.space} images are kept", rule="coding"
+                f"all-plain can only say that all or none of {context.space} images are kept", rule="coding"
             )
         return b""
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
         return np.arange(count, dtype=np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from plada_codec.codings.base import Given, Integers, Stream
+    from plada_codec.codings.base import CodingContext, Integers, Stream
 
 #: Spec section 6.3: bytes of one gap.
 _WIDTHS = (1, 2, 4, 8)
@@ -24,19 +24,19 @@ class Gaps:
     exact = True
     quick_try = False
 
-    def least_bytes(self, values: Integers, given: Given) -> float:
+    def least_bytes(self, values: Integers, context: CodingContext) -> float:
         return len(values) * _width_of(int(gaps_of(values).max()))
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
         gaps = gaps_of(values)
         return gaps.astype(f"<u{_width_of(int(gaps.max()))}").tobytes()
 
     def allows_bytes(self, size: int, count: int, space: int) -> bool:
         return size in [count * width for width in _WIDTHS]
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
         size = len(stream.data)
-        if not self.allows_bytes(size, count, given.space):
+        if not self.allows_bytes(size, count, context.space):
             raise stream.corrupt(f"{size} bytes are not {count} gaps of 1, 2, 4 or 8 bytes each", "stream-length")
         width = size // count
         positions = stream.data.view(f"<u{width}").astype(np.uint64)
@@ -45,12 +45,12 @@ class Gaps:
         positions += np.uint64(1)
         np.cumsum(positions, out=positions)
         positions -= np.uint64(1)
-        is_beyond = positions >= np.uint64(given.space)
+        is_beyond = positions >= np.uint64(context.space)
         is_beyond[1:] |= positions[1:] <= positions[:-1]
         if is_beyond.any():
             beyond = int(is_beyond.argmax())
             raise stream.corrupt(
-                f"gap {beyond} leads past the universe of {given.space} images", "index-range", beyond * width
+                f"gap {beyond} leads past the universe of {context.space} images", "index-range", beyond * width
             )
         if width != _width_of(largest):
             raise stream.corrupt(f"gaps of {width} bytes where {_width_of(largest)} would do", "gap-width")

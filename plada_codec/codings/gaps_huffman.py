@@ -13,7 +13,7 @@ from plada_codec.kernels import huffman as kernel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from plada_codec.codings.base import Given, Integers, Stream
+    from plada_codec.codings.base import CodingContext, Integers, Stream
 
 
 class GapsHuffman:
@@ -22,24 +22,26 @@ class GapsHuffman:
     exact = True
     quick_try = False
 
-    def least_bytes(self, values: Integers, given: Given) -> float:
-        return self._plan(gaps_of(values) + 1, given.space)[1]
+    def least_bytes(self, values: Integers, context: CodingContext) -> float:
+        return self._plan(gaps_of(values) + 1, context.space)[1]
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
         distances = gaps_of(values) + 1
-        lengths, size = self._plan(distances, given.space)
+        lengths, size = self._plan(distances, context.space)
         out, at = huffman.open_stream(lengths, size)
         kernel.write_distances(out, at, lengths, huffman.canonical_codes(lengths), distances)
         return out.tobytes()
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
-        order, limits, at = huffman.read_table(stream, _alphabet_size(given.space))
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
+        order, limits, at = huffman.read_table(stream, _alphabet_size(context.space))
         positions = np.empty(count, np.int64)
-        read, end = kernel.read_distances(stream.data, at, order, limits, given.space, positions)
+        read, end = kernel.read_distances(stream.data, at, order, limits, context.space, positions)
         if end == kernel.ENDED:
             raise stream.ended(f"the stream ends after {read} of {count} positions")
         if read < count:
-            raise stream.corrupt(f"gap {read} leads past the universe of {given.space} images", "index-range", end // 8)
+            raise stream.corrupt(
+                f"gap {read} leads past the universe of {context.space} images", "index-range", end // 8
+            )
         huffman.check_end(stream, end)
         return positions
 

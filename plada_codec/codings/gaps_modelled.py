@@ -12,7 +12,7 @@ from plada_codec.kernels.gaps_modelled import code_positions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from plada_codec.codings.base import Given, Integers, Stream
+    from plada_codec.codings.base import CodingContext, Integers, Stream
 
 #: Spec section 6.6: the change exponent has four bits; this is a good one for most reference sets.
 _USUAL_PARAMETERS, _ENDS = (9,), (16,)
@@ -21,27 +21,27 @@ _USUAL_PARAMETERS, _ENDS = (9,), (16,)
 class GapsModelled(modelled.Modelled):
     """A hidden Markov model; when thorough, its expected length of a run of alike images is fitted."""
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
         modelled.check_count(len(values))
         positions = np.array(values, np.int64)
         parameters: tuple[int, ...] = _USUAL_PARAMETERS
         if thorough:
             first = positions[: modelled.SEARCHED_VALUES]
             expect(len(first))
-            space = given.space if len(first) == len(positions) else int(first[-1]) + 1
+            space = context.space if len(first) == len(positions) else int(first[-1]) + 1
             parameters, written = modelled.search(
                 lambda trial: modelled.write(model(first, space, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
             )
             if len(first) == len(positions):
                 return written.stream
-        return modelled.write(model(positions, given.space, *parameters), len(positions)).stream
+        return modelled.write(model(positions, context.space, *parameters), len(positions)).stream
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
         modelled.check_count(count, stream.offset)
         positions = np.zeros(count, np.int64)
-        read = modelled.read(model(positions, given.space, 0), stream, count)
+        read = modelled.read(model(positions, context.space, 0), stream, count)
         if read < count:
-            raise stream.corrupt(f"position {read} is beyond the universe of {given.space} images", "index-range")
+            raise stream.corrupt(f"position {read} is beyond the universe of {context.space} images", "index-range")
         return positions
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from plada_codec.codings.base import Given, Integers, Stream
+    from plada_codec.codings.base import CodingContext, Integers, Stream
 
     #: Codes all values with a coder and a stream, and returns how many it could.
     Model = Callable[[NDArray[np.int64], NDArray[np.uint8]], int]
@@ -46,7 +46,7 @@ class Modelled:
     exact = False
     quick_try = False
 
-    def least_bytes(self, values: Integers, given: Given) -> float:
+    def least_bytes(self, values: Integers, context: CodingContext) -> float:
         """The parameters alone are half a byte."""
         return 1 if len(values) <= _MAX_COUNT else math.inf
 

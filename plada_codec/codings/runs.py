@@ -9,7 +9,7 @@ import numpy as np
 from plada_codec.kernels import runs as kernel
 
 if TYPE_CHECKING:
-    from plada_codec.codings.base import Given, Integers, Stream
+    from plada_codec.codings.base import CodingContext, Integers, Stream
 
 #: Two varints of one to nine bytes for each run, and at most one run for each position.
 _MIN_BYTES, _MAX_BYTES_PER_POSITION = 2, 18
@@ -21,10 +21,10 @@ class Runs:
     exact = True
     quick_try = False
 
-    def least_bytes(self, values: Integers, given: Given) -> float:
+    def least_bytes(self, values: Integers, context: CodingContext) -> float:
         return int(kernel.stream_bytes(values))
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
         out = np.empty(int(kernel.stream_bytes(values)), np.uint8)
         kernel.write_runs(values, out)
         return out.tobytes()
@@ -32,15 +32,15 @@ class Runs:
     def allows_bytes(self, size: int, count: int, space: int) -> bool:
         return _MIN_BYTES <= size <= _MAX_BYTES_PER_POSITION * count
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
         positions = np.empty(count, np.int64)
-        status, at = kernel.read_runs(stream.data, given.space, positions)
+        status, at = kernel.read_runs(stream.data, context.space, positions)
         if status == kernel.ENDED:
             raise stream.ended("the stream ends before its runs add up")
         if status == kernel.BAD_VARINT:
             raise stream.corrupt("a run is an overlong varint", "varint", at)
         if status == kernel.OUT_OF_RANGE:
-            raise stream.corrupt(f"a run leads past the universe of {given.space} images", "index-range", at)
+            raise stream.corrupt(f"a run leads past the universe of {context.space} images", "index-range", at)
         if status == kernel.TOO_MANY:
             raise stream.corrupt(f"the runs add up to more than {count}", "run-count", at)
         if at != len(stream.data):

@@ -12,7 +12,7 @@ from plada_codec.errors import LimitExceeded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from plada_codec.codings.base import Given, Integers, PlainForm
+    from plada_codec.codings.base import CodingContext, Integers, PlainForm
 
 #: RFC 8878, section 3.1.1: left out of the stream.
 _MAGIC = b"\x28\xb5\x2f\xfd"
@@ -38,36 +38,37 @@ class Zstd:
     def __init__(self, plain: PlainForm) -> None:
         self.plain = plain
 
-    def least_bytes(self, values: Integers, given: Given) -> float:
-        content_bytes = self.plain.least_bytes(values, given)
-        if content_bytes > given.limits.max_stream_bytes:
+    def least_bytes(self, values: Integers, context: CodingContext) -> float:
+        content_bytes = self.plain.least_bytes(values, context)
+        if content_bytes > context.limits.max_stream_bytes:
             return float("inf")
         return _LEAST_FRAME_BYTES + _LEAST_BLOCK_BYTES * -(-content_bytes // _MAX_BLOCK_CONTENT)
 
-    def encode(self, values: Integers, given: Given, *, thorough: bool) -> bytes:
-        content = self.plain.encode(values, given, thorough=thorough)
-        if len(content) > given.limits.max_stream_bytes:
+    def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
+        content = self.plain.encode(values, context, thorough=thorough)
+        limit = context.limits.max_stream_bytes
+        if len(content) > limit:
             raise LimitExceeded(
-                f"{len(content)} bytes under zstd exceed the limit max_stream_bytes of {given.limits.max_stream_bytes}",
+                f"{len(content)} bytes under zstd exceed the limit max_stream_bytes of {limit}",
                 rule="limit-stream-bytes",
             )
         return deflate(content, thorough=thorough)
 
-    def decode(self, stream: Stream, count: int, given: Given) -> Integers:
+    def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
         def check_size(size: int) -> None:
-            if not self.plain.allows_bytes(size, count, given.space):
+            if not self.plain.allows_bytes(size, count, context.space):
                 raise stream.corrupt(
                     f"the zstd frame declares {size} bytes, which cannot be {count} values", "zstd-size"
                 )
-            if size > given.limits.max_stream_bytes:
+            if size > context.limits.max_stream_bytes:
                 raise LimitExceeded(
-                    f"the zstd frame declares {size} bytes, but max_stream_bytes is {given.limits.max_stream_bytes}",
+                    f"the zstd frame declares {size} bytes, but max_stream_bytes is {context.limits.max_stream_bytes}",
                     rule="limit-stream-bytes",
                     offset=stream.offset,
                 )
 
         content = np.frombuffer(inflate(stream, check_size), np.uint8)
-        return self.plain.decode(Stream(content, stream.offset, inflated=True), count, given)
+        return self.plain.decode(Stream(content, stream.offset, inflated=True), count, context)
 
 
 def deflate(content: bytes, *, thorough: bool) -> bytes:

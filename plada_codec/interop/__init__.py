@@ -33,7 +33,8 @@ from plada_codec.files import atomic_write
 from plada_codec.interop import arrow, csv, jsonl, npz, plada, raw, roaring
 from plada_codec.interop.base import MUST_SAY, Contents, Source, missing
 from plada_codec.limits import Limits
-from plada_codec.payload import Payload, Universe
+from plada_codec.payload import Payload
+from plada_codec.universe import Universe
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

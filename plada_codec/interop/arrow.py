@@ -15,14 +15,20 @@ from __future__ import annotations
 import json
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from plada_codec.errors import FileError
 from plada_codec.extras import extra_module
 from plada_codec.interop.base import Contents, Source, faults_are
-from plada_codec.payload import Payload, Universe
+from plada_codec.payload import Payload
+from plada_codec.sections.registry import SECTIONS
+from plada_codec.universe import Universe
 
 _COLUMNS, _WEIGHTS_COLUMN = ("index", "label"), "weight_code"
 _METADATA_KEY = b"plada"
-_SAID = ("reference_size", "num_classes", "reference_digest", "universe", "class_names", "soft_labels")
+#: Optional sections in the schema's metadata: all but the weights, which are a column.
+_SECTIONS = tuple(section.field for section in SECTIONS if section.field != "weights")
+_METADATA = ("reference_size", "num_classes", "reference_digest", "universe", *_SECTIONS)
 #: What an IPC file begins with, and an IPC stream does not.
 _FILE_MAGIC = b"ARROW1"
 
@@ -105,24 +111,25 @@ def _contents(table: Any, metadata: dict[bytes, bytes] | None) -> Contents:
             said["reference_digest"] = bytes.fromhex(said["reference_digest"])
         if not isinstance(said.get("class_names"), list | None):
             raise TypeError("class_names is no list")
-        said = {name: value for name, value in said.items() if name in _SAID}
+        said = {name: value for name, value in said.items() if name in _METADATA}
         if _WEIGHTS_COLUMN in columns:
             said["weights"] = columns[_WEIGHTS_COLUMN]
         return Contents(indices, labels, said)
 
 
 def _table(pyarrow: Any, payload: Payload) -> Any:
-    said = {
+    metadata = {
         "reference_size": payload.reference_size,
         "num_classes": payload.num_classes,
         "reference_digest": payload.reference_digest.hex(),
         "offset": payload.universe.offset,
         "stride": payload.universe.stride,
-        "class_names": payload.class_names,
-        "soft_labels": None if payload.soft_labels is None else payload.soft_labels.tolist(),
     }
+    for name in _SECTIONS:
+        value = payload.sections.get(name)
+        metadata[name] = value.tolist() if isinstance(value, np.ndarray) else value
     columns = dict(zip(_COLUMNS, (payload.indices, payload.labels), strict=True))
     if payload.weights is not None:
         columns[_WEIGHTS_COLUMN] = payload.weights
     table = pyarrow.table(columns)
-    return table.replace_schema_metadata({_METADATA_KEY: json.dumps(said)})
+    return table.replace_schema_metadata({_METADATA_KEY: json.dumps(metadata)})

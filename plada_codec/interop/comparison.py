@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plada_codec.codings.base import Given
+from plada_codec.codings.base import CodingContext
 from plada_codec.codings.bitmap import Bitmap
 from plada_codec.errors import LimitExceeded
 from plada_codec.limits import Limits
@@ -153,7 +153,7 @@ def _layouts(payload: Payload, limits: Limits) -> Iterator[tuple[str, Parts, Par
     yield "idx", (indices, raw_labels), (compact, labels)
 
     try:
-        data = Bitmap().encode(payload.indices, Given(payload.reference_size, limits), thorough=False)
+        data = Bitmap().encode(payload.indices, CodingContext(payload.reference_size, limits), thorough=False)
     except LimitExceeded:
         return
     bitmap = np.frombuffer(data, np.uint8)

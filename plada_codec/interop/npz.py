@@ -22,14 +22,17 @@ import numpy as np
 
 from plada_codec.errors import FileError, LimitExceeded
 from plada_codec.interop.base import Contents, Source, faults_are
-from plada_codec.payload import Payload, Universe
+from plada_codec.payload import Payload
+from plada_codec.sections.registry import SECTIONS
+from plada_codec.universe import Universe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from plada_codec.limits import Limits
 
-_CODES = ("soft_labels", "weights")
+#: Optional sections, but for the names of the classes: arrays that Payload checks.
+_ARRAYS = tuple(section.field for section in SECTIONS if section.field != "class_names")
 
 
 def read(source: Source) -> Contents:
@@ -48,7 +51,7 @@ def read(source: Source) -> Contents:
             said["reference_digest"] = arrays.vector("reference_digest", "u1", "uint8").tobytes()
         if "class_names" in arrays:
             said["class_names"] = arrays.vector("class_names", "U", "text").tolist()
-        said |= {name: arrays.get(name) for name in _CODES if name in arrays}
+        said |= {name: arrays.get(name) for name in _ARRAYS if name in arrays}
         indices, labels = arrays.get("indices"), arrays.get("labels")
         source.check_kept(max(indices.size, labels.size))
         return Contents(indices, labels, said)
@@ -67,7 +70,7 @@ def write(payload: Payload, stream: BinaryIO) -> None:
     }
     if payload.class_names is not None:
         arrays["class_names"] = np.array(payload.class_names)
-    arrays |= {name: codes for name in _CODES if (codes := getattr(payload, name)) is not None}
+    arrays |= {name: values for name, values in payload.sections.items() if name in _ARRAYS}
     np.savez(stream, **arrays)
 
 

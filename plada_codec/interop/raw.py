@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from plada_codec.codings.base import Given, Stream
+from plada_codec.codings.base import CodingContext, Stream
 from plada_codec.codings.bitmap import Bitmap, count_ones
 from plada_codec.errors import FileError, InvalidPayload
 from plada_codec.interop.base import Contents, Source
@@ -54,11 +54,11 @@ def read_bitmap(source: Source) -> Contents:
     source.check_kept(kept)
     if len(labels) != kept * LABEL.itemsize:
         raise FileError(f"the bitmap keeps {kept} images, but {len(labels)} bytes of labels follow it", rule="file")
-    indices = Bitmap().decode(Stream(bitmap, 0), kept, Given(size, source.limits))
+    indices = Bitmap().decode(Stream(bitmap, 0), kept, CodingContext(size, source.limits))
     return Contents(indices, labels.view(LABEL))
 
 
 def write_bitmap(payload: Payload, stream: BinaryIO) -> None:
     """Writes a bitmap; LimitExceeded if it has more than the default limit `max_stream_bytes`."""
-    stream.write(Bitmap().encode(payload.indices, Given(payload.reference_size, Limits()), thorough=False))
+    stream.write(Bitmap().encode(payload.indices, CodingContext(payload.reference_size, Limits()), thorough=False))
     stream.write(payload.labels.astype(LABEL).tobytes())

@@ -1,1 +1,1 @@
-"""The optional sections of a payload: what it can hold besides images and labels (spec section 8)."""
+"""The optional sections of a payload (spec section 8): a file for each, and one registry (`registry.py`)."""

@@ -1,52 +1,73 @@
-"""The section `class names` (spec section 8.1)."""
+"""The section `class names` (spec section 8.1): a name for each class, as text."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from plada_codec.codings.base import Stream
+from plada_codec.codings.coders import PLAIN, ZSTD
 from plada_codec.codings.zstd import deflate, inflate
-from plada_codec.container import PLAIN_CODER, ZSTD_CODER
 from plada_codec.errors import InvalidPayload, LimitExceeded, PladaError, Unsupported
-from plada_codec.payload import checked_class_names
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from plada_codec.codings.base import Stream
     from plada_codec.limits import Limits
+    from plada_codec.sections.base import SectionContext
 
 #: Spec section 8.1.
 _SEPARATOR = "\n"
 
 
-def encode_class_names(names: tuple[str, ...], limits: Limits, *, with_zstd: bool) -> tuple[int, bytes]:
-    """(coder, bytes) of the section, the smaller of the two codings."""
-    plain = _SEPARATOR.join(names).encode()
-    if len(plain) > limits.max_class_names_bytes:
-        raise _too_large(len(plain), limits, None)
-    coded = deflate(plain, thorough=True) if with_zstd else plain
-    return (ZSTD_CODER, coded) if len(coded) < len(plain) else (PLAIN_CODER, plain)
+def checked_class_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
+    """`names` as a tuple, if spec section 8.1 allows them; InvalidPayload otherwise."""
+    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise InvalidPayload("class_names must be a sequence of strings", rule="class-names")
+    if len(names) != num_classes:
+        raise InvalidPayload(f"{len(names)} class names for {num_classes} classes", rule="class-names")
+    for label, name in enumerate(names):
+        if not name or any(ord(ch) < 0x20 or 0x7F <= ord(ch) <= 0x9F or 0xD800 <= ord(ch) <= 0xDFFF for ch in name):
+            raise InvalidPayload(
+                f"class name {label} is empty or has a control character: {name!r}", rule="class-names"
+            )
+    return tuple(names)
 
 
-def decode_class_names(stream: Stream, coder: int, num_classes: int, limits: Limits) -> tuple[str, ...]:
-    """The names of a section.
+class ClassNames:
+    """Names in UTF-8, plain or under zstd."""
 
-    Raises:
-        Unsupported, Corrupt, LimitExceeded: coding, zstd-frame, class-names, limit-class-names.
-    """
-    if coder not in (PLAIN_CODER, ZSTD_CODER):
-        raise Unsupported(f"class names in coder {coder}", rule="coding", offset=stream.offset)
+    def check(
+        self, value: Sequence[str], num_classes: int, labels: NDArray[np.int32], *, copy: bool
+    ) -> tuple[str, ...]:
+        return checked_class_names(value, num_classes)
 
-    def check_size(size: int) -> None:
-        if size > limits.max_class_names_bytes:
-            raise _too_large(size, limits, stream.offset)
+    def encode(
+        self, value: tuple[str, ...], context: SectionContext, decoder_class: str, *, thorough: bool
+    ) -> tuple[int, bytes]:
+        plain = _SEPARATOR.join(value).encode()
+        if len(plain) > context.limits.max_class_names_bytes:
+            raise _too_large(len(plain), context.limits, None)
+        coded = deflate(plain, thorough=True) if ZSTD.readable_by(decoder_class) else plain
+        return (ZSTD.code, coded) if len(coded) < len(plain) else (PLAIN.code, plain)
 
-    if coder == PLAIN_CODER:
-        check_size(len(stream.data))
-    plain = inflate(stream, check_size) if coder == ZSTD_CODER else stream.data.tobytes()
-    try:
-        return checked_class_names(plain.decode().split(_SEPARATOR), num_classes)
-    except (InvalidPayload, UnicodeDecodeError) as error:
-        reason = error.args[0] if isinstance(error, InvalidPayload) else "the class names are not UTF-8"
-        raise stream.corrupt(reason, "class-names") from None
+    def decode(self, stream: Stream, coder: int, context: SectionContext) -> tuple[str, ...]:
+        if coder not in (PLAIN.code, ZSTD.code):
+            raise Unsupported(f"class names in coder {coder}", rule="coding", offset=stream.offset)
+
+        def check_size(size: int) -> None:
+            if size > context.limits.max_class_names_bytes:
+                raise _too_large(size, context.limits, stream.offset)
+
+        if coder == PLAIN.code:
+            check_size(len(stream.data))
+        plain = inflate(stream, check_size) if coder == ZSTD.code else stream.data.tobytes()
+        try:
+            return checked_class_names(plain.decode().split(_SEPARATOR), context.num_classes)
+        except (InvalidPayload, UnicodeDecodeError) as error:
+            reason = error.args[0] if isinstance(error, InvalidPayload) else "the class names are not UTF-8"
+            raise stream.corrupt(reason, "class-names") from None
 
 
 def _too_large(size: int, limits: Limits, offset: int | None) -> PladaError:

@@ -1,6 +1,6 @@
 """Sequences of codes, as the sections `soft labels` and `weights` hold them (spec section 8.4).
 
-They are label streams with codes in the place of labels; the section's coder says which label coding.
+They are label streams with codes in the place of labels. The coder of the section selects the label coding.
 """
 
 from __future__ import annotations
@@ -9,38 +9,40 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plada_codec.codings import choice
-from plada_codec.codings.registry import LABEL_CODINGS, Coding, coding_named
-from plada_codec.container import CODERS
+from plada_codec.codings.choose_coding import candidate_codings, read_values, write_smallest
+from plada_codec.codings.registry import LABEL_CODINGS, Coding
 from plada_codec.errors import Unsupported
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from plada_codec.codings.base import Given, Stream
+    from plada_codec.codings.base import CodingContext, Stream
 
-#: By coder: the label coding of the same coder. (`constant-plain` is none of a sequence of codes.)
-_CODINGS = tuple(coding_named(LABEL_CODINGS, f"classes-{CODERS[coder]}") for coder in range(len(CODERS)))
+#: Spec section 8.4: `classes` under each coder.
+_CODINGS = tuple(coding for coding in LABEL_CODINGS if coding.layout == "classes")
 
 
-def encode_codes(codes: NDArray[np.uint8], given: Given, decoder_class: str, *, thorough: bool) -> tuple[int, bytes]:
-    """(coder, bytes) of a sequence of codes (uint8 [n]), the fewest bytes that `decoder_class` can read."""
-    readable = choice.candidates(_CODINGS, "auto", decoder_class, thorough)
-    coding, stream = choice.smallest(readable, codes.astype(np.int32), given, thorough)
-    return _CODINGS.index(coding), stream
+def encode_codes(
+    codes: NDArray[np.uint8], context: CodingContext, decoder_class: str, *, thorough: bool
+) -> tuple[int, bytes]:
+    """Code of the coder, and bytes of a sequence of codes (uint8 [n]): the fewest that `decoder_class` can read."""
+    candidates = candidate_codings(_CODINGS, "auto", decoder_class, thorough)
+    coding, stream = write_smallest(candidates, codes.astype(np.int32), context, thorough)
+    return coding.coder.code, stream
 
 
 def coding_of_coder(coder: int, offset: int) -> Coding:
-    """How a section with this coder holds its sequence of codes; Unsupported (`coding`) if there is no such coder."""
-    if coder >= len(_CODINGS):
-        raise Unsupported(f"a section of codes in coder {coder}", rule="coding", offset=offset)
-    return _CODINGS[coder]
+    """The label coding of a section's coder; Unsupported (rule coding) if there is none."""
+    for coding in _CODINGS:
+        if coding.coder.code == coder:
+            return coding
+    raise Unsupported(f"a section of codes in coder {coder}", rule="coding", offset=offset)
 
 
-def decode_codes(coding: Coding, stream: Stream, count: int, given: Given) -> NDArray[np.uint8]:
+def decode_codes(coding: Coding, stream: Stream, count: int, context: CodingContext) -> NDArray[np.uint8]:
     """The codes of a sequence (uint8 [count]).
 
     Raises:
         Truncated, Corrupt, LimitExceeded: by the rules of the label codings.
     """
-    return choice.read(coding, stream, count, given, np.int32).astype(np.uint8)
+    return read_values(coding, stream, count, context, np.int32).astype(np.uint8)

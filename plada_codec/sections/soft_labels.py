@@ -1,4 +1,4 @@
-"""The section `soft labels` (spec section 8.2): what the teacher's probabilities were like, class by class.
+"""The section `soft labels` (spec section 8.2): the distribution of the teacher's probabilities, class by class.
 
 One row for each class that is used, ascending; in it the concentrations of a Dirichlet distribution over the classes
 (paper, appendix D.3.2), as codes of half an octave. The mean of that distribution is the average soft label (D.3.1).
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plada_codec.codings.base import Given
-from plada_codec.errors import InvalidArgument, LimitExceeded
-from plada_codec.payload import SOFT_LABEL_CODES
+from plada_codec.arrays import frozen_integers
+from plada_codec.codings.base import CodingContext
+from plada_codec.errors import InvalidArgument, InvalidPayload, LimitExceeded
 from plada_codec.sections.code_sequence import coding_of_coder, decode_codes, encode_codes
 
 if TYPE_CHECKING:
@@ -24,35 +24,38 @@ if TYPE_CHECKING:
 
     from plada_codec.codings.base import Stream
     from plada_codec.limits import Limits
+    from plada_codec.sections.base import SectionContext
 
+#: Spec section 8.2: every code is below.
+SOFT_LABEL_CODES = 64
 #: Spec section 8.2: the code of the concentration 1, and how many codes double it.
 _CODE_OF_ONE, _CODES_PER_OCTAVE = 43, 2
 
 
 def quantised_concentrations(alpha: ArrayLike) -> NDArray[np.uint8]:
-    """The codes that are nearest to concentrations, in their logarithm.
+    """The codes whose logarithms are nearest to those of concentrations.
 
     Args:
-        alpha: float [U, C], of 0 .. 1,217; a row for each used class, ascending. What is below 2^-21.25 becomes 0.
+        alpha: float [U, C], of 0 .. 1,217; a row for each used class, ascending. Values below 2^-21.25 become 0.
 
     Returns:
-        uint8 [U, C]: what `Payload.soft_labels` wants.
+        uint8 [U, C], for `Payload.soft_labels`.
 
     Raises:
         InvalidArgument: if a concentration is negative, not finite or too large, or those of a row all become 0.
     """
     alpha = np.asarray(alpha, np.float64)
     if alpha.ndim != 2:
-        raise _bad(f"concentrations must have two dimensions, not {alpha.ndim}")
+        raise _no_codes(f"concentrations must have two dimensions, not {alpha.ndim}")
     if not (alpha >= 0).all():
-        raise _bad("concentrations must be 0 or more, but one is negative or not a number")
+        raise _no_codes("concentrations must be 0 or more, but one is negative or not a number")
     with np.errstate(divide="ignore"):
         nearest = np.rint(_CODE_OF_ONE + _CODES_PER_OCTAVE * np.log2(alpha))
     if nearest.size and nearest.max() >= SOFT_LABEL_CODES:
-        raise _bad(f"the concentration {alpha.max():g} is beyond the largest code: scale its row down")
+        raise _no_codes(f"the concentration {alpha.max():g} is beyond the largest code: scale its row down")
     codes: NDArray[np.uint8] = np.maximum(nearest, 0).astype(np.uint8)
     if not codes.any(axis=1).all():
-        raise _bad(f"the concentrations of row {codes.any(axis=1).argmin()} are all 0, or too small for a code")
+        raise _no_codes(f"the concentrations of row {codes.any(axis=1).argmin()} are all 0, or too small for a code")
     return codes
 
 
@@ -62,34 +65,50 @@ def concentrations(codes: ArrayLike) -> NDArray[np.float64]:
     return np.where(codes > 0, np.exp2((codes.astype(np.float64) - _CODE_OF_ONE) / _CODES_PER_OCTAVE), 0.0)
 
 
-def encode_soft_labels(
-    codes: NDArray[np.uint8], limits: Limits, decoder_class: str, *, thorough: bool
-) -> tuple[int, bytes]:
-    """(coder, bytes) of the section."""
-    _check_size(codes.size, limits, None)
-    return encode_codes(codes.ravel(), _given(codes.size, limits), decoder_class, thorough=thorough)
+class SoftLabels:
+    """Codes of concentrations (uint8 [U, C]), row after row, as a sequence of codes."""
+
+    def check(self, value: ArrayLike, num_classes: int, labels: NDArray[np.int32], *, copy: bool) -> NDArray[np.uint8]:
+        used_classes = np.flatnonzero(np.bincount(labels))
+        shape = (len(used_classes), num_classes)
+        if isinstance(value, list | tuple) and not value:
+            value = np.empty((0, num_classes), np.uint8)  # a list of no rows has only one dimension
+        codes: NDArray[np.uint8] = frozen_integers(
+            value, "soft_labels", np.uint8, copy=copy, below=SOFT_LABEL_CODES, dimensions=2
+        )
+        if codes.shape != shape:
+            raise InvalidPayload(
+                f"soft_labels has shape {codes.shape}, but there are {shape[0]} used classes of {shape[1]}",
+                rule="soft-labels",
+            )
+        empty = ~codes.any(axis=1)
+        if empty.any():
+            raise InvalidPayload(
+                f"the soft labels of class {used_classes[empty.argmax()]} are all 0", rule="soft-labels"
+            )
+        return codes
+
+    def encode(
+        self, value: NDArray[np.uint8], context: SectionContext, decoder_class: str, *, thorough: bool
+    ) -> tuple[int, bytes]:
+        _check_size(value.size, context.limits, None)
+        coding_context = _coding_context(value.size, context.limits)
+        return encode_codes(value.ravel(), coding_context, decoder_class, thorough=thorough)
+
+    def decode(self, stream: Stream, coder: int, context: SectionContext) -> NDArray[np.uint8]:
+        coding = coding_of_coder(coder, stream.offset)
+        shape = (context.used_classes, context.num_classes)
+        count = shape[0] * shape[1]
+        _check_size(count, context.limits, stream.offset)
+        codes = decode_codes(coding, stream, count, _coding_context(count, context.limits)).reshape(shape)
+        empty = ~codes.any(axis=1)
+        if empty.any():
+            raise stream.corrupt(f"the soft labels of used class {empty.argmax()} are all 0", "soft-labels")
+        return codes
 
 
-def decode_soft_labels(
-    stream: Stream, coder: int, used_classes: int, num_classes: int, limits: Limits
-) -> NDArray[np.uint8]:
-    """The codes of a section (uint8 [used_classes, num_classes]).
-
-    Raises:
-        Truncated, Corrupt, Unsupported, LimitExceeded: as step 11 of spec section 10 says.
-    """
-    coding = coding_of_coder(coder, stream.offset)
-    count = used_classes * num_classes
-    _check_size(count, limits, stream.offset)
-    codes = decode_codes(coding, stream, count, _given(count, limits)).reshape(used_classes, num_classes)
-    said = codes.any(axis=1)
-    if not said.all():
-        raise stream.corrupt(f"the soft labels of used class {said.argmin()} are all 0", "soft-labels")
-    return codes
-
-
-def _given(count: int, limits: Limits) -> Given:
-    return Given(SOFT_LABEL_CODES, limits, np.arange(count, dtype=np.int64))
+def _coding_context(count: int, limits: Limits) -> CodingContext:
+    return CodingContext(SOFT_LABEL_CODES, limits, np.arange(count, dtype=np.int64))
 
 
 def _check_size(count: int, limits: Limits, offset: int | None) -> None:
@@ -101,5 +120,5 @@ def _check_size(count: int, limits: Limits, offset: int | None) -> None:
         )
 
 
-def _bad(message: str) -> InvalidArgument:
+def _no_codes(message: str) -> InvalidArgument:
     return InvalidArgument(message, rule="soft-labels")

@@ -15,13 +15,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from plada_codec.api import decode
+from plada_codec.codings.coders import MODELLED, PLAIN, ZSTD, coder_of
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding, coding_named, coding_of
-from plada_codec.container import ALL_PLAIN, CODERS, SECTION_NAMES, build_container, parse_container
+from plada_codec.container import ALL_PLAIN, build_container, parse_container
 from plada_codec.errors import PladaError
 from plada_codec.interop import csv
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
 from plada_codec.reader import varint_bytes
+from plada_codec.sections.registry import SectionType, section_of
 
 #: Stand-ins for broken streams have up to so many images: payloads that claim more have one right answer here.
 _MAX_STAND_IN = 1 << 20
@@ -87,7 +89,7 @@ def right_answers(
         stream, frame = parts.streams[name], as_sent.streams.get(name)
         found = answer(build(stream)).errors
         errors.update(found)
-        if stream.coder == "zstd" and (frame is None or stream.data != frame.data):
+        if stream.coder == ZSTD.name and (frame is None or stream.data != frame.data):
             if _ZSTD_FRAME in found:
                 if frame is not None and stream.data[-_CHECKSUM_BYTES:] == frame.data[-_CHECKSUM_BYTES:]:
                     stream = replace(stream, data=frame.data)
@@ -100,10 +102,11 @@ def right_answers(
     index = readable("index", lambda stream: parts.build(stream, parts.any_labels))
     labels = readable("labels", lambda stream: parts.build(index or parts.any_index, stream))
     outputs = answer(parts.build(index, labels)).outputs if index and labels else frozenset()
-    for name in parts.section_types:
-        if labels or name != "soft-labels":  # which can be read after all labels only
+    for name, section in parts.section_types.items():
+        if labels or "labels" not in section.needs:
             readable(name, partial(parts.build, index or parts.any_index, labels or parts.any_labels, name))
-    if not index and any(parts.coder_of(name) == "modelled" for name in ("labels", "weights")):
+    with_positions = [name for name, section in parts.section_types.items() if "positions" in section.needs]
+    if not index and any(parts.coder_of(name) == MODELLED.name for name in ("labels", *with_positions)):
         errors |= _MODELLED
     return Answers(outputs, frozenset(errors))
 
@@ -132,18 +135,19 @@ class _Parts:
             return _Stream(code, coder, blob[offset : offset + size])
 
         def coded(coding: Coding, extent: tuple[int, int]) -> _Stream:
-            return stream(coding.code, coding.name.rpartition("-")[2], *extent)
+            return stream(coding.code, coding.coder.name, *extent)
 
         self.streams = {
             "index": coded(parsed.index_coding, parsed.index_stream),
             "labels": coded(parsed.label_coding, parsed.label_stream),
         }
-        self.section_types = {}
+        self.section_types: dict[str, SectionType] = {}
         for section in parsed.sections:
-            if name := SECTION_NAMES.get(section.type):
-                self.section_types[name] = section.type
-                coder = CODERS.get(section.coder, "")
-                self.streams[name] = stream(section.coder, coder, section.offset, section.size)
+            type_, coder = section_of(section.type), coder_of(section.coder)
+            if type_ is not None:
+                self.section_types[type_.name] = type_
+                name = "" if coder is None else coder.name
+                self.streams[type_.name] = stream(section.coder, name, section.offset, section.size)
 
     def coder_of(self, name: str) -> str | None:
         """The coder of a stream or section, if it is there."""
@@ -162,13 +166,13 @@ class _Parts:
         coded = self._parsed.coded
         before = self._parsed.kept if self._parsed.complement else 0
         data = varint_bytes(before) + varint_bytes(coded - 1) if coded else b""
-        return _Stream(coding_named(INDEX_CODINGS, "runs-plain").code, "plain", data)
+        return _Stream(coding_named(INDEX_CODINGS, "runs-plain").code, PLAIN.name, data)
 
     @property
     def any_labels(self) -> _Stream:
         """A label stream without an error: every image is of class 0."""
         code = coding_named(LABEL_CODINGS, "constant-plain").code
-        return _Stream(code, "plain", varint_bytes(0) if self._parsed.kept else b"")
+        return _Stream(code, PLAIN.name, varint_bytes(0) if self._parsed.kept else b"")
 
     def build(
         self, index: _Stream, labels: _Stream, section: str | None = None, section_stream: _Stream | None = None
@@ -176,7 +180,7 @@ class _Parts:
         """The payload with these streams, and without sections but for one."""
         sections = []
         if section is not None and section_stream is not None:
-            sections.append((self.section_types[section], section_stream.code, section_stream.data))
+            sections.append((self.section_types[section].code, section_stream.code, section_stream.data))
         return build_container(
             index_coding=coding_of(INDEX_CODINGS, index.code, 0),
             label_coding=coding_of(LABEL_CODINGS, labels.code, 0),

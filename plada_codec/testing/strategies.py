@@ -26,7 +26,10 @@ from hypothesis import strategies as st
 from plada_codec.api import PROFILES, encode
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS
 from plada_codec.errors import InvalidPayload, LimitExceeded
-from plada_codec.payload import SOFT_LABEL_CODES, WEIGHT_CODES, Payload, Universe
+from plada_codec.payload import Payload
+from plada_codec.sections.soft_labels import SOFT_LABEL_CODES
+from plada_codec.sections.weights import WEIGHT_CODES
+from plada_codec.universe import Universe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

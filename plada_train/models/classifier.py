@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from plada_codec.errors import InputError, first_line
-from plada_codec.payload import checked_class_names
+from plada_codec.sections.class_names import checked_class_names
 from plada_train import json_files
 from plada_train.files import write_bytes
 from plada_train.models.config import CheckpointInfo, ModelConfig

@@ -24,9 +24,11 @@ from plada_codec import (
     quantised_concentrations,
     quantised_weights,
 )
-from plada_codec.codings.base import Given
-from plada_codec.codings.registry import DECODER_CLASSES, LABEL_CODINGS
-from plada_codec.payload import SOFT_LABEL_CODES, WEIGHT_CODES
+from plada_codec.codings.base import CodingContext
+from plada_codec.codings.coders import DECODER_CLASSES
+from plada_codec.codings.registry import LABEL_CODINGS
+from plada_codec.sections.soft_labels import SOFT_LABEL_CODES
+from plada_codec.sections.weights import WEIGHT_CODES
 from plada_codec.testing.strategies import payloads
 
 #: What a code's neighbours in half octaves, and in whole ones, are at most apart.
@@ -121,9 +123,10 @@ def test_a_section_is_as_small_as_its_best_coding(payload: Payload, decoder_clas
         if not codes.size:
             assert found[name] == 0
             continue
-        known = Given(space, Limits(), np.arange(codes.size) if positions is None else positions)
+        known = CodingContext(space, Limits(), np.arange(codes.size) if positions is None else positions)
         values = codes.ravel().astype(np.int32)
-        readable = [coding for coding in LABEL_CODINGS[1:] if coding.readable_by(decoder_class)]
+        codings = [coding for coding in LABEL_CODINGS if coding.layout == "classes"]
+        readable = [coding for coding in codings if coding.coder.readable_by(decoder_class)]
         assert found[name] == min(len(coding.codec.encode(values, known, thorough=True)) for coding in readable)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 
 import plada_decode as oracle
 
-from plada_codec import Limits, PladaError
+from plada_codec import Limits, Payload, PladaError
 from plada_codec.cli.hexdump import annotated_lines
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding
+from plada_codec.container import FIRST_ANCILLARY_TYPE
+from plada_codec.sections.registry import SECTIONS
 from tests.helpers.paths import PAYLOAD_VECTORS, SPEC
 
 TEXT = (SPEC / "plada-format-1.md").read_text(encoding="utf-8")
@@ -40,10 +43,19 @@ def test_the_tables_of_codings_are_those_of_the_code() -> None:
         return [(int(code), name, least) for code, name, least, _ in found]
 
     def table(codings: tuple[Coding, ...]) -> list[tuple[int, str, str]]:
-        return [(coding.code, coding.name, coding.decoder_class) for coding in codings]
+        return [(coding.code, coding.name, coding.coder.decoder_class) for coding in codings]
 
     assert rows("5.1") == table(INDEX_CODINGS)
     assert rows("5.2") == table(LABEL_CODINGS)
+
+
+def test_the_sections_are_those_of_the_specification() -> None:
+    rows = re.findall(r"^\| `([0-9a-f]{2})` \| ([a-z ]+) \| section 8", section("8."), re.MULTILINE)
+    assert [(int(code, 16), name.replace(" ", "-")) for code, name in rows] == [
+        (row.code, row.name) for row in SECTIONS
+    ]
+    assert all(row.code >= FIRST_ANCILLARY_TYPE for row in SECTIONS)
+    assert {row.field for row in SECTIONS} <= inspect.signature(Payload).parameters.keys()
 
 
 def test_the_limits_have_the_defaults_that_the_specification_states() -> None:

@@ -21,7 +21,7 @@ import zstandard
 
 from plada_codec import Limits, Payload, PladaError, Universe, decode, encode, inspect
 from plada_codec.codings import classes_modelled, gaps_modelled, modelled
-from plada_codec.codings.base import Given
+from plada_codec.codings.base import CodingContext
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS
 from plada_codec.codings.zstd import deflate
 from plada_codec.container import parse_container
@@ -356,10 +356,10 @@ SIX_WEIGHTS = [15, 12, 12, 9, 13, 12]
 
 def codes_section(type_: int, coder: int, codes: Any, space: int, positions: Any) -> bytes:
     """A section of codes in a coder of one's choice."""
-    given = Given(space, Limits(), np.array(positions, np.int64))
+    context = CodingContext(space, Limits(), np.array(positions, np.int64))
     codec = LABEL_CODINGS[1 + coder].codec
     values = np.array(codes, np.int32).ravel()
-    return section(type_, coder, codec.encode(values, given, thorough=True) if len(values) else b"")
+    return section(type_, coder, codec.encode(values, context, thorough=True) if len(values) else b"")
 
 
 def soft_labels_section(coder: int, codes: Any) -> bytes:
@@ -562,8 +562,8 @@ def _modelled_index(positions: Any, size: int, change_exponent: int) -> bytes:
 
 
 def _modelled_labels(positions: Any, labels: Any, num_classes: int, change_exponent: int, prior_exponent: int) -> bytes:
-    given = Given(num_classes, Limits(), np.array(positions, np.int64))
-    model = classes_modelled.model(np.array(labels, np.int32), given, change_exponent, prior_exponent)
+    context = CodingContext(num_classes, Limits(), np.array(positions, np.int64))
+    model = classes_modelled.model(np.array(labels, np.int32), context, change_exponent, prior_exponent)
     return modelled.write(model, len(labels)).stream
 
 

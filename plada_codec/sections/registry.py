@@ -1,0 +1,43 @@
+"""The registry of optional sections: the types of spec section 8 that this codec reads and writes, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plada_codec.sections.base import SectionCodec
+from plada_codec.sections.class_names import ClassNames
+from plada_codec.sections.soft_labels import SoftLabels
+from plada_codec.sections.weights import Weights
+
+
+@dataclass(frozen=True)
+class SectionType:
+    """A row of the registry.
+
+    Attributes:
+        code: type of the section in the payload; from 80 hexadecimal on, as decoders may skip it.
+        name: name in the specification and in reports.
+        field: attribute of Payload, and argument of its constructor, that holds the value; None is "no section".
+        codec: how the value is checked, written and read.
+        needs: parts of the payload without which the bytes cannot be read: "positions", "labels". Decoders that read
+            sections side by side with the streams may report an error of the section only when they have these.
+    """
+
+    code: int
+    name: str
+    field: str
+    codec: SectionCodec
+    needs: tuple[str, ...] = ()
+
+
+#: Spec section 8, in ascending order of the codes.
+SECTIONS = (
+    SectionType(0x81, "class-names", "class_names", ClassNames()),
+    SectionType(0x82, "soft-labels", "soft_labels", SoftLabels(), needs=("labels",)),
+    SectionType(0x83, "weights", "weights", Weights(), needs=("positions",)),
+)
+
+
+def section_of(code: int) -> SectionType | None:
+    """The type of a code in the payload, or None for a section that this codec skips."""
+    return next((section for section in SECTIONS if section.code == code), None)
