@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss
     from plada_codec.links.profiles import link
     from plada_codec.payload import Payload
-    from plada_codec.reference.sources import open_images, reference_digest
+    from plada_codec.reference import open_images, reference_digest
     from plada_codec.sections.soft_labels import concentrations, quantised_concentrations
     from plada_codec.sections.weights import dequantised_weights, quantised_weights
     from plada_codec.universe import Universe
@@ -76,7 +76,7 @@ _HOMES = {
     "links.loss": ("BitErrors", "BurstyLoss", "IndependentLoss"),
     "links.profiles": ("link",),
     "payload": ("Payload",),
-    "reference.sources": ("open_images", "reference_digest"),
+    "reference": ("open_images", "reference_digest"),
     "sections.soft_labels": ("concentrations", "quantised_concentrations"),
     "sections.weights": ("dequantised_weights", "quantised_weights"),
     "universe": ("Universe",),

@@ -16,7 +16,7 @@ import torch
 
 from plada_codec import Universe, compare, decode
 from plada_codec.errors import InputError, MissingClasses, PladaWarning
-from plada_codec.reference.sources import open_images
+from plada_codec.reference import open_images
 from plada_train import json_files, stages
 from plada_train.data.labelled import LabelledImages, held_out, open_test_images, open_training_images
 from plada_train.files import UNFINISHED, output_folder, read_bytes, write_bytes
@@ -66,7 +66,7 @@ def run(
     and the bytes of `payload.plada` alone.
 
     Args:
-        reference: source of the reference set (see `plada_codec.reference.sources.open_images`).
+        reference: source of the reference set (see `plada_codec.reference.open_images`).
         target_train: source of the target's labelled images that the teacher learns from.
         target_test: source of those that both accuracies are measured on.
         output: folder for what is written; made if it is not there.

@@ -17,7 +17,7 @@ import numpy as np
 from plada_codec import decode, inspect
 from plada_codec.errors import InputError, MissingClasses, ReferenceMismatch
 from plada_codec.progress import progress_bar
-from plada_codec.reference.sources import ImageSource, reference_digest
+from plada_codec.reference import ImageSource, reference_digest
 from plada_codec.sections.soft_labels import concentrations
 from plada_codec.sections.weights import dequantised_weights
 from plada_train.data.labelled import LabelledImages

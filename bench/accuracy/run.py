@@ -50,7 +50,7 @@ from bench.table import RESULTS, ROOT, read_rows, write_rows
 from plada_codec import Payload, compare, decode, encode
 from plada_codec.errors import MissingClasses
 from plada_codec.files import atomic_write
-from plada_codec.reference.sources import ImageSource, open_images, reference_digest
+from plada_codec.reference import ImageSource, open_images, reference_digest
 from plada_codec.sections.soft_labels import concentrations
 from plada_codec.sections.weights import dequantised_weights
 from plada_train.data.labelled import LabelledImages, open_test_images, open_training_images, reseed

@@ -252,7 +252,7 @@ def digest(source: str, as_json: bool) -> None:
     Example:
       plada reference digest 'ref-{000..001}.tar'
     """  # noqa: D301
-    from plada_codec.reference.sources import open_images, reference_digest
+    from plada_codec.reference import open_images, reference_digest
 
     images = open_images(source)
     with progress_bar("reading images") as progress:

@@ -1,1 +1,12 @@
-"""Reference sets: the ordered images that every client holds, and the digest that tells one set from another."""
+"""Reference sets: the ordered images that every client holds, and the digest that tells one set from another.
+
+A file for each source of images, and one registry (`registry.py`) with a row for each.
+"""
+
+from __future__ import annotations
+
+from plada_codec.reference.base import IMAGE_SUFFIXES, NO_LABEL, ImageSource
+from plada_codec.reference.digest import DIGEST_TAG, reference_digest
+from plada_codec.reference.registry import open_images
+
+__all__ = ["DIGEST_TAG", "IMAGE_SUFFIXES", "NO_LABEL", "ImageSource", "open_images", "reference_digest"]

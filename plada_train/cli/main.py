@@ -471,7 +471,7 @@ def score(
     Example:
       plada-train score --reference 'ref-{000..007}.tar' --teacher out/teacher.safetensors --output out/scores
     """  # noqa: D301
-    from plada_codec.reference.sources import open_images
+    from plada_codec.reference import open_images
     from plada_train import stages
     from plada_train.distributed import check_alone
     from plada_train.files import output_folder
@@ -548,7 +548,7 @@ def student(
       torchrun --nproc-per-node 2 -m plada_train student --reference ref --payload task.plada --output out
     """  # noqa: D301
     from plada_codec import decode
-    from plada_codec.reference.sources import open_images
+    from plada_codec.reference import open_images
     from plada_train import stages
     from plada_train.data.labelled import open_test_images
     from plada_train.distributed import is_first, joined

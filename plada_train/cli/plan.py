@@ -106,7 +106,7 @@ def plan(
     budgets = budgets_of(max_bytes, link_id, within_s)
     if not budgets:
         raise click.UsageError("--max-bytes is needed, or --link and --within.")
-    from plada_codec.reference.sources import open_images
+    from plada_codec.reference import open_images
     from plada_train.cli.summary import print_plan
     from plada_train.data.labelled import check_unseen, open_test_images, open_training_images
     from plada_train.data.labelled import held_out as parted

@@ -21,7 +21,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from plada_codec.errors import InputError, PladaError
-from plada_codec.reference.sources import NO_LABEL, ImageSource, open_images
+from plada_codec.reference import NO_LABEL, ImageSource, open_images
 from plada_train import distributed
 
 if TYPE_CHECKING:

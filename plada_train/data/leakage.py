@@ -32,7 +32,7 @@ from PIL import Image
 
 from plada_codec.errors import InputError
 from plada_codec.progress import progress_bar
-from plada_codec.reference.sources import ImageSource, open_images
+from plada_codec.reference import ImageSource, open_images
 from plada_train.data.labelled import Progress, picture
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def find(
     """The whole check of a target's sources (its training images, its test images) against a reference set.
 
     Args:
-        targets: sources of the target's images (see `plada_codec.reference.sources.open_images`).
+        targets: sources of the target's images (see `plada_codec.reference.open_images`).
         reference: source of the reference set.
         threshold: below which a difference makes two images one, on a scale of 0 .. 1.
         size: side of the square that images are scaled to, a multiple of BLOCKS, in pixels.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from plada_codec.reference.sources import ImageSource
+from plada_codec.reference import ImageSource
 from plada_train.data.labelled import AUGMENTATION, ORDER, Batch, Progress, picture
 
 if TYPE_CHECKING:

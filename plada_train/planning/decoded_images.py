@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from plada_codec.reference.sources import ImageSource
+from plada_codec.reference import ImageSource
 from plada_train.data.pixels import square
 
 if TYPE_CHECKING:

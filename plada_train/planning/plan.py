@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from plada_codec import Universe, expect_encodings
 from plada_codec.errors import InputError
 from plada_codec.progress import progress_bar
-from plada_codec.reference.sources import ImageSource, reference_digest
+from plada_codec.reference import ImageSource, reference_digest
 from plada_train.data.labelled import LabelledImages, Progress
 from plada_train.data.pixels import decoded
 from plada_train.files import alone, output_folder

@@ -26,7 +26,7 @@ from safetensors.torch import load, save
 
 from plada_codec import decode
 from plada_codec.errors import PladaWarning
-from plada_codec.reference.sources import ImageSource
+from plada_codec.reference import ImageSource
 from plada_train.files import read_bytes, write_bytes
 from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate

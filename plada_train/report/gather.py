@@ -21,7 +21,7 @@ from plada_codec.links.budget import Conditions, budget
 from plada_codec.links.link import Link
 from plada_codec.links.profiles import links
 from plada_codec.progress import FIRST_RUN, progress_bar
-from plada_codec.reference.sources import ImageSource, open_images
+from plada_codec.reference import ImageSource, open_images
 from plada_codec.sections.class_names import checked_class_names
 from plada_train.charts.values import Confusion, Histogram, Section
 from plada_train.data.labelled import picture

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec.errors import PladaError, SourceError
-from plada_codec.reference.sources import IMAGE_SUFFIXES, ImageSource, open_images, reference_digest
+from plada_codec.reference import IMAGE_SUFFIXES, ImageSource, open_images, reference_digest
 
 #: Anything is an image here: no decoder looks at it.
 image_lists = st.lists(st.binary(max_size=40), min_size=1, max_size=12)

@@ -30,7 +30,7 @@ from plada_codec import Payload, compare, decode, encode
 from plada_codec.errors import PladaError, SourceError
 from plada_codec.links.profiles import link
 from plada_codec.links.units import show_seconds
-from plada_codec.reference.sources import open_images, reference_digest
+from plada_codec.reference import open_images, reference_digest
 from plada_train import stages
 from plada_train.cli.summary import LINKS
 from plada_train.data.labelled import ImageBatches, open_test_images, open_training_images, picture

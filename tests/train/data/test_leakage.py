@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from plada_codec.errors import InputError
-from plada_codec.reference.sources import NO_LABEL, ImageSource
+from plada_codec.reference import NO_LABEL, ImageSource
 from plada_train.cli.main import main
 from plada_train.data import leakage
 from plada_train.data.leakage import Pair, pairs, summarise

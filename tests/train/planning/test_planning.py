@@ -29,7 +29,7 @@ from PIL import Image
 
 from plada_codec import Payload, Universe
 from plada_codec.errors import FileError
-from plada_codec.reference.sources import ImageSource
+from plada_codec.reference import ImageSource
 from plada_train.data.pixels import square
 from plada_train.planning import measurements as measurements_module
 from plada_train.planning import proxies

@@ -30,7 +30,7 @@ from PIL import Image
 
 from plada_codec import Universe, decode
 from plada_codec.errors import InputError, PladaError, SourceError
-from plada_codec.reference.sources import ImageSource, open_images, reference_digest
+from plada_codec.reference import ImageSource, open_images, reference_digest
 from plada_train import json_files
 from plada_train.data.labelled import LabelledImages, open_training_images
 from plada_train.planning import candidates, label_loss, plan, proxies, workers
@@ -456,7 +456,7 @@ def test_an_image_that_cannot_be_decoded_is_named_in_one_line(
 SCRIPT = """
 import sys
 from pathlib import Path
-from plada_codec.reference.sources import open_images
+from plada_codec.reference import open_images
 from plada_train.data.labelled import open_training_images
 from plada_train.json_files import dumps
 from plada_train.planning import label_loss, plan

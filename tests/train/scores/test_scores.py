@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from plada_codec.errors import FileError, InputError, MissingClasses, PladaWarning, SourceError
 from plada_codec.progress import progress_bar
-from plada_codec.reference.sources import ImageSource, open_images, reference_digest
+from plada_codec.reference import ImageSource, open_images, reference_digest
 from plada_train import stages
 from plada_train.cli.main import main
 from plada_train.models import inference

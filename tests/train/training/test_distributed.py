@@ -20,7 +20,7 @@ import torch
 
 from plada_codec import Payload, encode
 from plada_codec.errors import InputError
-from plada_codec.reference.sources import open_images, reference_digest
+from plada_codec.reference import open_images, reference_digest
 from plada_train import stages
 from plada_train.cli.main import main
 from plada_train.data.labelled import LabelledImages

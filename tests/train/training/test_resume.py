@@ -28,7 +28,7 @@ from torch import nn
 
 from plada_codec import Payload, encode
 from plada_codec.errors import InputError
-from plada_codec.reference.sources import open_images, reference_digest
+from plada_codec.reference import open_images, reference_digest
 from plada_train.cli.main import main
 from plada_train.data.labelled import Batch, FeatureBatches, ImageBatches, batches_in, open_training_images, shuffled
 from plada_train.models.classifier import make_classifier

@@ -19,7 +19,7 @@ from hypothesis.extra.numpy import arrays
 
 from plada_codec import Payload, encode
 from plada_codec.errors import InputError, MissingClasses, PladaError, ReferenceMismatch
-from plada_codec.reference.sources import open_images, reference_digest
+from plada_codec.reference import open_images, reference_digest
 from plada_codec.sections.soft_labels import concentrations, quantised_concentrations
 from plada_codec.sections.weights import dequantised_weights, quantised_weights
 from plada_train import stages

@@ -1,0 +1,119 @@
+"""The interface of a source of images: N ordered images, fetched by number; and helpers that sources share."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plada_codec.errors import SourceError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: Section 2 of spec/reference-digest.md. Compared with the lower-case name.
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+#: In place of the label of an image that has none.
+NO_LABEL = -1
+
+
+class ImageSource(ABC):
+    """An ordered list of N >= 1 images, by number.
+
+    It holds no open files: threads may share it, and it may be forked and pickled. It takes about 25 bytes of memory
+    for each image, and the image's name.
+
+    Attributes:
+        class_names: names of the classes, or None. Of a folder tree, its top folders; of shards, the list in the
+            `classes.json` beside them.
+        labels: class number of each image. Of a folder tree, the number of the image's top folder; of shards, the
+            number in the `.cls` member.
+    """
+
+    class_names: tuple[str, ...] | None = None
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._labels = array("i")
+        self._names = _Names()
+
+    def _add(self, name: str, label: int = NO_LABEL) -> None:
+        """Adds the next image. Subclasses call it once for each, when they are opened."""
+        self._names.append(os.fsencode(name))
+        self._labels.append(label)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def name(self, i: int) -> str:
+        """Name of image `i` in the source, for people: it is not part of the image's identity."""
+        return os.fsdecode(self._names[self._checked(i)])
+
+    def label(self, i: int) -> int | None:
+        """Class number of image `i`, or None where it has none."""
+        label = self._labels[self._checked(i)]
+        return None if label == NO_LABEL else label
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """Class number of each image (int32 [N]), -1 for images without one."""
+        import numpy as np
+
+        return np.array(self._labels, dtype=np.int32)
+
+    def read(self, i: int) -> bytes:
+        """The bytes of image `i`, 0 <= i < N, as stored. Raises SourceError if they cannot be read."""
+        self._checked(i)
+        try:
+            return self._read(i)
+        except OSError as error:
+            raise self.bad_image(i, f"cannot be read ({error.strerror})", "image-unreadable") from error
+
+    def bad_image(self, i: int, what: str, rule: str) -> SourceError:
+        """The error that says `what` is wrong with image `i`."""
+        return SourceError(f"image {i} of {self.source}, {self.name(i)}, {what}", rule=rule)
+
+    @abstractmethod
+    def _read(self, i: int) -> bytes:
+        """The bytes of image `i`, which exists. May raise OSError."""
+
+    def _checked(self, i: int) -> int:
+        if not 0 <= i < len(self):
+            raise SourceError(f"there is no image {i} in {self.source}, which has {len(self)}", rule="image-number")
+        return i
+
+
+class _Names:
+    """A list of byte strings that costs 8 bytes each beyond their length."""
+
+    def __init__(self) -> None:
+        self._text = bytearray()
+        self._ends = array("q", [0])
+
+    def append(self, name: bytes) -> None:
+        self._text += name
+        self._ends.append(len(self._text))
+
+    def __getitem__(self, i: int) -> bytes:
+        return bytes(self._text[self._ends[i] : self._ends[i + 1]])
+
+
+def is_image(name: str) -> bool:
+    """Whether a file of this name is an image (section 2)."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """The entries of `folder` in the order of the bytes of their names, without those that begin with a dot."""
+    with os.scandir(folder) as entries:
+        return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: os.fsencode(e.name))
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a regular file. Raises SourceError for a link to nothing."""
+    if entry.is_symlink() and not Path(entry.path).exists():
+        raise SourceError(f"{entry.path} is a link to what does not exist", rule="source-unreadable")
+    return entry.is_file()

@@ -1,0 +1,32 @@
+"""The reference digest: 32 bytes that tell one set of images from another (spec/reference-digest.md, section 1)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from plada_codec.reference.base import ImageSource
+
+#: Section 1.
+DIGEST_TAG = b"plada-reference-digest-1"
+#: Progress is reported once for this many images.
+_PROGRESS_IMAGES = 256
+
+
+def reference_digest(images: ImageSource, progress: Callable[[int, int], None] | None = None) -> bytes:
+    """The reference digest of `images` (32 bytes). Reads every image.
+
+    Args:
+        images: the reference set.
+        progress: called with the number of images read and N, now and then.
+
+    Raises:
+        SourceError: if an image cannot be read.
+    """
+    total = len(images)
+    digest = hashlib.sha256(DIGEST_TAG + total.to_bytes(8, "little"))
+    for i in range(total):
+        digest.update(hashlib.sha256(images.read(i)).digest())
+        if progress is not None and ((i + 1) % _PROGRESS_IMAGES == 0 or i == total - 1):
+            progress(i + 1, total)
+    return digest.digest()

@@ -1,0 +1,86 @@
+"""The registry of sources of images, and how a source is opened (spec/reference-digest.md, section 2).
+
+    images = open_images("ref-{000..007}.tar")     # or a folder of images, a folder of shards, one shard
+    images.read(4711)                              # the bytes of image 4711, as stored
+
+To open a source is to list its images: of folders, names are read; of shards, headers. An image that is missing or
+cannot be read is an error that names it, at once or when it is fetched. Another image never takes its place.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from plada_codec.errors import SourceError
+from plada_codec.reference.base import ImageSource
+from plada_codec.reference.folder import open_folder
+from plada_codec.reference.shards import open_shard, open_shard_folder, open_shard_pattern
+
+
+class SourceType(NamedTuple):
+    """A row of the registry.
+
+    Attributes:
+        name: what the source is, for people.
+        open: opens a source, or returns None for what is not of this type. Its arguments are the name that the user
+            gave, that name as a path, and the mode of the file or folder (`stat.st_mode`; 0 if there is none). May
+            raise SourceError and OSError.
+        is_file: whether the source is one file.
+    """
+
+    name: str
+    open: Callable[[str, Path, int], ImageSource | None]
+    is_file: bool = False
+
+
+#: The first row that opens a source decides.
+SOURCES = (
+    SourceType("folder of .tar shards", open_shard_folder),
+    SourceType("folder of images", open_folder),
+    SourceType(".tar shard", open_shard, is_file=True),
+    SourceType("pattern of .tar shards", open_shard_pattern),
+)
+
+
+def open_images(source: str | Path) -> ImageSource:
+    """The images of `source` and their order, as section 2 of the specification defines them.
+
+    Args:
+        source: a folder of images, a folder of `.tar` shards, one shard, or a pattern of shards in its last component
+            (`ref-{000..007}.tar`, `ref-*.tar`). A path that exists is never a pattern.
+
+    Raises:
+        SourceError: if there is no such source, if it has no images, or if something in it is missing, damaged or
+            ambiguous.
+    """
+    if not str(source):
+        raise SourceError("the name of the source of images is empty", rule="source-missing")
+    path = Path(source)
+    try:
+        mode = _mode_of(path)
+        opened = (row.open(str(source), path, mode) for row in SOURCES)
+        images = next((found for found in opened if found is not None), None)
+    except OSError as error:
+        what = f"{error.filename or source} cannot be read ({error.strerror})"
+        raise SourceError(what, rule="source-unreadable") from error
+    if images is None:
+        files = " nor a ".join(row.name for row in SOURCES if row.is_file)
+        what = f"is neither a folder nor a {files}" if stat.S_ISREG(mode) else "does not exist"
+        raise SourceError(f"{path} {what}", rule="source-missing")
+    if not len(images):
+        raise SourceError(f"{source} has no images", rule="source-empty")
+    return images
+
+
+def _mode_of(path: Path) -> int:
+    """The mode of a file or folder, 0 if there is none; OSError if that cannot be known.
+
+    From Python 3.14 on, Path.is_dir() and the like say no where they cannot look.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return 0
