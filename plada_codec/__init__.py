@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from plada_codec.frames import FrameLimits, Reassembler, Sender, carousel, packetize
     from plada_codec.interop.comparison import compare
     from plada_codec.limits import Limits
-    from plada_codec.links.budget import Budget, Conditions, best_frame_bytes, max_bytes
+    from plada_codec.links.budget import Budget, best_frame_bytes, max_bytes
+    from plada_codec.links.conditions import Conditions
     from plada_codec.links.link import Link
     from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss
     from plada_codec.links.profiles import link
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "api": ("Inspection", "decode", "encode", "expect_encodings", "inspect"),
-    "links.budget": ("Budget", "Conditions", "best_frame_bytes", "max_bytes"),
+    "links.budget": ("Budget", "best_frame_bytes", "max_bytes"),
+    "links.conditions": ("Conditions",),
     "interop.comparison": ("compare",),
     "errors": (
         "Corrupt",

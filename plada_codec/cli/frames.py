@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from plada_codec.frames import Layout
     from plada_codec.links.loss import Loss
 
-#: As plada_codec.frames.sending and plada_codec.links.budget.Conditions have them, whose import would slow --help down.
+#: As plada_codec.frames.sending and plada_codec.links.conditions have them, whose import would slow --help down.
 _FRAME_BYTES, _ANNOUNCE_EVERY, _PROBABILITY = 256, 16, 0.99
 
 
@@ -350,9 +350,9 @@ def _moving(progress: Callable[[int, int | None], None], sent: Iterable[bytes], 
 
 def _enough(layout: Layout, loss: Loss, receivers: int, probability: float) -> tuple[int, int]:
     """How many symbols and announces make it so probable that all receivers have the object."""
-    from plada_codec.links.delivery.strategies import one_way
+    from plada_codec.links.delivery.one_way_plan import plan_one_way
 
-    coded = one_way(
+    plan = plan_one_way(
         layout.symbols,
         layout.extra,
         loss,
@@ -362,4 +362,4 @@ def _enough(layout: Layout, loss: Loss, receivers: int, probability: float) -> t
         frame_bytes=layout.frame_bytes,
         announce_frame_bytes=layout.announce_frame_bytes,
     )
-    return coded.symbols, coded.announces
+    return plan.symbols, plan.announces

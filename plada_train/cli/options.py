@@ -97,16 +97,17 @@ def budgets_of(max_bytes: tuple[int, ...], link_id: str | None, within_s: float 
     if link_id is None or within_s is None:
         raise click.UsageError("--link and --within need each other.")
     with usage_errors():
-        from plada_codec.links import budget
+        from plada_codec.links.budget import max_bytes as bytes_that_fit
+        from plada_codec.links.conditions import Conditions
         from plada_codec.links.profiles import link
         from plada_codec.links.units import show_seconds
 
         profile = link(link_id)
-        size = budget.max_bytes(profile, within_s)
+        size = bytes_that_fit(profile, within_s)
     time = show_seconds(within_s)
     if size == 0:
         raise InputError(f"not one byte gets over {link_id} in {time}: give it more time, or another link", rule="link")
-    sure = f"{budget.Conditions().probability:.0%} sure"
+    sure = f"{Conditions().probability:.0%} sure"
     loss = f"{sure} at its loss of {profile.loss:.0%}" if profile.loss else "without loss"
     complain(f"{link_id}: {size} bytes in {time}, {loss}, at no distance")
     return (size,)

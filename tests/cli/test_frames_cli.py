@@ -29,7 +29,7 @@ from plada_codec.frames import Reassembler, Sender, packetize, read_frames, read
 from plada_codec.frames.framing import slip
 from plada_codec.frames.sending import ANNOUNCE_EVERY, DEFAULT_FRAME_BYTES
 from plada_codec.frames.state import time_mark
-from plada_codec.links.budget import Conditions
+from plada_codec.links.conditions import Conditions
 from tests.helpers.commands import fails, hear_ctrl_c, ok, run
 
 PLADA = f"{shlex.quote(sys.executable)} -m plada_codec"

@@ -6,6 +6,7 @@ run by the other tests, on small models.
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -34,8 +35,9 @@ def commands(group: click.Group, name: str) -> Iterator[tuple[str, click.Command
 def examples(name: str, command: click.Command) -> list[list[str]]:
     """The arguments of each example in a command's help."""
     text = command.get_help(click.Context(command, info_name=name, max_content_width=110))
-    after = text.split("Example:" if "Example:" in text else "Examples:")[1].split("Options:")[0]
-    lines = after.replace("\\\n", " ").strip().splitlines()
+    blocks = re.findall(r"(?m)^ *(?:Example|Examples|More examples):\n((?:.*\S.*\n?)+)", text)
+    assert blocks
+    lines = "".join(blocks).replace("\\\n", " ").strip().splitlines()
     found = []
     for line in lines:
         words = shlex.split(

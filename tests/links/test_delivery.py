@@ -15,8 +15,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plada_codec.errors import InvalidArgument, LinkError
-from plada_codec.links.delivery.one_way import Code, Coded
-from plada_codec.links.delivery.strategies import STRATEGIES, Job, deliver, one_way, simulate
+from plada_codec.links.delivery.deliveries import deliver, simulate
+from plada_codec.links.delivery.job import DeliveryJob
+from plada_codec.links.delivery.one_way_plan import OneWayPlan, OneWayPlanner, plan_one_way
+from plada_codec.links.delivery.registry import STRATEGIES
 from plada_codec.links.link import Link
 from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss, Loss
 from plada_codec.links.profiles import link, links
@@ -27,15 +29,15 @@ MODEM = link("custom").replaced(rate_bps=5000, mtu_bytes=1000, speed_m_per_s=150
 SLOW = link("custom").replaced(rate_bps=8, mtu_bytes=1000)
 
 
-def job(loss: Loss | float = 0.0, link: Link = MODEM, **others: Any) -> Job:
-    """Example 5 of links.md, but for `others`."""
-    given = {"object_bytes": 5000, "frames": 20, "frame_bytes": 264, "extra": 2, "distance_m": 3000.0}
+def job(loss: Loss | float = 0.0, link: Link = MODEM, **others: Any) -> DeliveryJob:
+    """Example 5 of the specification, but for `others`."""
+    given = {"object_bytes": 5000, "frames": 20, "frame_bytes": 264, "extra_symbols": 2, "distance_m": 3000.0}
     loss = loss if isinstance(loss, Loss) else IndependentLoss(loss)
-    return Job(link=link, loss=loss, **{**given, **others})
+    return DeliveryJob(link=link, loss=loss, **{**given, **others})
 
 
 #: A frame takes 1 s, an answer nothing: wall time counts frames.
-def counted(loss: Loss, **others: Any) -> Job:
+def counted(loss: Loss, **others: Any) -> DeliveryJob:
     return job(loss, SLOW, frame_bytes=1, acknowledgement_bytes=0, distance_m=None, **others)
 
 
@@ -128,7 +130,7 @@ probabilities = st.floats(0.01, 0.999)
 @given(losses, st.integers(1, 8), probabilities)
 def test_one_way_sends_the_fewest_symbols_that_suffice(loss: Loss, needed: int, probability: float) -> None:
     expected = exact_frames_for(needed, loss, probability)
-    found = deliver("one-way", counted(loss, frames=needed, extra=0, probability=probability))
+    found = deliver("one-way", counted(loss, frames=needed, extra_symbols=0, probability=probability))
     assert found.symbols == expected
     exact = float(sum(exactly_arrived(expected, *chain(loss))[needed:], Fraction(0)))
     assert found.completion == pytest.approx(exact, abs=1e-11)
@@ -145,11 +147,13 @@ def test_the_first_symbols_alone_suffice_and_otherwise_it_takes_some_more(
     few = sum(exactly_arrived(more + 1, after_arrived, after_lost, Fraction(0))[1 : extra + 1])
     probability = float(enough + first * few)
     assume(1e-6 < probability < 0.999_999)
-    found = deliver("one-way", counted(loss, frames=frames, extra=extra, probability=probability * (1 - 1e-9)))
+    found = deliver("one-way", counted(loss, frames=frames, extra_symbols=extra, probability=probability * (1 - 1e-9)))
     assert found.symbols is not None
     assert found.symbols <= sent
     assert found.completion >= probability * (1 - 2e-9)
-    slightly_more = deliver("one-way", counted(loss, frames=frames, extra=extra, probability=probability * (1 + 1e-9)))
+    slightly_more = deliver(
+        "one-way", counted(loss, frames=frames, extra_symbols=extra, probability=probability * (1 + 1e-9))
+    )
     assert slightly_more.symbols is not None
     assert slightly_more.symbols > sent or slightly_more.completion > probability
 
@@ -198,7 +202,7 @@ def test_rounds_of_nack_lists_go_on_until_the_last_receiver_has_all(
 )
 def test_binomial_tails_of_large_objects_are_sound(frames: int, loss: float) -> None:
     """Against the sum of the binomial distribution's logarithms, from the largest term outwards."""
-    found = deliver("one-way", job(loss, frames=frames, extra=0, probability=0.999))
+    found = deliver("one-way", job(loss, frames=frames, extra_symbols=0, probability=0.999))
     assert found.symbols is not None
     for symbols, enough in ((found.symbols, True), (found.symbols - 1, False)):
         arrived = np.arange(symbols + 1)
@@ -220,7 +224,7 @@ JOBS = {
     "announces": job(0.3, frames=10, announce_parts=1, announce_frame_bytes=46),
     "announces of parts, receivers": job(0.3, frames=6, announce_parts=5, announce_frame_bytes=16, receivers=3),
     "bit errors": job(BitErrors(2e-4), frames=12, last_frame_bytes=50, announce_parts=2, announce_frame_bytes=30),
-    "one frame": job(0.4, frames=1, extra=0, receivers=4, return_loss=0.2),
+    "one frame": job(0.4, frames=1, extra_symbols=0, receivers=4, return_loss=0.2),
     "bursts": job(BurstyLoss(0.3, 4), frames=12),
     "bursts, receivers, lost answers": job(BurstyLoss(0.2, 6), frames=8, receivers=4, return_loss=0.2),
     "duty cycle": job(0.2, MODEM.replaced(duty_cycle=0.1), frames=10),
@@ -240,7 +244,7 @@ JOBS = {
         announce_parts=2,
         announce_frame_bytes=9,
     ),
-    "several bursts": job(0.2, frames=10, receivers=2, burst_frames=4),
+    "several bursts": job(0.2, frames=10, receivers=2, nack_burst_frames=4),
     "lost lists, no other loss": job(0.0, frames=10, return_loss=0.4, receivers=3),
 }
 
@@ -290,7 +294,7 @@ def test_bursts_do_not_make_a_sender_send_twice_as_much_as_is_enough(
     enough: tuple[int, int],
 ) -> None:
     """`enough` symbols and announces were found by simulation."""
-    found = one_way(
+    found = plan_one_way(
         frames,
         2,
         BurstyLoss(0.3, burst),
@@ -321,14 +325,14 @@ def test_an_announce_is_missed_if_the_channel_is_lost_at_each_of_its_copies(
     for gap in np.diff(before):
         state = state @ np.linalg.matrix_power(step, int(gap) + 1) * [0, 1]
         missed.append(state.sum())
-    code, coded = Code(1, 0, 1, 1, 1, loss), Coded(symbols, announces)
-    assert code.unannounced(coded) == pytest.approx(missed[-1], rel=1e-9, abs=1e-12)
-    assert code.unannounced_so_far(coded) == pytest.approx(np.array([1.0, *missed]), rel=1e-9, abs=1e-12)
+    planner, plan = OneWayPlanner(1, 0, 1, 1, 1, loss), OneWayPlan(symbols, announces)
+    assert planner.unannounced(plan) == pytest.approx(missed[-1], rel=1e-9, abs=1e-12)
+    assert planner.unannounced_so_far(plan) == pytest.approx(np.array([1.0, *missed]), rel=1e-9, abs=1e-12)
 
 
 def test_the_longest_bursts_take_no_time_to_plan() -> None:
-    coded = one_way(20, 2, BurstyLoss(0.5, 10_000), announce_parts=1, frame_bytes=256, announce_frame_bytes=46)
-    assert 10_000 < coded.symbols < 100_000
+    plan = plan_one_way(20, 2, BurstyLoss(0.5, 10_000), announce_parts=1, frame_bytes=256, announce_frame_bytes=46)
+    assert 10_000 < plan.symbols < 100_000
 
 
 # Against events: what a sender that waits for answers does, one thing after the other
@@ -358,7 +362,7 @@ MIXED = {
 class Clock:
     """One sender's time: packets pause for duty cycle and quota, a frame follows when it may and all answers are in."""
 
-    def __init__(self, asked: Job, random: Random) -> None:
+    def __init__(self, asked: DeliveryJob, random: Random) -> None:
         self.job, self.random = asked, random
         self.start_s = self.end_s = 0.0
         self.lost: dict[int, bool] = {}
@@ -393,12 +397,12 @@ class Clock:
         return self.lost[receiver]
 
 
-def lengths(asked: Job) -> list[int]:
+def lengths(asked: DeliveryJob) -> list[int]:
     last = asked.last_frame_bytes or asked.frame_bytes
     return [asked.announce_frame_bytes] * asked.announce_parts + [asked.frame_bytes] * (asked.frames - 1) + [last]
 
 
-def stop_and_wait_by_events(asked: Job, random: Random) -> float:
+def stop_and_wait_by_events(asked: DeliveryJob, random: Random) -> float:
     clock = Clock(asked, random)
     for receiver in range(asked.receivers):
         for frame_bytes in lengths(asked):
@@ -410,11 +414,11 @@ def stop_and_wait_by_events(asked: Job, random: Random) -> float:
     return clock.known_s
 
 
-def nack_by_events(asked: Job, random: Random) -> float:
+def nack_by_events(asked: DeliveryJob, random: Random) -> float:
     clock = Clock(asked, random)
     waiting = [(frame_bytes, set(range(asked.receivers))) for frame_bytes in lengths(asked)]
     while waiting:
-        burst, waiting = waiting[: asked.burst_frames], waiting[asked.burst_frames :]
+        burst, waiting = waiting[: asked.nack_burst_frames], waiting[asked.nack_burst_frames :]
         missed = []
         for frame_bytes, receivers in burst:
             clock.send(frame_bytes)
@@ -501,14 +505,14 @@ def test_pauses_between_packets_are_of_a_frame_that_is_acknowledged_too() -> Non
 
 
 def test_a_failed_round_is_retried_as_late_as_a_failed_frame() -> None:
-    patient = job(0.3, MODEM.replaced(retry_s=60), frames=1, extra=0)
+    patient = job(0.3, MODEM.replaced(retry_s=60), frames=1, extra_symbols=0)
     assert deliver("nack", patient).wall_p99_s == pytest.approx(deliver("stop-and-wait", patient).wall_p99_s)
     assert deliver("nack", patient).wall_p99_s > 3 * 60
 
 
 def test_bit_errors_count_in_what_fills_up_a_packet() -> None:
     loss, modem = BitErrors(1e-4), link("umodem-psk5")
-    asked = job(loss, modem, frames=1, frame_bytes=50, extra=0)
+    asked = job(loss, modem, frames=1, frame_bytes=50, extra_symbols=0)
     assert deliver("single", asked).completion == pytest.approx(1 - loss.frame_loss(2048))
     assert deliver("stop-and-wait", asked).frames == pytest.approx(1 / (1 - loss.frame_loss(2048)))
     assert simulate("single", asked, trials=3000, seed=1).completion == pytest.approx(
@@ -562,7 +566,7 @@ def test_no_cheaper_pair_of_symbols_and_announces_is_as_sure(
     def cost(symbols: int, announces: int) -> int:
         return 256 * symbols + announce_bytes * parts * announces
 
-    found = one_way(
+    found = plan_one_way(
         frames,
         0,
         IndependentLoss(loss),
@@ -647,7 +651,7 @@ def test_bursts_of_which_there_are_several_are_simulated_and_always_the_same() -
     assert found.method == "simulation"
     assert found == deliver("nack", asked)
     assert found.frames == pytest.approx(100 / 0.9, rel=0.01)
-    assert deliver("nack", replace(asked, burst_frames=100)).method == "closed form"
+    assert deliver("nack", replace(asked, nack_burst_frames=100)).method == "closed form"
 
 
 @pytest.mark.parametrize("loss", [IndependentLoss(0.1), IndependentLoss(0.9), BurstyLoss(0.5, 10)], ids=repr)
@@ -674,9 +678,9 @@ def test_a_simulation_of_very_long_bursts_is_refused() -> None:
         ({"frames": 1_048_321}, "value"),
         ({"frames": 10**15}, "value"),
         ({"object_bytes": 0}, "value"),
-        ({"extra": -1}, "value"),
+        ({"extra_symbols": -1}, "value"),
         ({"receivers": 0}, "value"),
-        ({"burst_frames": 0}, "value"),
+        ({"nack_burst_frames": 0}, "value"),
         ({"acknowledgement_bytes": -1}, "value"),
         ({"announce_parts": -1}, "value"),
         ({"distance_m": -1.0}, "value"),
@@ -701,11 +705,11 @@ def test_a_job_that_makes_no_sense_is_refused(wrong: dict[str, Any], rule: str) 
 
 def test_what_no_code_can_promise_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="ask for less"):
-        one_way(20, 2, IndependentLoss(0.1), probability=1 - 1e-12)
+        plan_one_way(20, 2, IndependentLoss(0.1), probability=1 - 1e-12)
 
 
 def test_an_unknown_strategy_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InvalidArgument, match="no strategy 'pigeon': there are single, stop-and-wait, nack, one-way"):
+    with pytest.raises(InvalidArgument, match="no strategy 'pigeon': there are one-way, nack, stop-and-wait, single"):
         deliver("pigeon", job())
 
 

@@ -1,4 +1,4 @@
-"""What `plada budget` prints for people: the table, what is to be known of it, and the numbers behind it."""
+"""The output of `plada budget` for people: a table, remarks on it, and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from collections.abc import Iterable, Iterator, Mapping
 import click
 
 from plada_codec.cli.terminal import print_table
-from plada_codec.links.budget import Budget, Conditions
+from plada_codec.links.budget import Budget
+from plada_codec.links.conditions import Conditions
+from plada_codec.links.delivery.registry import BASELINE_STRATEGY, DEFAULT_STRATEGY
 from plada_codec.links.link import Link
 from plada_codec.links.units import show_joules, show_seconds
 
-#: A table that is wider leaves out its least important columns; other lines are folded.
+#: A wider table leaves out its least important columns. Longer lines are folded.
 _TABLE_COLUMNS, _LINE_COLUMNS = 80, 100
 #: Between two columns of a table.
 _GAP_COLUMNS = 2
-#: The column of the wall time that half of the deliveries take.
+#: The column of the wall time that half of the deliveries meet.
 _HALF = "wall 50%"
 
 
 def print_budgets(found: Mapping[str, Budget], left_out: Mapping[str, str], within_s: float | None) -> None:
-    """A table of budgets, and what is to be known before one relies on it.
+    """Print a table of budgets, and remarks to read before one relies on it.
 
     Args:
-        found: the budgets, by the label of their row: the ids of links, or the strategies on one link.
-        left_out: why there is none of others.
-        within_s: when the object has to be there.
+        found: the budgets, by the label of their row: the id of a link, or the strategy on a single link.
+        left_out: the reason for each row that has no budget, by its label.
+        within_s: the time within which the object should arrive; None: any time.
     """
     columns = _columns(found, within_s)
     print_table(list(columns), list(zip(*columns.values(), strict=True)))
@@ -39,10 +41,12 @@ def print_budgets(found: Mapping[str, Budget], left_out: Mapping[str, str], with
 
 
 def _remarks(found: Mapping[str, Budget], columns: Mapping[str, list[str]]) -> Iterator[str]:
-    """What the table does not say."""
-    if {"one-way", "stop-and-wait"} <= found.keys():
-        ratio = found["stop-and-wait"].delivery.wall_s / found["one-way"].delivery.wall_s
-        fast, slow = ("one-way", "stop-and-wait") if ratio >= 1 else ("stop-and-wait", "one-way")
+    """Remarks on the table: a comparison, the meaning of columns, notes of the links."""
+    fast, slow = DEFAULT_STRATEGY, BASELINE_STRATEGY
+    if {fast, slow} <= found.keys():
+        ratio = found[slow].delivery.wall_s / found[fast].delivery.wall_s
+        if ratio < 1:
+            fast, slow = slow, fast
         times = max(ratio, 1 / ratio)
         shown = f"{times:,.{1 if times < 10 else 0}f}"
         if shown != "1.0":
@@ -58,7 +62,7 @@ def _remarks(found: Mapping[str, Budget], columns: Mapping[str, list[str]]) -> I
 
 
 def _columns(found: Mapping[str, Budget], within_s: float | None) -> dict[str, list[str]]:
-    """The columns of the table, by title: those that say something, as far as there is room."""
+    """The columns of the table, by title, without those that say nothing, and those for which there is no room."""
     shown = list(found.values())
     probability = shown[0].conditions.probability
     link_ids = {each.link.id for each in shown}
@@ -83,7 +87,7 @@ def _columns(found: Mapping[str, Budget], within_s: float | None) -> dict[str, l
         "energy": all(each.delivery.energy_j is None for each in shown),
     }
     columns = {title: cells for title, cells in columns.items() if not silent.get(title)}
-    # The best length of frames says nothing without their length.
+    # The best length of frames says nothing without the length of the frames.
     for least in (*(() if "best" in columns else ("frame",)), _HALF, "complete", "energy"):
         if least != wall and _width(columns) > _TABLE_COLUMNS:
             columns.pop(least, None)
@@ -95,14 +99,14 @@ def _width(columns: Mapping[str, list[str]]) -> int:
 
 
 def print_trace(found: Mapping[str, Budget]) -> None:
-    """Where the numbers come from; what all have in common is said once."""
+    """Print the source of every number; numbers that all budgets share are printed once."""
     traces = {label: (*each.inputs, *each.results) for label, each in found.items()}
     first = next(iter(traces.values()))
-    common = tuple(used for used in first if len(traces) > 1 and all(used in trace for trace in traces.values()))
+    common = tuple(each for each in first if len(traces) > 1 and all(each in trace for trace in traces.values()))
     parts = {"all of them": common} if common else {}
-    parts |= {label: tuple(used for used in trace if used not in common) for label, trace in traces.items()}
+    parts |= {label: tuple(each for each in trace if each not in common) for label, trace in traces.items()}
     for label, part in parts.items():
-        rows = [(used.name, _plain(used.value), used.unit, used.source, used.note) for used in part]
+        rows = [(each.name, _plain(each.value), each.unit, each.source, each.note) for each in part]
         click.echo()
         print_table([label, "value", "unit", "from", "note"], rows, text=(0, 2, 3, 4))
 
@@ -122,7 +126,7 @@ def _duration(value: float) -> str:
 
 
 def assumed(rows: Iterable[tuple[Link, Conditions]]) -> list[str]:
-    """What nobody said that matters, and how to say it, in a line; nothing, if there is nothing of the kind."""
+    """A line about conditions that matter and were not given, with the options to give; no line if there are none."""
     rows = list(rows)
     options = {}
     if any(conditions.loss is None and link.loss is None for link, conditions in rows):
@@ -133,7 +137,7 @@ def assumed(rows: Iterable[tuple[Link, Conditions]]) -> list[str]:
 
 
 def left_out_lines(left_out: Mapping[str, str]) -> Iterator[str]:
-    """What is left out for the same reason is one line."""
+    """One line for all rows that are left out for the same reason."""
     reasons: dict[str, list[str]] = {}
     for label, reason in left_out.items():
         reasons.setdefault(reason.removeprefix(label).lstrip(": "), []).append(label)
@@ -142,6 +146,6 @@ def left_out_lines(left_out: Mapping[str, str]) -> Iterator[str]:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Prints lines, folded where they are long."""
+    """Print lines, folded if they are long."""
     for line in lines:
         click.echo(textwrap.fill(line, _LINE_COLUMNS, subsequent_indent="  ", break_on_hyphens=False))

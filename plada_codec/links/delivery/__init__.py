@@ -1,1 +1,1 @@
-"""Delivering an object over a lossy link: frames, time and energy of each strategy (spec/link-budget.md section 5)."""
+"""Delivery of an object over a lossy link. Each strategy is a file, and a row of `registry`."""

@@ -1,7 +1,7 @@
-"""How many frames are sent until enough have arrived: the distributions of spec/link-budget.md section 5.
+"""The distributions of spec/link-budget.md section 5: the number of frames that are sent until enough have arrived.
 
-They are found from their generating functions by Fourier transforms: an error of about 1e-13 in a probability, whatever
-its size, and no sums of factorials.
+Fourier transforms compute them from their generating functions. That needs no sums of factorials, and a probability of
+any size has an error of about 1e-13.
 """
 
 from __future__ import annotations
@@ -22,8 +22,13 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Surplus:
-    """How likely first, first + 1, ... frames more are sent than successes are wanted."""
+class ExtraFrames:
+    """The distribution of the number of frames that are sent in addition to the successes that are needed.
+
+    Attributes:
+        first: the least number.
+        weights: the probabilities of first, first + 1, ... frames.
+    """
 
     first: int
     weights: NDArray[np.float64]
@@ -33,33 +38,35 @@ class Surplus:
         """The expected number."""
         return float((self.first + np.arange(len(self.weights))) @ self.weights)
 
-    def trimmed(self) -> Surplus:
-        """Without the numbers on both ends that are less likely than TINY."""
+    def trimmed(self) -> ExtraFrames:
+        """The distribution without the numbers on both ends whose probability is at most TINY."""
         likely = np.flatnonzero(self.weights > TINY)
-        return Surplus(self.first + int(likely[0]), self.weights[likely[0] : likely[-1] + 1])
+        return ExtraFrames(self.first + int(likely[0]), self.weights[likely[0] : likely[-1] + 1])
 
     def exceeds(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
-        """How likely more than each of these numbers are sent."""
+        """The probability that more frames are sent than each of these numbers."""
         beyond = np.append(np.cumsum(self.weights[::-1])[::-1], 0.0)
         return beyond[np.clip(numbers - self.first + 1, 0, len(self.weights))]
 
 
-def surplus(
+def extra_frames(
     successes: Mapping[int, int],
     loss: Loss,
     return_loss: float = 0.0,
     repeats: int = 1,
     *,
     after_an_arrival: bool = False,
-) -> Surplus:
-    """How many frames more than successes are sent until there are all (sections 5.3 and 5.5).
+) -> ExtraFrames:
+    """The distribution of the frames that are sent, until all have succeeded, beyond one for each success.
+
+    The formulas are those of sections 5.3 and 5.5.
 
     Args:
-        successes: how many frames of each size in bytes must arrive, and be acknowledged.
-        loss: which frames are lost; where it has memory, the number of successes of all sizes counts, not their order.
-        return_loss: how many acknowledgements are lost.
-        repeats: how many times all that goes on, on different channels.
-        after_an_arrival: whether the frame before the first one arrived; else nothing is known of it.
+        successes: the number of frames of each length in bytes that must arrive and be acknowledged.
+        loss: the loss of frames; if it has memory, it does not depend on their length, nor the result on their order.
+        return_loss: the share of the acknowledgements that is lost.
+        repeats: the number of times that all of this happens, each on another channel.
+        after_an_arrival: whether the frame before the first one arrived; if false, nothing is known of that frame.
     """
     mean = variance = tail = 0.0
     for size, count in successes.items():
@@ -69,7 +76,7 @@ def surplus(
         mean += repeats * count * (tries / (1 - return_loss) - 1)
         variance += repeats * count * (spread / (1 - return_loss) + return_loss * (tries / (1 - return_loss)) ** 2)
         tail = max(tail, 40 * (1 / end + tries / (1 - return_loss)))
-    # Beyond these bounds there is less than TINY: nine deviations, and e^-40 of what decays more slowly.
+    # The probability beyond these bounds is below TINY: nine deviations, and e^-40 of a slower, exponential tail.
     width = 9 * math.sqrt(variance)
     first = max(0, math.floor(mean - width - tail))
     length = 1 << math.ceil(mean + width + tail - first).bit_length()
@@ -85,34 +92,35 @@ def surplus(
         success = -(after_arrived * wait + return_loss * gap * to_one) / (1 - return_loss * z * gap)
         logarithm += repeats * count * _log1p(success)
     if loss.memory and not after_an_arrival:
-        # The same `wait` and `gap` whatever the size: losses with memory do not depend on it.
+        # `wait` and `gap` are the same for all lengths: losses with memory do not depend on them.
         logarithm += repeats * (_log1p(-loss.frame_loss(1) * wait) - _log1p(gap - 1))
-    return Surplus(first, np.clip(np.fft.irfft(np.exp(logarithm), length), 0.0, 1.0))
+    return ExtraFrames(first, np.clip(np.fft.irfft(np.exp(logarithm), length), 0.0, 1.0))
 
 
 def _log1p(values: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """log(1 + values), for complex numbers near 0 too."""
+    """log(1 + values), also for complex numbers near 0."""
     size = 0.5 * np.log1p(2 * values.real + np.abs(values) ** 2)
     logarithm: NDArray[np.complex128] = size + 1j * np.angle(1 + values)
     return logarithm
 
 
 def tries_within_rounds(likely: NDArray[np.float64], count: int) -> tuple[int, NDArray[np.float64]]:
-    """How likely so many rounds (rows) are enough for frames of one kind, and those are sent so often (columns).
+    """The probability that a number of rounds is enough for frames of one length, with a number of tries in all.
 
-    Each frame goes into each round until all have it.
+    Each frame is sent in each round until all receivers have it.
 
     Args:
-        likely: how likely such a frame is sent 0, 1, 2, ... times.
-        count: how many of them there are.
+        likely: the probability that such a frame is sent 0, 1, 2, ... times.
+        count: the number of such frames.
 
     Returns:
-        The number of the first column, and the array; columns of less than TINY are left out.
+        The number of tries of the first column, and the array of probabilities [rounds, tries]. Columns at both ends
+        whose probability is at most TINY are left out.
     """
     rounds = len(likely) - 1
     length = rounds * count + 1
     size = 1 << length.bit_length()
-    # Row r: the generating function of the number of frames where none is sent more than r times.
+    # Row r: the generating function of the number of tries if no frame is sent more than r times.
     spectrum = np.fft.rfft(np.tril(np.broadcast_to(likely, (rounds + 1, rounds + 1))), size) ** count
     within = np.clip(np.fft.irfft(spectrum, size)[:, :length], 0.0, 1.0)
     columns = np.flatnonzero(within[-1] > TINY)
@@ -120,7 +128,7 @@ def tries_within_rounds(likely: NDArray[np.float64], count: int) -> tuple[int, N
 
 
 def quantile(values: NDArray[np.float64], weights: NDArray[np.float64], probability: float) -> float:
-    """The least of these values that is not exceeded with this probability.
+    """The least of these values that, with this probability, is not exceeded.
 
     >>> quantile(np.array([3.0, 1.0, 2.0]), np.array([0.2, 0.5, 0.3]), 0.6)
     2.0
@@ -130,13 +138,13 @@ def quantile(values: NDArray[np.float64], weights: NDArray[np.float64], probabil
     return float(values[order[min(int(np.searchsorted(met, probability - TINY)), len(order) - 1)]])
 
 
-def quantile_of_sum(terms: Sequence[tuple[Surplus, float]], probability: float) -> float:
-    """The least sum that is not exceeded with this probability; its terms are numbers of frames times a step each.
+def quantile_of_sum(terms: Sequence[tuple[ExtraFrames, float]], probability: float) -> float:
+    """The least sum that, with this probability, is not exceeded; each term is a number of frames times a step.
 
-    The terms are independent. Time and memory go with the product of the lengths of all but the longest one.
+    The terms are independent. Time and memory grow with the product of the lengths of all but the longest one.
 
-    >>> coin, die = Surplus(0, np.full(2, 1 / 2)), Surplus(1, np.full(6, 1 / 6))
-    >>> round(quantile_of_sum([(coin, 10.0), (die, 1.0)], 0.9), 9)  # more than 15: one chance in twelve
+    >>> coin, die = ExtraFrames(0, np.full(2, 1 / 2)), ExtraFrames(1, np.full(6, 1 / 6))
+    >>> round(quantile_of_sum([(coin, 10.0), (die, 1.0)], 0.9), 9)  # it exceeds 15 with a probability of 1/12
     15.0
     """
     *others, (longest, step) = sorted(terms, key=lambda term: len(term[0].weights))
@@ -147,7 +155,7 @@ def quantile_of_sum(terms: Sequence[tuple[Surplus, float]], probability: float) 
     met = np.append(0.0, np.cumsum(longest.weights))
 
     def places(most: float) -> NDArray[np.int64]:
-        """How far the longest term may go, with each of the sums of the others, up to `most` in all."""
+        """The last entry of the longest term that keeps the whole sum up to `most`, for each sum of the others."""
         numbers = np.floor((most - sums) / step + _ROUNDING) - longest.first
         return np.asarray(np.clip(numbers, -1, len(longest.weights) - 1), np.int64)
 
@@ -161,5 +169,5 @@ def quantile_of_sum(terms: Sequence[tuple[Surplus, float]], probability: float) 
 
 
 def enough_tries(loss: float, count: int) -> int:
-    """The number of tries after which it is all but sure that all of so many have arrived."""
+    """The number of tries of each frame after which it is almost certain that all `count` frames have arrived."""
     return math.ceil(math.log(TINY / count) / math.log(loss)) if loss else 1

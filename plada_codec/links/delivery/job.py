@@ -1,4 +1,4 @@
-"""What is to be delivered: an object's frames, over which link, to how many, how surely (spec/link-budget.md 5.1)."""
+"""A delivery job: the frames of an object, the link, the receivers, and the probability (spec/link-budget.md 5.1)."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from plada_codec.errors import InvalidArgument, LinkError
 from plada_codec.links.link import Link
 from plada_codec.links.loss import FilledLoss, Loss
 
-#: Section 4: what loses more is not a link, and asks for sums over millions of frames.
+#: Section 4: nothing is computed for a larger loss, which would take sums over millions of frames.
 MAX_LOSS = 0.99
 #: Section 5.1: as many symbols as there are ids for (spec/plada-frames-1.md section 2).
 MAX_FRAMES = 1_048_320
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """What is to be delivered, over which link, how surely.
+class DeliveryJob:
+    """An object to deliver over a link, with a certain probability.
 
     Attributes:
         link: the link.
         object_bytes: length of the object.
-        frames: K, how many data frames make the object.
+        frames: K, the number of data frames that make the object.
         frame_bytes: length of a data frame, with all headers.
-        last_frame_bytes: length of the K-th one; None: as the others.
-        extra: h, how many frames more than K a receiver of coded frames needs, unless it has the first K: 2 for
-            RaptorQ, 0 for K = 1 or a perfect code.
-        announce_parts: how many frames an announce has; 0: there is none.
-        announce_frame_bytes: length of those.
-        loss: which frames are lost, by what of them is on the air.
-        distance_m: to the receivers.
-        receivers: R, how many of them.
-        probability: with which all of them must have the object.
-        return_loss: how likely an acknowledgement or a NACK list is lost, independently of all else.
-        acknowledgement_bytes: length of those; 0: the link's own, which take no time.
-        burst_frames: how many frames are sent before a NACK list is waited for.
+        last_frame_bytes: length of the last data frame; None: as the others.
+        extra_symbols: h, the number of frames above K that a receiver of coded frames needs, unless it has the first K:
+            2 for RaptorQ, 0 for K = 1 or a perfect code.
+        announce_parts: the number of frames of an announce; 0: there is no announce.
+        announce_frame_bytes: length of these frames.
+        loss: loss of the frames, by their length on the air.
+        distance_m: distance of the receivers; None: 0 m.
+        receivers: R, the number of receivers.
+        probability: probability with which all receivers must get the object.
+        return_loss: share of the acknowledgements or NACK lists that is lost, independently of all else.
+        acknowledgement_bytes: length of an acknowledgement or a NACK list; 0: the link's own, which takes no time.
+        nack_burst_frames: number of frames that are sent between two NACK lists.
 
     Raises:
-        InvalidArgument: (`value`) if a number is out of its range; (`loss`) if more than MAX_LOSS of the frames are
+        InvalidArgument: (`value`) if a number is outside its range; (`loss`) if more than MAX_LOSS of the frames are
             lost.
         LinkError: (`value`) if there are several receivers, and the link reaches one at a time.
     """
@@ -51,7 +51,7 @@ class Job:
     frames: int
     frame_bytes: int
     last_frame_bytes: int | None = None
-    extra: int = 0
+    extra_symbols: int = 0
     announce_parts: int = 0
     announce_frame_bytes: int = 0
     loss: Loss
@@ -60,14 +60,14 @@ class Job:
     probability: float = 0.99
     return_loss: float = 0.0
     acknowledgement_bytes: int = 8
-    burst_frames: int = 32
+    nack_burst_frames: int = 32
 
     def __post_init__(self) -> None:
         check_range("object_bytes", self.object_bytes, 1)
-        check_range("burst_frames", self.burst_frames, 1)
+        check_range("nack_burst_frames", self.nack_burst_frames, 1)
         check_range("acknowledgement_bytes", self.acknowledgement_bytes, 0)
-        check_coding(self.frames, self.extra, self.announce_parts, self.receivers, self.probability)
-        self.link.delay_s(self.distance_m)  # refuses what is no distance
+        check_coding(self.frames, self.extra_symbols, self.announce_parts, self.receivers, self.probability)
+        self.link.delay_s(self.distance_m)  # refuses a distance that makes no sense
         if self.receivers > 1 and self.link.unicast:
             message = f"{self.link.id} reaches one receiver at a time, not {self.receivers} with the same frames"
             raise LinkError(f"{message}: compute it for one", rule="value")
@@ -78,14 +78,14 @@ class Job:
 
     @property
     def runs(self) -> tuple[tuple[int, int], ...]:
-        """The lengths of an announce and of the K data frames in the order of sending, and how many of each follow."""
+        """The frames of an announce and the data frames, in the order of sending: pairs of a length and a number."""
         last = self.frame_bytes if self.last_frame_bytes is None else self.last_frame_bytes
         runs = ((self.announce_frame_bytes, self.announce_parts), (self.frame_bytes, self.frames - 1), (last, 1))
         return tuple((frame_bytes, count) for frame_bytes, count in runs if count)
 
     @property
     def counts(self) -> Counter[int]:
-        """How many frames have each length, the first one's length first."""
+        """The number of frames of each length, the length of the first frame first."""
         counts: Counter[int] = Counter()
         for frame_bytes, count in self.runs:
             counts[frame_bytes] += count
@@ -99,36 +99,36 @@ class Job:
 
     @property
     def air_loss(self) -> Loss:
-        """Which frames are lost, by their own length: bit errors count in what fills up their packets, too."""
+        """The loss of frames by their own length: bit errors count in the bytes that fill up their packets, too."""
         packet_bytes = self.link.packet_bytes
         return self.loss if packet_bytes is None else FilledLoss(self.loss, packet_bytes)
 
     def waiting_s(self, answers: int = 1) -> float:
-        """From the end of a frame until its sender has so many answers and may send again."""
+        """Seconds from the end of a frame until its sender has so many answers, and may send again."""
         answer_s = self.link.answer_airtime_s(self.acknowledgement_bytes) if self.acknowledgement_bytes else 0.0
         return 2 * (self.link.delay_s(self.distance_m) + self.link.turnaround_s) + answers * answer_s
 
 
 def check_range(name: str, value: int, least: int, most: int | None = None) -> None:
-    """Raises InvalidArgument, rule `value`, unless `value` is within these bounds."""
+    """Raise InvalidArgument, rule `value`, unless `value` is within these bounds."""
     if value < least:
         raise InvalidArgument(f"{name} must be {least} or more, not {value}", rule="value")
     if most is not None and value > most:
         raise InvalidArgument(f"{name} must be {most:,} or less, not {value:,}", rule="value")
 
 
-def check_coding(frames: int, extra: int, announce_parts: int, receivers: int, probability: float) -> None:
-    """Raises InvalidArgument, rule `value`, if one of these fields of a Job is out of its range."""
+def check_coding(frames: int, extra_symbols: int, announce_parts: int, receivers: int, probability: float) -> None:
+    """Raise InvalidArgument, rule `value`, if one of these fields of a DeliveryJob is outside its range."""
     check_range("frames", frames, 1, MAX_FRAMES)
     check_range("receivers", receivers, 1)
-    check_range("extra", extra, 0)
+    check_range("extra_symbols", extra_symbols, 0)
     check_range("announce_parts", announce_parts, 0, MAX_FRAMES)
     if not 0 < probability < 1:
         raise InvalidArgument(f"a probability is above 0 and below 1, not {probability:g}", rule="value")
 
 
 def check_loss(loss: Loss, frame_bytes: int) -> None:
-    """Raises InvalidArgument, rule `loss`, if more than MAX_LOSS of the frames of this length are lost."""
+    """Raise InvalidArgument, rule `loss`, if more than MAX_LOSS of the frames of this length are lost."""
     if (lost := loss.frame_loss(frame_bytes)) > MAX_LOSS:
         raise InvalidArgument(
             f"{lost:.6%} of the frames of {frame_bytes} bytes are lost: {MAX_LOSS:.0%} is the most", rule="loss"

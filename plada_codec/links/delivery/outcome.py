@@ -1,4 +1,4 @@
-"""How a delivery goes: what is sent, and how likely it is done when (spec/link-budget.md section 5.1)."""
+"""The outcome of a delivery: frames, airtime, and the distribution of its wall time (spec/link-budget.md 5.1)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plada_codec.links.delivery.distributions import TINY
-from plada_codec.links.delivery.job import Job
+from plada_codec.links.delivery.job import DeliveryJob
 
-#: Section 5.6.
-EXACT, APPROXIMATE, SIMULATED = "closed form", "approximation", "simulation"
+#: The methods of section 5.6.
+CLOSED_FORM, APPROXIMATION, SIMULATION = "closed form", "approximation", "simulation"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
-    """How a strategy goes: the fields of Delivery, and the wall time by the probability with which it is met."""
+class DeliveryOutcome:
+    """The outcome of a delivery.
+
+    Attributes:
+        frames, sent_bytes, airtime_s, waiting_s, completion, wall_mean_s, method, symbols, announces: as in
+            `plada_codec.links.delivery.deliveries.Delivery`.
+        wall_s: a function that gives the wall time that is met with a probability; infinite if none is.
+    """
 
     frames: float
     sent_bytes: float
@@ -32,16 +38,25 @@ class Course:
     announces: int | None = None
 
 
-def fixed_course(
-    job: Job,
+def outcome_of_fixed_frames(
+    job: DeliveryJob,
     sizes_bytes: NDArray[np.int64],
     done: NDArray[np.float64],
     method: str,
     *,
     symbols: int | None = None,
     announces: int | None = None,
-) -> Course:
-    """The course of a fixed sequence of frames, with the probability that all receivers have enough after each."""
+) -> DeliveryOutcome:
+    """The outcome of a delivery whose frames are fixed before it begins: no answer changes them.
+
+    Args:
+        job: the delivery.
+        sizes_bytes: the length of each frame, in the order of sending.
+        done: the probability that all receivers have the object after each of these frames.
+        method: the method that found `done`.
+        symbols: the number of symbols among the frames, for a coded strategy.
+        announces: the number of announces among the frames, for a coded strategy.
+    """
     distinct, places = np.unique(sizes_bytes, return_inverse=True)
     airtimes_s = np.array([job.link.frame_airtime_s(int(size)) for size in distinct])[places]
     ends_s = np.cumsum(airtimes_s)
@@ -61,9 +76,9 @@ def fixed_course(
     if done[-1] > 1 - TINY:
         gains = np.diff(done, prepend=0.0)
         wall_mean_s = sum(float(gains[frame]) * arrival_s(int(frame)) for frame in np.flatnonzero(gains > TINY))
-    if method == EXACT and job.link.contact_s is not None and len(distinct) > 1:
-        method = APPROXIMATE  # which frames fit a contact is counted with their mean airtime
-    return Course(
+    if method == CLOSED_FORM and job.link.contact_s is not None and len(distinct) > 1:
+        method = APPROXIMATION  # the frames that fit a contact are counted with their mean airtime
+    return DeliveryOutcome(
         frames=len(sizes_bytes),
         sent_bytes=int(sizes_bytes.sum()),
         airtime_s=float(ends_s[-1]),
