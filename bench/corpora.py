@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec import Payload, Universe
-from plada_train.selection import select
+from plada_train.selection.counts import kept_count
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.safety_net import SafetyNet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,8 +64,8 @@ class Rule:
         if self.stride > 1:
             indices = np.arange(0, size, self.stride)
         else:
-            count = select.kept_count(self.keep, size)
-            rule = select.Rule(alpha=self.alpha)
+            count = kept_count(self.keep, size)
+            rule = LowestCost() if self.alpha is None else SafetyNet(alpha=self.alpha)
             indices = rule.choose(scores.energy, scores.label, scores.num_classes, count)
         return Payload(indices, scores.label[indices], size, scores.num_classes, DIGEST, Universe(0, self.stride))
 

@@ -87,6 +87,8 @@ class Pattern:
 Count = Annotated[int, Range(0, MAX_VARINT)]
 Positive = Annotated[int, Range(1, MAX_VARINT)]
 Share = Annotated[float, Range(0, 1)]
+#: A share that is neither nothing nor all.
+Part = Annotated[float, Range(above=0, below=1)]
 Seconds = Annotated[float, Range(0)]
 Digest = Annotated[str, Pattern("[0-9a-f]*")]
 

@@ -27,8 +27,12 @@ from plada_train.recipe import Planning, Recipe
 from plada_train.report.gather import gather
 from plada_train.report.page import render
 from plada_train.report.run_report import Confusions, Counts, PlanSummary, RunReport, RunSettings, Seeds
-from plada_train.scores.shards import MAX_SOFT_SUM_VALUES
-from plada_train.selection.select import Rule, most_kept, select, universe_of
+from plada_train.selection.counts import most_kept, universe_of
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.optional_sections import OptionalSections
+from plada_train.selection.payloads import select
+from plada_train.selection.registry import rule_to_json
+from plada_train.selection.rule import Rule
 from plada_train.versions import versions
 
 if TYPE_CHECKING:
@@ -50,13 +54,11 @@ def run(
     keep: float | str | Fraction | None = None,
     kept: int | None = None,
     max_bytes: int | None = None,
-    rule: Rule = Rule(),
+    rule: Rule = LowestCost(),
     offset: int = 0,
     stride: int = 1,
     planning: Planning | None = None,
-    class_names: bool = False,
-    soft_labels: bool = False,
-    weights_tau: float | None = None,
+    sections: OptionalSections = OptionalSections(),
     task: str | None = None,
 ) -> RunReport:
     """Runs all stages, and writes what each one made to `output`. Goes on where an earlier call was ended.
@@ -80,9 +82,7 @@ def run(
         stride: distance of the universe's images.
         planning: instead of all that, the planner's choice of what is kept, and how. Ctrl-C ends its search alone: the
             best so far is its choice.
-        class_names: send the names of the classes too.
-        soft_labels: send the soft labels of the classes too.
-        weights_tau: if given, send importance weights of this temperature too.
+        sections: optional sections of the payload.
         task: name of the task, for the report. None: that of the folder of `target_train`.
 
     Returns:
@@ -107,10 +107,12 @@ def run(
     # What cannot work is found now, not after the first of the long stages.
     if planning is None:
         most_kept(universe.size(len(images)), keep=keep, kept=kept, max_bytes=max_bytes)
-    elif (keep, kept, max_bytes, rule, universe) != (None, None, None, Rule(), Universe()):
+    elif (keep, kept, max_bytes, rule, universe) != (None, None, None, LowestCost(), Universe()):
         raise InputError("what is kept is planned or named, not both", rule="plan")
     taught, held = (train, None) if planning is None else held_out(train, planning.held_out)
-    _check_sendable(train, student, class_names=class_names, soft_labels=soft_labels)
+    sections.check(train.class_names, train.num_classes)
+    if student.targets != "hard" and not sections.soft_labels:
+        raise InputError(f"there are no soft labels for {student.targets} targets: add --soft-labels", rule="targets")
     for recipe in (teacher, student):
         classifier = make_classifier(recipe, train.num_classes)
         if recipe.freeze:
@@ -125,17 +127,17 @@ def run(
         save_checkpoint(teacher_model, teacher_path, accuracy=teacher_accuracy)
     with _timed(seconds, "score"), _left_to_select():
         scores = stages.score(teacher_model, images, teacher, output / "scores")
-    sending: dict[str, Any] = {"class_names": class_names, "soft_labels": soft_labels, "weights_tau": weights_tau}
     chosen = None
     if planning is None or held is None:
         with _timed(seconds, "select"):
-            _, encoded = select(scores, keep, kept=kept, max_bytes=max_bytes, rule=rule, universe=universe, **sending)
+            limits: dict[str, Any] = {"keep": keep, "kept": kept, "max_bytes": max_bytes}
+            _, encoded = select(scores, **limits, rule=rule, universe=universe, sections=sections)
             write_bytes(output / "payload.plada", encoded)
     else:
         with _timed(seconds, "plan"):
             like_student = partial(plan, flip=student.flip, batch_size=student.batch_size, seed=student.seed)
             search = partial(like_student, scores, images, taught, held)
-            chosen = _planned(search, planning, sending, output)
+            chosen = _planned(search, planning, sections, output)
     with _timed(seconds, "student"), _left_to_select() if planning is None else nullcontext():
         received = stages.virtual_dataset(open_images(reference), read_bytes(output / "payload.plada"))
         student_model = stages.learn(received, student, student_state)
@@ -171,13 +173,11 @@ def run(
             keep=None if keep is None else str(keep),
             kept=kept,
             max_bytes=max_bytes,
-            rule=asdict(rule) | {"reserved": str(rule.reserved)},
+            rule=rule_to_json(rule),
             offset=offset,
             stride=stride,
             planning=planning,
-            class_names=class_names,
-            soft_labels=soft_labels,
-            weights_tau=weights_tau,
+            **asdict(sections),
             teacher=teacher,
             student=student,
             threads=torch.get_num_threads(),
@@ -192,27 +192,27 @@ def run(
     return report
 
 
-def _planned(search: Callable[..., Plan], planning: Planning, sending: dict[str, Any], output: Path) -> PlanSummary:
+def _planned(search: Callable[..., Plan], planning: Planning, sections: OptionalSections, output: Path) -> PlanSummary:
     """The report's `plan`. Once the payload is written the search is over, as the student learns from it."""
     payload, folder = output / "payload.plada", output / "plan"
     budgets = (planning.budget_bytes,)
     if payload.exists():
         found = json_files.read(folder / "plan.json", Plan)
-        _check_same_plan(found, planning, sending, output)
+        _check_same_plan(found, planning, sections, output)
     else:
         limits = {name: getattr(planning, name) for name in ("candidates", "minutes", "proxy_steps", "workers")}
-        found = search(folder, budgets=budgets, **limits, **sending)
+        found = search(folder, budgets=budgets, **limits, sections=sections)
         if found.ended_early:
             warnings.warn(f"{found.ended_early}; going on with it", PladaWarning, stacklevel=2)
         write_bytes(payload, read_bytes(folder / "payload.plada"))
     return PlanSummary.of(found)
 
 
-def _check_same_plan(found: Plan, planning: Planning, sending: dict[str, Any], output: Path) -> None:
+def _check_same_plan(found: Plan, planning: Planning, sections: OptionalSections, output: Path) -> None:
     """Raises InputError if the payload in `output` is of a plan with other settings."""
     theirs = vars(found.sending) | {"budgets": list(found.budgets), "candidates": found.candidates_asked}
     theirs["proxy_steps"] = found.rungs[-1].steps
-    ours = sending | {"budgets": [planning.budget_bytes], "candidates": planning.candidates}
+    ours = vars(sections) | {"budgets": [planning.budget_bytes], "candidates": planning.candidates}
     ours["proxy_steps"] = planning.proxy_steps
     changes = [f"{name} was {theirs[name]} and is {value}" for name, value in ours.items() if theirs[name] != value]
     if changes:
@@ -223,16 +223,6 @@ def _check_same_plan(found: Plan, planning: Planning, sending: dict[str, Any], o
 def _counts(test: LabelledImages, predicted: NDArray[np.int64]) -> Counts:
     """The confusion of a model on the test images."""
     return tuple(map(tuple, test.confusion(predicted).tolist()))
-
-
-def _check_sendable(train: LabelledImages, student: Recipe, *, class_names: bool, soft_labels: bool) -> None:
-    """Raises InputError if the payload will lack what it is to have, or what the student is to learn."""
-    if class_names and train.class_names is None:
-        raise InputError("the classes have no names that could be sent", rule="class-names")
-    if soft_labels and train.num_classes**2 > MAX_SOFT_SUM_VALUES:
-        raise InputError(f"{train.num_classes} classes are too many for soft labels", rule="soft-labels")
-    if student.targets != "hard" and not soft_labels:
-        raise InputError(f"there are no soft labels for {student.targets} targets: add --soft-labels", rule="targets")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 - `teach`: the target's images to a teacher
 - `score`: teacher and reference set to scores
-- `select` (selection.py): scores to a payload, a few hundred or thousand bytes, all that is sent
+- `select` (`selection.payloads`): scores to a payload, a few hundred or thousand bytes, all that is sent
 - `virtual_dataset` and `learn`: reference set and payload to a student
 """
 

@@ -61,7 +61,11 @@ from plada_train.recipe import Recipe
 from plada_train.scores.labelling import record
 from plada_train.scores.reference_scores import Scores
 from plada_train.scores.shards import Shard
-from plada_train.selection.select import Rule, select, universe_of
+from plada_train.selection.counts import universe_of
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.optional_sections import OptionalSections
+from plada_train.selection.payloads import select
+from plada_train.selection.safety_net import SafetyNet
 from plada_train.training.loop import fit
 from plada_train.training.targets import Objective, soft
 
@@ -84,22 +88,22 @@ BUDGETS = (400, 1_000, 2_000, 4_000, 8_000)
 #: What Appendix D adds is measured at these.
 VARIANT_BUDGETS = (1_000, 4_000)
 RULES = {
-    "lowest energy": Rule(),
-    "lowest entropy": Rule(score=("entropy",)),
-    "consensus": Rule(score=("energy", "entropy")),
-    "inverse": Rule(inverse=True),
-    "Safety-Net 0": Rule(alpha=0),
-    "Safety-Net -0.2": Rule(alpha=-0.2),
+    "lowest energy": LowestCost(),
+    "lowest entropy": LowestCost(score=("entropy",)),
+    "consensus": LowestCost(score=("energy", "entropy")),
+    "inverse": LowestCost(inverse=True),
+    "Safety-Net 0": SafetyNet(alpha=0.0),
+    "Safety-Net -0.2": SafetyNet(alpha=-0.2),
 }
 #: Those whose largest selection is sought for each budget.
 BUDGET_RULES = ("lowest energy", "Safety-Net 0")
 VARIANT_RULE = "Safety-Net 0"
-#: Further arguments of `select`, and the student's targets. Temperatures are in standard deviations of the energy.
-VARIANTS: dict[str, tuple[dict[str, Any], Literal["average", "dirichlet"] | None]] = {
-    "average soft labels": ({"soft_labels": True}, "average"),
-    "Dirichlet targets": ({"soft_labels": True}, "dirichlet"),
-    "importance weights, tau 1": ({"weights_tau": 1.0}, None),
-    "importance weights, tau 3": ({"weights_tau": 3.0}, None),
+#: Optional sections, and the student's targets. Temperatures are in standard deviations of the energy.
+VARIANTS: dict[str, tuple[OptionalSections, Literal["average", "dirichlet"] | None]] = {
+    "average soft labels": (OptionalSections(soft_labels=True), "average"),
+    "Dirichlet targets": (OptionalSections(soft_labels=True), "dirichlet"),
+    "importance weights, tau 1": (OptionalSections(weights_tau=1.0), None),
+    "importance weights, tau 3": (OptionalSections(weights_tau=3.0), None),
 }
 EVERYTHING, STRIDE, STRIDE_LOWEST, RANDOM_LABELS = "everything", "stride", "stride, lowest energy", "random labels"
 #: What is not a payload of labels.
@@ -420,7 +424,7 @@ def _lesson(run: Run, kind: Kind, scores: Scores) -> Lesson | None:
     payload, encoded = _payload(run, scores)
     received = decode(encoded)
     labels = received.labels.astype(np.int64)
-    _, targets = VARIANTS.get(_variant(run), ({}, None))
+    _, targets = VARIANTS.get(_variant(run), (OptionalSections(), None))
     objective = None
     if targets and received.soft_labels is not None:
         objective = soft(concentrations(received.soft_labels), labels, num_classes, targets)
@@ -438,14 +442,14 @@ def _lesson(run: Run, kind: Kind, scores: Scores) -> Lesson | None:
 def _payload(run: Run, scores: Scores) -> tuple[Payload, bytes]:
     variant = _variant(run)
     rule = VARIANT_RULE if variant else run.method
-    arguments, _ = VARIANTS.get(variant, ({}, None))
+    sections, _ = VARIANTS.get(variant, (OptionalSections(), None))
     payload, encoded = select(
         scores,
         run.keep or None,
         max_bytes=run.budget_bytes or None,
-        rule=(RULES | dict.fromkeys((EVERYTHING, STRIDE, STRIDE_LOWEST, RANDOM_LABELS), Rule()))[rule],
+        rule=(RULES | dict.fromkeys((EVERYTHING, STRIDE, STRIDE_LOWEST, RANDOM_LABELS), LowestCost()))[rule],
         universe=universe_of(len(scores.label), 0, run.stride),
-        **arguments,
+        sections=sections,
     )
     if run.method == RANDOM_LABELS:
         # Random labels take more bytes than the true ones, for which the budget was

@@ -67,7 +67,10 @@ from plada_train.planning.plan import plan as make_plan
 from plada_train.planning.plan_file import Plan
 from plada_train.recipe import Recipe
 from plada_train.scores.reference_scores import Scores
-from plada_train.selection.select import Rule, select, universe_of
+from plada_train.selection.counts import universe_of
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.payloads import select
+from plada_train.selection.rule import Rule
 
 _COMMAND = "python -m bench.planning.run"
 #: The paper's.
@@ -221,7 +224,7 @@ def _encoded(run: Run, scores: Scores) -> bytes:
         scores,
         run.keep or None,
         max_bytes=run.budget_bytes or None,
-        rule=RULES.get(run.method, Rule()),
+        rule=RULES.get(run.method, LowestCost()),
         universe=universe_of(len(scores.label), 0, run.stride),
     )
     return encoded

@@ -56,7 +56,10 @@ from plada_train.planning.plan_file import PlanCandidate
 from plada_train.planning.workers import filled
 from plada_train.recipe import Planning
 from plada_train.scores.reference_scores import Scores
-from plada_train.selection.select import Rule, by_rule, select, universe_of
+from plada_train.selection.counts import universe_of
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.payloads import payload_encoder, select
+from plada_train.selection.registry import rule_from_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +71,7 @@ TRANSFER, EXHAUSTIVE = "transfer", "exhaustive"
 EXHAUSTIVE_TARGET = "resisc12"
 LOWEST_LOSS = "lowest loss"
 PAYLOADS = (*FIXED_RULES, "inverse", STRIDE, LOWEST_LOSS, PLANNER)
-_RULES = RULES | {LOWEST_LOSS: Rule(score=("loss",))}
+_RULES = RULES | {LOWEST_LOSS: LowestCost(score=("loss",))}
 PROXIES = {
     # As planning.proxies trains them
     model: Kind(model, replace(STUDENT.recipe, model=model, amp=False), Planning.proxy_steps)
@@ -128,7 +131,7 @@ def _candidates(target: str) -> dict[str, Candidate]:
 def _measured(target: str) -> Iterator[tuple[Candidate, PlanCandidate]]:
     """Candidates, and their entries in plan.json."""
     for row in read_plan(target, SEED).candidates:
-        rule = Rule(**row.rule | {"score": tuple(row.rule["score"])})
+        rule = rule_from_json(row.rule)
         yield Candidate(rule, Universe(row.offset, row.stride), row.level_bytes), row
 
 
@@ -150,9 +153,9 @@ def _encoded(target: str, candidate: Candidate) -> bytes | None:
     if path.exists():
         return path.read_bytes()
     scores = _scores(target)
-    made = by_rule(scores, candidate.rule, candidate.universe)
+    encoder = payload_encoder(scores, candidate.rule, candidate.universe)
     most = candidate.universe.size(len(scores.label))
-    return made(most)[1] if candidate.level_bytes is None else filled(made, most, candidate.level_bytes)
+    return encoder(most)[1] if candidate.level_bytes is None else filled(encoder, most, candidate.level_bytes)
 
 
 def _payload(run: Transfer) -> tuple[str, bytes]:

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +25,7 @@ import click
 from click.core import ParameterSource
 
 from plada_codec.cli.terminal import OneLineErrors, complain, finite, naming, option_group
+from plada_codec.errors import InputError
 from plada_train import json_files
 from plada_train.cli import plan
 from plada_train.cli.options import (
@@ -42,12 +41,16 @@ from plada_train.cli.options import (
     link_options,
     option,
     planning_options,
+    rate,
     reference_option,
-    sending_options,
+    rule_options,
+    section_options,
+    sections_of,
     target_train_option,
 )
 from plada_train.files import UNFINISHED
 from plada_train.recipe import TEACHER_LABEL_SMOOTHING, Planning, Recipe, Targets
+from plada_train.selection.registry import OPTIONS, make_rule, row_of
 
 if TYPE_CHECKING:
     from plada_train.data.labelled import LabelledImages
@@ -58,14 +61,10 @@ EXTRAS = dict.fromkeys(("PIL", "huggingface_hub", "jinja2", "safetensors", "skle
 EXTRAS |= dict.fromkeys(("torch", "torchvision"), "train")
 EXTRAS |= dict.fromkeys(("onnx", "onnx_ir", "onnxscript"), "export")
 
-#: Characters of a keep rate.
-MAX_RATE_LENGTH = 40
 #: Options of `run` that name a selection; without any, the planner makes one.
-SELECTING = ("keep", "kept", "score", "inverse", "alpha", "reserved", "stride", "offset")
+SELECTING = ("keep", "kept", "score", "inverse", *OPTIONS, "stride", "offset")
 #: Options of `run` that are for the planner.
 FOR_THE_PLANNER = ("held_out_share", "candidates", "minutes", "proxy_steps")
-#: What `sending_options` say.
-SENDING = ("class_names", "soft_labels", "weights_tau")
 #: Well within float32.
 RATE = click.FloatRange(0, 1e30)
 BATCH_SIZE = click.IntRange(1, 1 << 20)
@@ -96,17 +95,6 @@ def main() -> None:
     SRC is a folder of images (of the target: one folder for each class), a folder of WebDataset shards, one shard, or a
     pattern such as 'ref-{000..007}.tar' (of the target: with .cls members).
     """
-
-
-def _rate(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
-    try:
-        if text is not None:
-            if len(text) > MAX_RATE_LENGTH or re.search(r"[eE][+-]?\d{4}", text):
-                raise ValueError("a fraction of so many digits takes for ever")
-            Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise click.BadParameter(f"{text!r} is not a number") from None
-    return text
 
 
 def _model_args(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, Any]:
@@ -215,7 +203,7 @@ _student_options = option_group(
     option("--no-weights", is_flag=True, help="Let all images count alike, whatever weights the payload has."),
 )
 _select_options = option_group(
-    option("--keep", callback=_rate, metavar="P", help="Share of the images to keep: floor(P M) of M, the surest."),
+    option("--keep", callback=rate, metavar="P", help="Share of the images to keep: floor(P M) of M, the surest."),
     option("--kept", type=POSITIVE, metavar="K", help="Their number instead."),
     option("--max-bytes", type=POSITIVE, metavar="B", help="Keep as many as B bytes hold, no more than P or K says."),
     option(
@@ -226,18 +214,10 @@ _select_options = option_group(
         help="What the surest have the least of; may be repeated: their consensus.",
     ),
     option("--inverse", is_flag=True, help="Keep the least sure instead (for a target far from the reference set)."),
-    option(
-        "--safety-net",
-        "alpha",
-        type=float,
-        callback=finite,
-        metavar="ALPHA",
-        help="Keep some of each class: quotas as n^ALPHA of its n images; 1 proportional, 0 equal, paper -0.2.",
-    ),
-    option("--reserved", callback=_rate, default="1", metavar="P", help="Share of the kept images that quotas get."),
+    rule_options,
     option("--stride", type=POSITIVE, default=1, metavar="S", help="Choose from every S-th image only ..."),
     option("--offset", type=NATURAL, default=0, metavar="O", help="... from image O on."),
-    sending_options,
+    section_options,
 )
 _target_test_option = click.option("--target-test", required=True, metavar="SRC", help="Images to measure accuracy on.")
 
@@ -263,18 +243,19 @@ def _named(ctx: click.Context, names: tuple[str, ...]) -> str | None:
 
 
 def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --max-bytes") -> dict[str, Any]:
-    """The arguments of `plada_train.selection.select.select`, taken out of a command's options."""
+    """The arguments of `plada_train.selection.payloads.select`, taken out of a command's options."""
     sizes = {name: options.pop(name) for name in ("keep", "kept", "max_bytes")}
     if all(size is None for size in sizes.values()):
         raise click.UsageError(f"{sizes_named} is needed.")
     if None not in (sizes["keep"], sizes["kept"]):
         raise click.UsageError("--keep and --kept exclude each other.")
-    if options["alpha"] is None and options["reserved"] != "1":
-        raise click.UsageError("--reserved is for --safety-net.")
-    from plada_train.selection.select import Rule
-
-    rule = Rule(**{name: options.pop(name) for name in ("score", "inverse", "alpha", "reserved")})
-    return sizes | {"rule": rule} | {name: options.pop(name) for name in SENDING}
+    of_rule = {name: options.pop(name) for name in OPTIONS}
+    try:
+        row_of(of_rule)
+    except InputError as error:
+        raise click.UsageError(f"{error.args[0]}.") from None
+    rule = make_rule(options.pop("score"), options.pop("inverse"), of_rule)
+    return sizes | {"rule": rule, "sections": sections_of(options)}
 
 
 @main.command()
@@ -358,7 +339,7 @@ def run(
             proxy_steps=proxy_steps,
             workers=threads,
         )
-        selection = {"planning": planning} | {name: selection[name] for name in SENDING}
+        selection = {"planning": planning, "sections": selection["sections"]}
     from plada_train.distributed import check_alone
 
     check_alone("run")
@@ -503,8 +484,9 @@ def select(scores: tuple[Path, ...], stride: int, offset: int, output: Path, as_
     selection = _selection(options)
     from plada_train.files import output_file, write_bytes
     from plada_train.scores.reference_scores import Scores
-    from plada_train.selection.select import report_of, universe_of
-    from plada_train.selection.select import select as select_by_rule
+    from plada_train.selection.counts import universe_of
+    from plada_train.selection.payloads import select as select_by_rule
+    from plada_train.selection.payloads import selection_report
 
     output_file(output)
     loaded = [Scores.load(path) for path in scores]
@@ -512,7 +494,7 @@ def select(scores: tuple[Path, ...], stride: int, offset: int, output: Path, as_
     payload, encoded = select_by_rule(loaded, universe=universe, **selection)
     write_bytes(output, encoded)
     if as_json:
-        click.echo(json.dumps(report_of(loaded[0], payload, encoded), indent=2))
+        click.echo(json.dumps(selection_report(loaded[0], payload, encoded), indent=2))
     else:
         click.echo(f"{output}: {payload.kept} of {payload.reference_size} images kept, {len(encoded)} bytes")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ import click
 from plada_codec.cli.terminal import complain, finite, option_group, quantity, usage_errors
 from plada_codec.errors import InputError
 from plada_train.recipe import Planning
+from plada_train.selection.optional_sections import OptionalSections
+from plada_train.selection.registry import OPTIONS
 
 Command = Callable[..., None]
 FILE = click.Path(path_type=Path)
@@ -20,6 +25,8 @@ SEED = click.IntRange(0, 2**32 - 1)
 THREADS = click.IntRange(1, 1024)
 TEMPERATURE = click.FloatRange(1e-3, 1e3)
 MINUTES = click.FloatRange(0, 1e6, min_open=True)
+#: Characters of a keep rate.
+MAX_RATE_LENGTH = 40
 #: Neither nothing nor all.
 PART = click.FloatRange(0, 1, min_open=True, max_open=True)
 
@@ -28,6 +35,25 @@ def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
     """An option whose default, where it has one, is shown."""
     return click.option(*names, show_default=settings.get("default") is not None, **settings)
 
+
+def rate(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """A number that is kept as it is written, such as 0.29 or 1/3."""
+    try:
+        if text is not None:
+            if len(text) > MAX_RATE_LENGTH or re.search(r"[eE][+-]?\d{4}", text):
+                raise ValueError("a fraction of so many digits takes for ever")
+            Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(f"{text!r} is not a number") from None
+    return text
+
+
+#: Settings of an option, by the kind of its value.
+_KINDS: dict[type, dict[str, Any]] = {
+    float: {"type": float, "callback": finite},
+    int: {"type": int},
+    Fraction: {"callback": rate},
+}
 
 reference_option = click.option("--reference", required=True, metavar="SRC", help="The reference set.")
 target_train_option = click.option("--target-train", required=True, metavar="SRC", help="Images to teach with.")
@@ -55,8 +81,8 @@ planning_options = option_group(
         help="Training steps of the planner's longest trainings.",
     ),
 )
-#: What a payload has besides indices and labels.
-sending_options = option_group(
+#: Optional sections of a payload, by the fields of `OptionalSections`.
+section_options = option_group(
     option("--class-names", is_flag=True, help="Send the names of the classes too."),
     option("--soft-labels", is_flag=True, help="Send what the teacher's probabilities are like in each class too."),
     option(
@@ -67,6 +93,19 @@ sending_options = option_group(
         metavar="TAU",
         help="Send a weight of each image too, exp(-score / TAU), TAU in standard deviations of the kept images'.",
     ),
+)
+#: Which images are kept: an option for each of those of the selection rules.
+rule_options = option_group(
+    *(
+        option(
+            each.flag,
+            each.field,
+            default=each.default,
+            **({"is_flag": True} if each.kind is bool else {"metavar": each.metavar} | _KINDS[each.kind]),
+            help=each.help,
+        )
+        for each in OPTIONS.values()
+    )
 )
 link_options = option_group(
     option(
@@ -111,3 +150,8 @@ def budgets_of(max_bytes: tuple[int, ...], link_id: str | None, within_s: float 
     loss = f"{sure} at its loss of {profile.loss:.0%}" if profile.loss else "without loss"
     complain(f"{link_id}: {size} bytes in {time}, {loss}, at no distance")
     return (size,)
+
+
+def sections_of(options: dict[str, Any]) -> OptionalSections:
+    """The optional sections that `section_options` name, taken out of a command's options."""
+    return OptionalSections(**{field.name: options.pop(field.name) for field in fields(OptionalSections)})

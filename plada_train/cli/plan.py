@@ -21,7 +21,8 @@ from plada_train.cli.options import (
     option,
     planning_options,
     reference_option,
-    sending_options,
+    section_options,
+    sections_of,
     target_train_option,
 )
 from plada_train.recipe import Planning, Recipe
@@ -71,7 +72,7 @@ def _check_held_out(share: float, of_teacher: float | None, scores: Path) -> Non
 @planning_options
 @option("--workers", type=THREADS, default=Planning.workers, metavar="N", help="Processes that train proxies.")
 @option("--flip/--no-flip", default=Recipe.flip, help="Mirror half of the images that proxies learn from.")
-@sending_options
+@section_options
 @option("--seed", type=SEED, default=0, metavar="N", help="Of the proxies.")
 @folder_option
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
@@ -125,7 +126,8 @@ def plan(
     else:
         held = open_test_images(held_out, train.num_classes, train.class_names)
         check_unseen(held, train)
-    found = search(loaded, open_images(reference), train, held, output, budgets=budgets, **options)
+    sections = sections_of(options)
+    found = search(loaded, open_images(reference), train, held, output, budgets=budgets, sections=sections, **options)
     if found.ended_early:
         complain(f"plada-train: {found.ended_early}; the same command goes on")
     if as_json:

@@ -7,13 +7,10 @@ from typing import Annotated, Any, Literal
 
 from plada_codec.limits import MAX_CLASSES
 from plada_train.data.labelled import Transform
-from plada_train.json_files import Positive, Range, Share
+from plada_train.json_files import Part, Positive, Range, Share
 
 #: Share of its area that a training image is cropped to at least: light augmentation.
 MIN_CROP = 0.6
-
-#: A teacher's share of held-out images: some, and not all.
-HeldOut = Annotated[float, Range(above=0, below=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,5 +64,5 @@ class CheckpointInfo:
     """
 
     config: ModelConfig
-    held_out: HeldOut | None = None
+    held_out: Part | None = None
     accuracy: Share | None = None

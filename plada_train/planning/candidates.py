@@ -15,20 +15,25 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from plada_codec import Universe
-from plada_train.selection.select import Rule, in_words
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.registry import rule_to_json
+from plada_train.selection.rule import Rule, selection_name
+from plada_train.selection.safety_net import SafetyNet
 
 T = TypeVar("T")
 
 #: The paper's two rules (sections 4.3 and 5.1).
-LOWEST_ENERGY, PAPER_SAFETY_NET = Rule(), Rule(alpha=-0.2)
+LOWEST_ENERGY, PAPER_SAFETY_NET = LowestCost(), SafetyNet(alpha=-0.2)
 #: The rule that won most often on the targets of `bench/planning/run.py`: the search begins at it.
-USUAL = Rule(score=("energy", "loss"), alpha=0.0)
+USUAL = SafetyNet(("energy", "loss"), alpha=0.0)
 #: What the winner is compared with, by the names that reports use.
 BASELINES = {"lowest energy": LOWEST_ENERGY, "Safety-Net -0.2": PAPER_SAFETY_NET}
 STRIDE = "stride"
 
 _SCORES = (("energy", "loss"), ("energy",), ("loss",), ("entropy", "loss"), ("entropy",), ("energy", "entropy"))
-_ALPHAS = (0.0, 0.5, None, -0.2)
+_SELECTIONS: tuple[Rule, ...] = (SafetyNet(alpha=0.0), SafetyNet(alpha=0.5), LowestCost(), SafetyNet(alpha=-0.2))
+#: Those of which the highest scores are tried too.
+_INVERTED: tuple[Rule, ...] = (SafetyNet(alpha=0.0), LowestCost())
 #: Of universes that a rule chooses from, in units of the sample's stride.
 _STRIDES = (1, 4, 2, 10)
 #: A single budget is filled, or left so far from full: fewer images can teach more.
@@ -47,15 +52,17 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """What names it in files: the same for equal candidates only."""
-        text = repr((self.rule.score, self.rule.inverse, self.rule.alpha, str(self.rule.reserved)))
-        said = f"{text} {self.universe.offset} {self.universe.stride} {self.level_bytes}"
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        """Its name in files: the same for equal candidates only."""
+        values = rule_to_json(self.rule)
+        common = [values.pop(name) for name in ("score", "inverse", "alpha", "reserved")]
+        rule = (*common, *values.items())
+        text = f"{rule} {self.universe.offset} {self.universe.stride} {self.level_bytes}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def name(self) -> str:
-        """It in words (see `selection.in_words`)."""
-        return in_words(None if self.level_bytes is None else self.rule, self.universe)
+        """Human-readable name."""
+        return selection_name(None if self.level_bytes is None else self.rule, self.universe)
 
     @property
     def baseline(self) -> str | None:
@@ -69,8 +76,8 @@ class Candidate:
 
 def rules() -> list[Rule]:
     """All rules."""
-    filters = [Rule(score=score, alpha=alpha) for alpha, score in itertools.product(_ALPHAS, _SCORES)]
-    inverses = [replace(one, inverse=True) for one in filters if one.alpha in (None, 0.0)]
+    filters = [replace(rule, score=score) for rule, score in itertools.product(_SELECTIONS, _SCORES)]
+    inverses = [replace(one, inverse=True) for one in filters if _selection(one) in _INVERTED]
     return [*filters, *inverses]
 
 
@@ -101,7 +108,7 @@ def grid(
         rule = one.rule
         differences = [
             rule.score != USUAL.score,
-            rule.alpha != USUAL.alpha,
+            _selection(rule) != _selection(USUAL),
             rule.inverse != USUAL.inverse,
             one.universe.stride != sample.stride,
             one.level_bytes != largest and not several,
@@ -148,6 +155,10 @@ def siblings(candidate: Candidate, sample: Universe) -> Iterator[Candidate]:
             yield replace(candidate, universe=Universe(sample.offset + offset, candidate.universe.stride))
     if sample.stride > 1 and factor == 1 and candidate.level_bytes is not None and "loss" not in candidate.rule.score:
         yield replace(candidate, universe=Universe())
+
+
+def _selection(rule: Rule) -> Rule:
+    return replace(rule, score=LOWEST_ENERGY.score, inverse=LOWEST_ENERGY.inverse)
 
 
 def _without_repeats(values: Iterable[T]) -> list[T]:

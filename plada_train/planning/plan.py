@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from plada_codec import Universe, expect_encodings
 from plada_codec.errors import InputError
@@ -33,7 +33,8 @@ from plada_train.planning.search import SearchLimits, rungs_of, search
 from plada_train.planning.workers import Examples, Task, Workers, measure
 from plada_train.recipe import Planning
 from plada_train.scores.reference_scores import Scores
-from plada_train.selection.select import by_rule
+from plada_train.selection.optional_sections import OptionalSections
+from plada_train.selection.payloads import payload_encoder
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -57,9 +58,7 @@ def plan(
     proxy_steps: int = Planning.proxy_steps,
     batch_size: int = proxies.BATCH_SIZE,
     flip: bool = True,
-    class_names: bool = False,
-    soft_labels: bool = False,
-    weights_tau: float | None = None,
+    sections: OptionalSections = OptionalSections(),
     workers: int = 2,
     seed: int = 0,
     images: Path | None = None,
@@ -83,9 +82,7 @@ def plan(
         proxy_steps: training steps of the longest trainings.
         batch_size: images a step; proxies take no more than `proxies.BATCH_SIZE`.
         flip: whether mirrored images are of the same class.
-        class_names: send the names of the classes too; proxies make no use of this and the next two.
-        soft_labels: send the soft labels too.
-        weights_tau: if given, send importance weights too.
+        sections: optional sections of the payloads; proxies make no use of them.
         workers: processes that measure, one thread each.
         seed: of all training.
         images: folder for decoded images, which plans with the same reference set can share; by default in `output`.
@@ -102,8 +99,7 @@ def plan(
     """
     several = (scores,) if isinstance(scores, Scores) else tuple(scores)
     output_folder(output)
-    sending: dict[str, Any] = {"class_names": class_names, "soft_labels": soft_labels, "weights_tau": weights_tau}
-    smallest = len(by_rule(several, LOWEST_ENERGY, Universe(), **sending)(1)[1])
+    smallest = len(payload_encoder(several, LOWEST_ENERGY, Universe(), sections)(1)[1])
     if not budgets or min(budgets) < smallest:
         raise InputError(
             f"{min(budgets, default=0)} bytes are too few: the smallest payload takes {smallest}", rule="max-bytes"
@@ -113,7 +109,7 @@ def plan(
         taught, spared = (_examples(data, progress) for data in (train, held_out))
     folder = output_folder(images or output / "images")
     rungs, batch_size = rungs_of(proxy_steps), min(batch_size, proxies.BATCH_SIZE)
-    task = Task(several, reference, folder, output, taught, spared, sending, flip, seed, rungs, batch_size)
+    task = Task(several, reference, folder, output, taught, spared, sections, flip, seed, rungs, batch_size)
     with alone(output):
         return _searched(task, SearchLimits(tuple(budgets), candidates, minutes), smallest, workers)
 
@@ -200,8 +196,8 @@ def _densest(task: Task, sample: Universe, level_bytes: int) -> int:
 
     def fits(factor: int) -> bool:
         universe = Universe(sample.offset, factor * sample.stride)
-        encoded = by_rule(task.scores, LOWEST_ENERGY, universe, **task.sending)
-        return len(encoded(universe.size(size))[1]) <= level_bytes
+        encoder = payload_encoder(task.scores, LOWEST_ENERGY, universe, task.sections)
+        return len(encoder(universe.size(size))[1]) <= level_bytes
 
     # Sizes fall with strides, but for ripples
     factors = range(1, -(-size // sample.stride) + 1)

@@ -19,7 +19,7 @@ from plada_train.planning.candidates import Candidate
 from plada_train.planning.plan_file import Plan, PlanCandidate, Rung, Winner
 from plada_train.planning.search import Found, SearchLimits
 from plada_train.planning.workers import Task
-from plada_train.selection.optional_sections import OptionalSections
+from plada_train.selection.registry import rule_to_json
 from plada_train.versions import versions
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def _identity(task: Task) -> dict[str, str]:
     Budgets and minutes are not among it: searches with other limits share the measurements.
     """
     columns = [column for one in task.scores for column in (one.label, one.energy, one.entropy)]
-    options = task.sending | {"flip": task.flip, "seed": task.seed}
-    if task.sending["class_names"]:
+    options = asdict(task.sections) | {"flip": task.flip, "seed": task.seed}
+    if task.sections.class_names:
         options["class_names"] = task.scores[0].class_names
     return {
         "reference set": task.scores[0].reference_digest.hex(),
@@ -96,7 +96,7 @@ def write(task: Task, found: Found, limits: SearchLimits, seconds: float, proxy_
         class_names=task.scores[0].class_names,
         train_images=len(task.train.labels),
         held_out_images=len(task.held_out.labels),
-        sending=OptionalSections(**task.sending),
+        sending=task.sections,
         seed=task.seed,
         versions=versions(),
         candidates_asked=limits.candidates,
@@ -124,7 +124,7 @@ def _plan_candidate(number: int, one: Candidate, found: Found) -> PlanCandidate:
     return PlanCandidate(
         id=number,
         name=one.name,
-        rule=asdict(one.rule) | {"reserved": str(one.rule.reserved)},
+        rule=rule_to_json(one.rule),
         stride=one.universe.stride,
         offset=one.universe.offset,
         level_bytes=one.level_bytes,

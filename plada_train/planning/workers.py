@@ -18,7 +18,7 @@ from math import isqrt
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread, current_thread, main_thread
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -33,7 +33,8 @@ from plada_train.planning.candidates import Candidate
 from plada_train.planning.decoded_images import DecodedImages
 from plada_train.planning.measurements import Measurement
 from plada_train.scores.reference_scores import Scores
-from plada_train.selection.select import Encoded, by_rule
+from plada_train.selection.optional_sections import OptionalSections
+from plada_train.selection.payloads import Encoder, payload_encoder
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
@@ -68,7 +69,7 @@ class Task:
         folder: the plan's.
         train: what the teacher learnt from.
         held_out: what it did not.
-        sending: arguments of `selection.by_rule`: what else is sent.
+        sections: optional sections of the payloads.
         flip: whether mirrored images are of the same class.
         seed: of all training.
         rungs: steps of the proxies' trainings (see `search.rungs_of`).
@@ -81,7 +82,7 @@ class Task:
     folder: Path
     train: Examples
     held_out: Examples
-    sending: dict[str, Any]
+    sections: OptionalSections
     flip: bool
     seed: int
     rungs: tuple[int, ...]
@@ -178,13 +179,13 @@ def _step(done: int, total: int) -> None:
         raise Stopped
 
 
-def filled(encoded: Encoded, most: int, level_bytes: int) -> bytes | None:
+def filled(encoder: Encoder, most: int, level_bytes: int) -> bytes | None:
     """A payload of at most `level_bytes` and of `FULL` of that at least, if `most` images take so much; None: none is.
 
     Beyond those of a single image, bytes grow nearly as the number of images: the next one to try is a proportion, or
     halfway within what is known where that does not help.
     """
-    best = encoded(1)[1]
+    best = encoder(1)[1]
     if len(best) > level_bytes:
         return None
     single, wanted = len(best), round((1 + FULL) / 2 * level_bytes)
@@ -195,7 +196,7 @@ def filled(encoded: Encoded, most: int, level_bytes: int) -> bytes | None:
             count = min(max(isqrt(fits * fails), fits + 1), fails - 1)
         else:
             turns += 1
-        tried = encoded(count)[1]
+        tried = encoder(count)[1]
         if len(tried) <= level_bytes:
             best, fits = tried, count
         else:
@@ -217,10 +218,10 @@ def _payload(candidate: Candidate) -> bytes | None:
     if path.exists():
         return read_bytes(path)
     universe = candidate.universe
-    encoded = by_rule(_scores(), candidate.rule, universe, **_task.sending)
+    encoder = payload_encoder(_scores(), candidate.rule, universe, _task.sections)
     most = universe.size(len(_task.reference))
     level = candidate.level_bytes
-    made = encoded(most)[1] if level is None else filled(encoded, most, level)
+    made = encoder(most)[1] if level is None else filled(encoder, most, level)
     if made is not None:
         write_bytes(path, made)
     return made

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from plada_codec import Universe
-from plada_codec.errors import InputError
 from plada_train.planning.plan_file import Plan
 from plada_train.recipe import Recipe
 from plada_train.report.folder import Run, Sent, first
 from plada_train.report.run_report import RunReport
-from plada_train.selection.select import Rule, in_words
+from plada_train.selection.registry import rule_from_json
+from plada_train.selection.rule import selection_name
 
 #: Names of folders that name a part of a target, and not the target.
 _PARTS = {"train", "training", "target-train", "images", "data"}
@@ -43,17 +42,10 @@ def choice(run: Run) -> tuple[str, int | None]:
     def named() -> tuple[str, int | None]:
         settings = run.report().settings
         sent = first(run.sent)
-        rule = None if sent is not None and sent.is_whole else _rule(settings.rule)
-        return in_words(rule, Universe(settings.offset, settings.stride)), settings.max_bytes
+        rule = None if sent is not None and sent.is_whole else rule_from_json(settings.rule)
+        return selection_name(rule, Universe(settings.offset, settings.stride)), settings.max_bytes
 
     return first(planned, named) or ("a rule that is not on record", None)
-
-
-def _rule(values: dict[str, Any]) -> Rule:
-    try:
-        return Rule(**values | {"score": tuple(values["score"])})
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{error} in a rule", rule="report") from error
 
 
 def facts(run: Run) -> Iterator[tuple[str, str]]:

@@ -41,7 +41,7 @@ from plada_train.report.model import (
     Verdict,
 )
 from plada_train.report.run_report import RunReport
-from plada_train.selection.select import lowest, ranking
+from plada_train.selection.ranking import lowest, ranking
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,8 +23,7 @@ from plada_codec.errors import FileError, InputError
 from plada_codec.limits import MAX_CLASSES, Limits
 from plada_train import json_files
 from plada_train.files import read_bytes, write_bytes
-from plada_train.json_files import Count, Digest, Range
-from plada_train.models.config import HeldOut
+from plada_train.json_files import Count, Digest, Part, Range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +61,7 @@ class Manifest:
     amp: bool
     shard_size: Count
     image_digests: tuple[Digest, ...]
-    held_out: HeldOut | None = None
+    held_out: Part | None = None
 
     @property
     def num_shards(self) -> int:

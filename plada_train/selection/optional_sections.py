@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plada_codec.errors import InputError
-from plada_train.scores.shards import MAX_SOFT_SUM_VALUES
+from plada_codec.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -32,5 +32,5 @@ class OptionalSections:
         """
         if self.class_names and class_names is None:
             raise InputError("the classes have no names that could be sent", rule="class-names")
-        if self.soft_labels and num_classes**2 > MAX_SOFT_SUM_VALUES:
+        if self.soft_labels and num_classes**2 > Limits.max_soft_label_values:
             raise InputError(f"{num_classes} classes are too many for soft labels", rule="soft-labels")

@@ -1,4 +1,4 @@
-"""What a server can send besides labels (paper, appendix D): soft labels of classes, importance weights of images."""
+"""Soft labels of classes and importance weights of images, which a payload can carry (paper, appendix D)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MIN_PRECISION, MAX_PRECISION = 1.0, 512.0
 def dirichlet_concentrations(scores: Scores, labels: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     """The Dirichlet distribution of the teacher's soft labels in each class that is used (paper, eq. 12 to 14).
 
-    By the method of moments, from all reference images of a class c: their mean soft label mu, the variance v of the
+    The method of moments takes from all reference images of a class c their mean soft label mu, the variance v of the
     probability of c itself, and the precision s = mu_c (1 - mu_c) / v - 1, clipped to `MIN_PRECISION` ..
     `MAX_PRECISION`; it is the latter where v is 0.
 
     Args:
-        scores: what the teacher says of the reference set.
+        scores: labels and scores of the reference set.
         labels: of the kept images, integers [k].
 
     Returns:

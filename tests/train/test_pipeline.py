@@ -28,6 +28,7 @@ from safetensors.torch import save_file
 
 from plada_codec import Payload, compare, decode, encode
 from plada_codec.errors import PladaError, SourceError
+from plada_codec.limits import Limits
 from plada_codec.links.profiles import link
 from plada_codec.links.units import show_seconds
 from plada_codec.reference import open_images, reference_digest
@@ -359,9 +360,7 @@ def test_wrong_usage_is_exit_code_2(sources: Path, option: str) -> None:
 def test_what_cannot_be_sent_or_learned_is_found_before_anything_is_trained(
     sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from plada_train import pipeline as module
-
-    monkeypatch.setattr(module, "MAX_SOFT_SUM_VALUES", 8)
+    monkeypatch.setattr(Limits, "max_soft_label_values", 8)
     with tarfile.open(sources / "nameless.tar", "w") as archive:
         for i in range(9):
             for suffix, data in (("jpg", jpeg(COLOURS["red"], i)), ("cls", b"%d" % (i % 3))):

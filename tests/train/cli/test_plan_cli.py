@@ -33,8 +33,8 @@ from plada_train.planning import plan as planning_plan
 from plada_train.planning.plan_file import Plan, PlanCandidate, Rung, Stopped, Winner
 from plada_train.recipe import Planning
 from plada_train.scores.reference_scores import Scores
-from plada_train.selection.optional_sections import OptionalSections
-from plada_train.selection.select import Rule, select
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.payloads import select
 from tests.helpers.training import (
     COLOURS,
     MODELS,
@@ -111,7 +111,7 @@ class FakePlanner:
         candidates: list[PlanCandidate] = []
         for budget in budgets:
             for score, name in (("entropy", None), ("energy", "lowest energy")):
-                payload, blob = select(first, max_bytes=budget, rule=Rule(score=(score,)))
+                payload, blob = select(first, max_bytes=budget, rule=LowestCost(score=(score,)))
                 if name is None:
                     write_bytes(output / "payload.plada", blob)
                 accuracy = 0.5 if name else 0.625
@@ -151,7 +151,7 @@ class FakePlanner:
             class_names=None,
             train_images=len(train.labels),
             held_out_images=len(held_out.labels),
-            sending=OptionalSections(*(options[name] for name in ("class_names", "soft_labels", "weights_tau"))),
+            sending=options["sections"],
             seed=options["seed"],
             versions={},
             candidates_asked=options["candidates"],

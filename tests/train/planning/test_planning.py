@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
@@ -40,17 +41,16 @@ from plada_train.planning.decoded_images import DecodedImages
 from plada_train.planning.measurements import Log, Measurement
 from plada_train.planning.search import KEEP_ONE_OF, Found, promoted, rungs_of, search
 from plada_train.planning.workers import FULL, Task, Workers, filled
-from plada_train.selection.select import SCORES, Rule
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.rule import SCORES, Rule
+from plada_train.selection.safety_net import SafetyNet
 from tests.helpers.examples import examples
 
 pytestmark = pytest.mark.training
 
-some_rules = st.builds(
-    Rule,
-    score=st.lists(st.sampled_from(SCORES), min_size=1, max_size=2, unique=True).map(tuple),
-    inverse=st.booleans(),
-    alpha=st.sampled_from([None, 0.0, -0.2, 0.5]),
-    reserved=st.sampled_from([1, "0.5"]),
+some_scores = st.lists(st.sampled_from(SCORES), min_size=1, max_size=2, unique=True).map(tuple)
+some_rules: st.SearchStrategy[Rule] = st.builds(LowestCost, some_scores, st.booleans()) | st.builds(
+    SafetyNet, some_scores, st.booleans(), st.sampled_from([0.0, -0.2, 0.5]), st.sampled_from([1, "0.5"])
 )
 some_candidates = st.builds(
     Candidate,
@@ -129,7 +129,7 @@ def test_of_one_budget_the_first_twenty_are_of_every_kind(levels_bytes: list[int
     chosen, all_chosen = ([one for one in some if one.level_bytes is not None] for some in (first, every))
     kinds: list[Callable[[Candidate], object]] = [
         lambda one: one.rule.score,
-        lambda one: one.rule.alpha,
+        lambda one: replace(one.rule, score=("energy",), inverse=False),
         lambda one: one.rule.inverse,
         lambda one: one.universe.stride,
         lambda one: one.level_bytes,
@@ -144,7 +144,7 @@ def test_rules_are_of_all_scores_with_and_without_safety_net_and_of_both_directi
     assert len(set(found)) == len(found)
     assert {name for rule in found for name in rule.score} == set(SCORES)
     assert {len(rule.score) for rule in found} == {1, 2}
-    assert {(rule.inverse, rule.alpha is None) for rule in found} == {
+    assert {(rule.inverse, isinstance(rule, LowestCost)) for rule in found} == {
         (a, b) for a in (True, False) for b in (True, False)
     }
 

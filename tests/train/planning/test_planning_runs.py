@@ -36,6 +36,9 @@ from plada_train.data.labelled import LabelledImages, open_training_images
 from plada_train.planning import candidates, label_loss, plan, proxies, workers
 from plada_train.planning.decoded_images import DecodedImages
 from plada_train.scores.reference_scores import Scores
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.optional_sections import OptionalSections
+from plada_train.selection.safety_net import SafetyNet
 from tests.helpers.commands import hear_ctrl_c
 from tests.helpers.schemas import assert_valid
 
@@ -43,6 +46,7 @@ pytestmark = pytest.mark.training
 
 COLOURS = np.array([[210, 70, 70], [70, 210, 70], [70, 70, 210]])
 SIDE = 16
+NAMED = OptionalSections(class_names=True)
 
 
 def coloured(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -153,7 +157,7 @@ def shorten(patch: pytest.MonkeyPatch, rungs: tuple[int, int, int]) -> None:
     patch.setattr(label_loss, "LEAST_STEPS", 4)
     patch.setattr(label_loss, "MOST_STEPS", 30)
     patch.setattr(candidates, "_SCORES", (("energy", "loss"), ("energy",)))
-    patch.setattr(candidates, "_ALPHAS", (None, 0.0))
+    patch.setattr(candidates, "_SELECTIONS", (LowestCost(), SafetyNet(alpha=0.0)))
     patch.setattr(candidates, "_STRIDES", (1, 4))
     patch.setattr(candidates, "_FRACTIONS", (1.0,))
 
@@ -362,8 +366,8 @@ def test_scores_of_several_teachers_make_a_consensus(work: Work, tmp_path: Path)
 def test_all_that_a_payload_can_carry_is_in_the_budget(work: Work, tmp_path: Path) -> None:
     soft = np.random.default_rng(0).dirichlet(np.ones(3), 3) * 80
     scores = replace(work.scores, soft_sum=soft, own_square_sum=np.diagonal(soft) * 0.6)
-    options: dict[str, Any] = {"class_names": True, "soft_labels": True, "weights_tau": 1.0}
-    found = work.plan(tmp_path, [200], scores=scores, **options)
+    sections = OptionalSections(class_names=True, soft_labels=True, weights_tau=1.0)
+    found = work.plan(tmp_path, [200], scores=scores, sections=sections)
     assert_consistent(found, tmp_path, scores)
     received = decode((tmp_path / "payload.plada").read_bytes())
     assert received.class_names == scores.class_names
@@ -403,7 +407,7 @@ def test_what_does_not_belong_together_is_refused(work: Work, tmp_path: Path) ->
         ("scores", {"train": replace(work.train, num_classes=2, class_names=None)}),
         ("scores", {"train": replace(work.train, class_names=names)}),
         ("scores", {"scores": [work.scores, replace(work.scores, reference_digest=bytes(32))]}),
-        ("class-names", {"scores": replace(work.scores, class_names=None), "class_names": True}),
+        ("class-names", {"scores": replace(work.scores, class_names=None), "sections": NAMED}),
     ]
     for rule, options in wrongs:
         with pytest.raises(InputError) as error:
@@ -419,10 +423,10 @@ def test_payloads_with_other_class_names_are_another_plan(work: Work, tmp_path: 
         "train": replace(work.train, class_names=None),
         "held_out": replace(work.held_out, class_names=None),
     }
-    work.plan(tmp_path, [70], class_names=True, **nameless)
+    work.plan(tmp_path, [70], sections=NAMED, **nameless)
     renamed = replace(work.scores, class_names=("a", "b", "c"))
     with pytest.raises(InputError, match="holds a plan with other options"):
-        work.plan(tmp_path, [70], scores=renamed, class_names=True, **nameless)
+        work.plan(tmp_path, [70], scores=renamed, sections=NAMED, **nameless)
 
 
 @pytest.mark.usefixtures("here")
@@ -516,7 +520,7 @@ def test_workers_leave_ctrl_c_to_the_planner_whoever_started_the_forkserver(work
     (tmp_path / "images").mkdir()
     none = workers.Examples(np.zeros((0, SIDE, SIDE, 3), np.uint8), np.zeros(0, np.int64))
     folders = tmp_path / "images", tmp_path
-    task = workers.Task((work.scores,), work.reference, *folders, none, none, {}, False, 0, (1,), 1)
+    task = workers.Task((work.scores,), work.reference, *folders, none, none, OptionalSections(), False, 0, (1,), 1)
     with workers.Workers(task, 1) as pool:
         assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
 

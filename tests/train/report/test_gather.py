@@ -27,7 +27,10 @@ from plada_train.report.gather import IMAGES_PER_PERCENT, PARTS, PERCENTS, gathe
 from plada_train.report.model import Contents
 from plada_train.report.page import render
 from plada_train.scores.reference_scores import Scores
-from plada_train.selection.select import Rule, select
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.optional_sections import OptionalSections
+from plada_train.selection.payloads import select
+from plada_train.selection.safety_net import SafetyNet
 from tests.helpers.examples import examples
 from tests.helpers.schemas import assert_valid
 
@@ -158,7 +161,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = folder / "run"
     scores = scores_of(REFERENCE_SIZE, len(NAMES), names=NAMES)
     scores.save(run / "scores")
-    payload, encoded = select(scores, kept=40, rule=Rule(alpha=0.0))
+    payload, encoded = select(scores, kept=40, rule=SafetyNet(alpha=0.0))
     (run / "payload.plada").write_bytes(encoded)
     write(run / "report.json", report_of(payload, encoded, reference))
     write(run / "plan" / "plan.json", plan_of(len(encoded)))
@@ -248,7 +251,9 @@ def test_how_far_the_planner_came_is_told(whole: Path) -> None:
 def test_what_was_sent_besides_labels_is_what_the_payload_holds(whole: Path, tmp_path: Path) -> None:
     assert "Sent too" not in dict(gather(whole).facts)
     run = copied(whole, tmp_path / "run")
-    payload, encoded = select(Scores.load(run / "scores"), kept=40, rule=Rule(alpha=0.0), class_names=True)
+    payload, encoded = select(
+        Scores.load(run / "scores"), kept=40, rule=SafetyNet(alpha=0.0), sections=OptionalSections(class_names=True)
+    )
     (run / "payload.plada").write_bytes(encoded)
     write(run / "report.json", report_of(payload, encoded, whole.parent / "reference"))
     assert dict(gather(run).facts)["Sent too"] == "class names"
@@ -306,10 +311,9 @@ def test_sums_are_those_of_the_payload(
     )
     universe = Universe(data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size)))
     kept = data.draw(st.integers(1, universe.size(size)))
-    payload, encoded = select(
-        scores, kept=kept, universe=universe, rule=Rule(inverse=inverse, alpha=data.draw(st.none() | st.just(0.0))),
-        class_names=True, soft_labels=soft_labels, weights_tau=1.0,
-    )  # fmt: skip
+    rule = data.draw(st.sampled_from([LowestCost(inverse=inverse), SafetyNet(inverse=inverse, alpha=0.0)]))
+    sections = OptionalSections(class_names=True, soft_labels=soft_labels, weights_tau=1.0)
+    payload, encoded = select(scores, kept=kept, universe=universe, rule=rule, sections=sections)
     scores.save(folder / "scores")
     (folder / "payload.plada").write_bytes(encoded)
     contents = gather(folder)

@@ -7,7 +7,7 @@ import math
 import subprocess
 import sys
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -27,21 +27,15 @@ from plada_codec.sections.soft_labels import concentrations
 from plada_codec.sections.weights import dequantised_weights
 from plada_train.cli.main import main
 from plada_train.scores.reference_scores import Scores, energy, entropy
-from plada_train.selection.select import (
-    RIPPLE,
-    Rule,
-    consensus,
-    in_words,
-    kept_count,
-    lowest,
-    most_kept,
-    quotas,
-    rank_normalised,
-    ranking,
-    safety_net,
-    select,
-    universe_of,
-)
+from plada_train.selection import registry
+from plada_train.selection.counts import kept_count, most_kept, universe_of
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.optional_sections import OptionalSections
+from plada_train.selection.payloads import RIPPLE, select
+from plada_train.selection.ranking import consensus, lowest, rank_normalised, ranking
+from plada_train.selection.registry import OPTIONS, SELECTION_RULES, make_rule, row_of, rule_from_json, rule_to_json
+from plada_train.selection.rule import Rule, selection_name
+from plada_train.selection.safety_net import SafetyNet, quotas, safety_net
 from plada_train.selection.soft_labels_and_weights import (
     MAX_PRECISION,
     MIN_PRECISION,
@@ -91,12 +85,9 @@ def scores_of_sets(draw: DrawFn, distinct: bool = False) -> Scores:
 
 alphas = st.sampled_from([1.0, 0.0, -0.2, -1.0, 10.0, -10.0])
 shares = st.sampled_from(["0", "0.3", "0.5", "1"])
-rules = st.builds(
-    Rule,
-    score=st.sampled_from([("energy",), ("entropy",), ("energy", "entropy")]),
-    inverse=st.booleans(),
-    alpha=st.none() | alphas,
-    reserved=shares,
+score_names = st.sampled_from([("energy",), ("entropy",), ("energy", "entropy")])
+rules: st.SearchStrategy[Rule] = st.builds(LowestCost, score_names, st.booleans()) | st.builds(
+    SafetyNet, score_names, st.booleans(), alphas, shares
 )
 
 
@@ -269,7 +260,7 @@ def by_hand(scores: Scores, rule: Rule, candidates: list[int], k: int) -> list[i
     orders = [sorted(candidates, key=lambda i, c=getattr(scores, name): (sign * c[i], i)) for name in rule.score]  # type: ignore[misc]
     order = sorted(candidates, key=lambda i: (max(o.index(i) for o in orders), i))
     chosen: list[int] = []
-    if rule.alpha is not None:
+    if isinstance(rule, SafetyNet):
         of_class = [[i for i in order if scores.label[i] == c] for c in range(scores.num_classes)]
         budget = max(int(Fraction(rule.reserved) * k), min(k, len([images for images in of_class if images])))
         shares = quotas([len(images) for images in of_class], budget, rule.alpha)
@@ -322,8 +313,10 @@ def test_safety_net_that_reserves_nothing_only_adds_the_best_of_the_classes_that
 def test_inverse_is_the_mirror(scores: Scores, rule: Rule, k: int) -> None:
     k = min(k, len(scores.label))
     mirrored = replace(scores, energy=-scores.energy, entropy=-scores.entropy)
-    there = select(scores, kept=k, rule=rule, weights_tau=1.0)
-    assert there == select(mirrored, kept=k, rule=replace(rule, inverse=not rule.inverse), weights_tau=1.0)
+    there = select(scores, kept=k, rule=rule, sections=OptionalSections(weights_tau=1.0))
+    assert there == select(
+        mirrored, kept=k, rule=replace(rule, inverse=not rule.inverse), sections=OptionalSections(weights_tau=1.0)
+    )
 
 
 @examples(1)
@@ -350,7 +343,7 @@ def test_scores_of_several_teachers_make_a_consensus_with_the_labels_of_the_firs
         energy=random.integers(0, 9, size).astype(np.float32),
         entropy=random.integers(0, 9, size).astype(np.float32),
     )
-    rule, k = Rule(score=("energy", "entropy")), min(k, size)
+    rule, k = LowestCost(score=("energy", "entropy")), min(k, size)
     payload = select([scores, other], kept=k, rule=rule)[0]
     cost = consensus(scores.energy, scores.entropy, other.energy, other.entropy)
     assert payload.indices.tolist() == lowest(cost, k).tolist()
@@ -376,27 +369,79 @@ def test_scores_of_another_reference_are_refused() -> None:
 )
 def test_a_rule_outside_its_range_is_refused(values: dict[str, Any], text: str) -> None:
     with pytest.raises(InputError, match=text):
-        Rule(**values)
+        SafetyNet(**values)
 
 
 @pytest.mark.parametrize(
     ("rule", "universe", "words"),
     [
-        (Rule(), Universe(), "lowest energy"),
+        (LowestCost(), Universe(), "lowest energy"),
         (None, Universe(), "every image"),
         (None, Universe(5, 11), "every 11th image from image 5 on"),
         (None, Universe(0, 103), "every 103rd image"),
-        (Rule(inverse=True), Universe(0, 21), "highest energy, every 21st image"),
+        (LowestCost(inverse=True), Universe(0, 21), "highest energy, every 21st image"),
         (
-            Rule(("energy", "loss"), alpha=-0.2),
+            SafetyNet(("energy", "loss"), alpha=-0.2),
             Universe(3, 1),
             "lowest energy + loss, Safety-Net -0.2, every image from image 3 on",
         ),
-        (Rule(alpha=0.0, reserved="1/3"), Universe(0, 2), "lowest energy, Safety-Net 0 for 33%, every 2nd image"),
+        (SafetyNet(alpha=0.0, reserved="1/3"), Universe(0, 2), "lowest energy, Safety-Net 0 for 33%, every 2nd image"),
     ],
 )
-def test_a_rule_in_words_is_what_people_would_say(rule: Rule | None, universe: Universe, words: str) -> None:
-    assert in_words(rule, universe) == words
+def test_a_selection_has_the_name_that_people_would_say(rule: Rule | None, universe: Universe, words: str) -> None:
+    assert selection_name(rule, universe) == words
+
+
+@given(rules)
+def test_a_rule_survives_json(rule: Rule) -> None:
+    values = json.loads(json.dumps(rule_to_json(rule)))
+    assert list(values)[:4] == ["score", "inverse", "alpha", "reserved"]
+    assert rule_from_json(values) == rule
+
+
+@given(rules)
+def test_options_that_are_missing_from_json_have_their_defaults(rule: Rule) -> None:
+    values = rule_to_json(rule)
+    for name, option in OPTIONS.items():
+        if values.get(name) == option.default:
+            del values[name]
+    expected = replace(rule, reserved=1) if isinstance(rule, SafetyNet) and rule.reserved == "1" else rule
+    assert rule_from_json(values) == expected
+
+
+@pytest.mark.parametrize("values", [{}, {"score": ["energy"]}, {"score": ["energy"], "inverse": False, "colour": 1}])
+def test_json_that_is_no_rule_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="in a rule"):
+        rule_from_json(values)
+
+
+def test_each_row_of_the_registry_names_a_rule_with_the_fields_of_its_options() -> None:
+    assert len({row.name for row in SELECTION_RULES}) == len(SELECTION_RULES)
+    assert len(OPTIONS) == sum(len(row.options) for row in SELECTION_RULES)
+    assert [row.name for row in SELECTION_RULES if not row.options] == [SELECTION_RULES[0].name]
+    common = {field.name for field in fields(Rule)}
+    for row in SELECTION_RULES:
+        rule = row.load()
+        assert issubclass(rule, Rule)
+        assert {field.name for field in fields(rule)} - common == {option.field for option in row.options}
+
+
+def test_options_choose_one_rule() -> None:
+    assert make_rule(("loss",), True, {"alpha": None, "reserved": "1"}) == LowestCost(("loss",), True)
+    assert make_rule(("loss",), False, {}) == LowestCost(("loss",))
+    assert make_rule(("loss",), False, {"alpha": 0.0}) == SafetyNet(("loss",), alpha=0.0)
+    with pytest.raises(InputError, match="--reserved is for --safety-net"):
+        row_of({"alpha": None, "reserved": "0.5"})
+
+
+def test_two_rules_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = registry.Option("--other", "other", float, "P", "Of another rule.")
+    row = registry.SelectionRule("other", "", (other,))
+    monkeypatch.setattr(registry, "SELECTION_RULES", (*SELECTION_RULES, row))
+    monkeypatch.setitem(OPTIONS, "other", other)
+    assert row_of({"alpha": None, "reserved": "1", "other": 0.5}) == row
+    with pytest.raises(InputError, match="--safety-net and --other exclude each other"):
+        row_of({"alpha": 0.0, "other": 0.5})
 
 
 # --- payloads ---
@@ -407,7 +452,8 @@ def test_a_rule_in_words_is_what_people_would_say(rule: Rule | None, universe: U
 def test_max_bytes_keeps_a_number_that_fits_and_that_the_next_few_larger_ones_exceed(
     scores: Scores, rule: Rule, max_bytes: int, keep: str, variants: bool
 ) -> None:
-    size, how = len(scores.label), {"rule": rule, "soft_labels": variants, "weights_tau": 1.0 if variants else None}
+    size, sections = len(scores.label), OptionalSections(soft_labels=variants, weights_tau=1.0 if variants else None)
+    how = {"rule": rule, "sections": sections}
     assume(Fraction(keep) * size >= 1)
     most = kept_count(keep, size)
     sizes = {count: len(select(scores, kept=count, **how)[1]) for count in range(1, most + 1)}  # type: ignore[arg-type]
@@ -429,15 +475,15 @@ def test_max_bytes_keeps_a_number_that_fits_and_that_the_next_few_larger_ones_ex
 
 def test_class_names_are_sent_when_asked_for() -> None:
     names = ("a", "b", "c", "d", "e")
-    payload, encoded = select(scores_of([-1.0, -2.0], names=names), 1, class_names=True)
+    payload, encoded = select(scores_of([-1.0, -2.0], names=names), 1, sections=OptionalSections(class_names=True))
     assert decode(encoded).class_names == payload.class_names == names
     with pytest.raises(InputError, match="no names"):
-        select(scores_of([-1.0, -2.0]), 1, class_names=True)
+        select(scores_of([-1.0, -2.0]), 1, sections=OptionalSections(class_names=True))
 
 
 def test_labels_outside_the_classes_are_refused() -> None:
     scores = scores_of([-1.0, -2.0])
-    for rule in (Rule(), Rule(alpha=0.0)):
+    for rule in (LowestCost(), SafetyNet(alpha=0.0)):
         with pytest.raises(PladaError):
             select(replace(scores, label=scores.label + 5), 1, rule=rule)
 
@@ -453,7 +499,7 @@ def test_missing_classes_are_named() -> None:
         "no reference image is labelled with these classes: cat, elk",
     ]
     with pytest.warns(MissingClasses) as caught:
-        select(replace(scores, class_names=None), kept=3, rule=Rule(alpha=0.0))
+        select(replace(scores, class_names=None), kept=3, rule=SafetyNet(alpha=0.0))
     assert [str(warning.message) for warning in caught] == ["no reference image is labelled with these classes: 2, 4"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -466,7 +512,7 @@ def test_missing_classes_are_named() -> None:
 @examples(0.6)
 @given(scores_of_sets(), st.integers(1, 100))
 def test_soft_labels_are_the_moments_of_the_classes_that_are_used(scores: Scores, k: int) -> None:
-    payload, encoded = select(scores, kept=min(k, len(scores.label)), soft_labels=True)
+    payload, encoded = select(scores, kept=min(k, len(scores.label)), sections=OptionalSections(soft_labels=True))
     alpha = dirichlet_concentrations(scores, payload.labels)
     assert scores.soft_sum is not None
     assert scores.own_square_sum is not None
@@ -510,7 +556,7 @@ def test_soft_labels_that_are_all_alike_have_the_largest_precision_and_that_of_0
 
 def test_soft_labels_that_are_not_known_are_refused() -> None:
     with pytest.raises(InputError, match="scores of 5 classes have no soft labels"):
-        select(scores_of([-1.0, -2.0]), 1, soft_labels=True)
+        select(scores_of([-1.0, -2.0]), 1, sections=OptionalSections(soft_labels=True))
 
 
 @given(columns, st.sampled_from([0.1, 1.0, 4.0]), st.sampled_from([0.01, 1.0, 8.0]), st.integers(-99, 99))
@@ -537,7 +583,9 @@ def test_importance_weights_of_a_temperature_of_0_are_refused() -> None:
 @examples(0.6)
 @given(scores_of_sets(), rules, st.integers(1, 100))
 def test_importance_weights_reach_the_payload_in_the_order_of_its_images(scores: Scores, rule: Rule, k: int) -> None:
-    payload, encoded = select(scores, kept=min(k, len(scores.label)), rule=rule, weights_tau=0.7)
+    payload, encoded = select(
+        scores, kept=min(k, len(scores.label)), rule=rule, sections=OptionalSections(weights_tau=0.7)
+    )
     received = decode(encoded)
     assert received == payload
     assert received.weights is not None
@@ -582,15 +630,15 @@ def sent(folder: Path, *options: str) -> Payload:
 
 def test_every_option_reaches_the_payload(saved: Path) -> None:
     scores = Scores.load(saved / "scores")
-    every = {"class_names": True, "soft_labels": True, "weights_tau": 2.0}
+    every = OptionalSections(class_names=True, soft_labels=True, weights_tau=2.0)
     for options, arguments in (
         (["--keep=0.1"], {"keep": "0.1"}),
-        (["--kept=7", "--score=entropy"], {"kept": 7, "rule": Rule(("entropy",))}),
-        (["--max-bytes=60", "--inverse"], {"max_bytes": 60, "rule": Rule(inverse=True)}),
+        (["--kept=7", "--score=entropy"], {"kept": 7, "rule": LowestCost(("entropy",))}),
+        (["--max-bytes=60", "--inverse"], {"max_bytes": 60, "rule": LowestCost(inverse=True)}),
         (["--kept=20", "--score=energy", "--score=entropy", "--safety-net=-0.2", "--reserved=0.5"],
-         {"kept": 20, "rule": Rule(("energy", "entropy"), alpha=-0.2, reserved="0.5")}),
+         {"kept": 20, "rule": SafetyNet(("energy", "entropy"), alpha=-0.2, reserved="0.5")}),
         (["--kept=20", "--stride=3", "--offset=1"], {"kept": 20, "universe": Universe(1, 3)}),
-        (["--keep=1", "--class-names", "--soft-labels", "--importance-weights=2"], {"keep": 1, **every}),
+        (["--keep=1", "--class-names", "--soft-labels", "--importance-weights=2"], {"keep": 1, "sections": every}),
     ):  # fmt: skip
         assert sent(saved, *options) == select(scores, **arguments)[0]
     twice = sent(saved, f"--scores={saved / 'scores'}", "--kept=5")
@@ -639,5 +687,5 @@ def test_what_cannot_be_selected_is_said_in_one_line(saved: Path, options: list[
 
 
 def test_selection_needs_no_torch() -> None:
-    code = "import sys, plada_train.selection.select; sys.exit(bool({'torch', 'timm', 'PIL'} & set(sys.modules)))"
+    code = "import sys, plada_train.selection.payloads; sys.exit(bool({'torch', 'timm', 'PIL'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

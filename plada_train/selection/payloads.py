@@ -1,0 +1,171 @@
+"""Payloads of a selection: the images that a rule likes best, by number or by bytes (paper, sections 4.3 and D.2)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from math import isqrt
+from typing import Any
+
+import numpy as np
+
+from plada_codec import Payload, Universe, encode
+from plada_codec.errors import InputError, MissingClasses
+from plada_codec.progress import FIRST_RUN, progress_bar
+from plada_codec.sections.soft_labels import quantised_concentrations
+from plada_codec.sections.weights import quantised_weights
+from plada_train.scores.reference_scores import Scores
+from plada_train.selection.counts import most_kept
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.optional_sections import OptionalSections
+from plada_train.selection.ranking import ranking
+from plada_train.selection.rule import Rule
+from plada_train.selection.soft_labels_and_weights import dirichlet_concentrations, importance_weights
+
+#: Bytes of the reference digest that a payload carries: enough against mistakes (format specification, section 12).
+DIGEST_BYTES = 8
+#: The payload's size grows with the number of kept images, but for ripples; so many further ones are tried.
+RIPPLE = 8
+
+#: Encodes the payload of a number of kept images.
+Encoder = Callable[[int], tuple[Payload, bytes]]
+
+
+def select(
+    scores: Scores | Sequence[Scores],
+    keep: float | str | Fraction | None = None,
+    *,
+    kept: int | None = None,
+    max_bytes: int | None = None,
+    rule: Rule = LowestCost(),
+    universe: Universe = Universe(),
+    sections: OptionalSections = OptionalSections(),
+) -> tuple[Payload, bytes]:
+    """The payload that keeps the images that a rule likes best, and its bytes.
+
+    Args:
+        scores: labels and scores of the reference set. Several, of other teachers or temperatures, make a consensus;
+            labels, names and soft labels are those of the first.
+        keep: share p of the universe's images to keep: k = floor(p M) (see `kept_count`).
+        kept: their number k, instead.
+        max_bytes: the largest size of the payload. If those k images (all, if neither is given) take more bytes, the
+            largest k that fits is sought by encoding: the payload that is returned fits, and those of the next
+            `RIPPLE` larger k do not.
+        rule: which k images; it sees the images of the universe only.
+        universe: the images to choose from.
+        sections: optional sections of the payload.
+
+    Raises:
+        InputError: if nothing is kept or nothing fits, if scores are of different reference sets, or if a score or an
+            optional section is not known.
+
+    Warns:
+        MissingClasses: of classes that the payload has no image of.
+    """
+    first = scores if isinstance(scores, Scores) else scores[0]
+    universe_size = universe.size(len(first.label))
+    most = most_kept(universe_size, keep=keep, kept=kept, max_bytes=max_bytes)
+    encoder = payload_encoder(scores, rule, universe, sections)
+    with progress_bar(f"choosing from {universe_size} images ({FIRST_RUN})"):
+        best = whole = encoder(most)
+        if max_bytes is not None and len(whole[1]) > max_bytes:
+            largest = _largest(encoder, most, max_bytes)
+            if largest is None:
+                least = min(len(whole[1]), len(encoder(1)[1]))
+                raise InputError(f"{max_bytes} bytes are too few: the smallest payload takes {least}", rule="max-bytes")
+            best = largest
+    _warn_of_missing_classes(selection_report(first, *best))
+    return best
+
+
+def payload_encoder(
+    scores: Scores | Sequence[Scores],
+    rule: Rule,
+    universe: Universe = Universe(),
+    sections: OptionalSections = OptionalSections(),
+) -> Encoder:
+    """Return a function that encodes the k best images under a rule. Arguments and errors: `select`."""
+    several = [scores] if isinstance(scores, Scores) else list(scores)
+    first = several[0]
+    if any(one.reference_digest != first.reference_digest for one in several):
+        raise InputError("scores of another reference: all must be of the same images", rule="scores")
+    sections.check(first.class_names, first.num_classes)
+    candidates = np.arange(universe.offset, len(first.label), universe.stride)
+    cost = rule.cost(several, candidates)
+    # Sorted once: each number of images that is tried finds them in order, and sorts in one pass
+    best_first = ranking(cost)
+    candidates, cost = candidates[best_first], cost[best_first]
+    labels = first.label[candidates]
+
+    def encode_best(count: int) -> tuple[Payload, bytes]:
+        chosen = rule.choose(cost, labels, first.num_classes, count)
+        chosen = chosen[np.argsort(candidates[chosen])]
+        kept_labels, codes, weights = labels[chosen], None, None
+        if sections.soft_labels:
+            codes = quantised_concentrations(dirichlet_concentrations(first, kept_labels))
+        if sections.weights_tau is not None:
+            weights = quantised_weights(importance_weights(cost[chosen], sections.weights_tau))
+        payload = Payload(
+            indices=candidates[chosen],
+            labels=kept_labels,
+            reference_size=len(first.label),
+            num_classes=first.num_classes,
+            reference_digest=first.reference_digest[:DIGEST_BYTES],
+            universe=universe,
+            class_names=first.class_names if sections.class_names else None,
+            soft_labels=codes,
+            weights=weights,
+        )
+        return payload, encode(payload)
+
+    return encode_best
+
+
+def _largest(encoder: Encoder, most: int, max_bytes: int) -> tuple[Payload, bytes] | None:
+    """The result of `encoder` for the largest k < `most` that fits, as `select` defines it; None if none does."""
+    best, fits, fails = None, 0, most
+    while fails - fits > 1:
+        # The geometric mean: few kept images are encoded fast
+        middle = max(fits + 1, isqrt(max(fits, 1) * fails))
+        tried = encoder(middle)
+        if len(tried[1]) <= max_bytes:
+            best, fits = tried, middle
+        else:
+            fails = middle
+    while fails < min(fits + RIPPLE, most - 1):
+        fails += 1
+        tried = encoder(fails)
+        if len(tried[1]) <= max_bytes:
+            best, fits = tried, fails
+    return best
+
+
+def selection_report(scores: Scores, payload: Payload, encoded: bytes) -> dict[str, Any]:
+    """Summary of a selection in plain JSON.
+
+    `class_counts` are the kept images of each class. A class that has none is one of `missing_classes` if it labels
+    images of the reference set, else one of `empty_classes`.
+    """
+    labelled, counts = (np.bincount(labels, minlength=scores.num_classes) for labels in (scores.label, payload.labels))
+    return {
+        "kept": payload.kept,
+        "payload_bytes": len(encoded),
+        "reference_size": payload.reference_size,
+        "num_classes": payload.num_classes,
+        "class_names": scores.class_names,
+        "class_counts": counts.tolist(),
+        "missing_classes": np.flatnonzero((counts == 0) & (labelled > 0)).tolist(),
+        "empty_classes": np.flatnonzero(labelled == 0).tolist(),
+    }
+
+
+def _warn_of_missing_classes(report: dict[str, Any]) -> None:
+    names = report["class_names"] or range(report["num_classes"])
+    for key, what in (
+        ("missing_classes", "no image of these classes is kept"),
+        ("empty_classes", "no reference image is labelled with these classes"),
+    ):
+        if report[key]:
+            text = ", ".join(str(names[c]) for c in report[key])
+            warnings.warn(f"{what}: {text}", MissingClasses, stacklevel=3)
