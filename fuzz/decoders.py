@@ -1,8 +1,8 @@
-"""Mutates the vectors without end and compares the codec with the plain decoder: `python -m fuzz.decoders`.
+"""Mutate the payload vectors and compare the codec with the plain decoder: `python -m fuzz.decoders`.
 
-Both must accept with one result, or refuse by one rule, and raise nothing else. An input on which they do not is
-kept in fuzz/found, where the tests replay it. Nothing is printed but progress and what was found; the exit code
-is 1 if anything was.
+Both must accept an input with one result, or refuse it by one rule. Neither may raise any other error. An input that
+breaks this is kept in fuzz/found, where the tests replay it. The program prints its progress and each such input; its
+exit code is 1 if there was one.
 """
 
 from __future__ import annotations
@@ -48,6 +48,12 @@ def disagreement(blob: bytes) -> str | None:
     return None if ours == theirs else f"codec {str(ours)[:60]}, plain decoder {str(theirs)[:60]}"
 
 
+def corpus() -> list[bytes]:
+    """The payload vectors below 4 KiB, valid or not, ordered by path."""
+    vectors = [path.read_bytes() for path in sorted((ROOT / "spec" / "vectors" / "payload").glob("*/*.plada"))]
+    return [blob for blob in vectors if len(blob) < 4_096]
+
+
 def mutated(blob: bytes, other: bytes, chance: random.Random) -> bytes:
     """`blob` with a few changes, some of them pieces of `other`; three times in four with a good checksum."""
     data = bytearray(blob)
@@ -72,19 +78,18 @@ def mutated(blob: bytes, other: bytes, chance: random.Random) -> bytes:
 
 
 def main() -> None:
-    """Fuzzes for as long as asked."""
+    """Fuzz for --minutes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
     chance = random.Random(options.seed)
-    corpus = [path.read_bytes() for path in sorted((ROOT / "spec" / "vectors").glob("*/*.plada"))]
-    corpus = [blob for blob in corpus if len(blob) < 4_096]
+    payloads = corpus()
     end = time.monotonic() + 60 * options.minutes
     tried = found = 0
     while time.monotonic() < end:
         for _ in range(1_000):
-            blob = mutated(chance.choice(corpus), chance.choice(corpus), chance)
+            blob = mutated(chance.choice(payloads), chance.choice(payloads), chance)
             difference = disagreement(blob)
             if difference:
                 found += 1
