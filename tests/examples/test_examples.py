@@ -1,0 +1,40 @@
+"""Every program of examples/ runs, and examples/README.md lists it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.paths import ROOT
+
+PROGRAMS = sorted((ROOT / "examples").glob("*.py"))
+#: Packages of extras that a program needs.
+NEEDS = {
+    "client_in_another_framework.py": "sklearn",
+    "lossy_link.py": "raptorq",
+    "method_on_digits.py": "torch",
+    "property_test_a_decoder.py": "hypothesis",
+}
+
+
+def test_the_readme_lists_every_program() -> None:
+    readme = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    for program in PROGRAMS:
+        assert f"[{program.name}]({program.name})" in readme
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_a_program_runs(program: Path, tmp_path: Path) -> None:
+    package = NEEDS.get(program.name)
+    if package is not None and find_spec(package) is None:
+        pytest.skip(f"needs the package {package}")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, str(program)], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
