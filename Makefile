@@ -2,6 +2,7 @@
 # make check     lints, type-checks and runs the tests without training or many processes: before each commit
 # make test      lints, type-checks and runs the tests; what CI runs
 # make test-all  runs all tests, at length, with bounds checks, and as other machines would (hours)
+# make docs      builds the documentation as a site, build/site, and fails at any warning
 # make package   builds the distribution, and uses its wheel where nothing else is installed
 # make bench     measures what changed in sizes, times and memory (needs ../shared/corpora); all of it with FRESH=1
 # make cold      measures what the first call of a process costs beside the next (minutes)
@@ -17,7 +18,7 @@ PYTEST := $(QUIET_THREADS) $(BIN)/pytest -q -rs -n 2 --dist worksteal
 # Compiled code checks no bounds of its own: these read bytes of all kinds with checks.
 BYTES_TESTS := $(addprefix tests/codec/test_,round_trip.py oracle.py damage.py vectors.py)
 
-.PHONY: demo check test test-all lint package bench cold frames accuracy frontier clean
+.PHONY: demo check test test-all lint docs package bench cold frames accuracy frontier clean
 
 demo: .venv/demo.installed
 	rm -rf plada-demo
@@ -34,8 +35,12 @@ test: lint
 test-all: lint
 	HYPOTHESIS_PROFILE=thorough $(PYTEST)
 	NUMBA_BOUNDSCHECK=1 PLADA_KERNELS=compiled $(PYTEST) $(BYTES_TESTS)
+	$(MAKE) docs
 	$(BIN)/python -m tests.package
 	$(BIN)/python -m tests.machines
+
+docs: .venv/test.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 package: .venv/test.installed
 	$(BIN)/python -m tests.package
@@ -69,7 +74,7 @@ frontier: .venv/test.installed
 	$(BIN)/python -m bench.figures
 
 .venv/demo.installed: EXTRAS := train
-.venv/test.installed: EXTRAS := train,export,arrow,roaring,frames,plot,bench,dev
+.venv/test.installed: EXTRAS := train,export,arrow,roaring,frames,plot,bench,docs,dev
 # What pip says fills pages, mostly about indexes that are not ours: it is kept in a file, and shown if it matters.
 .venv/%.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -m venv .venv

@@ -1,4 +1,4 @@
-"""The figures of the README, from the committed CSVs: `python -m bench.figures` puts them in their place."""
+"""The tables and plots of docs/figures.md, from the committed CSV files: `python -m bench.figures` writes them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from bench.planning import planning_figures
 from bench.table import OURS, RESULTS, ROOT, Row, read_rows
 from plada_codec.files import atomic_write
 
+#: The page, and the marks between which its generated part stands.
+PAGE = ROOT / "docs" / "figures.md"
 BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->\n"
 #: Columns of the table of coders: title, families of corpora, rule, endings of the corpora's names.
 _GROUPS = {
@@ -22,8 +24,8 @@ _GROUPS = {
 
 
 def figures() -> str:
-    """The README's part between the two marks."""
-    plots = "![sizes](bench/results/size.png)\n\n![times](bench/results/speed.png)\n"
+    """The part of the page between the two marks."""
+    plots = "![sizes](../bench/results/size.png)\n\n![times](../bench/results/speed.png)\n"
     size_rows, speed_rows = (read_rows(RESULTS / name) for name in ("size.csv", "speed.csv"))
     frames = f"{_cold(read_rows(RESULTS / 'cold.csv'))}\n{_frames(read_rows(RESULTS / 'frames.csv'))}"
     students = f"{accuracy_figures.figures()}\n{planning_figures.figures()}"
@@ -153,11 +155,10 @@ def _frames(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    """Rewrites the README's figures."""
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
+    """Rewrite the generated part of the page."""
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    with atomic_write(readme) as file:
+    with atomic_write(PAGE) as file:
         file.write((before + BEGIN + figures() + END + after).encode())
 
 

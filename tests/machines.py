@@ -19,7 +19,12 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 TESTS = ["-m", "not browser and not exhaustive"]
-FILES = [*sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/**/test_*.py")), "README.md", "plada_codec"]
+FILES = [
+    *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/**/test_*.py")),
+    "README.md",
+    "docs",
+    "plada_codec",
+]
 
 #: Beyond its baseline, those of this processor that numpy makes use of, by numpy's names. (Of 1.26 they are AVX2 and
 #: FMA3, of 2.4 X86_V3: a name that numpy does not know is ignored.)

@@ -141,9 +141,9 @@ def tables(found: list[Cell]) -> str:
 
 
 def figures() -> str:
-    """The README's part."""
+    """The part of docs/figures.md that this module makes."""
     found = cells(read_rows(RESULTS / "accuracy.csv"))
-    plot = "![accuracy against bytes](bench/results/accuracy-pixels.png)\n"
+    plot = "![accuracy against bytes](../bench/results/accuracy-pixels.png)\n"
     return "\n".join((_equal_bytes(found, "pixels"), _variants(found), _agreement(found), plot))
 
 

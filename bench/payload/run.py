@@ -1,7 +1,7 @@
 """All sizes, times and peak memories of one run: `python -m bench.payload.run`, or `make bench`.
 
 Every selection of bench/corpora.py (a cell) by every coder of coders.py. Writes size.csv, speed.csv, bars.csv and two
-plots to bench/results, prints the README's tables and what became of the bars.
+plots to bench/results, prints the tables of docs/figures.md and what became of the bars.
 
 What is measured is kept in .cache/bench: a run that was interrupted goes on, and after a change of plada_codec only its
 own coders are measured again, with the two yardsticks of time (zstd-19 and brotli -11, in their smallest variant), so

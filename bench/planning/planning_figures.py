@@ -136,9 +136,9 @@ class Measured:
 
 
 def figures() -> str:
-    """The README's part."""
+    """The part of docs/figures.md that this module makes."""
     measured = Measured.read()
-    plot_line = "![the planner's frontier](bench/results/frontier.png)\n"
+    plot_line = "![the planner's frontier](../bench/results/frontier.png)\n"
     parts = (_means(measured.found), _bars_table(bars(measured)), _transfer(measured.transfer), plot_line)
     return "\n".join(filter(None, parts))
 

@@ -1,19 +1,17 @@
-"""The README's figures are those of the committed CSVs."""
+"""The generated part of docs/figures.md is what the committed CSV files say."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.helpers.paths import ROOT
-
 # The figures name what was planned to be measured, and the plans name networks.
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from bench.figures import BEGIN, END, figures
+from bench.figures import BEGIN, END, PAGE, figures
 
 pytestmark = pytest.mark.training
 
 
 def test_the_figures_are_those_of_the_committed_results() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme.split(BEGIN)[1].split(END)[0] == figures()
+    page = PAGE.read_text(encoding="utf-8")
+    assert page.split(BEGIN)[1].split(END)[0] == figures()
