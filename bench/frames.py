@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,8 @@ from plada_codec.errors import PladaError
 from plada_codec.frames import Reassembler, Sender, StateFile, carousel, packetize, parse_frame, receive
 from plada_codec.frames.fountain import FountainDecoder
 from plada_codec.links.loss import BurstyLoss, IndependentLoss, Loss
-from plada_codec.progress import progress_bar
+from plada_codec.progress import Progress, progress_bar
 from plada_codec.testing.channel import channel
-
-Progress = Callable[[int, int | None], None]
 
 FRAME_BYTES = 256
 RECEPTIONS = 10_000

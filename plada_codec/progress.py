@@ -1,37 +1,59 @@
-"""A progress bar on standard error, where that is a terminal."""
+"""Progress of long work: the callable that is told how far it is, and a bar on standard error that shows it."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Timer
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
-#: What is done sooner needs no bar.
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+#: Called with the number of steps done and of all steps.
+Progress: TypeAlias = Callable[[int, int], None]
+
+#: Work that takes less time than this shows no bar.
 _DELAY_S = 2.0
-#: Said of work that may compile kernels, which takes some seconds.
+#: For the label of work that may compile kernels, which takes some seconds.
 FIRST_RUN = "the first large one on a machine compiles its kernels"
 
 
-class Move(Protocol):
-    """What moves a bar; `what`, if given, is its label from now on."""
+def no_progress(done: int, total: int) -> None:
+    """A Progress that shows nothing."""
 
-    def __call__(self, done: int, total: int | None, what: str | None = None) -> None: ...
+
+class ProgressBar:
+    """A Progress that moves a bar, or nothing where there is none to move."""
+
+    def __init__(self, bars: Bars | None = None, bar: TaskID | None = None) -> None:
+        self._bars, self._bar = bars, bar
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Moves the bar; `total` is None where nobody knows how many steps there are."""
+        if self._bars is not None and self._bar is not None:
+            self._bars.update(self._bar, completed=done, total=total)
+
+    def label(self, text: str) -> None:
+        """Changes the label of the bar."""
+        if self._bars is not None and self._bar is not None:
+            self._bars.update(self._bar, description=text)
 
 
 @contextmanager
-def progress_bar(what: str, unit: str | None = None) -> Iterator[Move]:
-    """A bar labelled `what`; yields what moves it, called with the steps done and their number (None: unknown).
+def progress_bar(label: str, unit: str | None = None) -> Iterator[ProgressBar]:
+    """A bar for the work within, where standard error is a terminal. It appears after two seconds.
 
-    It comes after two seconds. It shows the time left, and where `unit` says what a step is, such as "images", how many
-    are done a second.
+    It shows the time left, and the rate where `unit` names the steps, such as "images".
     """
     if not sys.stderr.isatty():
-        yield lambda done, total, what=None: None
+        yield ProgressBar()
         return
     from rich.console import Console
-    from rich.progress import Progress, ProgressColumn, Task
+    from rich.progress import Progress as Bars
+    from rich.progress import ProgressColumn, Task
     from rich.text import Text
 
     class Rate(ProgressColumn):
@@ -40,14 +62,14 @@ def progress_bar(what: str, unit: str | None = None) -> Iterator[Move]:
         def render(self, task: Task) -> Text:
             return Text("" if task.speed is None else f"{task.speed:,.0f} {unit}/s", style="progress.data.speed")
 
-    columns = [*Progress.get_default_columns(), *([] if unit is None else [Rate()])]
-    bars = Progress(*columns, console=Console(stderr=True), transient=True)
-    bar = bars.add_task(what, total=None)
+    columns = [*Bars.get_default_columns(), *([] if unit is None else [Rate()])]
+    bars = Bars(*columns, console=Console(stderr=True), transient=True)
+    bar = bars.add_task(label, total=None)
     delay = Timer(_DELAY_S, bars.start)
     delay.daemon = True
     delay.start()
     try:
-        yield lambda done, total, what=None: bars.update(bar, completed=done, total=total, description=what)
+        yield ProgressBar(bars, bar)
     finally:
         delay.cancel()
         delay.join()

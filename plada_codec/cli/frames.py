@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from plada_codec.frames import Layout
     from plada_codec.links.loss import Loss
+    from plada_codec.progress import Progress
 
 #: As plada_codec.frames.sending and plada_codec.links.conditions have them, whose import would slow --help down.
 _FRAME_BYTES, _ANNOUNCE_EVERY, _PROBABILITY = 256, 16, 0.99
@@ -140,7 +141,7 @@ def packetize(
       plada packetize task.plada -o task40.frames --frame-bytes 64 --loss 33% --receivers 40
     """  # noqa: D301
     from plada_codec import frames
-    from plada_codec.progress import progress_bar
+    from plada_codec.progress import no_progress, progress_bar
 
     if repair is not None and loss_rate is not None:
         raise click.UsageError("--repair and --loss exclude each other.")
@@ -161,8 +162,14 @@ def packetize(
         symbols += max(math.ceil(symbols / 10), sender.layout.extra)
     count = symbols + announces * sender.layout.announce_parts
     # What is on standard output may be on the terminal, or be drawn by who reads it: a bar would be in its way.
-    with nullcontext(_still) if output == "-" else progress_bar("packetizing", "frames") as progress:
-        _send(_moving(progress, frames.packetize(sender, symbols, announces), count), output, framing, baud, sender.tag)
+    with nullcontext(no_progress) if output == "-" else progress_bar("packetizing", "frames") as progress:
+        _send(
+            _with_progress(progress, frames.packetize(sender, symbols, announces), count),
+            output,
+            framing,
+            baud,
+            sender.tag,
+        )
     if as_json:
         object_bytes = sender.announce.object_bytes
         sent_bytes = symbols * sender.layout.frame_bytes + announces * sum(map(len, sender.announce_frames()))
@@ -338,11 +345,7 @@ def _named(name: str, read: Iterable[bytes]) -> Iterator[bytes]:
         yield from read
 
 
-def _still(done: int, total: int | None, what: str | None = None) -> None:
-    """A progress bar that shows nothing."""
-
-
-def _moving(progress: Callable[[int, int | None], None], sent: Iterable[bytes], count: int) -> Iterator[bytes]:
+def _with_progress(progress: Progress, sent: Iterable[bytes], count: int) -> Iterator[bytes]:
     for done, frame in enumerate(sent):
         progress(done, count)
         yield frame

@@ -19,7 +19,7 @@ from plada_codec.cli.terminal import complain, json_option, naming_device, print
 from plada_codec.errors import FileError, Truncated
 
 if TYPE_CHECKING:
-    from plada_codec.frames import Progress, Reassembler, StateFile
+    from plada_codec.frames import Reassembler, ReceptionProgress, StateFile
 
 #: After so many bytes without a frame of a live stream, and so many frames without one of ours, it is time to say so.
 _PATIENCE_BYTES, _PATIENCE_FRAMES = 4_096, 16
@@ -148,7 +148,7 @@ def _tags(tags: Iterable[int]) -> str:
     return _listed([f"{tag:03x}" for tag in tags])
 
 
-def _shares(objects: Iterable[Progress]) -> str:
+def _shares(objects: Iterable[ReceptionProgress]) -> str:
     return _listed([f"{each.tag:03x} ({_share(each)})" for each in objects])
 
 
@@ -189,7 +189,8 @@ def _receive(inputs: Iterable[_Input], reassembler: Reassembler, state: StateFil
                 if counts.total() > seen:
                     seen = counts.total()
                     damaged, foreign = counts[frames.Reception.DAMAGED], counts[frames.Reception.OTHER]
-                    progress(have, need, f"receiving ({damaged:,} damaged, {foreign:,} foreign)")
+                    progress.label(f"receiving ({damaged:,} damaged, {foreign:,} foreign)")
+                    progress(have, need)
             if reassembler.tags.total() == tags_before:
                 without.append(f"{each.name} has no frames{_ASK_FRAMING if each.is_stream else ''}")
     return without
@@ -304,11 +305,11 @@ def _print_status(state_path: str, tag: int | None, as_json: bool) -> None:
     click.echo("Times are without interruptions.")
 
 
-def _as_dict(got: Progress) -> dict[str, Any]:
+def _as_dict(got: ReceptionProgress) -> dict[str, Any]:
     return asdict(got) | {"tag": f"{got.tag:03x}"}
 
 
-def _share(got: Progress) -> str:
+def _share(got: ReceptionProgress) -> str:
     """How far an object is, in words."""
     if got.complete:
         return f"complete, from {got.have:,} symbols"

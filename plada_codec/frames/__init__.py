@@ -19,7 +19,7 @@ from plada_codec.frames.frame import (
 )
 from plada_codec.frames.framing import frame_files, read_batches, read_files, read_frames, write_files, write_frame
 from plada_codec.frames.limits import FrameLimits
-from plada_codec.frames.receiving import Progress, Reassembler, Reception
+from plada_codec.frames.receiving import Reassembler, Reception, ReceptionProgress
 from plada_codec.frames.sending import Layout, Sender, carousel, layout, packetize
 from plada_codec.frames.state import SavedState, StateFile, read_state, receive
 
@@ -32,9 +32,9 @@ __all__ = [
     "Frame",
     "FrameLimits",
     "Layout",
-    "Progress",
     "Reassembler",
     "Reception",
+    "ReceptionProgress",
     "SavedState",
     "Sender",
     "StateFile",

@@ -33,7 +33,7 @@ class Reception(StrEnum):
 
 
 @dataclass(frozen=True)
-class Progress:
+class ReceptionProgress:
     """How far the reception of an object is.
 
     Attributes:
@@ -77,12 +77,12 @@ class _Object:
     def held_bytes(self) -> int:
         return sum(_cost(size, len(symbols)) for size, symbols in self.symbols.items())
 
-    def progress(self) -> Progress:
+    def progress(self) -> ReceptionProgress:
         if self.announce is None:
             size = max(self.symbols, key=lambda size: len(self.symbols[size]), default=None)
         else:
             size = self.announce.symbol_bytes
-        return Progress(
+        return ReceptionProgress(
             tag=self.tag,
             announced=self.announce is not None,
             object_bytes=None if self.announce is None else self.announce.object_bytes,
@@ -134,11 +134,11 @@ class Reassembler:
         self._held_bytes = 0
 
     @property
-    def objects(self) -> dict[int, Progress]:
+    def objects(self) -> dict[int, ReceptionProgress]:
         """How far each object is, by tag, in the order in which they began."""
         return {tag: of.progress() for tag, of in self._objects.items()}
 
-    def progress(self, tag: int) -> Progress:
+    def progress(self, tag: int) -> ReceptionProgress:
         """How far the object of this tag is, of which a frame came."""
         return self._objects[tag].progress()
 

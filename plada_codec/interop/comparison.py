@@ -21,7 +21,7 @@ universe is; nor does it count a header, a digest or class names, all of which a
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from plada_codec.codings.bitmap import Bitmap
 from plada_codec.errors import LimitExceeded
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
+from plada_codec.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,9 +85,7 @@ class Comparison:
         return asdict(self) | {"best_zstd_bytes": self.best_zstd_bytes, "ratio": self.ratio}
 
 
-def compare(
-    payload: Payload, *, limits: Limits = Limits(), progress: Callable[[int, int], None] | None = None
-) -> Comparison:
+def compare(payload: Payload, *, limits: Limits = Limits(), progress: Progress = no_progress) -> Comparison:
     """Measures `payload` in the paper's layouts and in ours.
 
     Args:
@@ -104,8 +103,7 @@ def compare(
     steps = 2 if payload.kept == payload.reference_size else 3
 
     def step_done(done: int) -> None:
-        if progress is not None:
-            progress(done, steps)
+        progress(done, steps)
 
     rows = []
     for layout, raw, compact in _layouts(payload, limits):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
+from plada_codec.progress import Progress, no_progress
 from plada_codec.reference.base import ImageSource
 
 #: Section 1.
@@ -13,7 +13,7 @@ DIGEST_TAG = b"plada-reference-digest-1"
 _PROGRESS_IMAGES = 256
 
 
-def reference_digest(images: ImageSource, progress: Callable[[int, int], None] | None = None) -> bytes:
+def reference_digest(images: ImageSource, progress: Progress = no_progress) -> bytes:
     """The reference digest of `images` (32 bytes). Reads every image.
 
     Args:
@@ -27,6 +27,6 @@ def reference_digest(images: ImageSource, progress: Callable[[int, int], None] |
     digest = hashlib.sha256(DIGEST_TAG + total.to_bytes(8, "little"))
     for i in range(total):
         digest.update(hashlib.sha256(images.read(i)).digest())
-        if progress is not None and ((i + 1) % _PROGRESS_IMAGES == 0 or i == total - 1):
+        if (i + 1) % _PROGRESS_IMAGES == 0 or i == total - 1:
             progress(i + 1, total)
     return digest.digest()

@@ -16,14 +16,12 @@ from plada_codec.frames import FrameLimits, Reassembler, Sender, packetize, read
 from plada_codec.frames.framing import FRAMINGS
 from plada_codec.limits import Limits
 from plada_codec.links.loss import IndependentLoss
+from plada_codec.progress import Progress, no_progress
 from plada_codec.testing.answers import Answers, right_answers, sha256_of
 from plada_codec.testing.channel import channel
 
 if TYPE_CHECKING:
     from plada_codec.testing.strategies import Encoded
-
-#: Told how much is done, and of how much.
-Progress = Callable[[int, int], None]
 
 _PACKAGE = Path(__file__).parents[1]
 #: Where vectors are: in an installed distribution, and in a checkout.
@@ -115,7 +113,7 @@ def _error(vector: dict[str, Any]) -> str:
     return f"{vector['error']['kind']} {vector['error']['rule']}"
 
 
-def generated_payloads(examples: int, seed: int, progress: Progress = lambda done, total: None) -> list[Case]:
+def generated_payloads(examples: int, seed: int, progress: Progress = no_progress) -> list[Case]:
     """Whole payloads, and damaged copies of each: the same ones for one seed and one release of hypothesis.
 
     `progress` is called with how many there are so far, and in the end.
@@ -188,7 +186,7 @@ def damaged_copy(sent: bytes, random: Random) -> bytes:
     return bytes(blob)
 
 
-def generated_streams(examples: int, seed: int, progress: Progress = lambda done, total: None) -> list[Case]:
+def generated_streams(examples: int, seed: int, progress: Progress = no_progress) -> list[Case]:
     """Streams of frames of one object or two, as a link leaves them: the same ones for one seed.
 
     `progress` is called with how many there are so far, and in the end.

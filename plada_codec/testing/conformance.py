@@ -38,7 +38,7 @@ from functools import partial
 from typing import Any
 
 from plada_codec.errors import InvalidArgument, Unavailable
-from plada_codec.progress import Move
+from plada_codec.progress import Progress, no_progress
 from plada_codec.testing.answers import Answers, sha256_of
 from plada_codec.testing.cases import Case, frame_vectors, generated_payloads, generated_streams, payload_vectors
 from plada_codec.testing.decoders import Answer, BatchDecoder, Fault, Refused, ask_process
@@ -94,7 +94,7 @@ def run_conformance(
     examples: int,
     seed: int,
     timeout_s: float,
-    progress: Move = lambda done, total, what=None: None,
+    progress: Progress = no_progress,
     *,
     frames: bool = False,
     options: bool = False,
@@ -108,7 +108,7 @@ def run_conformance(
         examples: number of generated payloads (a quarter of them whole, the others damaged) or streams of frames.
         seed: of what is generated.
         timeout_s: seconds that an answer may take.
-        progress: is called with the number of generated cases, and then of answers, so far and of all.
+        progress: called while cases are generated, and then again, from 0, while the decoder answers.
         frames: whether it is a receiver of frames.
         options: whether it takes limits and the expected digest as arguments; a batch always has them.
         rules: whether to compare kind and rule of each refusal.
@@ -126,14 +126,14 @@ def run_conformance(
     without_options = [] if options or batch else [case for case in all_vectors if case.needs_options]
     vectors = [case for case in all_vectors if options or batch or not case.needs_options]
     generate = generated_streams if frames else generated_payloads
-    cases = vectors + generate(examples, seed, partial(progress, what="generating cases"))
+    cases = vectors + generate(examples, seed, progress)
     judge = partial(_judge, rules=rules, is_text=not frames)
     failures = []
     done = 0
     for failure in (_judge_batch if batch else _judge_processes)(arguments, cases, timeout_s, judge):
         failures += [failure] if failure else []
         done = min(done + 1, len(cases))
-        progress(done, len(cases), "testing the decoder")
+        progress(done, len(cases))
     return Report(
         vectors=min(done, len(vectors)),
         examples=max(0, done - len(vectors)),

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 #: From an RGB picture to a float32 tensor [3, H, W].
 Transform = Callable[[Image.Image], torch.Tensor]
-#: Called with what is done, in images or steps, and the whole.
-Progress = Callable[[int, int], None]
 #: What random numbers are drawn for: the first part of the key that they are seeded with.
 ORDER, AUGMENTATION, STEP = range(3)
 

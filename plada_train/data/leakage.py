@@ -31,9 +31,9 @@ import numpy as np
 from PIL import Image
 
 from plada_codec.errors import InputError
-from plada_codec.progress import progress_bar
+from plada_codec.progress import Progress, progress_bar
 from plada_codec.reference import ImageSource, open_images
-from plada_train.data.labelled import Progress, picture
+from plada_train.data.labelled import picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from plada_codec.progress import Progress
 from plada_codec.reference import ImageSource
-from plada_train.data.labelled import AUGMENTATION, ORDER, Batch, Progress, picture
+from plada_train.data.labelled import AUGMENTATION, ORDER, Batch, picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

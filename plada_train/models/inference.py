@@ -19,8 +19,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from plada_codec.errors import InputError, PladaError, first_line
+from plada_codec.progress import Progress
 from plada_codec.reference import ImageSource
-from plada_train.data.labelled import LabelledImages, Progress, Transform, picture
+from plada_train.data.labelled import LabelledImages, Transform, picture
 from plada_train.models.classifier import Classifier
 from plada_train.recipe import Recipe
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from plada_codec import Universe, expect_encodings
 from plada_codec.errors import InputError
-from plada_codec.progress import progress_bar
+from plada_codec.progress import Progress, progress_bar
 from plada_codec.reference import ImageSource, reference_digest
-from plada_train.data.labelled import LabelledImages, Progress
+from plada_train.data.labelled import LabelledImages
 from plada_train.data.pixels import decoded
 from plada_train.files import alone, output_folder
 from plada_train.planning import plan_folder, proxies
@@ -131,7 +131,7 @@ def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> 
             all_levels = levels(budgets, smallest)
             strides = [_densest(task, sample, level) for level in all_levels]
             proxy_accuracy = judge_labels(task, sample, pool)
-            with progress_bar("planning") as move:
+            with progress_bar("planning") as bar:
                 candidates = grid(budgets, all_levels, strides, sample, len(task.reference))
 
                 def submit(candidate: Candidate, rung: int) -> Future[Measurement | None]:
@@ -140,7 +140,8 @@ def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> 
                 def tell(rung: int, measured: dict[Candidate, Measurement], share: float) -> None:
                     best = max((measurement.accuracy for measurement in measured.values()), default=0.0)
                     what = f"rung {rung + 1} of {len(task.rungs)}: {len(measured)} candidates, the best {best:.1%}"
-                    move(round(1000 * min(share, 1)), 1000, what)
+                    bar.label(what)
+                    bar(round(1000 * min(share, 1)), 1000)
 
                 found = search(
                     candidates,

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from plada_train.data.labelled import Progress, reseed
+from plada_codec.progress import Progress
+from plada_train.data.labelled import reseed
 from plada_train.data.pixels import MemoryBatches, augmented, normalised
 from plada_train.models.classifier import make_classifier
 from plada_train.recipe import Recipe

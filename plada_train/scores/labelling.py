@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plada_codec.errors import InputError, MissingClasses, PladaWarning
+from plada_codec.progress import Progress
 from plada_codec.reference import ImageSource, reference_digest
-from plada_train.data.labelled import Progress
 from plada_train.files import output_folder
 from plada_train.models.classifier import Classifier
 from plada_train.models.inference import fingerprint, logits

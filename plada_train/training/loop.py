@@ -19,8 +19,9 @@ import torch
 from torch import nn
 
 from plada_codec.errors import InputError
+from plada_codec.progress import Progress
 from plada_train import distributed
-from plada_train.data.labelled import STEP, Batch, FeatureBatches, ImageBatches, LabelledImages, Progress, reseed
+from plada_train.data.labelled import STEP, Batch, FeatureBatches, ImageBatches, LabelledImages, reseed
 from plada_train.models.classifier import Classifier, make_classifier
 from plada_train.models.inference import computing, forward
 from plada_train.models.timm_import import timm

@@ -12,8 +12,6 @@ import subprocess
 import sys
 import time
 import tty
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from unittest.mock import PropertyMock
@@ -487,13 +485,9 @@ def test_what_is_incomplete_can_be_gone_on_with(partial: Path) -> None:
 
 
 def test_the_progress_bar_says_how_much_is_of_no_use(partial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    labels = []
+    labels: list[str] = []
 
-    @contextmanager
-    def progress_bar(what: str) -> Iterator[Callable[[int, int | None, str], None]]:
-        yield lambda done, total, what: labels.append(what)
-
-    monkeypatch.setattr("plada_codec.progress.progress_bar", progress_bar)
+    monkeypatch.setattr("plada_codec.progress.ProgressBar.label", lambda bar, text: labels.append(text))
     run("reassemble", "b", "a", "task.plada", "-o", "copy", "--tag", "00a", "--framing", "slip")
     assert labels[0] == "receiving (0 damaged, 4 foreign)"
     assert labels[-1].endswith("damaged, 4 foreign)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from plada_codec.links.budget import budget
 from plada_codec.links.conditions import Conditions
 from plada_codec.links.link import Link
 from plada_codec.links.units import show_bytes, show_seconds
+from plada_codec.progress import Progress, no_progress
 
 #: The plot's range of sizes, and how many of them are computed.
 _LEAST_BYTES, _LARGEST_BYTES, _SIZES = 10, 100_000, 60
@@ -49,7 +50,7 @@ def plot_budgets(
     path: str | PathLike[str],
     object_bytes: int,
     within_s: float | None = None,
-    progress: Callable[[int, int | None], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> None:
     """Plots bytes against the wall time with the probability asked, log-log, a labelled line for each row.
 
