@@ -1,1 +1,1 @@
-"""Narrow links: how long frames take on them, which frames they lose, and how many bytes fit into a time."""
+"""Narrow links: their airtime, their losses, the cost of a delivery over them, and the bytes that fit a time."""

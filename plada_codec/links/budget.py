@@ -144,7 +144,7 @@ def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()
     if not 0 <= within_s < math.inf:
         raise InvalidArgument(f"within_s must be 0 or more, not {within_s:g}", rule="value")
     if conditions.frame_bytes == "best":
-        raise InvalidArgument("frames can be the best for one object only: say how long they are", rule="value")
+        raise InvalidArgument("frames can be the best for one object only: give their length", rule="value")
 
     def frames(size: int) -> int:
         return frame_layout(size, _longest_frame_bytes(size, link, conditions), conditions).frames

@@ -103,7 +103,7 @@ class Link(NumberFields):
     def max_frame_bytes(self) -> int:
         """The longest frame."""
         if self.mtu_bytes is None:
-            raise LinkError(f"{self.id} has no MTU of its own: say it with --mtu", rule="option")
+            raise LinkError(f"{self.id} has no MTU of its own: give it with --mtu", rule="option")
         return self.mtu_bytes * self.frame_packets
 
     @property
@@ -122,7 +122,7 @@ class Link(NumberFields):
         3.2
         """
         if self.model is None:
-            raise LinkError(f"{self.id} has no data rate of its own: say it with --rate", rule="option")
+            raise LinkError(f"{self.id} has no data rate of its own: give it with --rate", rule="option")
         if frame_bytes < 1:
             raise LinkError(f"a frame has at least 1 byte, not {frame_bytes}", rule="frame-bytes")
         if self.mtu_bytes is None and not self.padded and self.frame_packets == 1:

@@ -1,9 +1,9 @@
-"""Which frames a link loses: independently, by bit errors, or in bursts (spec/link-budget.md section 4).
+"""Losses of frames: independent, by bit errors, or in bursts (spec/link-budget.md section 4).
 
-All of them are a chain of two states: how likely a frame is lost depends on its size and on whether the frame before
-was lost, and on nothing else.
+Each is a Markov chain of two states: the probability that a frame is lost depends on its length, and on whether the
+frame before it was lost, and on nothing else.
 
-    >>> BurstyLoss(0.2, burst_frames=10).frame_loss(256)  # of a frame of 256 bytes, or any other
+    >>> BurstyLoss(0.2, burst_frames=10).frame_loss(256)  # of a frame of 256 bytes, or of any other length
     0.2
 """
 
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
     from random import Random
 
 
-#: The longest mean burst, in frames. A link that is away for longer has contact windows.
+#: Section 4: the longest mean burst, in frames. A link that is away for longer has contact windows.
 MAX_BURST_FRAMES = 10_000
 
 
 class Loss(ABC):
-    """Which frames of a sequence are lost."""
+    """The loss of frames in a sequence."""
 
     @abstractmethod
     def after(self, frame_bytes: int) -> tuple[float, float]:
-        """How likely a frame of this size is lost: after one that arrived, and after one that was lost."""
+        """The probabilities that a frame of this length is lost: after a frame that arrived, and after a lost frame."""
 
     @property
     def memory(self) -> float:
-        """By how much likelier a frame is lost after a lost one: 0 where losses are independent."""
+        """The difference of the two probabilities of `after`: 0 if losses are independent."""
         arrived, lost = self.after(1)
         return lost - arrived
 
     def frame_loss(self, frame_bytes: int) -> float:
-        """How likely a frame of this size is lost where nothing is known of the one before."""
+        """The probability that a frame of this length is lost, if nothing is known of the frame before it."""
         return self.after(frame_bytes)[0] / (1 - self.memory)
 
     def sampler(self, random: Random) -> Callable[[int], bool]:
-        """A function that says of one frame after the other, by its size in bytes, whether it is lost.
+        """Return a function that draws, for one frame after another, whether it is lost, from its length in bytes.
 
         >>> from random import Random
         >>> lost = BurstyLoss(0.4, burst_frames=5).sampler(Random(1))
@@ -62,7 +62,7 @@ class Loss(ABC):
 
 @dataclass(frozen=True)
 class IndependentLoss(Loss):
-    """Each frame is lost with the probability `rate`, whatever its size.
+    """Each frame is lost with the probability `rate`, whatever its length.
 
     Raises:
         InvalidArgument: (`loss`) unless 0 <= rate < 1.
@@ -71,7 +71,7 @@ class IndependentLoss(Loss):
     rate: float
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate, "a loss")
+        _check_rate(self.rate, "loss")
 
     def after(self, frame_bytes: int) -> tuple[float, float]:
         return self.rate, self.rate
@@ -91,7 +91,7 @@ class BitErrors(Loss):
     ber: float
 
     def __post_init__(self) -> None:
-        _check_rate(self.ber, "a bit error rate")
+        _check_rate(self.ber, "bit error rate")
 
     def after(self, frame_bytes: int) -> tuple[float, float]:
         loss = -math.expm1(8 * frame_bytes * math.log1p(-self.ber))
@@ -100,12 +100,12 @@ class BitErrors(Loss):
 
 @dataclass(frozen=True)
 class BurstyLoss(Loss):
-    """Frames are lost in bursts: the model of Gilbert and Elliott whose good state loses nothing, the bad one all.
+    """Frames are lost in bursts: the model of Gilbert and Elliott, whose bad state loses all frames, the good one none.
 
     Attributes:
         rate: the share of all frames that is lost.
-        burst_frames: mean length of a burst, that is of a run of lost frames. That of independent losses is
-            1 / (1 - rate), and bursts are not shorter.
+        burst_frames: mean length of a burst, which is a run of lost frames. The least mean length is 1 / (1 - rate),
+            that of independent losses.
 
     >>> arrived, lost = BurstyLoss(0.2, burst_frames=10).after(256)
     >>> print(f"after a frame that arrived {arrived:.3f}, after one that was lost {lost:.3f}")
@@ -119,12 +119,12 @@ class BurstyLoss(Loss):
     burst_frames: float
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate, "a loss")
+        _check_rate(self.rate, "loss")
         independent = 1 / (1 - self.rate)
         if not independent <= self.burst_frames <= MAX_BURST_FRAMES:
             raise InvalidArgument(
-                f"bursts of {self.burst_frames:g} frames on average: at a loss of {self.rate:g} they have "
-                f"{independent:.4g} (as without bursts) to {MAX_BURST_FRAMES:,}",
+                f"a mean burst of {self.burst_frames:g} frames is not possible: at a loss of {self.rate:g} it has "
+                f"{independent:.4g} (independent losses) to {MAX_BURST_FRAMES:,}",
                 rule="loss",
             )
 
@@ -135,7 +135,7 @@ class BurstyLoss(Loss):
 
 @dataclass(frozen=True)
 class FilledLoss(Loss):
-    """What `loss` does to frames that are sent in packets of one length, which are filled up.
+    """The loss of frames whose packets are all filled up to one length, and have the loss `loss`.
 
     >>> FilledLoss(BitErrors(1e-4), packet_bytes=64).frame_loss(65) == BitErrors(1e-4).frame_loss(128)
     True
@@ -150,6 +150,6 @@ class FilledLoss(Loss):
 
 def _check_rate(rate: float, what: str) -> None:
     if rate == 1:
-        raise InvalidArgument(f"{what} of 1 (100%): nothing arrives; give less than 1", rule="loss")
+        raise InvalidArgument(f"with a {what} of 1 (100%), nothing arrives: give less than 1", rule="loss")
     if not 0 <= rate < 1:
-        raise InvalidArgument(f"{what} of {rate:g}: it must be 0 or more, and less than 1", rule="loss")
+        raise InvalidArgument(f"a {what} must be 0 or more, and less than 1, not {rate:g}", rule="loss")

@@ -1,7 +1,7 @@
-"""Quantities as people write them, and as tables show them: "20 min", "5 kbit/s", "30%".
+"""Quantities in the notation of people: "20 min", "5 kbit/s", "30%" (spec/link-budget.md section 1.4).
 
-Numbers without a unit are in the SI unit. Nothing is negative, NaN, infinite or above 1e15; spellings are exact, since
-kb/s is not kB/s (spec/link-budget.md section 1.4).
+A number without a unit is in the SI unit. No quantity is negative, NaN, infinite or above 1e15. The case of letters
+counts, as kb/s is not kB/s.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from plada_codec.errors import InvalidArgument
 
 
 class _Kind(NamedTuple):
-    """A kind of quantity: its name, how to write it, and the value of each unit in the SI unit, by spelling."""
+    """A kind of quantity: its name, an example, and the value of each spelling of a unit in the SI unit."""
 
     name: str
     example: str
     units: dict[str, float]
 
     def hint(self, number: str, unit: str) -> str:
-        """What may have been meant: the same letters in another case or order, if bits stay bits and bytes bytes."""
+        """A likely correction: a unit with the same letters in another case or order, but never bits for bytes."""
         scales = {
             scale
             for spelling, scale in self.units.items()
@@ -36,7 +36,7 @@ class _Kind(NamedTuple):
 
 
 def _kind(name: str, example: str, *units: tuple[float, str]) -> _Kind:
-    """Of several spellings of a unit, the first is the usual one."""
+    """Return a kind with these units; of several spellings of a unit, the first is the usual one."""
     return _Kind(name, example, {spelling: scale for scale, spellings in units for spelling in spellings.split()})
 
 
@@ -65,7 +65,7 @@ _RATIO = _kind("a ratio", "30% or 0.3", (1e-2, "%"))
 _QUANTITY = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*)", re.ASCII)
 #: Between a unit and the next number; "1e3" is one number.
 _NEXT_TERM = re.compile(r"(?<=[a-z])(?<![\d.]e)\s*(?=\d)", re.ASCII)
-#: Beyond any link: 30 million years, a light-month, a petabyte.
+#: More than any link needs: 30 million years, a light-month, a petabyte.
 _ABSURD = 1e15
 _PREFIXES = (
     *(("n", 1e-9), ("µ", 1e-6), ("m", 1e-3), ("", 1.0)),
@@ -77,7 +77,7 @@ def seconds(text: str) -> float:
     """A duration in seconds, of one number and unit or several.
 
     Raises:
-        InvalidArgument: rule `unit`, as all functions of this module that read text.
+        InvalidArgument: (`unit`) if the text is no duration. All functions of this module that read text raise it.
 
     >>> seconds("20 min"), seconds("1.5 h"), seconds("90"), seconds("13 min 32 s"), seconds("1h30min")
     (1200.0, 5400.0, 90.0, 812.0, 5400.0)
@@ -129,7 +129,7 @@ def watts(text: str) -> float:
 
 
 def size_bytes(text: str) -> int:
-    """A size in bytes, a whole number of them.
+    """A whole number of bytes.
 
     >>> size_bytes("5 kB"), size_bytes("2 KiB")
     (5000, 2048)
@@ -195,7 +195,7 @@ def _prefixed(value: float, unit: str) -> str:
 
 
 def _quantity(text: str, kind: _Kind) -> float:
-    """Reads a number and a unit."""
+    """Read a number and its unit."""
     if "," in text:
         raise InvalidArgument(f"{text!r} is not {kind.name}: write 1000 or 1.5, without a comma", rule="unit")
     match = _QUANTITY.fullmatch(text.strip())

@@ -534,7 +534,7 @@ def test_the_defaults_are_those_of_the_package() -> None:
         ("channel --flip 100%", "the flip rate 1 is not 0 or more, and below 1"),
         ("channel --burst 5", "--burst needs --loss"),
         ("channel --duplicate 120%", "duplicate"),
-        ("channel --loss 30% --burst 0.2", "bursts"),
+        ("channel --loss 30% --burst 0.2", "a mean burst of"),
         ("reassemble", "Missing option"),
         ("reassemble -o copy", "FRAMES"),
         ("reassemble --status", "--state"),

@@ -345,7 +345,7 @@ def test_frames_and_objects_that_cannot_be_are_errors() -> None:
     for within_s in (-1, math.nan, math.inf):
         with pytest.raises(InvalidArgument, match="within_s must be 0 or more"):
             max_bytes(SLOW, within_s)
-    with pytest.raises(InvalidArgument, match="say how long they are"):
+    with pytest.raises(InvalidArgument, match="give their length"):
         max_bytes(SLOW, 100, Conditions(frame_bytes="best"))
     with pytest.raises(InvalidArgument, match="piece_header_bytes must be 0 or more"):
         Conditions(piece_header_bytes=-1)
@@ -382,7 +382,7 @@ def test_one_way_is_compared_with_stop_and_wait() -> None:
 def test_all_links_are_shown_by_time_or_said_to_lack_an_option() -> None:
     out = ok("--bytes", "5000", "--within", "20 min", "--distance", "2.5 km")
     assert all(id in out for id in links() if id != "custom")
-    assert "left out: benthos-bandc, titan-dte (has no MTU of its own: say it with --mtu)" in out.splitlines()
+    assert "left out: benthos-bandc, titan-dte (has no MTU of its own: give it with --mtu)" in out.splitlines()
     assert "nanomodem-v3: 2500 m is beyond its range of 2000 m" in out
     shown = json.loads(ok("--bytes", "5000", "--within", "20 min", "--json"))
     assert {each["link"] for each in shown["budgets"]} | shown["left_out"].keys() == links().keys() - {"custom"}

@@ -439,9 +439,9 @@ def test_a_number_that_makes_no_sense_is_refused(numbers: dict[str, float]) -> N
 
 
 def test_what_a_profile_leaves_open_is_asked_for_by_its_option() -> None:
-    with pytest.raises(LinkError, match=r"custom has no data rate of its own: say it with --rate \[option\]"):
+    with pytest.raises(LinkError, match=r"custom has no data rate of its own: give it with --rate \[option\]"):
         link("custom").frame_airtime_s(10)
-    with pytest.raises(LinkError, match=r"benthos-bandc has no MTU of its own: say it with --mtu \[option\]"):
+    with pytest.raises(LinkError, match=r"benthos-bandc has no MTU of its own: give it with --mtu \[option\]"):
         _ = link("benthos-bandc").max_frame_bytes
     assert link("benthos-bandc").frame_airtime_s(150) == 1
 

@@ -94,6 +94,6 @@ def test_a_loss_that_is_no_probability_is_refused(rate: float) -> None:
 
 @pytest.mark.parametrize("burst_frames", [0, -1, 1.9, 10_001, float("nan"), float("inf")])
 def test_bursts_that_there_cannot_be_are_refused(burst_frames: float) -> None:
-    with pytest.raises(InvalidArgument, match=r"2 \(as without bursts\) to 10,000") as error:
+    with pytest.raises(InvalidArgument, match=r"2 \(independent losses\) to 10,000") as error:
         BurstyLoss(0.5, burst_frames)
     assert error.value.rule == "loss"

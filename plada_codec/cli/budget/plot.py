@@ -1,4 +1,4 @@
-"""The plot of `plada budget`: how long objects of all sizes take, a line for each link or strategy."""
+"""The plot of `plada budget`: the wall time of objects of all sizes, a line for each link or strategy."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from plada_codec.links.link import Link
 from plada_codec.links.units import show_bytes, show_seconds
 from plada_codec.progress import Progress, no_progress
 
-#: The plot's range of sizes, and how many of them are computed.
+#: The range of sizes of the plot, and the number of sizes that are computed.
 _LEAST_BYTES, _LARGEST_BYTES, _SIZES = 10, 100_000, 60
-#: Of Okabe and Ito (2008): told apart whatever one's colour vision. Lines of one colour differ in style.
+#: Colours of Okabe and Ito (2008), distinct to people of any colour vision. Lines of one colour differ in style.
 _COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _STYLES = ("-", "--", ":")
 _GREY = "#777777"
-#: Labels are at least so far apart, as a share of the plot's height.
+#: The least distance of two labels, as a share of the height of the plot.
 _LABEL_GAP = 0.032
-#: Wall times that the axis names.
+#: The wall times that the axis shows, if they are in its range.
 _TIMES = {
     "0.1 s": 0.1,
     "1 s": 1,
@@ -52,20 +52,20 @@ def plot_budgets(
     within_s: float | None = None,
     progress: Progress = no_progress,
 ) -> None:
-    """Plots bytes against the wall time with the probability asked, log-log, a labelled line for each row.
+    """Plot bytes against the wall time with the probability asked for, log-log, a labelled line for each row.
 
     Args:
-        rows: what to plot, by label.
-        path: an .svg or .png file, which is complete or not there at all.
+        rows: the links and conditions to plot, by label.
+        path: an .svg or .png file. It is complete, or does not exist.
         object_bytes: a size to mark.
-        within_s: a time to mark.
-        progress: called with the lines done and their number.
+        within_s: a time to mark; None: no time.
+        progress: called with the number of finished lines, and the number of all lines.
 
     Raises:
         Unavailable: (rule extra) if matplotlib is not installed.
         FileError: if the file cannot be written.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # that its cache cannot be kept is no news to users
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # users need not know that its cache cannot be kept
     matplotlib = extra_module("matplotlib", "plot")
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
@@ -115,7 +115,7 @@ def plot_budgets(
 
 
 class _End(NamedTuple):
-    """Where a line ends."""
+    """The end of a line."""
 
     label: str
     colour: str
@@ -124,7 +124,7 @@ class _End(NamedTuple):
 
 
 def _label(axes: Any, ends: list[_End]) -> None:
-    """Writes the labels at the right, in the order of the lines' ends, where need be apart and with a leader."""
+    """Write the labels at the right, in the order of the ends of the lines, moved apart and joined to their lines."""
     low, high = np.log(axes.get_ylim())
     ends = sorted(ends, key=lambda end: end.wall_s)
     wanted = [(math.log(end.wall_s) - low) / (high - low) for end in ends]
@@ -145,7 +145,7 @@ def _label(axes: Any, ends: list[_End]) -> None:
 
 
 def _apart(heights: list[float]) -> list[float]:
-    """Rising heights, moved no more than it takes to be _LABEL_GAP apart and at most 1."""
+    """Rising heights, moved as little as possible so that they are _LABEL_GAP apart, and at most 1."""
     moved: list[float] = []
     for height in heights:
         moved.append(max(height, moved[-1] + _LABEL_GAP) if moved else height)
@@ -157,7 +157,7 @@ def _apart(heights: list[float]) -> list[float]:
 
 
 def _wall_s(object_bytes: int, link: Link, conditions: Conditions) -> float:
-    """Infinite also where the object cannot be sent at all."""
+    """The wall time; infinite also if the object cannot be sent at all."""
     try:
         return budget(object_bytes, link, conditions).delivery.wall_s
     except PladaError:
