@@ -156,7 +156,7 @@ def _made(kind: Any, value: Any, key: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         made = _made(arguments[0], value, key)
-        for rule in arguments[1:]:
+        for rule in _rules(arguments[1:]):
             if not rule.holds(made):
                 raise _mismatch(key, value, str(rule))
         return made
@@ -225,7 +225,7 @@ def _made_dataclass(kind: Any, value: Any, key: str) -> Any:
     made = {}
     for name, field in fields.items():
         if name in value:
-            made[name] = _made(_types(kind)[name], value[name], _join(key, name))
+            made[name] = _made(field_types(kind)[name], value[name], _join(key, name))
         elif _is_required(field):
             raise _Mismatch(f"{_join(key, name)} is missing")
     try:
@@ -263,8 +263,13 @@ def _is_required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
+def _rules(metadata: tuple[Any, ...]) -> Iterator[Any]:
+    """The ranges and patterns among the metadata of an `Annotated`."""
+    return (rule for rule in metadata if isinstance(rule, Range | Pattern))
+
+
 @cache
-def _types(kind: Any) -> dict[str, Any]:
+def field_types(kind: Any) -> dict[str, Any]:
     """Types of a dataclass's fields, by name."""
     return get_type_hints(kind, include_extras=True)
 
@@ -286,7 +291,7 @@ def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         result = _schema(arguments[0], definitions)
-        for rule in arguments[1:]:
+        for rule in _rules(arguments[1:]):
             result |= rule.schema()
         return result
     if origin in (Union, UnionType):
@@ -314,7 +319,7 @@ def _schema_of_dataclass(kind: Any, definitions: dict[str, Any]) -> dict[str, An
     descriptions = dict(each for base in reversed(kind.__mro__) for each in _described(base.__doc__ or ""))
     properties = {}
     for field in dataclasses.fields(kind):
-        properties[field.name] = _schema(_types(kind)[field.name], definitions)
+        properties[field.name] = _schema(field_types(kind)[field.name], definitions)
         if field.name in descriptions:
             properties[field.name]["description"] = descriptions[field.name]
     return {

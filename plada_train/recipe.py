@@ -1,15 +1,39 @@
-"""How a classifier is made, the model and its training, and how a payload is planned, as plain values."""
+"""How models are made and trained, and how payloads are planned, as plain values.
+
+The type of a field carries the range of its values, and the help of the command-line option that sets it:
+`plada_train.cli` builds the options from the fields.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from plada_train.json_files import Count, Part, Positive, Range, Share
 
 #: What a student learns of an image: its class, the average soft label of the class, or one drawn anew each time.
 Targets = Literal["hard", "average", "dirichlet"]
-#: `Recipe.label_smoothing` of teachers, where no other is asked for.
-TEACHER_LABEL_SMOOTHING = 0.1
+#: Models of teachers and students, and the label smoothing of teachers, if no others are asked for.
+TEACHER_MODEL, STUDENT_MODEL, TEACHER_LABEL_SMOOTHING = "convnextv2_tiny", "resnet18", 0.1
+
+#: A rate, well within float32; a standard deviation; a seed.
+Rate = Annotated[float, Range(0, 1e30)]
+Deviation = Annotated[float, Range(above=0)]
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+
+
+@dataclass(frozen=True)
+class Help:
+    """The help of the command-line option that sets a field.
+
+    Attributes:
+        text: one sentence or two.
+        metavar: stands for the value in the help.
+    """
+
+    text: str
+    metavar: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,70 +43,114 @@ class Recipe:
     Attributes:
         model: name of a timm architecture.
         model_args: further arguments of `timm.create_model`.
-        weights: what to begin with (the classifier in it is not used): a file (safetensors or pth), the name of
-            published weights (see `models.parse_weights`), or None: random ones.
+        weights: weights to start from, without their classifier: a file (safetensors or pth), the name of published
+            weights (see `models.classifier.parse_weights`), or None: random weights.
         image_size: side of the square that images are scaled and cropped to, in pixels; None: the model's own.
-        mean: mean of each input channel on a scale of 0 .. 1; None: what the weights or the model say.
+        mean: mean of each input channel on a scale of 0 .. 1; None: that of the weights or the model.
         std: standard deviation, likewise.
-        freeze: keep the weights and train the classifier alone, on features that are computed once and held in
-            memory (4 bytes a feature, thousands for each image). Of several processes, each computes and holds all.
+        freeze: keep the weights and train the last layer alone, on features that are computed once and held in
+            memory (4 bytes a feature, thousands for each image). Each of several processes computes and holds all.
         epochs: passes over the images.
-        batch_size: images a step; also where nothing is trained, except on a CPU.
-        learning_rate: AdamW's peak rate, reached after the warm-up and followed by a cosine to zero.
+        batch_size: images in a step; also where nothing is trained, except on a CPU.
+        learning_rate: peak rate of AdamW, reached after the warm-up and followed by a cosine to zero.
         warmup: share of the steps in which the rate rises, 0 .. 1.
-        weight_decay: AdamW's, on weights but not on biases and norms.
-        label_smoothing: share of each hard target that is spread over all classes, 0 .. 1; not of soft ones.
-        targets: what is learned of each image; but for "hard", the payload must have soft labels.
-        importance: use the payload's importance weights, where it has them.
+        weight_decay: of AdamW, on weights but not on biases and norms.
+        label_smoothing: share of each hard target that is spread over all classes, 0 .. 1; soft targets have none.
+        targets: the targets of training. All but "hard" need a payload with soft labels.
+        importance: use the payload's importance weights, if it has any.
         flip: mirror half of the training images; wrong for digits, letters and the like. Not with `freeze`.
-        amp: compute in bfloat16 what loses little by it (torch.autocast). Training is then repeatable only where
+        amp: compute in bfloat16 where that loses little (torch.autocast). Training is then repeatable only if
             torch's bfloat16 kernels are; those for CPUs are not.
         seed: of the weights, the order of images and their augmentation.
         device: where torch computes: "cpu", "cuda", "cuda:1", ...
-        workers: processes that decode images; 0: this one, in a thread where nothing is trained.
-        checkpoint_s: seconds between two checkpoints, where training keeps them.
+        workers: processes that decode images; 0: this process, in a thread where nothing is trained.
+        checkpoint_s: seconds between two checkpoints, if training keeps any.
     """
 
     model: str
-    model_args: dict[str, Any] = field(default_factory=dict)
-    weights: str | Path | None = None
-    image_size: int | None = None
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
-    freeze: bool = False
-    epochs: int = 30
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    warmup: float = 0.1
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.0
-    targets: Targets = "hard"
+    model_args: Annotated[
+        dict[str, Any], Help("A further argument of timm.create_model; may be repeated.", "NAME=VALUE")
+    ] = field(default_factory=dict)
+    weights: Annotated[
+        str | Path | None,
+        Help(
+            "Weights to start from: a file (safetensors or pth), timm's own (hub, hub:TAG), hf-hub:OWNER/NAME, or "
+            "none: random weights.",
+            "FILE|NAME",
+        ),
+    ] = None
+    image_size: Annotated[
+        Positive | None, Help("Side of the model's input. [default: that of the model]", "PIXELS")
+    ] = None
+    mean: Annotated[
+        tuple[float, float, float] | None, Help("Mean of each input channel. [default: that of the weights or model]")
+    ] = None
+    std: Annotated[
+        tuple[Deviation, Deviation, Deviation] | None,
+        Help("Standard deviation of each input channel. [default: that of the weights or model]"),
+    ] = None
+    freeze: Annotated[bool, Help("Train the last layer alone, on features that are computed once.")] = False
+    epochs: Annotated[Positive, Help("Passes over the images.", "N")] = 30
+    batch_size: Annotated[
+        int, Range(1, 1 << 20), Help("Images in a step; on a CPU, always 16 where nothing is trained.", "N")
+    ] = 64
+    learning_rate: Annotated[Rate, Help("Peak learning rate of AdamW.", "X")] = 1e-3
+    warmup: Annotated[Share, Help("Share of the steps in which the learning rate rises.", "P")] = 0.1
+    weight_decay: Annotated[Rate, Help("Weight decay of AdamW.", "X")] = 0.05
+    label_smoothing: Annotated[
+        Share,
+        Help(
+            "Share of a hard target that is spread over all classes. "
+            f"[default: {TEACHER_LABEL_SMOOTHING} for a teacher, else 0]",
+            "P",
+        ),
+    ] = 0.0
+    targets: Annotated[
+        Targets, Help("Learn classes, or the payload's soft labels: their averages, or labels drawn anew in each step.")
+    ] = "hard"
     importance: bool = True
-    flip: bool = True
-    amp: bool = False
-    seed: int = 0
-    device: str = "cpu"
-    workers: int = 0
-    checkpoint_s: float = 300
+    flip: Annotated[bool, Help("Mirror half of the training images.")] = True
+    amp: Annotated[bool, Help("Compute in bfloat16 where that loses little.")] = False
+    seed: Annotated[Seed, Help("The same seed gives the same results.", "N")] = 0
+    device: Annotated[str, Help("Where torch computes: cpu, cuda, cuda:1, ...")] = "cpu"
+    workers: Annotated[
+        Count, Help("Processes that decode images; 0: this process, in a thread where nothing is trained.", "N")
+    ] = 0
+    checkpoint_s: Annotated[Rate, Help("Seconds between two checkpoints of an unfinished training.", "S")] = 300
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planning:
-    """How the planner looks for the payload that teaches most within a budget of bytes (see `planning.plan`).
+    """How the planner searches for the payload that teaches most within a budget of bytes (see `planning.plan`).
 
     Attributes:
-        budget_bytes: of the payload.
-        held_out: share of the target's training images that the teacher does not learn from, above 0 and below 1:
-            candidates are measured on them.
-        candidates: how many are tried; None: as many as there is time for.
-        minutes: time of the search at most.
+        budget_bytes: largest size of the payload.
+        held_out: share of the target's training images that the teacher does not learn from: candidates are measured
+            on them.
+        candidates: number of candidates to measure; None: as many as there is time for.
+        minutes: limit of the search.
         proxy_steps: training steps of the longest trainings of the search.
         workers: processes of the search.
     """
 
-    budget_bytes: int
-    held_out: float = 0.1
-    candidates: int | None = None
-    minutes: float = 15
-    proxy_steps: int = 400
-    workers: int = 2
+    budget_bytes: Positive
+    held_out: Annotated[
+        Part, Help("Share of the training images that the planner measures on, and the teacher does not see.", "P")
+    ] = 0.1
+    candidates: Annotated[
+        Positive | None,
+        Help(
+            "Number of selections to try; it makes the choice the same on any machine. "
+            "[default: those there is time for]",
+            "N",
+        ),
+    ] = None
+    minutes: Annotated[
+        float,
+        Range(above=0, maximum=1e6),
+        Help("Time limit of the planner: what has begun is finished, and the best so far is chosen.", "M"),
+    ] = 15
+    proxy_steps: Annotated[
+        int, Range(1, 1_000_000), Help("Training steps of the planner's longest trainings.", "N")
+    ] = 400
+    workers: Annotated[int, Range(1, 1024), Help("Processes that train proxies.", "N")] = 2

@@ -1,9 +1,9 @@
 """The command `plada-train`: the whole method (`run`), its stages one by one on files, and a demonstration.
 
-`plan` and `report` are in cli_plan.py.
+`plan` and `report` are in `plan.py`.
 
-What cannot be used is one line on standard error and exit code 1; wrong usage is exit code 2. Nothing heavy is imported
-before a command runs.
+An error is one line on standard error and exit code 1; wrong usage is exit code 2. Nothing heavy is imported before a
+command runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 # Before torch is imported: waiting OpenMP threads that spin slow a shared machine down tenfold and more.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
-# What torch's own code warns of, such as a host without a name, is nothing that a user could mend.
+# Users can do nothing about the warnings of torch's own code, such as one about a host without a name.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 import click
@@ -28,18 +28,15 @@ from plada_codec.cli.terminal import OneLineErrors, complain, finite, naming, op
 from plada_codec.errors import InputError
 from plada_train import json_files
 from plada_train.cli import plan
+from plada_train.cli.fields import field_option, option
 from plada_train.cli.options import (
     FILE,
     NATURAL,
-    PART,
     POSITIVE,
-    SEED,
     TEMPERATURE,
-    THREADS,
     budgets_of,
     folder_option,
     link_options,
-    option,
     planning_options,
     rate,
     reference_option,
@@ -47,16 +44,24 @@ from plada_train.cli.options import (
     section_options,
     sections_of,
     target_train_option,
+    threads_option,
 )
 from plada_train.files import UNFINISHED
-from plada_train.recipe import TEACHER_LABEL_SMOOTHING, Planning, Recipe, Targets
+from plada_train.recipe import (
+    STUDENT_MODEL,
+    TEACHER_LABEL_SMOOTHING,
+    TEACHER_MODEL,
+    Planning,
+    Recipe,
+    Targets,
+)
 from plada_train.selection.registry import OPTIONS, make_rule, row_of
 
 if TYPE_CHECKING:
     from plada_train.data.labelled import LabelledImages
     from plada_train.models.classifier import Classifier
 
-#: Which extra brings a package.
+#: The extra that installs a package.
 EXTRAS = dict.fromkeys(("PIL", "huggingface_hub", "jinja2", "safetensors", "sklearn", "timm"), "train")
 EXTRAS |= dict.fromkeys(("torch", "torchvision"), "train")
 EXTRAS |= dict.fromkeys(("onnx", "onnx_ir", "onnxscript"), "export")
@@ -65,16 +70,11 @@ EXTRAS |= dict.fromkeys(("onnx", "onnx_ir", "onnxscript"), "export")
 SELECTING = ("keep", "kept", "score", "inverse", *OPTIONS, "stride", "offset")
 #: Options of `run` that are for the planner.
 FOR_THE_PLANNER = ("held_out_share", "candidates", "minutes", "proxy_steps")
-#: Well within float32.
-RATE = click.FloatRange(0, 1e30)
-BATCH_SIZE = click.IntRange(1, 1 << 20)
-ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 SHARE = click.FloatRange(0, 1, min_open=True)
-PORTION = click.FloatRange(0, 1)
 
 
 class _Commands(OneLineErrors):
-    """That the extra is not installed is one line too."""
+    """A group of commands that reports a missing extra in one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -111,96 +111,33 @@ def _model_args(ctx: click.Context, parameter: click.Parameter, texts: tuple[str
 
 
 _compute_options = option_group(
-    option(
-        "--batch-size",
-        type=BATCH_SIZE,
-        default=Recipe.batch_size,
-        metavar="N",
-        help="Images a step; on a CPU, where nothing is trained, 16 in any case.",
-    ),
-    option("--device", default=Recipe.device, help="Where torch computes: cpu, cuda, cuda:1, ..."),
-    option(
-        "--workers",
-        type=NATURAL,
-        default=Recipe.workers,
-        metavar="N",
-        help="Processes that decode; 0: this one, in a thread where nothing is trained.",
-    ),
-    option("--threads", type=THREADS, default=2, metavar="N", help="Threads of torch."),
+    field_option(Recipe, "batch_size"),
+    field_option(Recipe, "device"),
+    field_option(Recipe, "workers"),
+    threads_option("Threads of torch."),
 )
 _recipe_options = option_group(
-    option(
-        "--weights",
-        default="hub",
-        metavar="FILE|NAME",
-        help="To begin with: a file, safetensors or pth; timm's own (hub, hub:TAG); hf-hub:OWNER/NAME; none: random.",
-    ),
-    option(
-        "--model-arg",
-        "model_args",
-        multiple=True,
-        metavar="NAME=VALUE",
-        callback=_model_args,
-        help="A further argument of timm.create_model; may be repeated.",
-    ),
-    option("--image-size", type=POSITIVE, metavar="PIXELS", help="Side of the model's input. [default: the model's]"),
-    option(
-        "--mean", type=float, nargs=3, callback=finite, help="Of each input channel. [default: the weights' or model's]"
-    ),
-    option(
-        "--std",
-        type=ABOVE_ZERO,
-        nargs=3,
-        callback=finite,
-        help="Of each input channel. [default: the weights' or model's]",
-    ),
-    option("--freeze", is_flag=True, help="Train the last layer alone, on features that are computed once."),
-    option("--epochs", type=POSITIVE, default=Recipe.epochs, metavar="N", help="Passes over the images."),
-    option(
-        "--learning-rate",
-        type=RATE,
-        callback=finite,
-        default=Recipe.learning_rate,
-        metavar="X",
-        help="Peak of AdamW's.",
-    ),
-    option(
-        "--warmup",
-        type=PORTION,
-        callback=finite,
-        default=Recipe.warmup,
-        metavar="P",
-        help="Share of the steps in which it rises.",
-    ),
-    option("--weight-decay", type=RATE, callback=finite, default=Recipe.weight_decay, metavar="X", help="AdamW's."),
-    option(
-        "--label-smoothing",
-        type=PORTION,
-        callback=finite,
-        metavar="P",
-        help=f"Share of a hard target that all classes get. [default: {TEACHER_LABEL_SMOOTHING} for a teacher, else 0]",
-    ),
-    option("--flip/--no-flip", default=Recipe.flip, help="Mirror half of the training images."),
-    option("--amp", is_flag=True, help="Compute in bfloat16 what loses little by it."),
-    option("--seed", type=SEED, default=Recipe.seed, metavar="N", help="The same seed gives the same results."),
-    option(
-        "--checkpoint-s",
-        type=RATE,
-        callback=finite,
-        default=Recipe.checkpoint_s,
-        metavar="S",
-        help="Seconds between two states of an unfinished training that are kept.",
-    ),
+    field_option(Recipe, "weights", default="hub"),
+    field_option(Recipe, "model_args", "--model-arg", "model_args", multiple=True, callback=_model_args),
+    field_option(Recipe, "image_size"),
+    field_option(Recipe, "mean"),
+    field_option(Recipe, "std"),
+    field_option(Recipe, "freeze"),
+    field_option(Recipe, "epochs"),
+    field_option(Recipe, "learning_rate"),
+    field_option(Recipe, "warmup"),
+    field_option(Recipe, "weight_decay"),
+    # Teachers and students have different defaults
+    field_option(Recipe, "label_smoothing", default=None),
+    field_option(Recipe, "flip"),
+    field_option(Recipe, "amp"),
+    field_option(Recipe, "seed"),
+    field_option(Recipe, "checkpoint_s"),
     _compute_options,
 )
 _student_options = option_group(
-    option(
-        "--targets",
-        type=click.Choice(["hard", "average", "dirichlet"]),
-        default=Recipe.targets,
-        help="Learn classes, or the payload's soft labels: their averages, or drawn anew each time.",
-    ),
-    option("--no-weights", is_flag=True, help="Let all images count alike, whatever weights the payload has."),
+    field_option(Recipe, "targets"),
+    option("--no-weights", is_flag=True, help="Count all images alike, even if the payload has importance weights."),
 )
 _select_options = option_group(
     option("--keep", callback=rate, metavar="P", help="Share of the images to keep: floor(P M) of M, the surest."),
@@ -264,18 +201,10 @@ def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --
 @_target_test_option
 @_select_options
 @link_options
-@option(
-    "--held-out",
-    "held_out_share",
-    type=PART,
-    callback=finite,
-    default=Planning.held_out,
-    metavar="P",
-    help="Share of the images to teach with that the planner measures on, and the teacher does not see.",
-)
+@field_option(Planning, "held_out", "--held-out", "held_out_share")
 @planning_options
-@option("--teacher", default="convnextv2_tiny", metavar="MODEL", help="A timm model.")
-@option("--student", default="resnet18", metavar="MODEL", help="A timm model.")
+@option("--teacher", default=TEACHER_MODEL, metavar="MODEL", help="The teacher's architecture, a timm model.")
+@option("--student", default=STUDENT_MODEL, metavar="MODEL", help="The student's architecture, a timm model.")
 @_student_options
 @_recipe_options
 @click.option("--task", metavar="NAME", help="Name of the task, for the report.  [default: the target's folder]")
@@ -306,14 +235,7 @@ def run(
     threads: int,
     **options: Any,
 ) -> None:
-    """Run the whole method: teacher, scores, payload, student, and a report of it.
-
-    Told how many bytes there are (--max-bytes, --link), the planner chooses which images are kept, and how. It does not
-    if you do, by one of --keep, --kept, --score, --inverse, --safety-net, --reserved, --stride and --offset.
-
-    Whenever it is ended, the same command goes on, to the same results; on GPUs or with --amp not to the bit. The
-    planner's choice is the same wherever its --minutes suffice for --candidates N. Ctrl-C while it
-    measures ends that alone: the best so far is chosen.
+    """Run the whole method: teacher, scores, payload, student, report.
 
     \b
     Examples:
@@ -322,6 +244,13 @@ def run(
       --link nanomodem-v3 --within '20 s' --output out
       plada-train run --reference REF --target-train TRAIN --target-test TEST \\
       --keep 0.05 --safety-net 0 --output out
+
+    With a budget of bytes alone (--max-bytes, or --link and --within), the planner chooses which images are kept. To
+    choose yourself, give --keep, --kept, --score, --inverse, --safety-net, --reserved, --stride or --offset.
+
+    If a run is interrupted, the same command continues it, to the same results; on GPUs or with --amp not to the bit.
+    The planner makes the same choice on any machine if its --minutes suffice for --candidates N. Ctrl-C while the
+    planner measures ends its search alone, and the best so far is chosen.
     """  # noqa: D301
     selecting, for_the_planner = _named(ctx, SELECTING), _named(ctx, FOR_THE_PLANNER)
     if selecting and for_the_planner:
@@ -371,14 +300,14 @@ def run(
 @main.command()
 @target_train_option
 @_target_test_option
-@option("--model", default="convnextv2_tiny", metavar="MODEL", help="A timm model.")
-@option(
+@option("--model", default=TEACHER_MODEL, metavar="MODEL", help="Its architecture, a timm model.")
+@field_option(
+    Planning,
+    "held_out",
     "--held-out",
     "held_out_share",
-    type=PART,
-    callback=finite,
-    metavar="P",
-    help="Keep this share of the images to teach with from it, for `plada-train plan --held-out P`.",
+    default=None,
+    help="Share of the training images that it does not see, for `plada-train plan --held-out P`.",
 )
 @_recipe_options
 @folder_option
@@ -391,15 +320,16 @@ def teacher(
     threads: int,
     **options: Any,
 ) -> None:
-    """Train a teacher on the target; writes teacher.safetensors and teacher.json.
-
-    Whenever it is ended, the same command goes on from teacher.unfinished, to the same result; on GPUs or with --amp
-    not to the bit. torchrun may start it as several processes.
+    """Train a teacher on the target.
 
     \b
     Examples:
       plada-train teacher --target-train train --target-test test --output out
       torchrun --nproc-per-node 2 -m plada_train teacher --target-train train --target-test test --output out
+
+    Writes teacher.safetensors and teacher.json. If it is interrupted, the same command continues from
+    teacher.unfinished, to the same result; on GPUs or with --amp not to the bit. torchrun may start it as several
+    processes.
     """  # noqa: D301
     from plada_train import stages
     from plada_train.data.labelled import held_out, open_test_images, open_training_images
@@ -422,7 +352,7 @@ def teacher(
 
 
 def _finish(classifier: Classifier, test: LabelledImages | None, recipe: Recipe, path: Path) -> None:
-    """Writes what was trained, measured if there is something to measure on, and removes what was kept meanwhile."""
+    """Measures a trained model, if there are test images, writes it, and removes the state of its training."""
     from plada_train import stages
     from plada_train.models.classifier import save_checkpoint
 
@@ -435,22 +365,22 @@ def _finish(classifier: Classifier, test: LabelledImages | None, recipe: Recipe,
 @main.command(context_settings={"default_map": {"workers": 1}})
 @reference_option
 @click.option("--teacher", required=True, type=FILE, help="The checkpoint teacher.safetensors.")
-@option("--temperature", type=TEMPERATURE, callback=finite, default=1.0, metavar="T", help="Of energy and entropy.")
-@option("--shard-size", type=POSITIVE, default=1 << 16, metavar="N", help="Images labelled between two files.")
-@option("--amp", is_flag=True, help="Compute in bfloat16 what loses little by it: faster, and other scores.")
+@option("--temperature", type=TEMPERATURE, callback=finite, default=1.0, metavar="T", help="Temperature of the scores.")
+@option("--shard-size", type=POSITIVE, default=1 << 16, metavar="N", help="Images in each file of scores.")
+@field_option(Recipe, "amp", help="Compute in bfloat16 where that loses little: faster, and other scores.")
 @_compute_options
 @click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for the scores.")
 def score(
     reference: str, teacher: Path, temperature: float, shard_size: int, output: Path, threads: int, **options: Any
 ) -> None:
-    """Label and score the reference set with a teacher, shard by shard.
-
-    Whenever it is ended, the same command goes on from the shards that are there, to the same bytes; on GPUs or with
-    --amp not to the bit. Before it does, it reads the whole reference set again, for its digest.
+    """Label and score the reference set with a teacher.
 
     \b
     Example:
       plada-train score --reference 'ref-{000..007}.tar' --teacher out/teacher.safetensors --output out/scores
+
+    Writes the scores shard by shard. If it is interrupted, the same command continues after the last whole shard, to
+    the same bytes; on GPUs or with --amp not to the bit. First it reads the whole reference set again, for its digest.
     """  # noqa: D301
     from plada_codec.reference import open_images
     from plada_train import stages
@@ -501,9 +431,9 @@ def select(scores: tuple[Path, ...], stride: int, offset: int, output: Path, as_
 
 @main.command()
 @reference_option
-@click.option("--payload", required=True, type=FILE, help="What was received.")
-@click.option("--target-test", metavar="SRC", help="Images to measure accuracy on, where the client has any.")
-@option("--model", default="resnet18", metavar="MODEL", help="A timm model.")
+@click.option("--payload", required=True, type=FILE, help="The payload that was received.")
+@click.option("--target-test", metavar="SRC", help="Images to measure accuracy on, if the client has any.")
+@option("--model", default=STUDENT_MODEL, metavar="MODEL", help="Its architecture, a timm model.")
 @_student_options
 @_recipe_options
 @folder_option
@@ -518,16 +448,16 @@ def student(
     threads: int,
     **options: Any,
 ) -> None:
-    """Train a student on the client's side, from its reference set and a payload.
-
-    Writes student.safetensors and student.json. Whenever it is ended, the same command goes on from
-    student.unfinished, to the same result; on GPUs or with --amp not to the bit. torchrun may start it as several
-    processes.
+    """Train a student from a reference set and a payload.
 
     \b
     Examples:
       plada-train student --reference 'ref-{000..007}.tar' --payload task.plada --output out
       torchrun --nproc-per-node 2 -m plada_train student --reference ref --payload task.plada --output out
+
+    This is the client's side. Writes student.safetensors and student.json. If it is interrupted, the same command
+    continues from student.unfinished, to the same result; on GPUs or with --amp not to the bit. torchrun may start it
+    as several processes.
     """  # noqa: D301
     from plada_codec import decode
     from plada_codec.reference import open_images
@@ -546,7 +476,7 @@ def student(
         encoded = read_bytes(payload)
         with naming(str(payload)):
             said = decode(encoded)
-        # What cannot work is found now, not after all images of the reference set were read for its digest
+        # Errors are found now, not after all images of the reference set were read for its digest
         test = open_test_images(target_test, said.num_classes, said.class_names) if target_test else None
         make_classifier(recipe, said.num_classes)
         received = stages.virtual_dataset(open_images(reference), encoded)
@@ -556,17 +486,17 @@ def student(
 
 
 @main.command()
-@click.option("--checkpoint", required=True, type=FILE, help="student.safetensors, or any that was made here.")
-@click.option("--output", required=True, type=FILE, metavar="FILE", help="Its suffix says the format.")
+@click.option("--checkpoint", required=True, type=FILE, help="student.safetensors or teacher.safetensors.")
+@click.option("--output", required=True, type=FILE, metavar="FILE", help="The file to write; its suffix is the format.")
 def export(checkpoint: Path, output: Path) -> None:
-    """Write a model for other runtimes: .onnx, or its plain state_dict as .pt or .safetensors.
-
-    The ONNX file takes `images`, float32 [N, 3, S, S], and gives `logits`; how images are prepared, and the names of
-    the classes, are in its metadata.
+    """Write a model for other runtimes, such as ONNX.
 
     \b
     Example:
       plada-train export --checkpoint out/student.safetensors --output student.onnx
+
+    The suffix of the output is its format: .onnx, or the plain state_dict as .pt or .safetensors. The ONNX file takes
+    `images`, float32 [N, 3, S, S], and gives `logits`. Its metadata tell how to prepare images, and name the classes.
     """  # noqa: D301
     from plada_train.files import output_file
     from plada_train.models.classifier import load_checkpoint
@@ -580,7 +510,9 @@ def export(checkpoint: Path, output: Path) -> None:
 
 
 @main.command()
-@click.option("--target", "targets", required=True, multiple=True, metavar="SRC", help="May be repeated: train, test.")
+@click.option(
+    "--target", "targets", required=True, multiple=True, metavar="SRC", help="Images of the target; may be repeated."
+)
 @reference_option
 @option(
     "--threshold",
@@ -591,16 +523,17 @@ def export(checkpoint: Path, output: Path) -> None:
     help="Mean absolute difference, 0 .. 1, of pixels.",
 )
 @option("--size", type=POSITIVE, default=32, metavar="PIXELS", help="Side of the square that images are scaled to.")
-@option("--threads", type=THREADS, default=2, metavar="N", help="Images that are decoded at a time.")
+@threads_option("Images that are decoded at a time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def leakage(targets: tuple[str, ...], reference: str, threshold: float, size: int, threads: int, as_json: bool) -> None:
-    """Find images of the target that are in the reference set too (paper, Appendix A).
-
-    Copies are found, other sizes and encodings of them too; crops and mirrored ones are not.
+    """Find images of the target that are also in the reference set.
 
     \b
     Example:
       plada-train leakage --target train --target test --reference 'ref-{000..007}.tar'
+
+    See the paper, Appendix A. It finds copies, also in other sizes and encodings; it does not find crops and mirrored
+    images.
     """  # noqa: D301
     from plada_train.data.leakage import find, table
 
@@ -614,10 +547,10 @@ def leakage(targets: tuple[str, ...], reference: str, threshold: float, size: in
 
 
 @main.command()
-@option("--output", type=FILE, default="plada-demo", metavar="DIR", help="Folder for all that is made.")
+@option("--output", type=FILE, default="plada-demo", metavar="DIR", help="Folder for all files.")
 @click.pass_context
 def demo(ctx: click.Context, output: Path) -> None:
-    """Run the whole method on scikit-learn's handwritten digits; takes a minute.
+    """Run the whole method on handwritten digits, in a minute.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Options that several commands of `plada-train` have, and what reads them. Nothing heavy is imported here."""
+"""Options that several commands of `plada-train` share. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -13,27 +13,22 @@ import click
 
 from plada_codec.cli.terminal import complain, finite, option_group, quantity, usage_errors
 from plada_codec.errors import InputError
+from plada_train.cli.fields import Command, field_option, option
 from plada_train.recipe import Planning
 from plada_train.selection.optional_sections import OptionalSections
 from plada_train.selection.registry import OPTIONS
 
-Command = Callable[..., None]
 FILE = click.Path(path_type=Path)
 POSITIVE = click.IntRange(min=1)
 NATURAL = click.IntRange(min=0)
-SEED = click.IntRange(0, 2**32 - 1)
-THREADS = click.IntRange(1, 1024)
 TEMPERATURE = click.FloatRange(1e-3, 1e3)
-MINUTES = click.FloatRange(0, 1e6, min_open=True)
 #: Characters of a keep rate.
 MAX_RATE_LENGTH = 40
-#: Neither nothing nor all.
-PART = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
-def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
-    """An option whose default, where it has one, is shown."""
-    return click.option(*names, show_default=settings.get("default") is not None, **settings)
+def threads_option(help: str) -> Callable[[Command], Command]:
+    """The option --threads."""
+    return option("--threads", type=click.IntRange(1, 1024), default=2, metavar="N", help=help)
 
 
 def rate(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
@@ -56,30 +51,12 @@ _KINDS: dict[type, dict[str, Any]] = {
 }
 
 reference_option = click.option("--reference", required=True, metavar="SRC", help="The reference set.")
-target_train_option = click.option("--target-train", required=True, metavar="SRC", help="Images to teach with.")
-folder_option = click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for what is made.")
+target_train_option = click.option("--target-train", required=True, metavar="SRC", help="Images to train a teacher.")
+folder_option = click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for the results.")
 planning_options = option_group(
-    option(
-        "--candidates",
-        type=POSITIVE,
-        metavar="N",
-        help="Selections that the planner tries: the same choice on any machine. [default: those there is time for]",
-    ),
-    option(
-        "--minutes",
-        type=MINUTES,
-        callback=finite,
-        default=Planning.minutes,
-        metavar="M",
-        help="The planner's time at most: what has begun is finished, and the best so far chosen.",
-    ),
-    option(
-        "--proxy-steps",
-        type=click.IntRange(1, 1_000_000),
-        default=Planning.proxy_steps,
-        metavar="N",
-        help="Training steps of the planner's longest trainings.",
-    ),
+    field_option(Planning, "candidates"),
+    field_option(Planning, "minutes"),
+    field_option(Planning, "proxy_steps"),
 )
 #: Optional sections of a payload, by the fields of `OptionalSections`.
 section_options = option_group(
@@ -109,7 +86,10 @@ rule_options = option_group(
 )
 link_options = option_group(
     option(
-        "--link", "link_id", metavar="ID", help="Instead of --max-bytes: what this link of `plada budget` takes ..."
+        "--link",
+        "link_id",
+        metavar="ID",
+        help="Instead of --max-bytes: as many as this link of `plada budget` carries ...",
     ),
     option(
         "--within",
@@ -117,13 +97,13 @@ link_options = option_group(
         "within_s",
         callback=quantity("seconds"),
         metavar="TIME",
-        help="... in so many seconds, or '20 min'. Of losses and distances, ask `plada budget ... --max-bytes`.",
+        help="... in so many seconds, or '20 min'. For losses and distances, ask `plada budget ... --max-bytes`.",
     ),
 )
 
 
 def budgets_of(max_bytes: tuple[int, ...], link_id: str | None, within_s: float | None) -> tuple[int, ...]:
-    """The budgets in bytes that --max-bytes says, or --link and --within, which is said on standard error.
+    """The budgets in bytes: those of --max-bytes, or that of --link and --within, which is told on standard error.
 
     Raises:
         UsageError: if both do, or one of the two is missing.

@@ -1,4 +1,4 @@
-"""`plada-train plan` and `plada-train report`: choose what to send within a budget, and look at what came of it."""
+"""`plada-train plan` chooses a payload within a budget; `plada-train report` shows a run as a page."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ import click
 from plada_codec.cli.terminal import complain, write_bytes
 from plada_codec.errors import InputError
 from plada_train import json_files
+from plada_train.cli.fields import field_option
 from plada_train.cli.options import (
     FILE,
     POSITIVE,
-    SEED,
-    THREADS,
     budgets_of,
     folder_option,
     link_options,
-    option,
     planning_options,
     reference_option,
     section_options,
@@ -29,7 +27,7 @@ from plada_train.recipe import Planning, Recipe
 
 
 def _source_or_share(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | float:
-    """What --held-out says: a source of images, or which share of others."""
+    """The value of --held-out: a source of images, or a share of the training images."""
     if text is None:
         raise click.UsageError(
             "--held-out is needed: labelled images that the teacher did not learn from, or the share P of "
@@ -65,15 +63,17 @@ def _check_held_out(share: float, of_teacher: float | None, scores: Path) -> Non
     "--held-out",
     callback=_source_or_share,
     metavar="SRC|P",
-    help="Images of the target to measure on: a source, or the P that the teacher held out.  [required]",
+    help="Images of the target to measure on: a source, or the share P that the teacher held out.  [required]",
 )
-@click.option("--max-bytes", type=POSITIVE, multiple=True, metavar="B", help="Of the payload; repeat it for several.")
+@click.option(
+    "--max-bytes", type=POSITIVE, multiple=True, metavar="B", help="Largest size of the payload; may be repeated."
+)
 @link_options
 @planning_options
-@option("--workers", type=THREADS, default=Planning.workers, metavar="N", help="Processes that train proxies.")
-@option("--flip/--no-flip", default=Recipe.flip, help="Mirror half of the images that proxies learn from.")
+@field_option(Planning, "workers")
+@field_option(Recipe, "flip", help="Mirror half of the images that proxies learn from.")
 @section_options
-@option("--seed", type=SEED, default=0, metavar="N", help="Of the proxies.")
+@field_option(Recipe, "seed", help="Seed of the proxies.")
 @folder_option
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan(
@@ -88,21 +88,21 @@ def plan(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Choose which labels to send within a budget of bytes, and write them as a payload.
-
-    SCORES are folders that `plada-train score` wrote; several make a consensus. Strides, keep rates, scores and
-    Safety-Nets are tried out: each candidate is encoded, and proxies, small networks, learn from it. What they then get
-    right of images that the teacher did not learn from decides.
-
-    Ctrl-C ends the search, and the best so far is chosen; the same command goes on with it. Each --max-bytes has a
-    winner of its own. What losses and distances leave of a link's bytes, `plada budget` says: --max-bytes "$(plada
-    budget --link ID --loss 10% --within TIME --max-bytes)".
+    """Choose the payload that teaches most within a budget of bytes.
 
     \b
     Examples:
       plada-train plan out/scores --reference REF --target-train TRAIN --held-out 0.1 --max-bytes 1000 --output plan
       plada-train plan out/scores --reference REF --target-train TRAIN --held-out VAL \\
       --link nanomodem-v3 --within '20 s' --output plan
+
+    SCORES are folders that `plada-train score` wrote; several make a consensus. The planner tries strides, keep rates,
+    scores and Safety-Nets. It encodes each candidate, trains proxies, small networks, on it, and measures them on
+    images that the teacher did not learn from. The most accurate candidate wins.
+
+    Ctrl-C ends the search, and the best so far is chosen; the same command continues the search. Each --max-bytes has a
+    winner of its own. `plada budget` computes how many bytes losses and distances leave: --max-bytes "$(plada budget
+    --link ID --loss 10% --within TIME --max-bytes)".
     """  # noqa: D301
     budgets = budgets_of(max_bytes, link_id, within_s)
     if not budgets:
@@ -151,13 +151,13 @@ def plan(
 @click.option("--reference", metavar="SRC", help="The reference set.  [default: where it was]")
 @click.option("--output", metavar="FILE", help="The page; - is standard output.  [default: DIR/report.html]")
 def report(folder: Path, reference: str | None, output: str | None) -> None:
-    """Show a run as one HTML page: what was sent, what that taught, and why.
-
-    DIR is what `plada-train run` or `plada-train plan` wrote. What is not there, the page names and leaves out.
+    """Show a run as one HTML page.
 
     \b
     Example:
       plada-train report out
+
+    DIR is a folder that `plada-train run` or `plada-train plan` wrote. The page names the parts that are missing.
     """  # noqa: D301
     from plada_train.report.gather import gather
     from plada_train.report.page import render

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from plada_train.planning.plan_file import Plan
     from plada_train.report.run_report import RunReport
 
-#: Links like those that the paper is about: acoustic modems, at long range and at short, and from Titan.
+#: Links like those of the paper: acoustic modems at long range and at short range, and a link from Titan.
 LINKS = ("umodem-fsk0", "uwm-5k", "titan-dte")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from plada_codec.limits import MAX_CLASSES
 from plada_train.data.labelled import Transform
 from plada_train.json_files import Part, Positive, Range, Share
+from plada_train.recipe import Deviation
 
 #: Share of its area that a training image is cropped to at least: light augmentation.
 MIN_CROP = 0.6
@@ -32,7 +33,7 @@ class ModelConfig:
     class_names: tuple[str, ...] | None
     image_size: Positive
     mean: tuple[float, float, float]
-    std: tuple[Annotated[float, Range(above=0)], Annotated[float, Range(above=0)], Annotated[float, Range(above=0)]]
+    std: tuple[Deviation, Deviation, Deviation]
     interpolation: Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
 
     def transform(self) -> Transform:

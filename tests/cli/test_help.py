@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from inspect import cleandoc
 from pathlib import Path
 
 import click
@@ -92,6 +93,20 @@ def invoke(name: str, arguments: list[str]) -> int:
 def test_the_examples_of_plada_run(name: str, folder: Path) -> None:
     for arguments in examples(name, CODEC[name]):
         assert invoke(name, arguments) == 0
+
+
+@pytest.mark.parametrize("command", TRAIN.values(), ids=TRAIN)
+def test_an_example_follows_the_summary(command: click.Command) -> None:
+    summary, after = cleandoc(command.help or "").split("\n\n")[:2]
+    assert "\n" not in summary
+    assert after.startswith(("\b\nExample:", "\b\nExamples:"))
+
+
+def test_each_summary_of_plada_train_fits_a_line_of_80_columns() -> None:
+    text = CliRunner().invoke(plada_train, ["--help"], terminal_width=80).output
+    for each in plada_train.commands.values():
+        assert f"{each.name} " in text
+        assert str(each.help).partition("\n\n")[0].removesuffix(".") in text
 
 
 @pytest.mark.parametrize("name", TRAIN)
