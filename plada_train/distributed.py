@@ -1,8 +1,8 @@
-"""Training by several processes, as torchrun or accelerate start them: each has its part of every batch.
+"""Training by several processes, which torchrun or accelerate start: each has a part of every batch.
 
-They are joined within `joined`; outside of it, there is one process, and all of this is free. Gradients are summed as
-one tensor, always in the same order: torch's DistributedDataParallel arranges them anew after its first step, so that
-what goes on from a checkpoint would differ in the last bits from what was never ended.
+Within `joined` the processes work together; elsewhere there is one process, and these functions cost nothing.
+Gradients are summed as one tensor, always in the same order: torch's DistributedDataParallel rearranges them after its
+first step, so that a training that continues from a checkpoint would differ in the last bits.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ T = TypeVar("T")
 
 @contextmanager
 def joined(device: str) -> Iterator[str]:
-    """Joins the processes that the environment speaks of, by NCCL on GPUs and gloo elsewhere; yields this one's device.
+    """Joins the processes that the environment names, by NCCL on GPUs and gloo elsewhere; yields this process's device.
 
-    The first process alone prints. An error in one of them ends all, and the first to fail alone says why.
+    Only the first process prints. An error in one process ends all, and only the first to fail reports it.
 
     Raises:
-        InputError: if they cannot be joined.
+        InputError: if the processes cannot be joined.
     """
     if not _are_several():
         yield device
@@ -62,7 +62,7 @@ def joined(device: str) -> Iterator[str]:
 
 
 def check_alone(command: str) -> None:
-    """Raises InputError in the first of several processes, and ends the others: each would do the whole command."""
+    """Raises InputError in the first of several processes, and ends the others, as each would run the whole command."""
     if _are_several():
         if os.environ.get("RANK", "0") != "0":
             raise SystemExit(1)
@@ -74,9 +74,9 @@ def _are_several() -> bool:
 
 
 def _failed_before() -> bool:
-    """Whether another process has failed: what fails here then is but a consequence, or the same.
+    """Whether another process has failed before: the error of this process is then a consequence, or the same.
 
-    Asked of the store that the processes met at, which torch keeps to itself.
+    The store through which the processes met counts the failures; torch has no public name for it.
     """
     try:
         store = distributed.distributed_c10d._get_default_store()
@@ -96,12 +96,12 @@ def rank() -> int:
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and prints."""
+    """Whether this is the first process, which writes and prints."""
     return rank() == 0
 
 
 def part(items: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What is this process's of a batch; sizes of parts differ by one at most."""
+    """The part of a batch for this process; sizes of parts differ by one at most."""
     return items[rank() :: world_size()]
 
 
@@ -116,7 +116,7 @@ def mean(losses: torch.Tensor) -> torch.Tensor:
 
 
 def sum_gradients(module: nn.Module) -> None:
-    """Gives all processes the sums of their gradients."""
+    """Replaces the gradients of each process by the sums over all processes."""
     if world_size() == 1:
         return
     gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
@@ -129,7 +129,7 @@ def sum_gradients(module: nn.Module) -> None:
 
 @torch.no_grad()
 def share(tensors: Iterable[torch.Tensor]) -> None:
-    """Gives all processes the first one's tensors, such as buffers: each process has seen other images."""
+    """Copies tensors of the first process, such as buffers, to all: each process has seen other images."""
     if world_size() > 1:
         for tensor in tensors:
             value = tensor.contiguous()

@@ -1,4 +1,4 @@
-"""Files of the stages. What cannot be written is found out before an hour of work, not after it."""
+"""Write and read files. `output_folder` and `output_file` check before an hour of work that a result can be written."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def output_folder(path: Path) -> Path:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Within it, no other process is within it for the same folder. Raises FileError if one is."""
-    # Not on Windows; the commands that need no lock are to start there
+    """Holds a lock on a folder. Raises FileError if another process holds it."""
+    # Windows does not have it, where commands that need no lock must still start
     import fcntl
 
     with ExitStack() as stack:
@@ -59,9 +59,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def rewrite(path: Path, *parts: bytes | memoryview) -> None:
-    """Writes a large file again and again, as the parts one after the other. Raises FileError if that fails.
+    """Writes a large file, the parts one after the other, in place of an earlier one. Raises FileError if that fails.
 
-    Its temporary name is always the same: what a kill leaves there is written over, and does not fill the disk.
+    The temporary file always has the same name, so that those of killed processes do not fill the disk.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:

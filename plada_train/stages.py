@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def teach(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) -> Classifier:
-    """The teacher: a classifier trained on the target's labelled images. Arguments and errors: `training.train`."""
+    """Train the teacher on the target's labelled images. Arguments and errors: `training.loop.train`."""
     with progress_bar("training the teacher") as progress:
         return loop.train(data, recipe, progress, checkpoint)
 
@@ -48,15 +48,15 @@ def score(
     temperature: float = 1.0,
     shard_size: int = SHARD_SIZE,
 ) -> Scores:
-    """Label and scores of every reference image, a shard after the other.
+    """Label and scores of every reference image, shard by shard.
 
     Args:
         teacher: the classifier.
         reference: the reference set.
-        recipe: of it, how to go about it: `batch_size`, `device`, `workers`, `amp`.
-        folder: where shards are kept (see `score_shards`). Those that are there already are not labelled again, so that
-            a run that was ended at any moment goes on, to the same bytes; before it does, it reads the whole reference
-            set again, for its digest. None: nothing is kept.
+        recipe: its `batch_size`, `device`, `workers` and `amp` are used.
+        folder: for the shards (see `scores.shards`). Shards in it are not labelled again, so that an interrupted run
+            continues to the same bytes, after it has read the whole reference set again for its digest. None: shards
+            are not kept.
         temperature: of energy and entropy.
         shard_size: images of a shard.
 
@@ -66,8 +66,8 @@ def score(
         FileError: if a shard cannot be written.
 
     Warns:
-        PladaWarning: of a shard that is damaged; it is labelled again.
-        MissingClasses: of classes that label no image.
+        PladaWarning: if a shard is damaged; it is labelled again.
+        MissingClasses: if classes label no image.
     """
     with progress_bar("computing the reference digest", "images") as progress:
         manifest = labelling.manifest_of(teacher, reference, recipe, temperature, shard_size, progress)
@@ -81,23 +81,23 @@ def score(
 
 
 def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
-    """What a client makes of a payload: its own reference images, with the labels that it received.
+    """The client's training set: its own reference images, with the labels of a payload.
 
     Args:
         reference: the client's reference set; its digest is computed here.
-        payload: what was received; its soft labels and weights, where it has them, come along.
+        payload: its bytes; soft labels and weights, if it has any, become part of the training set.
 
     Raises:
-        ReferenceMismatch: if the payload is for another reference set, or does not say for which.
+        ReferenceMismatch: if the payload is for another reference set, or does not name its reference set.
         PladaError: if the payload cannot be decoded.
-        InputError: if it keeps nothing.
+        InputError: if the payload keeps no image.
 
     Warns:
-        MissingClasses: of classes that the payload has no image of.
+        MissingClasses: if classes have no image in the payload.
     """
     announced = inspect(payload)
     if announced.reference_digest and announced.reference_size != len(reference):
-        # Found before all images are read, and from the header alone
+        # The header alone shows it, before all images are read
         raise ReferenceMismatch(
             f"the payload is for the reference set {announced.reference_digest.hex()} of {announced.reference_size} "
             f"images, but {reference.source} has {len(reference)}",
@@ -122,7 +122,7 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
 
 
 def learn(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) -> Classifier:
-    """The student: a classifier trained on the virtual dataset. Arguments and errors: `training.train`."""
+    """Train the student on the virtual dataset. Arguments and errors: `training.loop.train`."""
     with progress_bar("training the student") as progress:
         return loop.train(data, recipe, progress, checkpoint)
 

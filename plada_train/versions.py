@@ -1,11 +1,11 @@
-"""Versions of all that a result depends on."""
+"""Versions of the software that a result depends on."""
 
 from __future__ import annotations
 
 import platform
 from importlib.metadata import version
 
-#: Besides Python.
+#: The packages, besides Python.
 PACKAGES = ("plada", "numpy", "zstandard", "pillow", "torch", "torchvision", "timm")
 
 

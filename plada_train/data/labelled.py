@@ -1,8 +1,8 @@
 """Labelled images, and the batches of tensors that a classifier is trained on.
 
-Every image is asked for by its number, and one that cannot be decoded ends the work with an error that names it, from
-a loader's worker process too. A batch of training is a function of the seed and of its number: training can go on at
-any batch, and is the same with any number of worker processes.
+An image that cannot be decoded ends the work with an error that names it, also from a loader's worker process. A batch
+of training is a function of the seed and of its number: training can continue at any batch, and is the same with any
+number of worker processes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 #: From an RGB picture to a float32 tensor [3, H, W].
 Transform = Callable[[Image.Image], torch.Tensor]
-#: What random numbers are drawn for: the first part of the key that they are seeded with.
+#: Purposes of random numbers: the first part of the key that they are seeded with.
 ORDER, AUGMENTATION, STEP = range(3)
 
 
 class Batch(NamedTuple):
-    """What a step learns from.
+    """The images of one training step.
 
     Attributes:
         inputs: float32 [B, 3, H, W], images, or [B, F], features.
@@ -49,12 +49,12 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """What a classifier learns from or is tested on: images of a source, and the class of each.
+    """Images of a source and the class of each, to train a classifier on or to test it.
 
     Attributes:
         images: the source.
-        numbers: int64 [n], which of its images.
-        labels: int64 [n], one for each, 0 <= label < num_classes.
+        numbers: int64 [n], numbers of images in the source.
+        labels: int64 [n], the class of each image, 0 <= label < num_classes.
         num_classes: number of classes C.
         class_names: their names, where they are known.
         weights: float64 [n], importance weight of each image, mean 1 (paper, D.4.2), or None: all equal.
@@ -71,7 +71,7 @@ class LabelledImages:
     concentrations: NDArray[np.float64] | None = None
 
     def missing_classes(self) -> list[str]:
-        """Names, or else numbers, of the classes that no image is of."""
+        """Names, or else numbers, of the classes without an image."""
         missing = np.flatnonzero(np.bincount(self.labels, minlength=self.num_classes) == 0)
         return [self.class_name(int(c)) for c in missing]
 
@@ -90,11 +90,11 @@ class LabelledImages:
 
 
 def open_training_images(source: str | Path) -> LabelledImages:
-    """The target's images that the teacher learns from; they define the classes.
+    """Open the target's images that the teacher learns from; they define the classes.
 
     Raises:
         SourceError: as `open_images`.
-        InputError: if an image has no label, or if all have the same.
+        InputError: if an image has no label, or if all have the same label.
     """
     images, labels = _labelled(source)
     names = images.class_names
@@ -106,11 +106,11 @@ def open_training_images(source: str | Path) -> LabelledImages:
 
 
 def open_test_images(source: str | Path, num_classes: int, class_names: tuple[str, ...] | None) -> LabelledImages:
-    """The target's images that accuracy is measured on. Where names are known on both sides, labels follow the names.
+    """Open the target's images that accuracy is measured on. If both sides have class names, labels follow the names.
 
     Raises:
         SourceError: as `open_images`.
-        InputError: if an image has no label, or a class that the task has not.
+        InputError: if an image has no label, or a class that the task does not have.
     """
     images, labels = _labelled(source)
     names = images.class_names
@@ -126,10 +126,10 @@ def open_test_images(source: str | Path, num_classes: int, class_names: tuple[st
 
 
 def held_out(data: LabelledImages, share: float, seed: int = 0) -> tuple[LabelledImages, LabelledImages]:
-    """Parts a target's images at random into those to teach with, and those held out.
+    """Split a target's images at random into those to train on and those held out.
 
     Of the n_c images of each class, round(share n_c) are held out, but at least one and not all. Equal arguments give
-    equal parts.
+    an equal split.
 
     Raises:
         InputError: if a class has a single image, or if `share` is not between 0 and 1.
@@ -159,7 +159,7 @@ def check_unseen(held_out: LabelledImages, train: LabelledImages) -> None:
     for number in held_out.numbers:
         if _digest(held_out, number) in learnt:
             what = f"image {number} of {held_out.images.source}, {held_out.images.name(int(number))}, is held out"
-            raise InputError(f"{what} and in {train.images.source} too: hold out others", rule="held-out")
+            raise InputError(f"{what} and in {train.images.source} too: hold out other images", rule="held-out")
 
 
 def _digest(data: LabelledImages, number: np.int64) -> bytes:
@@ -182,28 +182,28 @@ def _check_range(images: ImageSource, labels: NDArray[np.int64], num_classes: in
 
 
 def picture(images: ImageSource, i: int) -> Image.Image:
-    """Image `i`, decoded to RGB. Raises SourceError if it cannot be."""
+    """Image `i`, decoded to RGB. Raises SourceError if it cannot be read or decoded."""
     data = images.read(i)
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.convert("RGB")
     except MemoryError:
         raise
-    except Exception as error:  # on damaged files, decoders raise whatever they run into
+    except Exception as error:  # decoders raise errors of any kind on damaged files
         raise images.bad_image(i, "is not an image that can be decoded", "image-unreadable") from error
 
 
 def shuffled(count: int, batch_size: int, seed: int, start: int, stop: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Which items are in batches `start` to `stop` - 1 of a training: the epoch, and this process's part, int64 [B].
+    """The items in batches `start` to `stop` - 1 of a training: the epoch, and this process's part, int64 [B].
 
-    Each epoch has another order, and no last batch of fewer items; of fewer items than a batch, all are one.
+    Each epoch has another order, and drops a last batch of fewer items; fewer items than a batch make one batch.
 
     Args:
         count: number of items.
         batch_size: items in a batch, of all processes together.
         seed: of the orders.
         start: number of the first batch, counted through all epochs.
-        stop: number of the first batch that is not wanted.
+        stop: number of the batch after the last.
     """
     per_epoch = batches_in(count, batch_size)
     order = np.empty(0, np.int64)
@@ -224,14 +224,14 @@ def reseed(*key: int) -> None:
     # Four times as fast as numpy's SeedSequence: this is done for every image
     seed = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "little")
     random.seed(seed)
-    # torch.manual_seed looks at every kind of device, which takes longer than many an image
+    # torch.manual_seed visits every kind of device, which takes longer than decoding many images
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
 
 
 class FeatureBatches:
-    """Batches of features in memory (see `training.Batches`).
+    """Batches of features in memory (see `training.loop.Batches`).
 
     Args:
         features: float32 [n, F].
@@ -265,16 +265,16 @@ class FeatureBatches:
 
 
 class ImageBatches:
-    """Batches of images, decoded when they are needed (see `training.Batches`).
+    """Batches of images, decoded when they are needed (see `training.loop.Batches`).
 
-    What the transform draws at random is a function of seed, epoch and image.
+    The random numbers of the transform are a function of seed, epoch and image.
 
     Args:
         data: the images.
         transform: from picture to tensor.
         batch_size: images in a batch.
         seed: of order and transform.
-        workers: processes that decode; 0: this one.
+        workers: processes that decode; 0: this process.
     """
 
     def __init__(
@@ -310,7 +310,7 @@ def _float32(weights: NDArray[np.float64] | None) -> torch.Tensor | None:
 
 
 class _Pictures(Dataset[tuple[int, torch.Tensor] | PladaError]):
-    """By epoch and item. Errors are items: raised in a worker, they would arrive as another, with its traceback."""
+    """Images by epoch and item. Errors are items: if a worker raised one, it would arrive as another kind."""
 
     def __init__(self, data: LabelledImages, transform: Transform, seed: int) -> None:
         self._images = data.images

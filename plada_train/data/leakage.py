@@ -1,20 +1,20 @@
-"""Images of the target that are in the reference set too (paper, Appendix A).
+"""Images of the target that are also in the reference set (paper, Appendix A).
 
-A student that is tested on images whose labels it was sent has been told the answers. Two images are taken for one if
-their mean absolute difference is below a strict threshold: over all pixels and channels, on a scale of 0 .. 1, both
-scaled to the same square (their sides' ratio is not kept).
+A test on images whose labels were sent measures nothing. Two images count as the same if their mean absolute
+difference is below a strict threshold: over all pixels and channels, on a scale of 0 .. 1, both scaled to the same
+square (their aspect ratio is not kept).
 
 As in the paper, mean and variance of an image's values put it in one of 1024 buckets (32 equal parts of the mean's
 range 0 .. 1, by 32 of the variance's 0 .. 1/4), and images of buckets are compared. The paper compares images of the
-same bucket, and misses a copy that a bucket's border parts from its original. Here every bucket is looked into that
-can hold an image within the threshold: a difference below t moves the mean by less than t and the variance by less
-than 2 t. What is found is what a comparison of all pairs would find.
+same bucket, and misses a copy that the border of a bucket separates from its original. Here every bucket is searched
+that can hold an image within the threshold: a difference below t moves the mean by less than t and the variance by less
+than 2 t. The result is that of a comparison of all pairs.
 
 The square should be no larger than the smaller of a copy and its original: of 200 photographs of 64 px, scaled to 32
 px or made JPEG at 224 px, all are found at 32 px and a threshold of 0.02, but 3% and 57% at 64 px.
 
-Not found: crops, mirrored, turned or recoloured copies, and copies with a frame. Found though they are none: different
-images that are almost one flat colour.
+It does not find crops, mirrored, turned or recoloured copies, and copies with a frame. It does find different images
+that are almost one flat colour, although they are no copies.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 #: Parts of the ranges of mean and of variance: 32 x 32 = 1024 buckets.
 PARTS = 32
 MAX_VARIANCE = 0.25
-#: An image is summed up as the means of so many blocks each way, in each channel.
+#: The summary of an image has the means of so many blocks each way, in each channel.
 BLOCKS = 4
-#: Images that are summed up or compared at a time.
+#: Images that are summarised or compared at a time.
 CHUNK = 4096
 #: Bytes of the pixels of reference images that are held, since one image is often compared with several.
 HELD_BYTES = 2**26
@@ -61,7 +61,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Summary:
-    """What is held of each image of a source, 50 bytes.
+    """The summaries of all images of a source, 50 bytes each.
 
     Attributes:
         images: the source.
@@ -79,18 +79,18 @@ class Summary:
 def find(
     targets: Sequence[str | Path], reference: str | Path, *, threshold: float, size: int, threads: int = 1
 ) -> dict[str, Any]:
-    """The whole check of a target's sources (its training images, its test images) against a reference set.
+    """Find the images of a target's sources (training images, test images) that are also in a reference set.
 
     Args:
         targets: sources of the target's images (see `plada_codec.reference.open_images`).
         reference: source of the reference set.
-        threshold: below which a difference makes two images one, on a scale of 0 .. 1.
+        threshold: two images with a smaller difference, on a scale of 0 .. 1, count as the same.
         size: side of the square that images are scaled to, a multiple of BLOCKS, in pixels.
-        threads: how many images are decoded at a time.
+        threads: number of images that are decoded at a time.
 
     Returns:
-        A report, as `plada-train leakage --json` prints it: of each target the number of its images, of those that
-        are in the reference set too, and the pairs, the most alike first.
+        A report, as `plada-train leakage --json` prints it: of each target the number of its images, the number of
+        those that are also in the reference set, and the pairs, the smallest difference first.
 
     Raises:
         SourceError: if a source or an image cannot be read.
@@ -132,7 +132,7 @@ def find(
 
 
 def table(report: dict[str, Any]) -> Group:
-    """A report of `find` for people."""
+    """The report of `find` as a table."""
     from rich.console import Group
     from rich.table import Column, Table
     from rich.text import Text
@@ -140,7 +140,7 @@ def table(report: dict[str, Any]) -> Group:
     def columns(*names: str) -> Table:
         return Table(*(Column(name, overflow="fold") for name in names), box=None)
 
-    counts = columns("target", "images", "in the reference set too")
+    counts = columns("target", "images", "also in the reference set")
     alike = columns("target", "reference", "difference")
     for target in report["targets"]:
         share = f"{target['leaked']} ({target['leaked'] / target['images']:.2%})"
@@ -157,7 +157,7 @@ def summarise(images: ImageSource, size: int, threads: int, progress: Progress) 
     Args:
         images: the source.
         size: side of the square that images are scaled to, a multiple of BLOCKS, in pixels.
-        threads: how many images are decoded at a time.
+        threads: number of images that are decoded at a time.
         progress: called with the number of images done and N.
 
     Raises:
@@ -180,11 +180,11 @@ def summarise(images: ImageSource, size: int, threads: int, progress: Progress) 
 def pairs(target: Summary, reference: Summary, threshold: float, progress: Progress) -> Iterator[Pair]:
     """The second pass: all pairs of images whose difference is below `threshold`, by target image, then reference.
 
-    Only images that may be such a pair by their blocks are decoded again, and compared pixel by pixel.
+    Only images whose blocks are similar enough are decoded again, and compared pixel by pixel.
 
     Args:
-        target: its images, summed up.
-        reference: those of the reference set, of the same size.
+        target: summaries of its images.
+        reference: summaries of the reference set, of the same size.
         threshold: on a scale of 0 .. 1.
         progress: called with the number of target images done and of all.
 
@@ -249,7 +249,7 @@ def _candidates(
 
 
 def _reach(bucket: int, threshold: float, buckets: NDArray[np.uint16]) -> Iterator[slice]:
-    """Where in ascending `buckets` are those that can hold an image within the threshold of one in `bucket`."""
+    """Slices of ascending `buckets` that can hold an image within the threshold of one in `bucket`."""
     mean, variance = divmod(bucket, PARTS)
     means, variances = ceil(threshold * PARTS), ceil(2 * threshold / MAX_VARIANCE * PARTS)
     for part in range(max(mean - means, 0), min(mean + means + 1, PARTS)):

@@ -1,4 +1,4 @@
-"""Images that were decoded once and are held in memory, and batches of them for training.
+"""Images that are decoded once and held in memory, and batches of them for training.
 
 At 32 or 64 pixels a small network trains faster than JPEG files can be decoded. Decoded once, a reference set of
 40,000 images at 32 pixels is 123 MB.
@@ -20,11 +20,11 @@ from plada_train.data.labelled import AUGMENTATION, ORDER, Batch, picture
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Makes a model's input of rows of an array, with random numbers of its own.
+#: Makes a model's input from rows of an array, with a generator of random numbers.
 Prepare = Callable[["NDArray[Any]", np.random.Generator], torch.Tensor]
-#: Augmentation: images are moved by at most the eighth part of their side, and what is left empty mirrors the rest.
+#: Augmentation moves images by at most an eighth of their side; the empty border mirrors the image.
 SHIFT = 8
-#: Of each channel, on a scale of 0 .. 1.
+#: Mean and standard deviation of each channel, on a scale of 0 .. 1.
 MEAN = STD = 0.5
 
 

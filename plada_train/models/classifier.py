@@ -1,4 +1,4 @@
-"""timm models: made from a recipe, with weights of the hub or of a file, and kept as checkpoints.
+"""Classifiers, which are timm models: made from a recipe with weights of the hub or a file, and kept in checkpoints.
 
 A checkpoint is `NAME.safetensors`, the weights by timm's names, and `NAME.json`, its `CheckpointInfo`.
 """
@@ -25,19 +25,19 @@ from plada_train.models.config import CheckpointInfo, ModelConfig
 from plada_train.models.timm_import import timm
 from plada_train.recipe import Recipe
 
-#: How long the hub may take to answer before it counts as out of reach.
+#: The hub counts as out of reach if it does not answer within this time.
 HUB_TIMEOUT_S = 5
-#: How weights on the hub are named: timm's of a model, and those of any repository there.
+#: Names of weights on the hub: timm's own weights of a model, and those of any repository.
 TIMM_HUB, ANY_HUB = "hub", "hf-hub"
-#: Files that a repository may have its weights in, where timm does not name another.
+#: Files in which a repository may keep its weights, if timm does not name another.
 HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def parse_weights(text: str) -> Path | str | None:
-    """What `--weights` says, as a recipe has it: the name of weights on the hub, a file, or None for random ones.
+    """The `weights` of a recipe for a value of `--weights`: a name on the hub, a file, or None for random weights.
 
     `hub` and `hub:TAG` are timm's pre-trained weights of the model, `hf-hub:OWNER/NAME[@REVISION]` those of any
-    repository of the Hugging Face hub, and `none` random ones; all else is a file (one called hub is `./hub`).
+    repository of the Hugging Face hub, and `none` random weights; all else is a file (a file called hub is `./hub`).
     """
     if text == "none":
         return None
@@ -46,13 +46,13 @@ def parse_weights(text: str) -> Path | str | None:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A network that maps float32 [B, 3, S, S] to logits, float32 [B, C], and what it is.
+    """A network that maps float32 [B, 3, S, S] to logits, float32 [B, C], and its description.
 
     Attributes:
-        network: in evaluation mode where it is not being trained.
-        config: what makes it.
-        held_out: share of the target's images that it did not learn from (`data.held_out`); None: it learnt from all,
-            as far as is known.
+        network: in evaluation mode, except while it is trained.
+        config: the model, and how images are prepared for it.
+        held_out: share of the target's images that it did not learn from (`data.labelled.held_out`); None: it learnt
+            from all, as far as is known.
     """
 
     network: nn.Module
@@ -60,7 +60,7 @@ class Classifier:
     held_out: float | None = None
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What the last layer sees: float32 [B, F]."""
+        """The input of the last layer: float32 [B, F]."""
         network: Any = self.network
         features: torch.Tensor = network.forward_head(network.forward_features(pixels), pre_logits=True)
         return features
@@ -82,19 +82,19 @@ class Classifier:
 def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ...] | None = None) -> Classifier:
     """A model with a new last layer for `num_classes` classes, that starts at zero.
 
-    What weights say of themselves is believed unless the recipe says otherwise: size, mean, standard deviation and
-    interpolation of the input by those of the hub; for files see `_said_by_file`.
+    The size, mean, standard deviation and interpolation of the input are those of the recipe, or else those that come
+    with the weights (for files see `_metadata_of_file`).
 
     Raises:
-        InputError: for a model that timm has not or that does not take these arguments or images, for weights that
-            cannot be had or read or do not fit, and for a device that is not there.
+        InputError: for a model that timm does not have or that does not take these arguments or images, for weights
+            that cannot be found or read or do not fit, and for a device that is not there.
     """
     _check_model(recipe.model)
     weights = recipe.weights
     if isinstance(weights, str):
-        said = _said_by_hub(weights, recipe.model)
+        said = _metadata_of_hub(weights, recipe.model)
     else:
-        said = _said_by_file(weights, recipe.model) if weights else {}
+        said = _metadata_of_file(weights, recipe.model) if weights else {}
     model = said.get("model", recipe.model)
     model_args = {**said.get("model_args", {}), **recipe.model_args}
     network = _create(model, model_args, num_classes, weights if isinstance(weights, str) else None)
@@ -115,7 +115,7 @@ def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ..
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.startswith(last):
-                # Some models draw it so large that a frozen one stays far from its best (72% for 79% on resisc12)
+                # A large random layer keeps some frozen models far from their best (72% for 79% on resisc12)
                 parameter.zero_()
     _try_out(network, config)
     return _on_device(Classifier(network, config), recipe.device)
@@ -157,7 +157,7 @@ def _check_model(model: str) -> None:
 
 
 def _create(model: str, model_args: dict[str, Any], num_classes: int, hub_weights: str | None = None) -> nn.Module:
-    """A timm model, with random weights unless `hub_weights` are named, which `_said_by_hub` has checked."""
+    """A timm model, with random weights, or with `hub_weights`, which `_metadata_of_hub` has checked."""
     name = hub_weights if hub_weights and hub_weights.startswith(f"{ANY_HUB}:") else model
     try:
         network: nn.Module = timm.create_model(
@@ -169,8 +169,8 @@ def _create(model: str, model_args: dict[str, Any], num_classes: int, hub_weight
     return network
 
 
-def _said_by_hub(weights: str, model: str) -> dict[str, Any]:
-    """The `model` that weights on the hub are of, timm's name with their tag, and its `model_args`."""
+def _metadata_of_hub(weights: str, model: str) -> dict[str, Any]:
+    """The `model` of weights on the hub, which is timm's name with their tag, and its `model_args`."""
     architecture, _, tag = model.partition(".")
     source, _, name = weights.partition(":")
     if source == ANY_HUB:
@@ -179,7 +179,7 @@ def _said_by_hub(weights: str, model: str) -> dict[str, Any]:
         _reach_hub(name, "config.json")
         try:
             config, of_architecture, model_args = timm.models.load_model_config_from_hf(name)
-            # Said by the repository alone: a model made again from its name would have timm's usual size
+            # Only the repository knows this size: a model made from its name alone would have timm's usual size
             size = {"img_size": config["input_size"][-1]} if config.get("fixed_input_size") else {}
         except Exception as error:  # timm takes the repository's config.json to be what it should be
             raise InputError(f"{weights} is not a model of timm ({first_line(error)})", rule="weights") from error
@@ -201,7 +201,7 @@ def _said_by_hub(weights: str, model: str) -> dict[str, Any]:
 
 
 def _reach_hub(repository: str, *filenames: str) -> None:
-    """Finds in one short attempt that none of the files can be had: timm itself would go on trying for a minute."""
+    """Raises InputError at once if none of the files can be had: timm itself would try for a minute."""
     name, _, at = repository.partition("@")
     revision = at or None
     cached = (huggingface_hub.try_to_load_from_cache(name, filename, revision=revision) for filename in filenames)
@@ -219,8 +219,8 @@ def _reach_hub(repository: str, *filenames: str) -> None:
         raise InputError(f"{what}: give --weights FILE or none", rule="weights") from error
 
 
-def _said_by_file(path: Path, model: str) -> dict[str, Any]:
-    """What a safetensors file's metadata say of `arch`: `pad_type`, and `input` where it is x / 127.5 - 1."""
+def _metadata_of_file(path: Path, model: str) -> dict[str, Any]:
+    """`model_args`, `mean` and `std` by the metadata `pad_type` and `input` (x / 127.5 - 1) of a safetensors file."""
     if not path.is_file():
         raise InputError(f"{path} is no file of weights", rule="weights")
     if path.suffix != ".safetensors":
@@ -258,14 +258,14 @@ def _load_weights(network: nn.Module, path: Path, model: str) -> None:
 
 
 def _last_layer_prefixes(network: nn.Module) -> tuple[str, ...]:
-    """How the names of the last layer's parameters begin."""
+    """Prefixes of the names of the last layer's parameters."""
     pretrained: Any = network.pretrained_cfg
     named = pretrained.get("classifier") or ()
     return tuple(f"{layer}." for layer in ([named] if isinstance(named, str) else named))
 
 
 def _try_out(network: nn.Module, config: ModelConfig) -> None:
-    """Finds now, and not in the middle of the work, that a model does not take images of this size."""
+    """Raises InputError now, and not in the middle of the work, if a model does not take images of this size."""
     try:
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, config.image_size, config.image_size))

@@ -1,4 +1,4 @@
-"""Models for other people's runtimes: ONNX, or the weights alone.
+"""Export models for other runtimes: as ONNX, or the weights alone.
 
 An ONNX file takes `images`, float32 [N, 3, S, S] with any N, and gives `logits`, float32 [N, C]. How images are to be
 prepared is in its metadata, each value as JSON: scale the shorter side of an RGB image to `image_size` pixels by
@@ -24,7 +24,7 @@ from plada_train.models.config import ModelConfig
 
 #: Version of ONNX's operators, and the oldest version of its files that has them, which older runtimes read too.
 OPSET, IR_VERSION = 18, 8
-#: What protobuf, and so a single ONNX file, can hold, less a margin for the graph.
+#: The most that protobuf, and so a single ONNX file, can hold, less a margin for the graph.
 MAX_ONNX_BYTES = 2**31 - 2**24
 
 
@@ -42,13 +42,13 @@ def export(classifier: Classifier, path: Path) -> None:
 
 
 def image_metadata(config: ModelConfig) -> dict[str, str]:
-    """What a client needs to know to prepare images and to name classes, each value as JSON."""
+    """Everything that a client needs to prepare images and to name classes, each value as JSON."""
     names = ("model", "image_size", "mean", "std", "interpolation", "class_names")
     return {name: json.dumps(getattr(config, name)) for name in names}
 
 
 def _onnx(classifier: Classifier) -> bytes:
-    import onnxscript  # noqa: F401  # torch would say in many lines that it is not there
+    import onnxscript  # noqa: F401  # torch's own error that it is missing has many lines
 
     network, config = classifier.network.eval(), classifier.config
     if sum(tensor.nbytes for tensor in network.state_dict().values()) > MAX_ONNX_BYTES:

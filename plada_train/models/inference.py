@@ -53,15 +53,15 @@ def forward(
     recipe: Recipe,
     progress: Progress,
 ) -> Iterator[NDArray[np.float32]]:
-    """What `function`, a part of `classifier`, makes of the images `numbers`: a batch at a time, float32 [B, ...].
+    """The output of `function`, a part of `classifier`, for the images `numbers`: a batch at a time, float32 [B, ...].
 
     Args:
-        classifier: says how images are prepared; put into evaluation mode.
+        classifier: prepares the images; put into evaluation mode.
         function: from pixels, float32 [B, 3, S, S], to a tensor [B, ...].
         images: the source.
-        numbers: int64 [n], which of its images.
-        recipe: of it, `batch_size` (except on a CPU), `device`, `workers` and `amp`.
-        progress: told of each batch when the next one is asked for.
+        numbers: int64 [n], numbers of its images.
+        recipe: its `batch_size` (except on a CPU), `device`, `workers` and `amp` are used.
+        progress: called for each batch when the next one is asked for.
 
     Raises:
         SourceError: if an image cannot be read or decoded.
@@ -89,7 +89,7 @@ def forward(
 
 @contextmanager
 def computing(what: str) -> Iterator[None]:
-    """Turns what torch raises within it into an InputError: too little memory, a killed worker, a wrong shape."""
+    """Turns errors of torch into an InputError: too little memory, a killed worker, a wrong shape."""
     try:
         yield
     except PladaError:
@@ -105,7 +105,7 @@ def batch_size(recipe: Recipe) -> int:
 
 
 def fingerprint(classifier: Classifier) -> str:
-    """SHA-256 of the weights and of how images are prepared, in hexadecimal: what decides the logits."""
+    """SHA-256 of everything that decides the logits: the weights, and how images are prepared. In hexadecimal."""
     digest = hashlib.sha256(json.dumps(asdict(classifier.config), sort_keys=True).encode())
     for name, tensor in sorted(classifier.network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -114,7 +114,7 @@ def fingerprint(classifier: Classifier) -> str:
 
 
 def _fetched_ahead(items: Iterable[Any]) -> Iterator[Any]:
-    """The items; a thread waits for each, whoever makes it, while the one before is worked on."""
+    """The items; a thread fetches the next one while the caller works on the one before."""
     iterator = iter(items)
     end = object()
     with ThreadPoolExecutor(1) as thread:
@@ -125,7 +125,7 @@ def _fetched_ahead(items: Iterable[Any]) -> Iterator[Any]:
 
 
 class _Batches(Dataset[torch.Tensor | PladaError]):
-    """Batches of images, in order. Errors are items: raised in a worker, they would arrive with its traceback."""
+    """Batches of images, in order. Errors are items: if a worker raised them, they would arrive with its traceback."""
 
     def __init__(self, images: ImageSource, numbers: NDArray[np.int64], size: int, transform: Transform) -> None:
         self._images = images

@@ -1,8 +1,8 @@
-"""timm, also where torchvision does not import. Everything here that needs timm takes it from this module.
+"""Import timm, also where torchvision does not import. All modules that need timm take it from here.
 
-timm imports torchvision, and the registry's torchvision fails to import beside the CPU build of torch: it looks for
+timm imports torchvision, and PyPI's torchvision fails to import beside the CPU build of torch: it looks for
 two operators that its compiled part, which cannot load there, should have declared (`operator torchvision::nms does
-not exist`). Declared here, they are found; nothing in this package calls them. A healthy torchvision is left alone.
+not exist`). This module declares them; nothing in this package calls them. A torchvision that imports is left alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ except RuntimeError as error:
     for _operator in ("nms", "qnms"):
         _declared.define(f"{_operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-#: The package, untyped as it is, with what its top does not import.
+#: The package, which is untyped, with the submodules that it does not import itself.
 timm: Any = import_module("timm")
 for _name in ("data", "models", "optim", "scheduler"):
     import_module(f"timm.{_name}")

@@ -1,7 +1,7 @@
-"""The state of an unfinished training in a file, from which the same command goes on as if nothing had happened.
+"""The state of an unfinished training, in a file from which the same command continues.
 
-Batches, augmentation and learning rate are functions of the step's number: step, module and optimizer are all there is
-to keep. The file is SHA-256 of the rest, 32 bytes, and what `torch.save` writes.
+Batches, augmentation and learning rate are functions of the step's number: the state is step, module and optimizer.
+The file is 32 bytes, the SHA-256 of the rest, and the output of `torch.save`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from plada_train.models.inference import fingerprint
 from plada_train.models.timm_import import timm
 from plada_train.recipe import Recipe
 
-#: Fields of a recipe that do not change what comes of it.
+#: Fields of a recipe that do not change the result.
 IRRELEVANT = {"workers", "checkpoint_s"}
 #: Bytes of SHA-256, with which the file begins.
 DIGEST_BYTES = 32
@@ -37,9 +37,9 @@ class Checkpoint:
     """The file `path`, which keeps the state of one training.
 
     Args:
-        path: where.
-        identity: what the training depends on, by name; only of an equal one is a state taken up.
-        interval_s: seconds between two states that are kept; the last one always is.
+        path: of the file.
+        identity: everything that the training depends on, by name; only a state with an equal identity is used.
+        interval_s: seconds between two states that are kept; the last state always is.
     """
 
     def __init__(self, path: Path, identity: dict[str, str], interval_s: float) -> None:
@@ -49,9 +49,9 @@ class Checkpoint:
         self._kept_at_s = time.monotonic()
 
     def resume(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-        """Puts the state in the file, if there is one, into module and optimizer; returns the steps done.
+        """Loads the state in the file, if there is one, into module and optimizer; returns the number of steps done.
 
-        A damaged file is warned of and not used.
+        A damaged file is ignored, with a warning.
 
         Raises:
             InputError: if the state is of another training.
@@ -65,7 +65,7 @@ class Checkpoint:
         return int(state["step"])
 
     def keep(self, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, *, now: bool) -> None:
-        """Writes the state after `step` steps, if `now` or if it is time to. Raises FileError if that fails."""
+        """Writes the state after `step` steps, if `now` or if the interval is over. Raises FileError if that fails."""
         if not distributed.is_first() or not (now or time.monotonic() - self._kept_at_s >= self._interval_s):
             return
         data = io.BytesIO()
@@ -80,7 +80,7 @@ class Checkpoint:
         self._kept_at_s = time.monotonic()
 
     def drop(self) -> None:
-        """Removes the file, if there is one: nothing good can come of the state in it."""
+        """Removes the file, if there is one, as its state is of no use."""
         if distributed.is_first():
             self.path.unlink(missing_ok=True)
 
@@ -109,10 +109,10 @@ class Checkpoint:
 
 
 def identity_of(data: LabelledImages, recipe: Recipe, classifier: Classifier) -> dict[str, str]:
-    """What the training of a `classifier` as it was made depends on, by name.
+    """Everything that the training of a new `classifier` depends on, by name.
 
     Fields of the recipe, the weights to begin with, labels, software, threads and processes. Images count by their
-    names: to read them all would take too long.
+    names: reading all of them would take too long.
     """
     fields = {name: str(value) for name, value in asdict(recipe).items() if name not in IRRELEVANT}
     digest = hashlib.sha256(repr((data.num_classes, data.class_names)).encode())

@@ -34,22 +34,22 @@ if TYPE_CHECKING:
 
 
 class Batches(Protocol):
-    """What is trained on. Batches are numbered through all epochs; each is a function of its number alone."""
+    """The batches of a training. They are numbered through all epochs; each is a function of its number alone."""
 
     def __len__(self) -> int:
         """Batches in an epoch."""
 
     def run(self, start: int, stop: int) -> Iterator[Batch]:
-        """Batches number `start` to `stop` - 1; of each, this process's part (see `distributed.part`)."""
+        """The batches `start` to `stop` - 1: of each, the part for this process (see `distributed.part`)."""
 
 
 def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: Path | None = None) -> Classifier:
     """A classifier of `data`'s classes, made and trained on `data` by `recipe`.
 
     Args:
-        data: images, labels, and what is known of soft labels and weights.
+        data: images, labels, and soft labels and weights where they are known.
         recipe: the model and its training.
-        progress: told of each step.
+        progress: called after each step.
         checkpoint: file for the state of the training, every `recipe.checkpoint_s` seconds and at the end. If it is
             there, training goes on from it.
 
@@ -110,12 +110,12 @@ def fit(
 
     Args:
         module: maps a batch's inputs to logits, float32 [B, C]; is on `recipe.device`, and left in evaluation mode.
-        batches: what it learns from, `recipe.epochs` times `len(batches)` of them.
-        recipe: of it, what is said of training.
-        progress: told of each step.
+        batches: to learn from; the training takes `recipe.epochs` times `len(batches)` of them.
+        recipe: the training; its model and weights are ignored.
+        progress: called after each step.
         objective: the loss of each image, which the batch's weights multiply; by default cross entropy with
             `recipe.label_smoothing`.
-        checkpoint: keeps the state; where it has one, training goes on from it.
+        checkpoint: keeps the state of the training, and continues from the state it holds, if any.
 
     Raises:
         InputError: if the loss is not finite (the checkpoint is dropped then); as `computing` and `Checkpoint.resume`.
@@ -129,7 +129,7 @@ def fit(
     )
     scheduler = timm.scheduler.CosineLRScheduler(
         optimizer,
-        # Of a cosine of one step timm warns
+        # timm warns of a cosine of one step
         t_initial=max(2, steps - warmup_steps),
         warmup_t=warmup_steps,
         warmup_prefix=True,

@@ -1,4 +1,4 @@
-"""What a classifier learns of each image: hard targets, or the soft ones of the paper's Appendix D.
+"""The targets of training: the class of each image, or the soft targets of the paper's Appendix D.
 
 An objective maps logits, float32 [B, C], and labels, int64 [B], to the loss of each image, float32 [B].
 """
@@ -24,12 +24,12 @@ Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def objective_of(data: LabelledImages, recipe: Recipe) -> Objective:
-    """What `recipe` says is to be learned of `data`. Raises InputError if that takes soft labels and there are none."""
+    """The objective that a recipe asks for. Raises InputError if it needs soft labels and the data have none."""
     if recipe.targets == "hard":
         return hard(recipe.label_smoothing)
     if data.concentrations is None:
         raise InputError(
-            f"the payload has no soft labels for {recipe.targets} targets: learn from hard ones, "
+            f"the payload has no soft labels for {recipe.targets} targets: learn hard targets, "
             "or have it made with plada-train select --soft-labels",
             rule="targets",
         )
@@ -43,14 +43,14 @@ def soft(
     targets: Literal["average", "dirichlet"],
     device: str = "cpu",
 ) -> Objective:
-    """The soft targets that a payload's concentrations stand for.
+    """The objective with the soft targets of a payload's concentrations.
 
     Args:
         concentrations: float64 [U, C], a row for each of the U classes among `labels`, ascending.
         labels: of the kept images, integers [k].
         num_classes: number of classes C.
-        targets: which of them, see `average` and `dirichlet`.
-        device: where the logits will be.
+        targets: the kind of targets, see `average` and `dirichlet`.
+        device: of the logits.
     """
     rows = np.zeros(num_classes, np.int64)
     used = np.unique(labels)
@@ -73,8 +73,8 @@ def average(concentrations: NDArray[np.float64], rows: NDArray[np.int64], device
 
     Args:
         concentrations: float64 [U, C], parameters of Dirichlet distributions; a row over its sum is its mean.
-        rows: int64 [C], which row is that of a class.
-        device: where the logits will be.
+        rows: int64 [C], the row of each class.
+        device: of the logits.
     """
     mean = torch.from_numpy(concentrations / concentrations.sum(axis=1, keepdims=True)).float().to(device)
     row_of = torch.from_numpy(rows).to(device)
