@@ -60,6 +60,7 @@ from plada_train.selection.registry import OPTIONS, make_rule, row_of
 if TYPE_CHECKING:
     from plada_train.data.labelled import LabelledImages
     from plada_train.models.classifier import Classifier
+    from plada_train.run_config import Selection
 
 #: The extra that installs a package.
 EXTRAS = dict.fromkeys(("PIL", "huggingface_hub", "jinja2", "safetensors", "sklearn", "timm"), "train")
@@ -179,8 +180,8 @@ def _named(ctx: click.Context, names: tuple[str, ...]) -> str | None:
     return next((param.opts[0] for param in given), None)
 
 
-def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --max-bytes") -> dict[str, Any]:
-    """The arguments of `plada_train.selection.payloads.select`, taken out of a command's options."""
+def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --max-bytes") -> Selection:
+    """The selection that is named by a command's options, which are taken out of them."""
     sizes = {name: options.pop(name) for name in ("keep", "kept", "max_bytes")}
     if all(size is None for size in sizes.values()):
         raise click.UsageError(f"{sizes_named} is needed.")
@@ -191,8 +192,10 @@ def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --
         row_of(of_rule)
     except InputError as error:
         raise click.UsageError(f"{error.args[0]}.") from None
+    from plada_train.run_config import Selection
+
     rule = make_rule(options.pop("score"), options.pop("inverse"), of_rule)
-    return sizes | {"rule": rule, "sections": sections_of(options)}
+    return Selection(**sizes, rule=rule, offset=options.pop("offset"), stride=options.pop("stride"))
 
 
 @main.command()
@@ -217,8 +220,6 @@ def run(
     reference: str,
     target_train: str,
     target_test: str,
-    stride: int,
-    offset: int,
     link_id: str | None,
     within_s: float | None,
     held_out_share: float,
@@ -256,11 +257,10 @@ def run(
     if selecting and for_the_planner:
         raise click.UsageError(f"{for_the_planner} is for the planner, which {selecting} leaves out.")
     said = () if options["max_bytes"] is None else (options["max_bytes"],)
-    options["max_bytes"] = next(iter(budgets_of(said, link_id, within_s)), None)
-    selection = _selection(options, "--max-bytes, --link, --kept or --keep") | {"offset": offset, "stride": stride}
-    if not selecting:
-        budget_bytes = selection["max_bytes"]
-        planning = Planning(
+    options["max_bytes"] = budget_bytes = next(iter(budgets_of(said, link_id, within_s)), None)
+    choice: Selection | Planning = _selection(options, "--max-bytes, --link, --kept or --keep")
+    if budget_bytes is not None and not selecting:
+        choice = Planning(
             budget_bytes=budget_bytes,
             held_out=held_out_share,
             candidates=candidates,
@@ -268,24 +268,23 @@ def run(
             proxy_steps=proxy_steps,
             workers=threads,
         )
-        selection = {"planning": planning, "sections": selection["sections"]}
     from plada_train.distributed import check_alone
 
     check_alone("run")
-    teacher_recipe = _recipe(teacher, threads, options, label_smoothing=TEACHER_LABEL_SMOOTHING)
-    student_recipe = _recipe(student, threads, options, targets=targets, importance=not no_weights)
     from plada_train.pipeline import run as run_all
+    from plada_train.run_config import RunConfig, Sources
 
-    report = run_all(
-        reference,
-        target_train,
-        target_test,
-        output,
-        teacher=teacher_recipe,
-        student=student_recipe,
+    # Taken out of the options first: the others are those of the recipes
+    sections = sections_of(options)
+    config = RunConfig(
+        sources=Sources(reference=reference, target_train=target_train, target_test=target_test),
+        teacher=_recipe(teacher, threads, options, label_smoothing=TEACHER_LABEL_SMOOTHING),
+        student=_recipe(student, threads, options, targets=targets, importance=not no_weights),
+        choice=choice,
+        sections=sections,
         task=task,
-        **selection,
     )
+    report = run_all(config, output)
     if as_json:
         click.echo(json_files.dumps(report))
     else:
@@ -404,7 +403,7 @@ def score(
 @_select_options
 @click.option("--output", required=True, type=FILE, metavar="FILE", help="The payload.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was kept, class by class, as JSON.")
-def select(scores: tuple[Path, ...], stride: int, offset: int, output: Path, as_json: bool, **options: Any) -> None:
+def select(scores: tuple[Path, ...], output: Path, as_json: bool, **options: Any) -> None:
     """Choose the labels to send, and write them as a payload.
 
     \b
@@ -414,17 +413,14 @@ def select(scores: tuple[Path, ...], stride: int, offset: int, output: Path, as_
     selection = _selection(options)
     from plada_train.files import output_file, write_bytes
     from plada_train.scores.reference_scores import Scores
-    from plada_train.selection.counts import universe_of
-    from plada_train.selection.payloads import select as select_by_rule
     from plada_train.selection.payloads import selection_report
 
     output_file(output)
     loaded = [Scores.load(path) for path in scores]
-    universe = universe_of(len(loaded[0].label), offset, stride)
-    payload, encoded = select_by_rule(loaded, universe=universe, **selection)
+    payload, encoded = selection.select(loaded, sections_of(options))
     write_bytes(output, encoded)
     if as_json:
-        click.echo(json.dumps(selection_report(loaded[0], payload, encoded), indent=2))
+        click.echo(json_files.dumps(selection_report(loaded[0], payload, encoded)))
     else:
         click.echo(f"{output}: {payload.kept} of {payload.reference_size} images kept, {len(encoded)} bytes")
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from plada_train.json_files import Count, Digest, Positive, Seconds, Share
 from plada_train.planning.plan_file import NumClasses, Plan, PlanCandidate, Rung, Stopped
 from plada_train.recipe import Planning, Recipe
+from plada_train.run_config import RunConfig
+from plada_train.selection.registry import rule_to_json
 
 #: Numbers of test images by true class (row) and predicted class (column).
 Counts = tuple[tuple[Count, ...], ...]
@@ -100,6 +104,26 @@ class RunSettings:
     teacher: Recipe
     student: Recipe
     threads: Positive
+
+    @classmethod
+    def of(cls, config: RunConfig) -> RunSettings:
+        """The settings of a run in this process."""
+        selection = config.selection
+        return cls(
+            task=config.task,
+            **vars(config.sources),
+            keep=None if selection.keep is None else str(selection.keep),
+            kept=selection.kept,
+            max_bytes=selection.max_bytes,
+            rule=rule_to_json(selection.rule),
+            offset=selection.offset,
+            stride=selection.stride,
+            planning=config.planning,
+            **vars(config.sections),
+            teacher=config.teacher,
+            student=config.student,
+            threads=torch.get_num_threads(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

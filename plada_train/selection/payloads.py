@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
-from typing import Any
 
 import numpy as np
 
@@ -141,31 +141,51 @@ def _largest(encoder: Encoder, most: int, max_bytes: int) -> tuple[Payload, byte
     return best
 
 
-def selection_report(scores: Scores, payload: Payload, encoded: bytes) -> dict[str, Any]:
-    """Summary of a selection in plain JSON.
+@dataclass(frozen=True, kw_only=True)
+class SelectionReport:
+    """Summary of a selection, as `plada-train select --json` prints it.
 
-    `class_counts` are the kept images of each class. A class that has none is one of `missing_classes` if it labels
-    images of the reference set, else one of `empty_classes`.
+    Attributes:
+        kept: number of kept images.
+        payload_bytes: size of the payload.
+        reference_size: number of reference images N.
+        num_classes: number of classes C.
+        class_names: their names, where they are known.
+        class_counts: number of kept images of each class.
+        missing_classes: classes without a kept image that label images of the reference set.
+        empty_classes: classes that label no image of the reference set.
     """
+
+    kept: int
+    payload_bytes: int
+    reference_size: int
+    num_classes: int
+    class_names: tuple[str, ...] | None
+    class_counts: tuple[int, ...]
+    missing_classes: tuple[int, ...]
+    empty_classes: tuple[int, ...]
+
+
+def selection_report(scores: Scores, payload: Payload, encoded: bytes) -> SelectionReport:
+    """Summary of a selection."""
     labelled, counts = (np.bincount(labels, minlength=scores.num_classes) for labels in (scores.label, payload.labels))
-    return {
-        "kept": payload.kept,
-        "payload_bytes": len(encoded),
-        "reference_size": payload.reference_size,
-        "num_classes": payload.num_classes,
-        "class_names": scores.class_names,
-        "class_counts": counts.tolist(),
-        "missing_classes": np.flatnonzero((counts == 0) & (labelled > 0)).tolist(),
-        "empty_classes": np.flatnonzero(labelled == 0).tolist(),
-    }
+    return SelectionReport(
+        kept=payload.kept,
+        payload_bytes=len(encoded),
+        reference_size=payload.reference_size,
+        num_classes=payload.num_classes,
+        class_names=scores.class_names,
+        class_counts=tuple(counts.tolist()),
+        missing_classes=tuple(np.flatnonzero((counts == 0) & (labelled > 0)).tolist()),
+        empty_classes=tuple(np.flatnonzero(labelled == 0).tolist()),
+    )
 
 
-def _warn_of_missing_classes(report: dict[str, Any]) -> None:
-    names = report["class_names"] or range(report["num_classes"])
-    for key, what in (
-        ("missing_classes", "no image of these classes is kept"),
-        ("empty_classes", "no reference image is labelled with these classes"),
+def _warn_of_missing_classes(report: SelectionReport) -> None:
+    for classes, what in (
+        (report.missing_classes, "no image of these classes is kept"),
+        (report.empty_classes, "no reference image is labelled with these classes"),
     ):
-        if report[key]:
-            text = ", ".join(str(names[c]) for c in report[key])
+        if classes:
+            text = ", ".join(report.class_names[c] if report.class_names else str(c) for c in classes)
             warnings.warn(f"{what}: {text}", MissingClasses, stacklevel=3)

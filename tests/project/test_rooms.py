@@ -51,11 +51,13 @@ TRAIN = {
     "selection": "scores",
     "charts": "",
     "planning": "charts data files json_files models recipe scores selection training versions",
-    "report": "charts data files json_files models planning recipe scores selection",
+    "run_config": "recipe scores selection",
+    "report": "charts data files json_files models planning recipe run_config scores selection",
     "stages": "data models recipe scores training",
-    "pipeline": "data files json_files models planning recipe report scores selection stages versions",
+    "pipeline": "data files json_files models planning recipe report run_config scores stages versions",
     "schemas": "files json_files models planning report scores",
-    "cli": "data distributed files json_files models pipeline planning recipe report scores selection stages",
+    "cli": "data distributed files json_files models pipeline planning recipe report run_config scores selection"
+    " stages",
     "__init__": "",
     "__main__": "cli",
 }

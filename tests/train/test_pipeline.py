@@ -376,7 +376,7 @@ def test_what_cannot_be_sent_or_learned_is_found_before_anything_is_trained(
         (distilled, "does not end in one linear layer"),
     ):
         assert_fails(faulty(sources, *more), text)
-        assert not list((sources / "out").iterdir())
+        assert not list((sources / "out").glob("*"))
 
 
 def test_a_folder_of_another_run_is_refused_before_anything_is_trained(sources: Path) -> None:
