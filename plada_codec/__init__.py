@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from plada_codec.api import Inspection, decode, encode, expect_encodings, inspect
     from plada_codec.errors import (
         Corrupt,
@@ -114,6 +115,7 @@ __all__ = [
     "Unavailable",
     "Universe",
     "Unsupported",
+    "__version__",
     "best_frame_bytes",
     "carousel",
     "compare",
@@ -134,8 +136,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name == "__version__":
+        value: Any = importlib.import_module("importlib.metadata").version("plada")
+    elif name in _HOME_OF:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -289,7 +289,8 @@ def _send(sent: Iterable[bytes], output: str, framing: str | None, baud: int | N
 def _stream(sent: Iterable[bytes], output: str, framing: str | None, baud: int | None) -> None:
     """Writes a stream of frames, until nobody reads it any more."""
     from plada_codec.files import atomic_write
-    from plada_codec.frames.framing import open_stream, usual_framing, write_frame
+    from plada_codec.frames.framing import default_framing, write_frame
+    from plada_codec.frames.ports import open_stream
 
     target: AbstractContextManager[BinaryIO]
     if output == "-":
@@ -298,7 +299,7 @@ def _stream(sent: Iterable[bytes], output: str, framing: str | None, baud: int |
         target = open_stream(output, "wb", baud) if is_open_ended(output) else atomic_write(output)
     try:
         with naming_device("standard output" if output == "-" else output), target as stream:
-            framing = framing or usual_framing(stream)
+            framing = framing or default_framing(stream)
             for frame in sent:
                 write_frame(stream, frame, framing)
     except OSError as error:

@@ -203,13 +203,13 @@ def _inputs(
     watch: Callable[[Iterator[bytes], str], Iterator[bytes]],
 ) -> Iterator[_Input]:
     """First folders, then files of one frame, then streams; `watch` is put between live ones and their frames."""
-    from plada_codec.frames.framing import frame_files, read_files
+    from plada_codec.frames.frame_files import frame_paths, read_files
 
     files: list[Path] = []
     streams: list[str] = []
     for source in sources:
         if source != "-" and Path(source).is_dir():
-            yield _Input(source, read_files(frame_files(source)))
+            yield _Input(source, read_files(frame_paths(source)))
         elif source.endswith(".frame"):
             files.append(Path(source))
         else:
@@ -229,13 +229,14 @@ def _read(
     watch: Callable[[Iterator[bytes], str], Iterator[bytes]] | None,
 ) -> Iterator[list[bytes]]:
     """The frames of a stream, which is opened when the first one is asked for: a pipe then waits for its sender."""
-    from plada_codec.frames.framing import FRAMINGS, open_stream, read_chunks, usual_framing
+    from plada_codec.frames.framing import FRAMINGS, default_framing
+    from plada_codec.frames.ports import open_stream, read_chunks
 
     with nullcontext(standard_input()) if source == "-" else open_stream(source, "rb", baud) as stream:
         is_port = stream.isatty()
         chunks = read_chunks(stream)
         with naming_device(name):
-            yield from FRAMINGS[framing or usual_framing(stream)].split(
+            yield from FRAMINGS[framing or default_framing(stream)].split(
                 chunks if watch is None else watch(chunks, name)
             )
     if is_port:
@@ -266,7 +267,7 @@ def _watched(chunks: Iterator[bytes], name: str, reassembler: Reassembler, wante
 
 def _is_live(source: str) -> bool:
     """Whether a source of frames may never end."""
-    from plada_codec.frames.framing import is_live
+    from plada_codec.frames.ports import is_live
 
     return is_live(standard_input()) if source == "-" else is_open_ended(source)
 

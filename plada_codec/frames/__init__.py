@@ -17,7 +17,8 @@ from plada_codec.frames.frame import (
     Frame,
     parse_frame,
 )
-from plada_codec.frames.framing import frame_files, read_batches, read_files, read_frames, write_files, write_frame
+from plada_codec.frames.frame_files import frame_paths, read_files, write_files
+from plada_codec.frames.framing import read_batches, read_frames, write_frame
 from plada_codec.frames.limits import FrameLimits
 from plada_codec.frames.receiving import Reassembler, Reception, ReceptionProgress
 from plada_codec.frames.sending import Layout, Sender, carousel, layout, packetize
@@ -39,7 +40,7 @@ __all__ = [
     "Sender",
     "StateFile",
     "carousel",
-    "frame_files",
+    "frame_paths",
     "layout",
     "packetize",
     "parse_frame",

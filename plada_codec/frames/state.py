@@ -19,8 +19,9 @@ from typing import Self
 
 from plada_codec.errors import Corrupt, FileError
 from plada_codec.frames.frame import parse_frame
-from plada_codec.frames.framing import END, read_frames, slip
+from plada_codec.frames.framing import read_frames
 from plada_codec.frames.receiving import Reassembler
+from plada_codec.frames.slip import END, slip
 
 #: Section 8: what a time mark's checksum begins with, and its bytes: a u64 and a CRC-32.
 _TIME_MAGIC = b"PLT1"

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import plada_codec
 from plada_codec import Payload, Universe, decode, encode, interop
 from plada_codec.cli.main import main
 from plada_codec.progress import progress_bar
@@ -354,10 +353,3 @@ def test_a_progress_bar_is_for_what_takes_its_time(monkeypatch: pytest.MonkeyPat
             time.sleep(0.2)  # the bar comes by itself: nothing moves it any more
             assert ("waiting" in stream.getvalue()) == shown
         assert bool(stream.getvalue()) == shown
-
-
-def test_what_the_package_exports_is_there_and_hides_no_module() -> None:
-    modules = {path.stem for path in Path(plada_codec.__file__).parent.iterdir()}
-    assert modules.isdisjoint(plada_codec.__all__)
-    for name in plada_codec.__all__:
-        assert getattr(plada_codec, name).__module__.startswith("plada_codec.")

@@ -24,8 +24,8 @@ from plada_codec import Payload, encode
 from plada_codec.cli import frames
 from plada_codec.cli.main import main
 from plada_codec.frames import Reassembler, Sender, packetize, read_frames, read_state
-from plada_codec.frames.framing import slip
 from plada_codec.frames.sending import ANNOUNCE_EVERY, DEFAULT_FRAME_BYTES
+from plada_codec.frames.slip import slip
 from plada_codec.frames.state import time_mark
 from plada_codec.links.conditions import Conditions
 from tests.helpers.commands import fails, hear_ctrl_c, ok, run
@@ -329,7 +329,7 @@ def test_what_is_read_in_small_pieces_takes_no_look_at_all_objects_for_each(
 ) -> None:
     objects = PropertyMock(return_value={})
     monkeypatch.setattr(Reassembler, "objects", objects)
-    monkeypatch.setattr("plada_codec.frames.framing._READ_BYTES", 1)
+    monkeypatch.setattr("plada_codec.frames.ports._READ_BYTES", 1)
     ok("packetize", "task.plada", "-o", "sent.frames")
     ok("reassemble", "sent.frames", "-o", "copy")
     assert same(folder)

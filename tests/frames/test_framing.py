@@ -25,7 +25,7 @@ from plada_codec.frames import (
     Reassembler,
     Sender,
     StateFile,
-    frame_files,
+    frame_paths,
     packetize,
     read_batches,
     read_files,
@@ -35,7 +35,8 @@ from plada_codec.frames import (
     write_files,
     write_frame,
 )
-from plada_codec.frames.framing import open_stream, slip
+from plada_codec.frames.ports import open_stream
+from plada_codec.frames.slip import slip
 from plada_codec.frames.state import time_mark
 from plada_codec.links.loss import BurstyLoss, IndependentLoss
 from plada_codec.testing.channel import channel
@@ -168,7 +169,7 @@ def test_a_baud_rate_is_refused_where_there_is_none(tmp_path: Path) -> None:
 
 def test_files_of_frames_are_in_the_order_of_sending(tmp_path: Path) -> None:
     write_files(FRAMES, tmp_path / "frames", SENDER.tag)
-    files = frame_files(tmp_path / "frames")
+    files = frame_paths(tmp_path / "frames")
     assert files[0].name == f"{SENDER.tag:03x}-0000000.frame"
     assert [frame for batch in read_files(files) for frame in batch] == FRAMES
 
@@ -179,7 +180,7 @@ def test_all_files_of_a_folder_are_frames_but_hidden_ones_and_folders(tmp_path: 
     (tmp_path / ".rx_3.bin").write_bytes(FRAMES[3])
     (tmp_path / "folder.frame").mkdir()
     os.mkfifo(tmp_path / "pipe.frame")
-    assert list(read_files(frame_files(tmp_path))) == [FRAMES[:3]]
+    assert list(read_files(frame_paths(tmp_path))) == [FRAMES[:3]]
 
 
 def test_a_folder_of_frames_is_complete_or_not_there(tmp_path: Path) -> None:

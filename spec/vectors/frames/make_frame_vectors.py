@@ -20,7 +20,7 @@ from typing import Any
 
 from plada_codec import PladaError
 from plada_codec.frames import FIRST_ANNOUNCE_ID, Frame, FrameLimits, Reassembler, Sender, read_frames
-from plada_codec.frames.framing import slip
+from plada_codec.frames.slip import slip
 from plada_codec.frames.state import time_mark
 
 HERE = Path(__file__).parent

@@ -1,0 +1,83 @@
+"""Files, pipes and serial ports, opened and read live: each chunk is given out at once, without waiting for more."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from plada_codec.errors import FileError
+
+_READ_BYTES = 1 << 16
+
+
+def open_stream(path: str, mode: Literal["rb", "wb"], baud: int | None = None) -> BinaryIO:
+    """Opens a file, a pipe or a serial port. A port becomes raw, and stays so: what it echoed would be sent.
+
+    Args:
+        path: name of what to open.
+        mode: how.
+        baud: speed of the serial port; None leaves it as it is. Its other settings (flow control) are left alone.
+
+    Raises:
+        FileError: if it is no serial port, or one that has no such speed.
+    """
+    if not Path(path).is_char_device():
+        if baud is not None:
+            raise _no_port(path)
+        return Path(path).open(mode)
+    # Without O_NONBLOCK, a port whose modem shows no carrier could not be opened, and so not be told to ignore that.
+    line = os.open(path, (os.O_RDONLY if mode == "rb" else os.O_WRONLY) | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        if os.isatty(line):
+            _make_raw(line, path, baud)
+        elif baud is not None:
+            raise _no_port(path)
+        os.set_blocking(line, True)
+    except BaseException:
+        os.close(line)
+        raise
+    return os.fdopen(line, mode)
+
+
+def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a stream in chunks, each as soon as it is there, until the stream ends."""
+    # A buffered stream's read() would wait for all the bytes asked for; a raw one has no read1(), and need not.
+    read = getattr(stream, "read1", stream.read)
+    is_terminal = stream.isatty()  # one whose other end hung up says no
+    try:
+        while chunk := read(_READ_BYTES):
+            yield chunk
+    except OSError as error:
+        if error.errno != errno.EIO or not is_terminal:  # EIO: the other end hung up
+            raise
+
+
+def is_live(stream: BinaryIO) -> bool:
+    """Whether a stream is a pipe, a socket or a device, which may never end."""
+    try:
+        return not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # such as io.UnsupportedOperation, of a stream in memory
+        return False
+
+
+def _no_port(path: str) -> FileError:
+    return FileError(f"{path} is no serial port: it has no baud rate", rule="file")
+
+
+def _make_raw(line: int, path: str, baud: int | None) -> None:
+    import termios
+    import tty
+
+    tty.setraw(line, termios.TCSANOW)  # without throwing away what has arrived
+    settings = termios.tcgetattr(line)
+    settings[tty.CFLAG] |= termios.CLOCAL | termios.CREAD
+    if baud is not None:
+        speed = getattr(termios, f"B{baud}", None)
+        if speed is None:
+            raise FileError(f"{path}: {baud} is not a baud rate of this system, such as 9600 or 115200", rule="file")
+        settings[tty.ISPEED] = settings[tty.OSPEED] = speed
+    termios.tcsetattr(line, termios.TCSANOW, settings)
