@@ -3,63 +3,29 @@
     payload = read("kept.csv", reference_size=1_281_167, num_classes=10)
     write(payload, "kept.parquet")
 
-| format | what it holds | can say |
-|---|---|---|
-| `plada` | the payload format of `spec/` | everything |
-| `npz` | numpy arrays `indices` and `labels`, and the rest under the names of Payload | everything |
-| `csv` | lines `index,label`; a header that says so is optional | indices, labels |
-| `jsonl` | lines `{"index":..,"label":..}`; further keys are passed over | indices, labels |
-| `arrow` | Arrow IPC (file or stream): integer columns `index`, `label` and, of weights, `weight_code` | everything |
-| `parquet` | the same as Parquet | everything |
-| `roaring` | the indices as Roaring's portable serialisation, then the labels as u16 | indices, labels |
-| `idx-raw` | the paper's raw index list: the indices as u32, then the labels as u16 | indices, labels |
-| `bmp-raw` | the paper's raw bitmap: ceil(N / 8) bytes, then the labels as u16 | indices, labels |
-
-A file's suffix is its format's name. All integers of the last three are little-endian. The reader must be told
-what a format cannot say; what it is told holds even where the file says otherwise.
+The formats are the rows of `plada_codec.interop.registry`. A file's suffix is the name of its format. Some formats hold
+everything, others indices and labels only: then the caller of `read` gives the rest. An argument of `read` holds even
+where the file says otherwise.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from plada_codec.errors import FileError, InvalidArgument, PladaError
 from plada_codec.files import atomic_write
-from plada_codec.interop import arrow, csv, jsonl, npz, plada, raw, roaring
-from plada_codec.interop.base import MUST_SAY, Contents, Source, missing
+from plada_codec.interop.base import MUST_SAY, Source, missing
+from plada_codec.interop.registry import FORMATS, Format
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
 from plada_codec.universe import Universe
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-
-@dataclass(frozen=True)
-class Format:
-    """How a format is read and written."""
-
-    reader: Callable[[Source], Contents]
-    writer: Callable[[Payload, BinaryIO], None]
-
-
-#: By name; a file's suffix is a dot and the name.
-FORMATS = {
-    "plada": Format(plada.read, plada.write),
-    "npz": Format(npz.read, npz.write),
-    "csv": Format(csv.read, csv.write),
-    "jsonl": Format(jsonl.read, jsonl.write),
-    "arrow": Format(arrow.read_ipc, arrow.write_ipc),
-    "parquet": Format(arrow.read_parquet, arrow.write_parquet),
-    "roaring": Format(roaring.read, roaring.write),
-    "idx-raw": Format(raw.read_index_list, raw.write_index_list),
-    "bmp-raw": Format(raw.read_bitmap, raw.write_bitmap),
-}
 
 
 def read(
@@ -80,19 +46,18 @@ def read(
     Args:
         source: a path, or a binary stream (which need not be seekable, and is left open).
         format: a name in `FORMATS`; by default the suffix of the path.
-        reference_size: N. This and the next six are as in Payload; what is given takes the place of what the
-            file says.
+        reference_size: N. This argument and the next six are as in Payload, and replace what the file says.
         num_classes: C.
         reference_digest: first bytes of the reference digest.
         universe: the images that the payload speaks of.
         class_names: C names.
         soft_labels: codes, a row for each used class.
         weights: codes, one for each kept image.
-        limits: what to agree to read: no more than `max_kept` images, whatever the file claims.
+        limits: resource limits: at most `max_kept` images are read, whatever the file claims.
 
     Raises:
         FileError: if the file cannot be read, or is not what its format says; the message names file and line.
-        InvalidPayload: if what it says is not a payload.
+        InvalidPayload: if its content is not a payload.
         LimitExceeded: if it holds more than `limits` allow.
         InvalidArgument: if there is no such format, or neither the file nor the caller says N or C.
         Unavailable: if the format needs an extra that is not installed.
@@ -100,7 +65,7 @@ def read(
     """
     chosen = _format_of(source, format)
     name = _name_of(source)
-    given = {
+    arguments = {
         "reference_size": reference_size,
         "num_classes": num_classes,
         "reference_digest": reference_digest,
@@ -111,12 +76,12 @@ def read(
     }
     try:
         with _opened(source) as stream:
-            contents = chosen.reader(Source(stream, reference_size, limits))
-        said = contents.said | {field: value for field, value in given.items() if value is not None}
+            contents = chosen.read(Source(stream, reference_size, limits))
+        fields = contents.fields | {field: value for field, value in arguments.items() if value is not None}
         for field in MUST_SAY:
-            if field not in said:
+            if field not in fields:
                 raise missing(field)
-        return Payload(contents.indices, contents.labels, **said)
+        return Payload(contents.indices, contents.labels, **fields)
     except PladaError as error:
         raise type(error)(f"{name}: {error.args[0]}", rule=error.rule, offset=error.offset) from None
     except OSError as error:
@@ -126,7 +91,7 @@ def read(
 def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: str | None = None) -> None:
     """Writes a payload; a file is complete or not there at all (`atomic_write`).
 
-    What the format cannot say (see the table above), such as class names, soft labels and weights, is lost.
+    A format that is not complete loses class names, soft labels and weights.
 
     Args:
         payload: what to write.
@@ -142,9 +107,9 @@ def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: s
     chosen = _format_of(target, format)
     if isinstance(target, str | os.PathLike):
         with atomic_write(target) as stream:
-            chosen.writer(payload, stream)
+            chosen.write(payload, stream)
     else:
-        chosen.writer(payload, target)
+        chosen.write(payload, target)
 
 
 def _format_of(file: str | os.PathLike[str] | BinaryIO, name: str | None) -> Format:

@@ -103,18 +103,18 @@ def _contents(table: Any, metadata: dict[bytes, bytes] | None) -> Contents:
     columns = {name: table.column(name).to_numpy() for name in table.column_names}
     indices, labels = (columns[name] for name in _COLUMNS)
     with faults_are("the schema's metadata 'plada' is not what it should be"):
-        said = json.loads((metadata or {}).get(_METADATA_KEY, b"{}"))
-        bounds = {name: said.pop(name) for name in ("offset", "stride") if name in said}
+        fields = json.loads((metadata or {}).get(_METADATA_KEY, b"{}"))
+        bounds = {name: fields.pop(name) for name in ("offset", "stride") if name in fields}
         if bounds:
-            said["universe"] = Universe(**bounds)
-        if "reference_digest" in said:
-            said["reference_digest"] = bytes.fromhex(said["reference_digest"])
-        if not isinstance(said.get("class_names"), list | None):
+            fields["universe"] = Universe(**bounds)
+        if "reference_digest" in fields:
+            fields["reference_digest"] = bytes.fromhex(fields["reference_digest"])
+        if not isinstance(fields.get("class_names"), list | None):
             raise TypeError("class_names is no list")
-        said = {name: value for name, value in said.items() if name in _METADATA}
+        fields = {name: value for name, value in fields.items() if name in _METADATA}
         if _WEIGHTS_COLUMN in columns:
-            said["weights"] = columns[_WEIGHTS_COLUMN]
-        return Contents(indices, labels, said)
+            fields["weights"] = columns[_WEIGHTS_COLUMN]
+        return Contents(indices, labels, fields)
 
 
 def _table(pyarrow: Any, payload: Payload) -> Any:

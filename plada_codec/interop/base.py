@@ -1,6 +1,6 @@
-"""What the formats share: what a file says, what it is read from, and its lines.
+"""Helpers that the formats share: the content of a file, the stream that it is read from, and lines of text.
 
-Readers raise errors that do not name the file: `interop.read` puts its name in front.
+Errors of readers do not name the file: `interop.read` puts its name in front.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ MUST_SAY = {
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file says, unchecked: indices, labels, and under their names in Payload what else it says."""
+    """The content of a file, not yet checked: indices, labels, and by their names other attributes of Payload."""
 
     indices: NDArray[Any]
     labels: NDArray[Any]
-    said: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A stream to read, the reference size N if the caller says it, and what to agree to read."""
+    """A stream to read, the reference size N if the caller gives it, and the resource limits."""
 
     stream: BinaryIO
     known_reference_size: int | None

@@ -40,21 +40,21 @@ def read(source: Source) -> Contents:
     data = source.read_all()
     with faults_are("not an npz archive, or damaged"), zipfile.ZipFile(io.BytesIO(data)) as archive:
         arrays = _Arrays(archive, source.limits)
-        said: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for name in ("reference_size", "num_classes"):
             if name in arrays:
-                said[name] = arrays.integer(name)
+                fields[name] = arrays.integer(name)
         bounds = {name: arrays.integer(name) for name in ("offset", "stride") if name in arrays}
         if bounds:
-            said["universe"] = Universe(**bounds)
+            fields["universe"] = Universe(**bounds)
         if "reference_digest" in arrays:
-            said["reference_digest"] = arrays.vector("reference_digest", "u1", "uint8").tobytes()
+            fields["reference_digest"] = arrays.vector("reference_digest", "u1", "uint8").tobytes()
         if "class_names" in arrays:
-            said["class_names"] = arrays.vector("class_names", "U", "text").tolist()
-        said |= {name: arrays.get(name) for name in _ARRAYS if name in arrays}
+            fields["class_names"] = arrays.vector("class_names", "U", "text").tolist()
+        fields |= {name: arrays.get(name) for name in _ARRAYS if name in arrays}
         indices, labels = arrays.get("indices"), arrays.get("labels")
         source.check_kept(max(indices.size, labels.size))
-        return Contents(indices, labels, said)
+        return Contents(indices, labels, fields)
 
 
 def write(payload: Payload, stream: BinaryIO) -> None:

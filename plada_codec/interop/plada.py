@@ -12,12 +12,12 @@ def read(source: Source) -> Contents:
     """Decodes a payload, with `source`'s limits."""
     from plada_codec.api import decode
 
-    said = dict(vars(decode(source.read_all(), limits=source.limits)))
-    return Contents(said.pop("indices"), said.pop("labels"), said)
+    fields = dict(vars(decode(source.read_all(), limits=source.limits)))
+    return Contents(fields.pop("indices"), fields.pop("labels"), fields)
 
 
 def write(payload: Payload, stream: BinaryIO) -> None:
-    """Encodes a payload in the fewest bytes; `encode` itself has more to choose from."""
+    """Encodes a payload in the fewest bytes. `encode` itself has more options."""
     from plada_codec.api import encode
 
     stream.write(encode(payload))

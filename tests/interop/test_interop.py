@@ -29,7 +29,8 @@ from plada_codec import (
 )
 from plada_codec.errors import FileError
 from plada_codec.files import atomic_write
-from plada_codec.interop import FORMATS, read, write
+from plada_codec.interop import read, write
+from plada_codec.interop.registry import FORMATS
 from plada_codec.testing.strategies import payloads
 from tests.helpers.examples import examples
 
@@ -38,8 +39,8 @@ pyroaring = pytest.importorskip("pyroaring")
 import pyarrow.parquet as pq
 
 #: Formats that say everything, and those that say indices and labels only.
-COMPLETE = ("plada", "npz", "arrow", "parquet")
-BARE = ("csv", "jsonl", "roaring", "idx-raw", "bmp-raw")
+COMPLETE = [name for name, format in FORMATS.items() if format.is_complete]
+BARE = [name for name, format in FORMATS.items() if not format.is_complete]
 #: What the reader of a bare format is told in the examples.
 SIZES: dict[str, Any] = {"reference_size": 100, "num_classes": 10}
 EXAMPLE = Payload([3, 14, 15, 92], [6, 5, 3, 5], **SIZES)
