@@ -28,7 +28,7 @@ def figures() -> str:
     plots = "![sizes](../bench/results/size.png)\n\n![times](../bench/results/speed.png)\n"
     size_rows, speed_rows = (read_rows(RESULTS / name) for name in ("size.csv", "speed.csv"))
     frames = f"{_cold(read_rows(RESULTS / 'cold.csv'))}\n{_frames(read_rows(RESULTS / 'frames.csv'))}"
-    students = f"{accuracy_figures.figures()}\n{planning_figures.figures()}"
+    students = f"## Students\n\n{accuracy_figures.figures()}\n## The planner\n\n{planning_figures.figures()}"
     return f"{tables(size_rows, speed_rows)}\n{plots}\n{students}\n{frames}"
 
 
@@ -39,9 +39,11 @@ def tables(size_rows: list[Row], speed_rows: list[Row]) -> str:
 
 def _sizes(rows: list[Row]) -> str:
     lines = [
-        "Whole payload in bytes, container and 8-byte digest included (profile `small`), beside the paper's best",
-        "layout under zstd-19 and the smallest general-purpose compressor on any layout: lowest energy on three real",
-        "teachers' scores of 100,000 images.",
+        "## Sizes",
+        "",
+        "Bytes of the whole payload (profile `small`), with container and a digest of 8 bytes. Beside them: the",
+        "paper's best layout under zstd-19, and the smallest general-purpose compressor on any layout. The",
+        "selections are the lowest energies of three real teachers, of 100,000 images.",
         "",
         "| corpus | kept | ours | paper's zstd-19 | ratio | smallest general-purpose | ratio |",
         "|---|---|---|---|---|---|---|",
@@ -62,8 +64,8 @@ def _sizes(rows: list[Row]) -> str:
     if quoted:
         lines += [
             "",
-            "The strongest general compressors there are, which take minutes (quoted from ../shared/corpora, not",
-            f"measured here): {'. '.join(quoted)}.",
+            "The strongest general compressors take minutes. Their sizes are quoted from ../shared/corpora, and",
+            f"were not measured here: {'. '.join(quoted)}.",
         ]
     return "\n".join(lines) + "\n"
 
@@ -80,10 +82,11 @@ def _coders(rows: list[Row]) -> str:
                     ratios.setdefault((row["coder"], row["kind"]), {}).setdefault(group, []).append(ratio)
     whole = ratios.get((OURS, "ours"), {})
     lines = [
-        "Every coder's size over the paper's best under zstd-19: geometric means over all keep rates, in brackets the",
-        "number of cells where it is less than the group's. Index coders say nothing of those where all is kept; where",
-        "all of 14.2 million are, only zstd-19 and brotli -11 are measured, as the others take minutes. The paper's",
-        "Huffman codes do not count their tables.",
+        "Ratio of each coder's size to the paper's best layout under zstd-19: geometric means over all keep rates.",
+        "A number in brackets is the number of selections, where it is smaller than the group's. Coders of indices",
+        "have nothing to do where all images are kept. Where all of 14.2 million images are kept, only zstd-19 and",
+        "brotli -11 were measured, because the others take minutes. The paper's Huffman codes do not count their",
+        "tables.",
         "",
         "| coder | kind | " + " | ".join(f"{group} ({len(whole[group])})" for group in whole) + " |",
         "|---" * (len(whole) + 2) + "|",
@@ -106,8 +109,10 @@ def _rank(groups: dict[str, list[float]], whole: dict[str, list[float]]) -> floa
 
 def _speed(rows: list[Row]) -> str:
     lines = [
-        "Time and peak memory at 14,197,122 images (calibrated CUB-200, lowest energy), one core: times as ratios to",
-        "what brotli -11 takes to compress the same selection; in brackets, for decoding, to its decompression.",
+        "## Times and memory",
+        "",
+        "14,197,122 images (calibrated CUB-200, lowest energy), one core. Times are ratios to the time of brotli",
+        "-11 for compressing the same selection; in brackets, for decoding, to its time for decompressing it.",
         "",
         "| kept | coder | bytes | encode | decode | encode's memory | decode's memory |",
         "|---|---|---|---|---|---|---|",
@@ -124,9 +129,11 @@ def _speed(rows: list[Row]) -> str:
 
 def _cold(rows: list[Row]) -> str:
     lines = [
-        "CPU seconds of the first call: of a command, start-up included, where no kernel was compiled before; of the",
-        "next command; of a process that goes on, with compiled kernels; and of the plain decoder, a command in Python",
-        "too. Up to some thousand labels kernels are interpreted, and above compiled.",
+        "## First calls",
+        "",
+        "CPU seconds of a first command, start-up included, before any kernel was compiled; of the next command; of a",
+        "later call in one process, with compiled kernels; and of the plain decoder, which is a command in Python too.",
+        "Up to some thousand labels kernels are interpreted, above that they are compiled.",
         "",
         "| labels | of images | | first command | next command | same process | plain decoder |",
         "|---|---|---|---|---|---|---|",
@@ -141,10 +148,13 @@ def _cold(rows: list[Row]) -> str:
 
 def _frames(rows: list[Row]) -> str:
     lines = [
-        "What frames hold. Reception: an object of K symbols comes from the first K + 2 different ones that arrive.",
-        "Speed: a folder has one file a frame, 5,300 for 1,000,000 bytes; they cost the file system most of it.",
+        "## Frames",
         "",
-        "| what | settings | trials | bar | reached |",
+        "Reception: the first K + 2 different symbols that arrive bring back an object of K symbols. Speed: a",
+        "folder has one file for each frame, 5,300 files for 1,000,000 bytes; the file system takes most of the",
+        "time.",
+        "",
+        "| test | settings | trials | bar | reached |",
         "|---|---|---|---|---|",
     ]
     lines += [

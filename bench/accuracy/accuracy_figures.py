@@ -153,7 +153,7 @@ def _selections(found: list[Cell], kind: str) -> str:
         "Accuracy in % on the target's test images, mean ± spread over seeds; the payload's bytes, and in brackets",
         "those of the paper's coding (its smaller layout, zstd-19).",
         "",
-        *_head(["what is labelled", "kept", *TARGETS]),
+        *_head(["labels", "kept", *TARGETS]),
     ]
     wanted = [(method, keep, "1", "0") for method in RULES for keep in KEEP_RATES]
     wanted += [(STRIDE, "1", str(stride), "0") for stride in STRIDES]
@@ -170,11 +170,11 @@ def _selections(found: list[Cell], kind: str) -> str:
 
 def _equal_bytes(found: list[Cell], kind: str) -> str:
     lines = [
-        f"At equal bytes: accuracy in %, mean ± spread over seeds, of students of the kind *{kind}*; of each sort the",
-        "largest that fits the budget (a dash where nothing fits). A linear probe needs the teacher's backbone at the",
-        "client, and a network's weights fix its architecture; labels and images do neither.",
+        f"At equal bytes: accuracy in %, mean ± spread over seeds, of students of the kind *{kind}*. Each row shows",
+        "the largest payload that fits the budget, or a dash where none fits. A linear probe needs the teacher's",
+        "backbone at the client, and the weights of a network fix its architecture. Labels and images do neither.",
         "",
-        *_head(["target", "what is sent", *(f"{budget:,} B" for budget in BUDGETS)]),
+        *_head(["target", "sent", *(f"{budget:,} B" for budget in BUDGETS)]),
     ]
     for target, method in itertools.product(TARGETS, _AT_EQUAL_BYTES[kind]):
         at = _at_budgets(found, kind, target, method)
@@ -191,9 +191,9 @@ def _at_budgets(found: list[Cell], kind: str, target: str, method: str) -> dict[
 
 def _variants(found: list[Cell]) -> str:
     lines = [
-        f"What Appendix D adds, within the same bytes ({VARIANT_RULE}, students of the kind *pixels*; in brackets the",
-        "number of kept images: what is sent besides labels leaves room for fewer). Temperatures are in standard",
-        "deviations of the energy.",
+        f"Soft labels and weights (Appendix D) within the same bytes: {VARIANT_RULE}, students of the kind *pixels*.",
+        "In brackets is the number of kept images; sections besides labels leave room for fewer. Temperatures are",
+        "in standard deviations of the energy.",
         "",
         *_head(["target", "bytes", "hard labels", *VARIANTS]),
     ]
@@ -208,9 +208,10 @@ def _variants(found: list[Cell]) -> str:
 def _agreement(found: list[Cell]) -> str:
     pairs = list(itertools.combinations(KINDS, 2))
     lines = [
-        "Do the kinds of student agree on which payload teaches more? Spearman's rank correlation of mean accuracies:",
-        "first over methods that keep equally many images or bytes (the mean of so many groups of three methods or",
-        "more), then over all payloads that both kinds learnt from, where the number of labels decides most.",
+        "Do the kinds of student agree on which payload teaches more? The table shows Spearman's rank correlations",
+        "of mean accuracies. The first is over methods that keep equally many images or bytes: the mean of the",
+        "groups with three methods or more, whose number is in brackets. The second is over all payloads that both",
+        "kinds learnt from; there the number of labels matters most.",
         "",
         *_head(["target", *(f"{one} / {other}" for one, other in pairs)]),
     ]
@@ -378,7 +379,7 @@ def main() -> None:
     write_rows(RESULTS / "accuracy-bars.csv", _COMMAND, [asdict(bar) for bar in reached], (), ("bench",))
     plot(found, RESULTS)
     with atomic_write(RESULTS / "accuracy.md") as file:
-        file.write(f"# What students learn, from accuracy.csv (`{_COMMAND}`)\n\n{tables(found)}".encode())
+        file.write(f"# Accuracy of students, from accuracy.csv (`{_COMMAND}`)\n\n{tables(found)}".encode())
     for bar in reached:
         print(f"{bar.met:12} {bar.what}: {bar.reached} ({bar.where})")
 

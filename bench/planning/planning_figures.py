@@ -152,11 +152,11 @@ def tables(measured: Measured) -> str:
 
 def _means(found: list[Cell]) -> str:
     lines = [
-        "The planner at equal bytes: accuracy in % of students that are none of its proxies, mean over three targets ±",
-        "spread over seeds (standard deviation of that mean). Strides and the paper's settings are the best that fit,",
-        "chosen on the test images; the planner sees held-out images only.",
+        "The planner at equal bytes: accuracy in % of students that are none of its proxies. Each cell is the mean",
+        "over three targets ± its standard deviation over seeds. Strides and the paper's settings are the best that",
+        "fit, chosen on the test images. The planner sees held-out images only.",
         "",
-        *_head("what is sent"),
+        *_head("sent"),
     ]
     lines += [
         _line([method, *(_percent(over_targets(found, method, budget)) for budget in BUDGETS)]) for method in _COMPARED
@@ -165,7 +165,7 @@ def _means(found: list[Cell]) -> str:
 
 
 def _targets(found: list[Cell]) -> str:
-    lines = ["The same for each target.", "", *_head("target", "what is sent")]
+    lines = ["The same for each target.", "", *_head("target", "sent")]
     for target, method in itertools.product(TARGETS, _COMPARED):
         at = [at_budget(found, target, method, budget) for budget in BUDGETS]
         lines.append(_line([target, method, *(_percent(cell.by_seed if cell else None) for cell in at)]))
@@ -191,7 +191,7 @@ def _strides(found: list[Cell]) -> str:
 
 
 def _chosen(found: list[Cell]) -> str:
-    lines = ["What the planner chose, seed by seed.", "", *_head("target", "seed")]
+    lines = ["The planner's choices, seed by seed.", "", *_head("target", "seed")]
     for target, seed in itertools.product(TARGETS, SEEDS):
         here = {c.budget_bytes: c for c in found if (c.target, c.method) == (target, PLANNER)}
         texts = [here[b].selections.get(seed, "-") if b in here else "-" for b in BUDGETS]
@@ -205,10 +205,10 @@ def _transfer(rows: list[Row]) -> str:
     if not targets:
         return ""
     lines = [
-        "Do other students agree with the proxies? Spearman's rank correlation with the mean accuracy of the proxies,",
-        f"over {len(PAYLOADS)} payloads of {BUDGET_BYTES:,} bytes; by how many points the planner's is ahead of the",
-        "better of the paper's rules, mean over these targets; and what share that is of the proxies'. One seed, test",
-        "images.",
+        "Do other students agree with the proxies? The table shows Spearman's rank correlation with the mean",
+        f"accuracy of the proxies, over {len(PAYLOADS)} payloads of {BUDGET_BYTES:,} bytes; the advantage of the",
+        "planner's payload over the better of the paper's rules, in points, mean over these targets; and its share",
+        "of the proxies' advantage. One seed, test images.",
         "",
         _line(["student", *targets, "advantage", "of the proxies'"]),
         "|---" * (len(targets) + 3) + "|",
@@ -241,7 +241,7 @@ def _agreement(one: dict[str, float], other: dict[str, float]) -> float:
 
 
 def _bars_table(reached: list[Bar]) -> str:
-    lines = ["| what | bar | reached | |", "|---|---|---|---|"]
+    lines = ["| goal | bar | reached | |", "|---|---|---|---|"]
     lines += [_line([bar.what, bar.bar, bar.reached or "-", bar.met]) for bar in reached]
     return "\n".join(lines) + "\n"
 
@@ -403,7 +403,7 @@ def main() -> None:
     plot(measured.found, RESULTS)
     with atomic_write(RESULTS / "frontier.md") as file:
         file.write(
-            f"# What the planner's payloads teach, from frontier.csv (`{_COMMAND}`)\n\n{tables(measured)}".encode()
+            f"# Accuracy of the planner's payloads, from frontier.csv (`{_COMMAND}`)\n\n{tables(measured)}".encode()
         )
     for bar in reached:
         print(f"{bar.met:12} {bar.what}: {bar.reached} ({bar.where})")
