@@ -1,0 +1,24 @@
+"""Tables of the documents list all that the registries have."""
+
+from __future__ import annotations
+
+import pytest
+
+from plada_codec.codings.coders import DECODER_CLASSES
+from plada_codec.interop.registry import FORMATS
+from tests.helpers.paths import ROOT
+
+GUIDES = ROOT / "docs" / "guides"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_guide_lists_every_format(name: str) -> None:
+    row = FORMATS[name]
+    holds = "everything" if row.is_complete else "indices, labels"
+    assert f"| `{name}` | {row.content} | {holds} |\n" in (GUIDES / "command-line.md").read_text(encoding="utf-8")
+
+
+def test_the_guide_for_clients_lists_every_decoder_class() -> None:
+    table = (GUIDES / "clients.md").read_text(encoding="utf-8")
+    for name in DECODER_CLASSES:
+        assert f"| `{name}` |" in table
