@@ -55,9 +55,9 @@ def score(
         reference: the reference set.
         recipe: its `batch_size`, `device`, `workers` and `amp` are used.
         folder: for the shards (see `scores.shards`). Shards in it are not labelled again, so that an interrupted run
-            continues to the same bytes, after it has read the whole reference set again for its digest. None: shards
-            are not kept.
-        temperature: of energy and entropy.
+            continues to the same bytes, after it has read the whole reference set again for its digest. But a shard
+            that lacks a score of the registry is. None: shards are not kept.
+        temperature: of the scores.
         shard_size: images of a shard.
 
     Raises:

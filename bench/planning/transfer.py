@@ -144,7 +144,7 @@ def _winner(target: str) -> tuple[str, str]:
 @functools.cache
 def _scores(target: str) -> Scores:
     """The teacher's, with the loss that the planner computed."""
-    return replace(teacher(target, SEED)[0], loss=np.load(plan_folder(target, SEED) / "loss.npy"))
+    return teacher(target, SEED)[0].with_column("loss", np.load(plan_folder(target, SEED) / "loss.npy"))
 
 
 def _encoded(target: str, candidate: Candidate) -> bytes | None:

@@ -55,6 +55,7 @@ from plada_train.recipe import (
     Recipe,
     Targets,
 )
+from plada_train.scores.registry import SCORES, SCORES_OF_LOGITS
 from plada_train.selection.registry import OPTIONS, make_rule, row_of
 
 if TYPE_CHECKING:
@@ -146,10 +147,11 @@ _select_options = option_group(
     option("--max-bytes", type=POSITIVE, metavar="B", help="Keep as many as B bytes hold, no more than P or K says."),
     option(
         "--score",
-        type=click.Choice(["energy", "entropy"]),
+        type=click.Choice(SCORES_OF_LOGITS),
         multiple=True,
         default=["energy"],
-        help="What the surest have the least of; may be repeated: their consensus.",
+        help="Score of the images, of which the lowest are kept; repeat it for the consensus of several. "
+        + " ".join(f"{name}: {SCORES[name].description}" for name in SCORES_OF_LOGITS),
     ),
     option("--inverse", is_flag=True, help="Keep the least sure instead (for a target far from the reference set)."),
     rule_options,

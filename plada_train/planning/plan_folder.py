@@ -45,7 +45,7 @@ def _identity(task: Task) -> dict[str, str]:
 
     Budgets and minutes are not among it: searches with other limits share the measurements.
     """
-    columns = [column for one in task.scores for column in (one.label, one.energy, one.entropy)]
+    columns = [column for one in task.scores for column in (one.label, *one.columns.values())]
     options = asdict(task.sections) | {"flip": task.flip, "seed": task.seed}
     if task.sections.class_names:
         options["class_names"] = task.scores[0].class_names

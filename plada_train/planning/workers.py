@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from math import isqrt
 from multiprocessing import get_context, parent_process
@@ -209,7 +209,7 @@ def filled(encoder: Encoder, most: int, level_bytes: int) -> bytes | None:
 def _scores() -> tuple[Scores, ...]:
     """The task's, with the loss that was computed for it: that of the first one's labels."""
     loss = np.load(_task.loss_path)
-    return tuple(replace(one, loss=loss) for one in _task.scores)
+    return tuple(one.with_column("loss", loss) for one in _task.scores)
 
 
 def _payload(candidate: Candidate) -> bytes | None:

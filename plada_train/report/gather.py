@@ -217,7 +217,8 @@ def _percentiles(
         raise InputError(f"{what}: name the reference set with --reference", rule="reference")
     sent = first(run.sent)
     kept = None if sent is None else set(sent.payload.indices.tolist())
-    order = ranking(scores.energy)
+    energy = scores.column("energy")
+    order = ranking(energy)
     errors: list[PladaError] = []
 
     def thumbnails(percent: float) -> Iterator[Thumbnail]:
@@ -230,7 +231,7 @@ def _percentiles(
                 errors.append(error)
             else:
                 is_kept = None if kept is None else i in kept
-                yield Thumbnail(data_url, i, names[scores.label[i]], float(scores.energy[i]), is_kept)
+                yield Thumbnail(data_url, i, names[scores.label[i]], float(energy[i]), is_kept)
 
     percentiles = tuple(Percentile(percent, tuple(thumbnails(percent))) for percent in PERCENTS)
     if errors:
@@ -257,7 +258,7 @@ def _thumbnail(images: ImageSource, i: int) -> str:
 
 
 def _energies(run: Run) -> Histogram:
-    energy, kept = run.scores().energy.astype(np.float64), run.sent().payload.indices
+    energy, kept = run.scores().column("energy").astype(np.float64), run.sent().payload.indices
     edges = np.histogram_bin_edges(energy, BINS, tuple(np.percentile(energy, OUTER_PERCENTS)))
 
     def counts(values: NDArray[np.float64]) -> tuple[int, ...]:
@@ -275,7 +276,7 @@ def _classes(run: Run, names: tuple[str, ...]) -> tuple[ClassRow, ...]:
     labels = scores.label[universe]
     counts = (
         np.bincount(some, minlength=len(names)).tolist()
-        for some in (labels, labels[lowest(scores.energy[universe], payload.kept)], payload.labels)
+        for some in (labels, labels[lowest(scores.column("energy")[universe], payload.kept)], payload.labels)
     )
     return tuple(ClassRow(*row) for row in zip(names, *counts, _bits_of_classes(sent), strict=True))
 

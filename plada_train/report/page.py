@@ -18,6 +18,8 @@ from plada_train.charts import svg
 from plada_train.charts.svg import NARROW, WIDE, Column, signed
 from plada_train.charts.values import Confusion, Histogram, Point
 from plada_train.report.model import Anatomy, ClassRow, Contents, LinkTime, Search, Verdict
+from plada_train.scores.registry import SCORES
+from plada_train.selection.registry import SELECTION_RULES
 
 #: Charts draw at most so many classes: the half with the most labels, and the half with the fewest.
 _DRAWN_CLASSES = 30
@@ -31,19 +33,9 @@ _LONG_NAME = 40
 _FIRST_LINKS = ("nanomodem-v3", "lorawan-eu868-dr0", "hf-datac4", "titan-dte")
 #: Glossary: for each word, the text by which a page is known to use it (empty: every page does), and its meaning.
 _WORDS = {
-    "Energy": ("", "How sure the teacher is of an image, by all its outputs at once: the lower, the surer."),
-    "Entropy": ("entropy", "How evenly the teacher spreads its probabilities over the classes: the lower, the surer."),
-    "Loss": (
-        "loss",
-        "How far small networks, which learnt the task from its own images, are from the teacher’s label: where it is "
-        "low, they confirm it.",
-    ),
+    **{name.capitalize(): ("" if name == "energy" else name, SCORES[name].description) for name in sorted(SCORES)},
     "Keep rate": ("", "The share of the reference set’s images that is sent, and learnt from."),
-    "Safety-Net": (
-        "Safety-Net",
-        "Keeps room for every class, as the surest images alone leave classes out. Its number, alpha: at 0 as much for "
-        "each class, at 1 in proportion to its images, below 0 more for rare ones.",
-    ),
+    **{row.title: (row.title, row.description) for row in SELECTION_RULES if row.title},
     "Stride": ("stride", "Every so many-th image is kept, sure or not: then no bytes are spent on which."),
     "Proxy": ("proxy", "A small network that learns from a candidate’s payload, as the student would, in little time."),
     "Held-out images": (

@@ -17,15 +17,17 @@ from plada_train.files import output_folder
 from plada_train.models.classifier import Classifier
 from plada_train.models.inference import fingerprint, logits
 from plada_train.recipe import Recipe
-from plada_train.scores.reference_scores import Scores, energy, entropy, probabilities
+from plada_train.scores.reference_scores import Scores
+from plada_train.scores.registry import SCORES, SCORES_OF_LOGITS
 from plada_train.scores.shards import Manifest, Shard, shard_path
+from plada_train.scores.softmax import probabilities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Classes that a warning names.
 NAMED_CLASSES = 20
-#: Of a manifest, what all shards of a folder have in common, and its name in an error.
+#: Fields of a manifest that all shards of a folder have in common, and their names in an error.
 DECISIVE = {
     "teacher_digest": "teacher",
     "temperature": "temperature",
@@ -42,7 +44,7 @@ def manifest_of(
     shard_size: int,
     progress: Progress,
 ) -> Manifest:
-    """What the scores will be of. Reads every image once. Raises SourceError if one cannot be read."""
+    """The manifest of scores to be computed. Reads every image once. Raises SourceError if one cannot be read."""
     noted = _NotedImages(reference, shard_size)
     digest = reference_digest(noted, progress)
     return Manifest(
@@ -60,7 +62,7 @@ def manifest_of(
 
 
 def prepare(folder: Path, manifest: Manifest) -> None:
-    """Makes `folder` one where shards of `manifest` are kept, those that it has too.
+    """Makes `folder` one for the shards of `manifest`, and keeps shards that it has already.
 
     An image may have been mended since the folder was begun: the reference set is then another, but shards whose images
     have not changed are as good as before.
@@ -116,12 +118,12 @@ def record(shard: Shard, rows: slice, batch: NDArray[np.float32], temperature: f
         shard: where the images are `rows`, not recorded before.
         rows: B of its images.
         batch: the teacher's logits of them, float32 [B, C].
-        temperature: of energy and entropy.
+        temperature: of the scores.
     """
     label, p = batch.argmax(axis=1), probabilities(batch)
     shard.label[rows] = label
-    shard.energy[rows] = energy(batch, temperature)
-    shard.entropy[rows] = entropy(batch, temperature)
+    for name, column in shard.columns.items():
+        column[rows] = SCORES[name].load()(batch, temperature)
     if shard.soft_sum is not None and shard.own_square_sum is not None:
         np.add.at(shard.soft_sum, label, p)
         np.add.at(shard.own_square_sum, label, p[np.arange(len(p)), label] ** 2)
@@ -140,13 +142,15 @@ def warn_of_unused_classes(scores: Scores) -> None:
 
 
 def _finished(folder: Path, manifest: Manifest, number: int) -> Shard | None:
+    """A shard that an earlier call wrote; None if there is none, or none with all scores of the registry."""
     if not shard_path(folder, number).exists():
         return None
     try:
-        return Shard.read(folder, manifest, number)
+        shard = Shard.read(folder, manifest, number)
     except InputError as error:
         warnings.warn(error.args[0], PladaWarning, stacklevel=2)
         return None
+    return shard if set(SCORES_OF_LOGITS) <= set(shard.columns) else None
 
 
 def _labelled(

@@ -1,8 +1,11 @@
 """Scores as a folder of shards, so that labelling millions of images can stop at any moment and go on from there.
 
-    scores.json         what the scores are of, and from whom: a `Manifest`, and a digest of it
+    scores.json         the reference set and the teacher of the scores: a `Manifest`, and a digest of it
     shard-00000.npz     labels and scores of images 0 .. shard_size - 1: a `Shard`
     shard-00001.npz     ...
+
+A shard is an npz file: a column `label`, a column for each score of the registry, the sums, and a digest. Another
+version may have had other scores: columns are read by their names.
 
 A file is whole or not there at all. Each shard holds a digest of its content and of all that decided it, so that it
 cannot pass for one of another teacher, of other images or with a damaged byte. The same content has the same bytes.
@@ -13,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,6 +28,7 @@ from plada_codec.limits import MAX_CLASSES, Limits
 from plada_train import json_files
 from plada_train.files import read_bytes, write_bytes
 from plada_train.json_files import Count, Digest, Part, Range
+from plada_train.scores.registry import SCORES_OF_LOGITS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +42,7 @@ MAX_SOFT_SUM_VALUES = Limits.max_soft_label_values
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a folder of scores is of. Digests are SHA-256 in hexadecimal, empty where they are not known.
+    """Origin of a folder of scores. Digests are SHA-256 in hexadecimal, empty where they are not known.
 
     Attributes:
         images: number of reference images N.
@@ -45,7 +50,7 @@ class Manifest:
         class_names: their names, where they are known.
         reference_digest: of the reference set (spec/reference-digest.md).
         teacher_digest: of the teacher (`inference.fingerprint`).
-        temperature: of energy and entropy.
+        temperature: of the scores.
         amp: whether the teacher computed in bfloat16.
         shard_size: images of a shard; the last has fewer.
         image_digests: of each shard, the digest of its images' bytes, one after the other.
@@ -117,34 +122,32 @@ class Shard:
 
     Attributes:
         label: int32 [n].
-        energy: float32 [n].
-        entropy: float32 [n].
+        columns: float32 [n] for each score, by its name in the registry.
         soft_sum: float64 [C, C], or None.
         own_square_sum: float64 [C], or None.
     """
 
     label: NDArray[np.int32]
-    energy: NDArray[np.float32]
-    entropy: NDArray[np.float32]
+    columns: Mapping[str, NDArray[np.float32]]
     soft_sum: NDArray[np.float64] | None = None
     own_square_sum: NDArray[np.float64] | None = None
 
     @classmethod
     def of_zeros(cls, images: int, num_classes: int) -> Shard:
-        """A shard to be filled; without sums if soft sums were more than `MAX_SOFT_SUM_VALUES`."""
+        """A shard to be filled, with all scores of logits; it has no sums if they had over `MAX_SOFT_SUM_VALUES`."""
         summed = num_classes**2 <= MAX_SOFT_SUM_VALUES
         return cls(
             label=np.zeros(images, np.int32),
-            energy=np.zeros(images, np.float32),
-            entropy=np.zeros(images, np.float32),
+            columns={name: np.zeros(images, np.float32) for name in SCORES_OF_LOGITS},
             soft_sum=np.zeros((num_classes, num_classes)) if summed else None,
             own_square_sum=np.zeros(num_classes) if summed else None,
         )
 
     def write(self, folder: Path, manifest: Manifest, number: int) -> None:
         """Writes it as shard `number`. Raises FileError if that fails."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        arrays = {name: array for name, array in values.items() if array is not None}
+        sums = {"soft_sum": self.soft_sum, "own_square_sum": self.own_square_sum}
+        arrays: dict[str, Any] = {"label": self.label, **self.columns}
+        arrays |= {name: total for name, total in sums.items() if total is not None}
         digest = np.frombuffer(_digest(arrays, manifest._decided_by(number)), np.uint8)
         data = io.BytesIO()
         np.savez(data, digest=digest, **arrays)
@@ -152,7 +155,7 @@ class Shard:
 
     @classmethod
     def read(cls, folder: Path, manifest: Manifest, number: int) -> Shard:
-        """Reads what `write` wrote. Raises InputError if it is not there or damaged, FileError if it cannot be read."""
+        """Reads shard `number`. Raises InputError if it is missing or damaged, FileError if it cannot be read."""
         path = shard_path(folder, number)
         if not path.exists():
             what = f"{path} is missing: run `plada-train score` again, it goes on where it stopped"
@@ -164,8 +167,9 @@ class Shard:
                 arrays: dict[str, Any] = {name: file[name] for name in file.files}
             if arrays.pop("digest").tobytes() != _digest(arrays, manifest._decided_by(number)):
                 raise ValueError("its digest is another")
-            shard = cls(**arrays)
-            if any(len(column) != rows.stop - rows.start for column in (shard.label, shard.energy, shard.entropy)):
+            label, sums = arrays.pop("label"), [arrays.pop(name, None) for name in ("soft_sum", "own_square_sum")]
+            shard = cls(label, arrays, *sums)
+            if any(len(column) != rows.stop - rows.start for column in (label, *shard.columns.values())):
                 raise ValueError("the number of its rows is another")
         except Exception as error:  # damaged bytes make zipfile, zlib and numpy raise errors of many kinds
             what = f"{path} is damaged or of other images ({error}): `plada-train score` labels these again"

@@ -51,12 +51,16 @@ class SelectionRule:
     Attributes:
         name: of the rule.
         rule: the subclass of `Rule`, as "module:class".
+        title: the word by which the names of selections call the rule; empty for the default rule, which has none.
+        description: meaning of that word, for the glossary of reports.
         options: its options. The rule is chosen by giving the first one; the others are refused without it. Only the
             default rule has none.
     """
 
     name: str
     rule: str
+    title: str = ""
+    description: str = ""
     options: tuple[Option, ...] = ()
 
     def load(self) -> type[Rule]:
@@ -71,6 +75,9 @@ SELECTION_RULES = (
     SelectionRule(
         "safety-net",
         "plada_train.selection.safety_net:SafetyNet",
+        "Safety-Net",
+        "Keeps room for every class, as the surest images alone leave classes out. Its number, alpha: at 0 as much for "
+        "each class, at 1 in proportion to its images, below 0 more for rare ones.",
         (
             Option(
                 "--safety-net",

@@ -16,13 +16,11 @@ import numpy as np
 from plada_codec import Universe
 from plada_codec.errors import InputError
 from plada_train.scores.reference_scores import Scores
+from plada_train.scores.registry import SCORES
 from plada_train.selection.ranking import consensus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-#: What images can be ordered by: attributes of `Scores`.
-SCORES = ("energy", "entropy", "loss")
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Rule(ABC):
 
     def __post_init__(self) -> None:
         if not self.score or not set(self.score) <= set(SCORES):
-            raise InputError(f"{self.score} are not scores: they are {', '.join(SCORES)}", rule="score")
+            raise InputError(f"{self.score} are not scores: they are {', '.join(sorted(SCORES))}", rule="score")
 
     @property
     def name(self) -> str:
@@ -99,10 +97,7 @@ def _ordinal(number: int) -> str:
 
 
 def _column(scores: Scores, name: str, candidates: NDArray[np.int64]) -> NDArray[np.float32]:
-    column = getattr(scores, name)
-    if column is None:
-        raise InputError(f"the {name} is not known: plada-train plan computes it", rule="score")
-    chosen: NDArray[np.float32] = column[candidates]
+    chosen: NDArray[np.float32] = scores.column(name)[candidates]
     if not np.isfinite(chosen).all():
         raise InputError(f"the {name} of some of these images is not known", rule="score")
     return chosen

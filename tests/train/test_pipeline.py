@@ -96,7 +96,7 @@ def test_a_run_writes_its_payload_scores_models_and_report(sources: Path) -> Non
     reference = open_images(sources / "ref")
     payload = decode(blob, expected_reference=reference_digest(reference))
     scores = Scores.load(sources / "out" / "scores")
-    lowest = np.sort(np.argsort(scores.energy, kind="stable")[:24])
+    lowest = np.sort(np.argsort(scores.column("energy"), kind="stable")[:24])
     np.testing.assert_array_equal(payload.indices, lowest)
     np.testing.assert_array_equal(payload.labels, scores.label[lowest])
     assert scores.class_names == ("blue", "green", "red")
@@ -186,7 +186,7 @@ def test_stride_offset_and_max_bytes_reach_the_payload(sources: Path) -> None:
     random = np.random.default_rng(0)
     energies = random.normal(size=500).astype(np.float32)
     labels = random.integers(0, 7, 500, dtype=np.int32)
-    Scores(labels, energies, energies, bytes(32), 7, None).save(sources / "scores")
+    Scores(labels, {"energy": energies}, bytes(32), 7, None).save(sources / "scores")
     out = sources / "p.plada"
     arguments = [f"--scores={sources / 'scores'}", "--max-bytes=60", f"--output={out}"]
     assert plada_train("select", *arguments).exit_code == 0

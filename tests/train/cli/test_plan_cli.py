@@ -72,7 +72,8 @@ def shared_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(0)
     energy, entropy = random.normal(size=(2, 48)).astype(np.float32)
     label = random.integers(0, 3, 48, dtype=np.int32)
-    Scores(label, energy, entropy, bytes(32), 3, None, held_out=0.2).save(folder / "scores")
+    columns = {"energy": energy, "entropy": entropy}
+    Scores(label, columns, bytes(32), 3, None, held_out=0.2).save(folder / "scores")
     return folder
 
 
@@ -389,7 +390,8 @@ def test_run_plans_within_a_budget_and_says_what_was_chosen(sources: Path, plann
     report = json.loads((out / "report.json").read_text())
     payload = decode((out / "payload.plada").read_bytes())
     scores = Scores.load(out / "scores")
-    np.testing.assert_array_equal(payload.indices, np.sort(np.argsort(scores.entropy, kind="stable")[: payload.kept]))
+    surest_first = np.argsort(scores.column("entropy"), kind="stable")
+    np.testing.assert_array_equal(payload.indices, np.sort(surest_first[: payload.kept]))
     assert report["plan"]["budget_bytes"] == 60
     assert report["plan"]["candidate"]["name"] == "lowest entropy"
     assert [each["name"] for each in report["plan"]["baselines"]] == ["lowest energy"]

@@ -41,14 +41,15 @@ from plada_train.planning.decoded_images import DecodedImages
 from plada_train.planning.measurements import Log, Measurement
 from plada_train.planning.search import KEEP_ONE_OF, Found, promoted, rungs_of, search
 from plada_train.planning.workers import FULL, Task, Workers, filled
+from plada_train.scores.registry import SCORES
 from plada_train.selection.lowest_cost import LowestCost
-from plada_train.selection.rule import SCORES, Rule
+from plada_train.selection.rule import Rule
 from plada_train.selection.safety_net import SafetyNet
 from tests.helpers.examples import examples
 
 pytestmark = pytest.mark.training
 
-some_scores = st.lists(st.sampled_from(SCORES), min_size=1, max_size=2, unique=True).map(tuple)
+some_scores = st.lists(st.sampled_from(sorted(SCORES)), min_size=1, max_size=2, unique=True).map(tuple)
 some_rules: st.SearchStrategy[Rule] = st.builds(LowestCost, some_scores, st.booleans()) | st.builds(
     SafetyNet, some_scores, st.booleans(), st.sampled_from([0.0, -0.2, 0.5]), st.sampled_from([1, "0.5"])
 )

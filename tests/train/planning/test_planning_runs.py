@@ -84,7 +84,8 @@ def scores_of(reference: ImageSource, label: np.ndarray, energy: np.ndarray) -> 
     entropy = np.random.default_rng(9).random(len(label)).astype(np.float32)
     names = tuple(f"class-{c}" for c in range(len(COLOURS)))
     digest = reference_digest(reference)
-    return Scores(label.astype(np.int32), energy.astype(np.float32), entropy, digest, len(COLOURS), names)
+    columns = {"energy": energy.astype(np.float32), "entropy": entropy}
+    return Scores(label.astype(np.int32), columns, digest, len(COLOURS), names)
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,7 @@ def test_a_folder_holds_one_plan(work: Work, planned: tuple[Path, dict[str, Any]
     output, _ = planned
     others: dict[str, dict[str, Any]] = {
         "options": {"seed": 1},
-        "scores": {"scores": replace(work.scores, energy=-work.scores.energy)},
+        "scores": {"scores": work.scores.with_column("energy", -work.scores.column("energy"))},
         "training images": {"train": work.held_out, "held_out": work.train},
     }
     for what, options in others.items():
@@ -357,7 +358,7 @@ def test_a_budget_beyond_all_images_keeps_at_most_them(work: Work, tmp_path: Pat
 
 @pytest.mark.usefixtures("here")
 def test_scores_of_several_teachers_make_a_consensus(work: Work, tmp_path: Path) -> None:
-    other = replace(work.scores, energy=-work.scores.energy)
+    other = work.scores.with_column("energy", -work.scores.column("energy"))
     found = work.plan(tmp_path / "both", [60], scores=[work.scores, other])
     assert_consistent(found, tmp_path / "both", work.scores)
 
@@ -447,7 +448,7 @@ def test_an_image_that_cannot_be_decoded_is_named_in_one_line(
     data = [work.reference.read(i) for i in range(30)]
     data[7] = b"not an image"
     reference = write_reference(tmp_path / "ref", data)
-    scores = scores_of(reference, work.scores.label[:30], work.scores.energy[:30])
+    scores = scores_of(reference, work.scores.label[:30], work.scores.column("energy")[:30])
     with pytest.raises(
         SourceError, match=r"image 7 of .*ref-0\.tar/00007\.png, is not an image that can be decoded"
     ) as error:

@@ -62,7 +62,7 @@ def scores_of(size: int, num_classes: int, seed: int = 0, names: tuple[str, ...]
     random = np.random.default_rng(seed)
     label = random.integers(0, num_classes, size).astype(np.int32)
     energy, entropy = random.normal(-5, 3, (2, size)).astype(np.float32)
-    return Scores(label, energy, entropy, DIGEST, num_classes, names)
+    return Scores(label, {"energy": energy, "entropy": entropy}, DIGEST, num_classes, names)
 
 
 def report_of(payload: Payload, encoded: bytes, reference: Path) -> dict[str, Any]:
@@ -265,7 +265,7 @@ def test_images_are_in_the_order_of_their_energy_and_take_less_than_200_kb(whole
     assert all(len(each.images) == IMAGES_PER_PERCENT for each in percentiles)
     energies = [image.energy for each in percentiles for image in each.images]
     scores = Scores.load(whole / "scores")
-    assert (energies[0], energies[-1]) == (scores.energy.min(), scores.energy.max())
+    assert (energies[0], energies[-1]) == (scores.column("energy").min(), scores.column("energy").max())
     for each in percentiles:
         assert [image.energy for image in each.images] == sorted(image.energy for image in each.images)
     for before, after in pairwise(percentiles):
@@ -274,7 +274,7 @@ def test_images_are_in_the_order_of_their_energy_and_take_less_than_200_kb(whole
     for image in chain.from_iterable(each.images for each in percentiles):
         assert image.is_kept == (image.index in kept)
         assert image.label == NAMES[scores.label[image.index]]
-        assert image.energy == scores.energy[image.index]
+        assert image.energy == scores.column("energy")[image.index]
         assert image.data_url.startswith("data:image/jpeg;base64,")
     assert sum(len(image.data_url) for each in percentiles for image in each.images) < 200_000
 
@@ -323,8 +323,8 @@ def test_sums_are_those_of_the_payload(
     assert sum(histogram.kept) == kept
     assert all(few <= many for few, many in zip(histogram.kept, histogram.labelled, strict=True))
     assert all(low < high for low, high in pairwise(histogram.edges))
-    assert (scores.energy <= histogram.cut).sum() >= kept
-    assert (scores.energy < histogram.cut).sum() < kept
+    assert (scores.column("energy") <= histogram.cut).sum() >= kept
+    assert (scores.column("energy") < histogram.cut).sum() < kept
     assert anatomy is not None
     assert sum(each.payload_bytes for each in anatomy.sections) == len(encoded)
     assert anatomy.bits_per_image == pytest.approx(8 * len(encoded) / kept)
@@ -345,11 +345,11 @@ def test_the_cut_of_an_inverse_rule_has_the_kept_images_above_it(whole: Path, tm
     write(run / "report.json", report)
     histogram = gather(run).energies
     assert histogram is not None
-    assert (Scores.load(run / "scores").energy >= histogram.cut).sum() == 40
+    assert (Scores.load(run / "scores").column("energy") >= histogram.cut).sum() == 40
 
 
 def test_equal_energies_are_a_histogram_too(tmp_path: Path) -> None:
-    scores = replace(scores_of(20, 2), energy=np.full(20, -1, np.float32))
+    scores = scores_of(20, 2).with_column("energy", np.full(20, -1, np.float32))
     scores.save(tmp_path / "scores")
     (tmp_path / "payload.plada").write_bytes(select(scores, kept=5)[1])
     histogram = gather(tmp_path).energies
@@ -535,7 +535,7 @@ def test_a_file_name_that_is_not_utf_8_can_be_written_in_a_page(whole: Path, tmp
 
 def test_images_that_cannot_be_decoded_are_left_out_and_named(whole: Path, tmp_path: Path) -> None:
     reference = copied(whole.parent / "reference", tmp_path / "reference")
-    surest = int(np.argmin(Scores.load(whole / "scores").energy))
+    surest = int(np.argmin(Scores.load(whole / "scores").column("energy")))
     (reference / f"{surest:03}.png").write_bytes(b"no image")
     contents = gather(whole, str(reference))
     assert len(contents.percentiles[0].images) == IMAGES_PER_PERCENT - 1

@@ -36,7 +36,12 @@ from plada_train.cli.main import main
 from plada_train.models import inference
 from plada_train.models.classifier import Classifier, make_classifier, save_checkpoint
 from plada_train.recipe import Recipe
-from plada_train.scores.reference_scores import Scores, energy, entropy, probabilities
+from plada_train.scores.energy import energy
+from plada_train.scores.entropy import entropy
+from plada_train.scores.reference_scores import Scores
+from plada_train.scores.registry import SCORES, SCORES_OF_LOGITS
+from plada_train.scores.shards import Manifest, Shard
+from plada_train.scores.softmax import probabilities
 from tests.helpers.examples import examples
 
 pytestmark = pytest.mark.training
@@ -117,8 +122,12 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def assert_equal(one: Scores, other: Scores) -> None:
-    for name in Scores.__dataclass_fields__:
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    ours, theirs = (dict(vars(scores)) for scores in (one, other))
+    assert list(one.columns) == list(other.columns)
+    for name in one.columns:
+        np.testing.assert_array_equal(ours["columns"][name], theirs["columns"][name])
+    for name in ours.keys() - {"columns"}:
+        np.testing.assert_array_equal(ours[name], theirs[name])
 
 
 def plada_train(*arguments: str | Path) -> Result:
@@ -135,8 +144,8 @@ def test_scores_are_those_of_the_teachers_logits(
     scores = score(teacher, reference, None, temperature=temperature)
     logits = np.concatenate(list(inference.logits(teacher, reference, np.arange(IMAGES), RECIPE, NO_PROGRESS)))
     np.testing.assert_array_equal(scores.label, logits.argmax(axis=1))
-    np.testing.assert_allclose(scores.energy, energy(logits, temperature), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(scores.entropy, entropy(logits, temperature), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(scores.column("energy"), energy(logits, temperature), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scores.column("entropy"), entropy(logits, temperature), rtol=1e-4, atol=1e-5)
     p = np.exp(logits.astype(np.float64))
     p /= p.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(probabilities(logits), p, rtol=1e-6, atol=1e-9)
@@ -159,7 +168,9 @@ def test_the_scores_do_not_depend_on_the_shards(reference: ImageSource, tmp_path
     for name in ("label", "reference_digest"):
         np.testing.assert_array_equal(getattr(scores, name), getattr(whole, name))
     # Images that are forwarded in other company may differ in their last bits
-    for name in ("energy", "entropy", "soft_sum", "own_square_sum"):
+    for name in SCORES_OF_LOGITS:
+        np.testing.assert_allclose(scores.column(name), whole.column(name), rtol=1e-5, atol=1e-5)
+    for name in ("soft_sum", "own_square_sum"):
         np.testing.assert_allclose(getattr(scores, name), getattr(whole, name), rtol=1e-5, atol=1e-5)
     assert len(list((tmp_path / "scores").glob("shard-*.npz"))) == -(-IMAGES // shard_size)
     assert_equal(Scores.load(tmp_path / "scores"), scores)
@@ -188,16 +199,92 @@ def test_scores_survive_their_folder(
     rows: list[tuple[int, float, float]], names: tuple[str, ...] | None, sums: bool, temperature: float
 ) -> None:
     label, energies, entropies = zip(*rows, strict=True)
+    columns = {"energy": np.array(energies, np.float32), "entropy": np.array(entropies, np.float32)}
     scores = Scores(
-        np.array(label, np.int32), np.array(energies, np.float32), np.array(entropies, np.float32), bytes(range(32)), 5,
-        names, temperature, np.arange(25.0).reshape(5, 5) if sums else None, np.arange(5.0) if sums else None,
+        np.array(label, np.int32), columns, bytes(range(32)), 5, names, temperature,
+        np.arange(25.0).reshape(5, 5) if sums else None, np.arange(5.0) if sums else None,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         scores.save(Path(folder, "scores"))
         loaded = Scores.load(Path(folder, "scores"))
     assert_equal(loaded, scores)
-    for name in ("label", "energy", "entropy"):
-        assert getattr(loaded, name).dtype == getattr(scores, name).dtype
+    assert [array.dtype for array in (loaded.label, *loaded.columns.values())] == [np.int32, np.float32, np.float32]
+
+
+# --- the registry ---
+
+
+@pytest.mark.parametrize("name", SCORES_OF_LOGITS)
+@given(st.lists(st.lists(st.floats(-80, 80, width=32), min_size=3, max_size=3), min_size=1), st.floats(0.1, 10))
+def test_each_score_of_logits_is_one_finite_number_for_each_image(
+    name: str, rows: list[list[float]], temperature: float
+) -> None:
+    column = SCORES[name].load()(np.array(rows, np.float32), temperature)
+    assert column.shape == (len(rows),)
+    assert np.isfinite(column).all()
+
+
+@pytest.mark.parametrize("name", SCORES_OF_LOGITS)
+def test_each_score_of_logits_is_lower_where_the_teacher_is_surer(name: str) -> None:
+    sure, torn = SCORES[name].load()(np.array([[9.0, 0, 0], [0.1, 0, 0]], np.float32), 1.0)
+    assert sure < torn
+
+
+def test_names_of_scores_are_free_and_the_planner_combines_known_ones() -> None:
+    assert not set(SCORES) & {"label", "soft_sum", "own_square_sum", "digest"}
+    assert all(name == score.name and name.isidentifier() for name, score in SCORES.items())
+    combinations = [each for score in SCORES.values() for each in score.planned]
+    assert len(set(combinations)) == len(combinations)
+    assert {name for each in combinations for name in each} <= set(SCORES)
+    assert all(score.name in each for score in SCORES.values() for each in score.planned)
+
+
+def without_entropy(folder: Path, number: int) -> None:
+    """Makes a shard one of a version that had no entropy."""
+    manifest = Manifest.read(folder)
+    shard = Shard.read(folder, manifest, number)
+    replace(shard, columns={"energy": shard.columns["energy"]}).write(folder, manifest, number)
+
+
+def test_a_score_that_a_shard_lacks_is_named_with_its_cure_and_the_others_are_read(
+    teacher: Classifier, reference: ImageSource, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores"
+    whole = score(teacher, reference, out)
+    without_entropy(out, 1)
+    loaded = Scores.load(out)
+    np.testing.assert_array_equal(loaded.label, whole.label)
+    np.testing.assert_array_equal(loaded.column("energy"), whole.column("energy"))
+    with pytest.raises(
+        InputError, match="made without the entropy: label the reference set again, with `plada-train score`"
+    ):
+        loaded.column("entropy")
+    with pytest.raises(InputError, match="the loss is not known: plada-train plan computes it"):
+        loaded.column("loss")
+
+
+def test_a_shard_that_lacks_a_score_is_labelled_again(
+    teacher: Classifier, reference: ImageSource, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores"
+    whole = score(teacher, reference, out)
+    before = content(out)
+    without_entropy(out, 1)
+    assert content(out) != before
+    assert_equal(score(teacher, reference, out), whole)
+    assert content(out) == before
+
+
+def test_a_shard_of_the_first_version_has_the_same_arrays_and_the_same_digest(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    label = random.integers(0, 3, 20).astype(np.int32)
+    columns = {"energy": random.normal(size=20).astype(np.float32), "entropy": random.random(20).astype(np.float32)}
+    names, sums = ("a", "b", "c"), (np.arange(9.0).reshape(3, 3), np.arange(3.0))
+    Scores(label, columns, bytes(range(32)), 3, names, 2.0, *sums).save(tmp_path)
+    with np.load(tmp_path / "shard-00000.npz") as file:
+        assert file.files == ["digest", "label", "energy", "entropy", "soft_sum", "own_square_sum"]
+        digest = file["digest"].tobytes().hex()
+    assert digest == "8d29be533487a9a5a968fe3f7a8fcfa8d786ed7b357c520063f9d4452f86fafb"
 
 
 # --- going on ---
@@ -447,7 +534,7 @@ def test_scores_keep_what_their_teacher_held_out_and_older_ones_say_nothing_of_i
     tmp_path: Path, share: float | None
 ) -> None:
     column = np.array([1, 2], np.float32)
-    Scores(np.array([0, 1], np.int32), column, column, bytes(32), 2, None, held_out=share).save(tmp_path)
+    Scores(np.array([0, 1], np.int32), {"energy": column}, bytes(32), 2, None, held_out=share).save(tmp_path)
     assert Scores.load(tmp_path).held_out == share
     path = tmp_path / "scores.json"
     values = json.loads(path.read_text())
@@ -462,7 +549,7 @@ def test_what_is_no_folder_of_scores_is_refused(teacher: Classifier, reference: 
     with pytest.raises(InputError, match=r"not a folder of scores.*scores.json: No such file"):
         Scores.load(out)
     column = np.array([1, 2], np.float32)
-    good = Scores(np.array([0, 1], np.int32), column, column, bytes(32), 2, None)
+    good = Scores(np.array([0, 1], np.int32), {"energy": column}, bytes(32), 2, None)
     good.save(out)
     text = (out / "scores.json").read_text()
     values = json.loads(text)
@@ -478,10 +565,10 @@ def test_what_is_no_folder_of_scores_is_refused(teacher: Classifier, reference: 
             Scores.load(out)
     with pytest.raises(InputError, match=r"not a folder of scores.*: remove .*scores.json"):
         score(teacher, reference, out)
-    replace(good, energy=column * np.nan).save(out)
+    good.with_column("energy", column * np.nan).save(out)
     with pytest.raises(InputError, match="not finite"):
         Scores.load(out)
-    replace(good, energy=column[:1]).save(out)
+    good.with_column("energy", column[:1]).save(out)
     with pytest.raises(InputError, match="is damaged"):
         Scores.load(out)
     shutil.rmtree(out)

@@ -26,7 +26,9 @@ from plada_codec.errors import InputError, MissingClasses, PladaError
 from plada_codec.sections.soft_labels import concentrations
 from plada_codec.sections.weights import dequantised_weights
 from plada_train.cli.main import main
-from plada_train.scores.reference_scores import Scores, energy, entropy
+from plada_train.scores.energy import energy
+from plada_train.scores.entropy import entropy
+from plada_train.scores.reference_scores import Scores
 from plada_train.selection import registry
 from plada_train.selection.counts import kept_count, most_kept, universe_of
 from plada_train.selection.lowest_cost import LowestCost
@@ -57,7 +59,7 @@ logit_arrays = hnp.arrays(
 def scores_of(energies: list[float], num_classes: int = 5, names: tuple[str, ...] | None = None) -> Scores:
     label = (np.arange(len(energies), dtype=np.int32) * 7 + 3) % num_classes
     column = np.array(energies, np.float32)
-    return Scores(label, column, column, bytes(range(32)), num_classes, names)
+    return Scores(label, {"energy": column, "entropy": column}, bytes(range(32)), num_classes, names)
 
 
 @st.composite
@@ -73,8 +75,7 @@ def scores_of_sets(draw: DrawFn, distinct: bool = False) -> Scores:
     np.add.at(own_square_sum, label, soft[np.arange(size), label] ** 2)
     return Scores(
         label=label,
-        energy=columns[0].astype(np.float32),
-        entropy=columns[1].astype(np.float32),
+        columns={name: column.astype(np.float32) for name, column in zip(("energy", "entropy"), columns, strict=True)},
         reference_digest=bytes(range(32)),
         num_classes=num_classes,
         class_names=None,
@@ -257,7 +258,7 @@ def test_a_class_that_alpha_favours_gets_no_less(counts: list[int], budget: int,
 def by_hand(scores: Scores, rule: Rule, candidates: list[int], k: int) -> list[int]:
     """What a rule keeps, in so many words."""
     sign = -1 if rule.inverse else 1
-    orders = [sorted(candidates, key=lambda i, c=getattr(scores, name): (sign * c[i], i)) for name in rule.score]  # type: ignore[misc]
+    orders = [sorted(candidates, key=lambda i, c=scores.column(name): (sign * c[i], i)) for name in rule.score]  # type: ignore[misc]
     order = sorted(candidates, key=lambda i: (max(o.index(i) for o in orders), i))
     chosen: list[int] = []
     if isinstance(rule, SafetyNet):
@@ -291,7 +292,7 @@ def test_a_selection_is_what_its_rule_says(scores: Scores, rule: Rule, data: st.
 def test_safety_net_loses_no_class_that_has_images(scores: Scores, k: int, alpha: float, reserved: str) -> None:
     present = np.unique(scores.label)
     assume(k >= len(present))
-    kept = safety_net(scores.energy, scores.label, scores.num_classes, k, alpha, reserved)
+    kept = safety_net(scores.column("energy"), scores.label, scores.num_classes, k, alpha, reserved)
     assert len(kept) == min(k, len(scores.label))
     assert np.array_equal(np.unique(scores.label[kept]), present)
 
@@ -301,10 +302,10 @@ def test_safety_net_that_reserves_nothing_only_adds_the_best_of_the_classes_that
     scores: Scores, k: int, alpha: float
 ) -> None:
     assume(k >= len(np.unique(scores.label)))
-    kept = safety_net(scores.energy, scores.label, scores.num_classes, k, alpha, reserved=0)
-    without = lowest(scores.energy, k)
+    kept = safety_net(scores.column("energy"), scores.label, scores.num_classes, k, alpha, reserved=0)
+    without = lowest(scores.column("energy"), k)
     lacking = np.setdiff1d(scores.label, scores.label[without])
-    best = [min(np.flatnonzero(scores.label == c), key=lambda i: (scores.energy[i], i)) for c in lacking]
+    best = [min(np.flatnonzero(scores.label == c), key=lambda i: (scores.column("energy")[i], i)) for c in lacking]
     assert set(kept) - set(without) == set(best)
 
 
@@ -312,7 +313,7 @@ def test_safety_net_that_reserves_nothing_only_adds_the_best_of_the_classes_that
 @given(scores_of_sets(), rules, st.integers(1, 100))
 def test_inverse_is_the_mirror(scores: Scores, rule: Rule, k: int) -> None:
     k = min(k, len(scores.label))
-    mirrored = replace(scores, energy=-scores.energy, entropy=-scores.entropy)
+    mirrored = replace(scores, columns={name: -column for name, column in scores.columns.items()})
     there = select(scores, kept=k, rule=rule, sections=OptionalSections(weights_tau=1.0))
     assert there == select(
         mirrored, kept=k, rule=replace(rule, inverse=not rule.inverse), sections=OptionalSections(weights_tau=1.0)
@@ -326,7 +327,8 @@ def test_the_order_of_storage_does_not_matter_where_scores_differ(
 ) -> None:
     rule, k = replace(rule, score=("entropy",)), min(k, len(scores.label))
     moved = np.array(random.sample(range(len(scores.label)), len(scores.label)))
-    shuffled = replace(scores, label=scores.label[moved], energy=scores.energy[moved], entropy=scores.entropy[moved])
+    columns = {name: column[moved] for name, column in scores.columns.items()}
+    shuffled = replace(scores, label=scores.label[moved], columns=columns)
     kept = select(scores, kept=k, rule=rule)[0].indices
     assert np.array_equal(np.sort(moved[select(shuffled, kept=k, rule=rule)[0].indices]), kept)
 
@@ -340,12 +342,11 @@ def test_scores_of_several_teachers_make_a_consensus_with_the_labels_of_the_firs
     other = replace(
         scores,
         label=random.permutation(scores.label),
-        energy=random.integers(0, 9, size).astype(np.float32),
-        entropy=random.integers(0, 9, size).astype(np.float32),
+        columns={name: random.integers(0, 9, size).astype(np.float32) for name in ("energy", "entropy")},
     )
     rule, k = LowestCost(score=("energy", "entropy")), min(k, size)
     payload = select([scores, other], kept=k, rule=rule)[0]
-    cost = consensus(scores.energy, scores.entropy, other.energy, other.entropy)
+    cost = consensus(scores.column("energy"), scores.column("entropy"), other.column("energy"), other.column("entropy"))
     assert payload.indices.tolist() == lowest(cost, k).tolist()
     assert payload.labels.tolist() == scores.label[payload.indices].tolist()
 
@@ -436,7 +437,7 @@ def test_options_choose_one_rule() -> None:
 
 def test_two_rules_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     other = registry.Option("--other", "other", float, "P", "Of another rule.")
-    row = registry.SelectionRule("other", "", (other,))
+    row = registry.SelectionRule("other", "", options=(other,))
     monkeypatch.setattr(registry, "SELECTION_RULES", (*SELECTION_RULES, row))
     monkeypatch.setitem(OPTIONS, "other", other)
     assert row_of({"alpha": None, "reserved": "1", "other": 0.5}) == row
@@ -610,8 +611,10 @@ def saved(tmp_path: Path) -> Path:
     np.add.at(soft_sum, labels, soft)
     Scores(
         label=labels.astype(np.int32),
-        energy=random.normal(size=300).astype(np.float32) + labels.astype(np.float32),
-        entropy=random.random(300).astype(np.float32),
+        columns={
+            "energy": random.normal(size=300).astype(np.float32) + labels.astype(np.float32),
+            "entropy": random.random(300).astype(np.float32),
+        },
         reference_digest=bytes(32),
         num_classes=8,
         class_names=tuple("ABCDEFGH"),
@@ -684,6 +687,17 @@ def test_what_cannot_be_selected_is_said_in_one_line(saved: Path, options: list[
     assert result.stderr.count("\n") == 1
     assert text in result.stderr
     assert not (saved / "p.plada").exists()
+
+
+def test_a_score_that_the_folder_lacks_is_one_line_that_names_the_cure(saved: Path) -> None:
+    scores = Scores.load(saved / "scores")
+    replace(scores, columns={"energy": scores.column("energy")}).save(saved / "older")
+    chosen = [f"--output={saved / 'p.plada'}", "--kept=9"]
+    assert command(f"--scores={saved / 'older'}", *chosen).exit_code == 0
+    result = command(f"--scores={saved / 'older'}", *chosen, "--score=entropy")
+    assert result.exit_code == 1
+    cure = "label the reference set again, with `plada-train score` [score]"
+    assert result.stderr.splitlines()[-1] == f"plada-train: the scores were made without the entropy: {cure}"
 
 
 def test_selection_needs_no_torch() -> None:
