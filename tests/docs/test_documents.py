@@ -34,6 +34,13 @@ def test_the_readme_is_short() -> None:
     assert (ROOT / "README.md").stat().st_size <= 9_000
 
 
+def test_one_version_is_named_everywhere() -> None:
+    version = PROJECT["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[(.*?)\]", changelog, re.MULTILINE)[0] == version
+
+
 def test_every_dependency_has_a_line_that_says_why() -> None:
     extras = PROJECT["optional-dependencies"].values()
     requirements = PROJECT["dependencies"] + [requirement for extra in extras for requirement in extra]

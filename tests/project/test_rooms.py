@@ -115,3 +115,12 @@ def test_no_two_rooms_may_import_each_other(rooms: dict[str, str]) -> None:
 @pytest.mark.parametrize("package", MAX_MODULES)
 def test_few_modules_stand_beside_the_rooms(package: str) -> None:
     assert len(list((ROOT / package).glob("*.py"))) <= MAX_MODULES[package]
+
+
+@pytest.mark.parametrize("package", MAX_MODULES)
+def test_a_large_folder_has_a_reason_in_contributing(package: str) -> None:
+    reasons = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for folder in {path.parent for path in (ROOT / package).glob("*/**/*.py")}:
+        lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in folder.glob("*.py"))
+        name = folder.relative_to(ROOT).as_posix()
+        assert lines <= MAX_LINES or f"| `{name}` | " in reasons, f"{name} has {lines} lines"
