@@ -18,8 +18,9 @@ ROOT = Path(__file__).parent.parent
 #: Pages, and files that pages link to. Binary test vectors stay out.
 SITE_FILES = (
     "*.md", "LICENSE", "CITATION.cff", "Makefile", "constraints.txt", "pyproject.toml",
-    "bench/*.md", "bench/results/*", "docs/**/*", "examples/*", "fuzz/**/*.md", "plada_codec/links/links.toml",
-    "spec/**/*.json", "spec/**/*.ksy", "spec/**/*.md", "spec/**/*.py", "tests/README.md",
+    "bench/*.md", "bench/results/*", "docs/**/*", "examples/*", "fuzz/**/*.md", "tests/README.md",
+    "plada_codec/**/*.py", "plada_codec/**/*.toml", "plada_train/**/*.py",
+    "spec/**/*.json", "spec/**/*.ksy", "spec/**/*.md", "spec/**/*.py",
 )  # fmt: skip
 
 
