@@ -50,7 +50,6 @@ from bench.table import RESULTS
 from plada_codec import Universe, decode
 from plada_codec.errors import MissingClasses
 from plada_train.data.pixels import decoded
-from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate, rules
 from plada_train.planning.plan_file import PlanCandidate
 from plada_train.planning.workers import filled
@@ -60,6 +59,7 @@ from plada_train.selection.counts import universe_of
 from plada_train.selection.lowest_cost import LowestCost
 from plada_train.selection.payloads import payload_encoder, select
 from plada_train.selection.registry import rule_from_json
+from plada_train.training import proxies
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +73,7 @@ LOWEST_LOSS = "lowest loss"
 PAYLOADS = (*FIXED_RULES, "inverse", STRIDE, LOWEST_LOSS, PLANNER)
 _RULES = RULES | {LOWEST_LOSS: LowestCost(score=("loss",))}
 PROXIES = {
-    # As planning.proxies trains them
+    # As training.proxies trains them
     model: Kind(model, replace(STUDENT.recipe, model=model, amp=False), Planning.proxy_steps)
     for model in proxies.MODELS
 }

@@ -20,12 +20,12 @@ from plada_codec import Universe, expect_encodings
 from plada_codec.errors import InputError
 from plada_codec.progress import Progress, progress_bar
 from plada_codec.reference import ImageSource, reference_digest
+from plada_train.data.decoded_images import DecodedImages
 from plada_train.data.labelled import LabelledImages
 from plada_train.data.pixels import decoded
 from plada_train.files import alone, output_folder
-from plada_train.planning import plan_folder, proxies
+from plada_train.planning import plan_folder
 from plada_train.planning.candidates import LOWEST_ENERGY, Candidate, grid, largest_baselines, levels, siblings
-from plada_train.planning.decoded_images import DecodedImages
 from plada_train.planning.label_loss import judge_labels
 from plada_train.planning.measurements import Log, Measurement
 from plada_train.planning.plan_file import Plan
@@ -35,6 +35,7 @@ from plada_train.recipe import Planning
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.optional_sections import OptionalSections
 from plada_train.selection.payloads import payload_encoder
+from plada_train.training import proxies
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -27,14 +27,14 @@ from safetensors.torch import load, save
 from plada_codec import decode
 from plada_codec.errors import PladaWarning
 from plada_codec.reference import ImageSource
+from plada_train.data.decoded_images import DecodedImages
 from plada_train.files import read_bytes, write_bytes
-from plada_train.planning import proxies
 from plada_train.planning.candidates import Candidate
-from plada_train.planning.decoded_images import DecodedImages
 from plada_train.planning.measurements import Measurement
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.optional_sections import OptionalSections
 from plada_train.selection.payloads import Encoder, payload_encoder
+from plada_train.training import proxies
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event

@@ -31,13 +31,12 @@ from PIL import Image
 from plada_codec import Payload, Universe
 from plada_codec.errors import FileError
 from plada_codec.reference import ImageSource
+from plada_train.data.decoded_images import DecodedImages
 from plada_train.data.pixels import square
 from plada_train.planning import measurements as measurements_module
-from plada_train.planning import proxies
 from plada_train.planning import search as search_module
 from plada_train.planning import workers as workers_module
 from plada_train.planning.candidates import BASELINES, LOWEST_ENERGY, STRIDE, Candidate, grid, levels, rules, siblings
-from plada_train.planning.decoded_images import DecodedImages
 from plada_train.planning.measurements import Log, Measurement
 from plada_train.planning.search import KEEP_ONE_OF, Found, promoted, rungs_of, search
 from plada_train.planning.workers import FULL, Task, Workers, filled
@@ -45,6 +44,7 @@ from plada_train.scores.registry import SCORES
 from plada_train.selection.lowest_cost import LowestCost
 from plada_train.selection.rule import Rule
 from plada_train.selection.safety_net import SafetyNet
+from plada_train.training import proxies
 from tests.helpers.examples import examples
 
 pytestmark = pytest.mark.training

@@ -32,13 +32,14 @@ from plada_codec import Universe, decode
 from plada_codec.errors import InputError, PladaError, SourceError
 from plada_codec.reference import ImageSource, open_images, reference_digest
 from plada_train import json_files
+from plada_train.data.decoded_images import DecodedImages
 from plada_train.data.labelled import LabelledImages, open_training_images
-from plada_train.planning import candidates, label_loss, plan, proxies, workers
-from plada_train.planning.decoded_images import DecodedImages
+from plada_train.planning import candidates, label_loss, plan, workers
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.lowest_cost import LowestCost
 from plada_train.selection.optional_sections import OptionalSections
 from plada_train.selection.safety_net import SafetyNet
+from plada_train.training import proxies
 from tests.helpers.commands import hear_ctrl_c
 from tests.helpers.schemas import assert_valid
 
