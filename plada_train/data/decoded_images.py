@@ -1,7 +1,7 @@
-"""Images at low resolution, each decoded once: a file of pixels that grows as they are asked for.
+"""Images at low resolution, each decoded once, in a file of pixels that fills as they are asked for.
 
-Processes may share it: who decodes an image writes the same bytes as any other would, and marks them when they are
-there. Of a reference set of millions only what was asked for takes space, as the file has holes.
+Processes may share the file: each writes the same bytes for an image, and marks the image when they are there. Only the
+images that were asked for take space on the disk, as the file has holes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class DecodedImages:
 
     Args:
         images: the source.
-        digest: its reference digest, which names the files.
-        folder: where they are.
+        digest: its reference digest, for the names of the files.
+        folder: of the files.
         image_size: side S.
     """
 
@@ -36,7 +36,7 @@ class DecodedImages:
         try:
             self._pixels, self._is_decoded = (open_memmap(path, mode="r+") for path in (pixels, is_decoded))
         except (OSError, ValueError):
-            # They are new, or one of them is lost: it says nothing without the other
+            # The files are new, or one of them is lost, and the other is of no use without it
             shape = (len(images), image_size, image_size, 3)
             self._pixels = open_memmap(pixels, mode="w+", dtype=np.uint8, shape=shape)
             self._is_decoded = open_memmap(is_decoded, mode="w+", dtype=np.bool_, shape=shape[:1])

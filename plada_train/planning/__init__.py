@@ -1,11 +1,10 @@
 """The planner: from a budget of bytes to the payload that teaches most.
 
-    candidates.py  what can be chosen, and in which order it is tried
-    proxies.py     small networks that stand for the students;  judging.py: what they say of the teacher's labels
-    images.py      images at low resolution, decoded once
-    workers.py     processes that measure candidates
-    search.py      successive halving, in a given time
-    plan.py        all of it;  outcome.py: what it writes
+- `plan.py`: the whole of it; `plan_folder.py`: the files that it writes; `plan_file.py`: plan.json.
+- `candidates.py`: the selections to try, and their order.
+- `label_loss.py`: how well proxies confirm the teacher's labels.
+- `search.py`: successive halving, within a time limit; `measurements.py`: the measurements that it keeps.
+- `workers.py`: the processes that measure candidates.
 
-What each candidate is worth is measured on images of the target that its teacher has not seen.
+Candidates are measured on images of the target that the teacher has not seen.
 """

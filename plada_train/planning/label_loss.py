@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Proxies learn the target in so many passes over its images, but in no fewer and no more steps.
+#: Proxies learn the target in so many passes over its images, within these limits of steps.
 EPOCHS = 10
 LEAST_STEPS, MOST_STEPS = 200, 800
-#: Images that a worker judges at a time.
+#: Number of images in each task of a worker.
 _CHUNK = 2_000
 
 
@@ -31,7 +31,7 @@ def judge_labels(task: Task, sample: Universe, workers: Workers) -> dict[str, fl
     """Computes the loss of the labels of a universe, and writes it: float32 [N] in `task.loss_path`, NaN elsewhere.
 
     Returns:
-        The accuracy, on held-out images, of each proxy that learnt the target itself: what a student could come to.
+        The accuracy, on held-out images, of each proxy that learnt the target itself.
     """
     said = task.folder / "proxies.json"
     if task.loss_path.exists() and said.exists():

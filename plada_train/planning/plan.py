@@ -1,11 +1,11 @@
-"""The plan: the payload that teaches most within a budget of bytes, found by measuring candidates.
+"""Find the payload that teaches most within a budget of bytes, by measuring candidates.
 
-    scores, reference, images   ->  candidates.grid     what could be sent
-    proxies that learn the target  ->  the score "loss"
-    search                      ->  what each candidate teaches proxies, on held-out images
-    plan.json, payload.plada, plan.svg
+    candidates.grid   the candidates, in the order in which they are tried
+    label_loss        proxies learn the target: the score "loss"
+    search            proxies learn from each candidate; their accuracy on held-out images is its measurement
+    plan_folder       plan.json, payload.plada, plan.svg
 
-A plan is kept in its folder while it is made: the same call goes on where an earlier one was ended.
+The folder keeps the state of a plan: the same call continues one that was interrupted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from plada_train.planning.measurements import Log, Measurement
 from plada_train.planning.plan_file import Plan
 from plada_train.planning.search import SearchLimits, rungs_of, search
 from plada_train.planning.workers import Examples, Task, Workers, measure
-from plada_train.recipe import Planning
+from plada_train.recipe import Planning, Recipe
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.optional_sections import OptionalSections
 from plada_train.selection.payloads import payload_encoder
@@ -40,9 +40,9 @@ from plada_train.training import proxies
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-#: About how many payloads a search encodes.
+#: A search encodes about so many payloads.
 _ENCODINGS = 100
-#: More reference images than this are judged, and chosen from, in a sample of every so many-th at first.
+#: Of a larger reference set, the planner first uses a sample of about so many images.
 MAX_SAMPLE = 200_000
 
 
@@ -54,39 +54,39 @@ def plan(
     output: Path,
     *,
     budgets: Sequence[int],
-    candidates: int | None = None,
+    candidates: int | None = Planning.candidates,
     minutes: float = Planning.minutes,
     proxy_steps: int = Planning.proxy_steps,
     batch_size: int = proxies.BATCH_SIZE,
-    flip: bool = True,
+    flip: bool = Recipe.flip,
     sections: OptionalSections = OptionalSections(),
-    workers: int = 2,
-    seed: int = 0,
+    workers: int = Planning.workers,
+    seed: int = Recipe.seed,
     images: Path | None = None,
 ) -> Plan:
-    """Finds the best payload for each of some budgets, and writes what it found.
+    """Finds the best payload for each budget, and writes it.
 
-    `payload.plada` is the best for the largest budget; of several, each has its `payload-<bytes>.plada` too.
-    `plan.json` holds what was measured (this function returns it), and `plan.svg` shows it. Proxies are trained by
-    processes of their own: a script that calls this does so below `if __name__ == "__main__"`.
+    `payload.plada` is the best for the largest budget; each of several budgets has a `payload-<bytes>.plada` too.
+    `plan.json` holds the measurements (this function returns it), and `plan.svg` shows them. Other processes train the
+    proxies: a script must call this function below `if __name__ == "__main__"`.
 
     Args:
-        scores: what the teacher says of the reference set; several: candidates go by their consensus.
+        scores: labels and scores of the reference set; several make a consensus.
         reference: the reference set.
-        train: images that the teacher learnt from; proxies learn from them too, for the score "loss".
-        held_out: images that it did not learn from: candidates are worth what proxies get right of them.
-        output: folder for all this, and for what the plan goes on from.
-        budgets: largest numbers of bytes.
-        candidates: how many are tried: the same choice comes out on any machine that `minutes` suffice for. None: as
-            many as there is time for.
-        minutes: of the search at most, earlier calls included; measurements that have begun by then are finished.
+        train: images that the teacher learnt from; for the score "loss" proxies learn from them too.
+        held_out: images that the teacher did not learn from: candidates are measured on them.
+        output: folder for the results, and for the state of the plan.
+        budgets: largest sizes of a payload, in bytes.
+        candidates: number of candidates to measure: the choice is then the same on any machine if `minutes` suffice.
+            None: as many as there is time for.
+        minutes: limit of the search, earlier calls included; measurements that have begun by then are finished.
         proxy_steps: training steps of the longest trainings.
-        batch_size: images a step; proxies take no more than `proxies.BATCH_SIZE`.
+        batch_size: images in a step, at most `proxies.BATCH_SIZE`.
         flip: whether mirrored images are of the same class.
-        sections: optional sections of the payloads; proxies make no use of them.
-        workers: processes that measure, one thread each.
+        sections: optional sections of the payloads; proxies do not use them.
+        workers: number of processes that measure, one thread each.
         seed: of all training.
-        images: folder for decoded images, which plans with the same reference set can share; by default in `output`.
+        images: folder for decoded images, which plans with the same reference set can share; None: one in `output`.
 
     Returns:
         The plan, as `plan.json` holds it.
@@ -95,8 +95,8 @@ def plan(
         InputError: if a budget is smaller than the smallest payload, if `reference`, `scores`, `train` and `held_out`
             do not belong together, or if `output` holds another plan.
         SourceError: if an image cannot be read or decoded.
-        FileError: if something cannot be written.
-        KeyboardInterrupt: if it is interrupted before this call measures; later, the best so far is the answer.
+        FileError: if a file cannot be written.
+        KeyboardInterrupt: if it is interrupted before it has a measurement; later, the best so far is chosen.
     """
     several = (scores,) if isinstance(scores, Scores) else tuple(scores)
     output_folder(output)
@@ -120,13 +120,13 @@ def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> 
     budgets = limits.budgets
     plan_folder.begin(task)
     output_folder(task.folder / "payloads")
-    # Made here, so that workers find it
+    # Creates the files, so that workers find them
     DecodedImages(task.reference, task.scores[0].reference_digest, task.images, proxies.IMAGE_SIZE)
     log = Log(task.folder / "measurements.jsonl", search=f"{sorted(budgets)}")
     sample = Universe(0, -(-len(task.reference) // MAX_SAMPLE))
     try:
         with Workers(task, workers) as pool:
-            # While they begin; most encodings follow in them, which then find compiled kernels on the disk
+            # Kernels are compiled while the workers begin; the workers then find them on the disk
             kept = min(sample.size(len(task.reference)), max(budgets))  # a byte an image, roughly
             expect_encodings(_ENCODINGS, kept, task.num_classes)
             all_levels = levels(budgets, smallest)
@@ -158,8 +158,8 @@ def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> 
                     more=lambda candidate: siblings(candidate, sample),
                 )
     except BrokenProcessPool:
-        what = "a process of the planner was killed, perhaps for want of memory or of space on the disk"
-        raise InputError(f"{what}: the same command goes on where it was", rule="workers") from None
+        what = "a process of the planner was killed, perhaps as memory or disk space ran out"
+        raise InputError(f"{what}: the same command continues the plan", rule="workers") from None
     if not any(found.rungs):
         raise KeyboardInterrupt
     return plan_folder.write(task, found, limits, log.seconds, proxy_accuracy)
@@ -201,6 +201,6 @@ def _densest(task: Task, sample: Universe, level_bytes: int) -> int:
         encoder = payload_encoder(task.scores, LOWEST_ENERGY, universe, task.sections)
         return len(encoder(universe.size(size))[1]) <= level_bytes
 
-    # Sizes fall with strides, but for ripples
+    # Sizes fall as strides grow, but for ripples
     factors = range(1, -(-size // sample.stride) + 1)
     return factors[min(bisect_left(factors, True, key=fits), len(factors) - 1)] * sample.stride

@@ -1,8 +1,8 @@
 """The search: successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943) over candidates.
 
-The first candidates are measured by short trainings of the proxies: so many as are asked for, or all; the best third
-for each budget by longer ones; and so on. The answer is taken from the last rung. The time may be limited, too: each
-rung then ends with its share of it. Whatever ends the search, the best of what was measured is known.
+The first rung measures candidates by short trainings of the proxies: as many as are asked for, or all. The next rung
+measures the best third for each budget by longer trainings, and so on. The last rung has the winner. The time may be
+limited: each rung then ends with its share of it. Whenever the search ends, the best measured candidate is known.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from plada_train.planning.candidates import Candidate
 from plada_train.planning.measurements import Log, Measurement
 from plada_train.planning.plan_file import Stopped
 
-#: How many rungs there are, and steps of the proxies' trainings as shares of those of the last one.
+#: Training steps of the proxies on each rung, as shares of those on the last one.
 _STEPS = (0.125, 0.35, 1.0)
-#: In fewer than so many a network from scratch learns next to nothing, whatever it learns from.
+#: In fewer steps a network from scratch learns next to nothing, whatever the payload.
 _LEAST_STEPS = 40
-#: Of each budget, so many of a rung's candidates for one of the next.
+#: One in so many candidates of each budget comes to the next rung.
 KEEP_ONE_OF = 3
 
 #: Begins the measurement of a candidate on a rung.
 Submit = Callable[[Candidate, int], "Future[Measurement | None]"]
-#: Told of the rung, of what is measured on it, and how far the search is, 0 .. 1.
+#: Called with the rung, its measurements, and the progress of the search, 0 .. 1.
 Tell = Callable[[int, "dict[Candidate, Measurement]", float], None]
 
 
@@ -46,15 +46,15 @@ class SearchLimits:
 
 
 def rungs_of(steps: int) -> tuple[int, ...]:
-    """Steps of the proxies' trainings, rung by rung, where those of the last have so many."""
+    """Training steps of the proxies, rung by rung, if the last rung has so many."""
     return tuple(max(round(share * steps), min(_LEAST_STEPS, steps)) for share in _STEPS)
 
 
 @dataclass
 class Found:
-    """What a search found: of each rung, how many candidates were to be measured, and those that were.
+    """The result of a search: for each rung, the number of candidates to measure, and the measurements.
 
-    `stopped` says what ended it before it had measured all that it would: "time", "interrupt", or nothing.
+    `stopped` is the reason if the search ended before it had measured all: "time" or "interrupt".
     """
 
     asked: list[int] = field(default_factory=list)
@@ -68,8 +68,7 @@ class Found:
     def winner(self, budget_bytes: int) -> Candidate | None:
         """The most accurate candidate within a budget, of equal ones the smallest; None if none was measured.
 
-        Of the last rung, but for those that were cut before they came to the best of the rung before: what else they
-        have is no better.
+        It is taken from the last rung, unless that rung ended before it measured the best candidate of the rung before.
         """
         best = None
         for rung in self.rungs:
@@ -80,7 +79,7 @@ class Found:
         return best
 
     def frontier(self) -> list[Candidate]:
-        """Candidates of the last rung than which no other is both smaller and more accurate, by bytes."""
+        """Candidates of the last rung that no other beats in both bytes and accuracy, by bytes."""
         rung = next((rung for rung in reversed(self.rungs) if rung), {})
         best, found = -1.0, []
         for one in sorted(rung, key=lambda one: (rung[one].payload_bytes, -rung[one].accuracy)):
@@ -96,14 +95,15 @@ def promoted(
     always: Iterable[Candidate] = (),
     more: Callable[[Candidate], Iterable[Candidate]] = lambda candidate: (),
 ) -> list[Candidate]:
-    """The candidates of the next rung, by what they are worth, every budget in its turn.
+    """The candidates of the next rung, the most accurate first, the budgets in turns.
 
-    The budget of the best comes first: wherever the next rung is cut, it has the best of what it has for a budget.
+    The budget of the best candidate comes first. Wherever the next rung ends, it has measured the best candidates of
+    each budget.
 
     Args:
-        measured: what the rung found.
-        budgets: in bytes; a candidate is for the smallest that its payload fits; one that fits none cannot win.
-        always: those that the next rung is to have in any case; after the best for each budget.
+        measured: the measurements of the rung.
+        budgets: in bytes. A candidate belongs to the smallest budget that its payload fits; without one it cannot win.
+        always: candidates that the next rung is to have in any case, after the best of each budget.
         more: further candidates that one of them brings along, right behind it.
     """
     by_budget: dict[int, list[Candidate]] = {}
@@ -120,11 +120,41 @@ def promoted(
     return list(dict.fromkeys(chain(turns[:first], (one for one in always if one in measured), turns[first:])))
 
 
-def _share(left: int, tried: int, rungs: Sequence[int]) -> float:
-    """The most of the time that is left which a rung can need, for the next ones to have theirs.
+class _RungWork:
+    """The measurements of one rung: those made, those that are being made, and the candidates that are left."""
 
-    Of `tried` candidates `left` are not measured yet. A measurement takes as long as its steps, or, where nothing but
-    its beginning takes time, as long as any other. `rungs` are the steps of this rung and the next ones.
+    def __init__(self, rung: int, tried: Sequence[Candidate], log: Log) -> None:
+        self.rung = rung
+        self.tried = tried
+        self.measured = log.measured(tried, rung)
+        self.left = deque(one for one in tried if not log.knows(one, rung))
+        self.running: dict[Future[Measurement | None], Candidate] = {}
+        self._log = log
+
+    def begin(self, submit: Submit) -> None:
+        """Begins the measurement of the next candidate."""
+        one = self.left.popleft()
+        self.running[submit(one, self.rung)] = one
+
+    def wait(self) -> None:
+        """Waits for running measurements, a second at most, and keeps those that are finished."""
+        for done in wait(self.running, timeout=1, return_when=FIRST_COMPLETED).done:
+            one, measurement = self.running.pop(done), done.result()
+            self._log.add(one, self.rung, measurement)
+            if measurement is not None:
+                self.measured[one] = measurement
+
+    @property
+    def share_done(self) -> float:
+        """Share of the candidates that are measured, 0 .. 1."""
+        return 1 - (len(self.left) + len(self.running)) / max(len(self.tried), 1)
+
+
+def _share_of_time(left: int, tried: int, rungs: Sequence[int]) -> float:
+    """The largest share of the remaining time that a rung can need, so that the next rungs have theirs.
+
+    Of `tried` candidates `left` are not measured yet. The time of a measurement is proportional to its steps or, if
+    its beginning takes nearly all of it, the same for all. `rungs` are the steps of this rung and the next ones.
     """
     counts = [left]
     for _ in rungs[1:]:
@@ -153,58 +183,54 @@ def search(
     Args:
         candidates: of the first rung, in the order in which they are tried.
         budgets: see `promoted`.
-        log: what was measured before; what is measured now is added to it.
+        log: earlier measurements; new ones are added to it.
         submit: begins a measurement.
-        workers: how many measurements go on at a time.
-        until_s: what `log.seconds` is when the last measurement may begin, but for the first candidate of each budget.
-            Each rung has an equal share of the time since the search began or, if `most` is given, all that it needs
-            where the time suffices.
-        tell: told of every measurement.
-        rungs: steps of each rung, to say how far the search is.
-        most: how many candidates are measured on the first rung, if not all. What is measured then does not depend on
-            time, unless that is too short for all of it.
+        workers: number of measurements at a time.
+        until_s: value of `log.seconds` until which measurements may begin, except that of the first candidate of each
+            budget. Each rung has an equal share of the time since the search began or, if `most` is given, all that it
+            needs if the time suffices.
+        tell: called after measurements.
+        rungs: training steps of each rung.
+        most: number of candidates to measure on the first rung; None: all. With it, the measured candidates do not
+            depend on the time, unless that is too short for all of them.
         always: candidates that every rung is to have.
-        more: what a candidate of the last rung brings along.
+        more: the candidates that one of the last rung brings along.
     """
     found = Found()
     begin_s = log.began_s()
     wanted, sure = list(candidates), set(candidates[: len(budgets)])
     for rung in range(len(rungs)):
         found.asked.append(len(wanted))
-        tried = wanted[:most] if rung == 0 else wanted
-        measured = log.measured(tried, rung)
-        left = deque(one for one in tried if not log.knows(one, rung))
+        work = _RungWork(rung, wanted[:most] if rung == 0 else wanted, log)
         if most is None:
             ends_s = begin_s + (until_s - begin_s) * (rung + 1) / len(rungs)
         else:
-            ends_s = log.seconds + (until_s - log.seconds) * _share(len(left), len(tried), rungs[rung:])
-        running: dict[Future[Measurement | None], Candidate] = {}
+            share = _share_of_time(len(work.left), len(work.tried), rungs[rung:])
+            ends_s = log.seconds + (until_s - log.seconds) * share
         try:
             while True:
                 while (
-                    left
-                    and len(running) < workers
+                    work.left
+                    and len(work.running) < workers
                     and found.stopped != "interrupt"
-                    and (log.seconds < ends_s or (rung == 0 and (left[0] in sure or not (measured or running))))
+                    # Whatever the time, the first rung has a candidate for each budget
+                    and (
+                        log.seconds < ends_s
+                        or (rung == 0 and (work.left[0] in sure or not (work.measured or work.running)))
+                    )
                 ):
-                    one = left.popleft()
-                    running[submit(one, rung)] = one
-                if not running:
+                    work.begin(submit)
+                if not work.running:
                     break
-                for done in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
-                    one, result = running.pop(done), done.result()
-                    log.add(one, rung, result)
-                    if result is not None:
-                        measured[one] = result
-                of_rung = 1 - (len(left) + len(running)) / max(len(tried), 1)
-                tell(rung, measured, max(log.seconds / until_s, (rung + of_rung) / len(rungs)))
-            if left:
+                work.wait()
+                tell(rung, work.measured, max(log.seconds / until_s, (rung + work.share_done) / len(rungs)))
+            if work.left:
                 found.stopped = found.stopped or "time"
         except KeyboardInterrupt:
-            # Further rungs are of what earlier calls measured
+            # Further rungs have only the measurements of earlier calls
             found.stopped = "interrupt"
         # In the order of the candidates, not of the clock: equal ones compete alike in every call
-        found.rungs.append(log.measured(tried, rung))
+        found.rungs.append(log.measured(work.tried, rung))
         is_before_last = rung == len(rungs) - 2
         wanted = promoted(found.rungs[-1], budgets, always, more if is_before_last else lambda candidate: ())
     return found

@@ -1,7 +1,7 @@
-"""What the planner's worker processes do: learn the target, judge labels, and measure candidates.
+"""The planner's worker processes: they learn the target, compute the loss of labels, and measure candidates.
 
-A worker holds what all of its work needs from its beginning (`Task`), and is told only what is new. It ends what it
-does at the next step of training when it is told to stop.
+A worker receives the data that all its work needs at its beginning (`Task`). When it is told to stop, it ends its work
+at the next training step.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: A payload that fills such a share of its level is not made to grow further.
+#: A payload that fills such a share of its level is large enough.
 FULL = 0.99
-#: So many numbers of images are tried that are proportions: a size that hardly grows could make them creep.
+#: After so many proportional steps the search for a size bisects, as steps could become too small.
 _PROPORTIONS = 8
 
 
@@ -60,15 +60,15 @@ class Examples:
 
 @dataclass(frozen=True)
 class Task:
-    """What all measurements of a plan have in common.
+    """The data that all measurements of a plan have in common.
 
     Attributes:
         scores: of the reference set, of one or several teachers; labels are the first's.
         reference: its images.
-        images: folder of decoded images (see `images.DecodedImages`).
+        images: folder of decoded images (see `data.decoded_images`).
         folder: the plan's.
-        train: what the teacher learnt from.
-        held_out: what it did not.
+        train: images that the teacher learnt from.
+        held_out: images that it did not learn from.
         sections: optional sections of the payloads.
         flip: whether mirrored images are of the same class.
         seed: of all training.
@@ -95,34 +95,34 @@ class Task:
 
     @property
     def loss_path(self) -> Path:
-        """Where the loss of all labels is, once it was computed."""
+        """The file for the loss of all labels."""
         return self.folder / "loss.npy"
 
     def payload_path(self, candidate: Candidate) -> Path:
-        """Where a candidate's payload is, once it was encoded."""
+        """The file for a candidate's payload."""
         return self.folder / "payloads" / f"{candidate.key}.plada"
 
 
 class Stopped(Exception):
-    """The work was given up because the planner ends."""
+    """The work was ended because the planner ends."""
 
 
 class Workers:
-    """Processes that work on a task, and are told to stop when this is closed. To be used in a `with` statement."""
+    """A pool of worker processes for a task; it tells them to stop when the `with` statement ends."""
 
     def __init__(self, task: Task, number: int) -> None:
         context = get_context("forkserver")
-        # What takes a worker seconds to import is imported once
+        # Imported once, as each worker would take seconds for it
         context.set_forkserver_preload([__name__])
         self._stop = context.Event()
         self._pool = ProcessPoolExecutor(number, context, _begin, (task, self._stop))
         with _without_interrupts():
-            # The pool begins a process with each of its first works
+            # The pool begins a process for each of its first tasks
             for _ in range(number):
                 self._pool.submit(_nothing)
 
     def submit(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Has `work`, a function of this file, done."""
+        """Submits `work`, a function of this file, to a process."""
         return self._pool.submit(work, *args, **kwargs)
 
     def __enter__(self) -> Workers:
@@ -135,7 +135,7 @@ class Workers:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Ignores Ctrl-C: a process that the pool begins meanwhile would be lost to it, and waited for for ever."""
+    """Ignores Ctrl-C: it would kill a process that the pool is beginning, and the pool would wait for it for ever."""
     if current_thread() is not main_thread():
         yield
         return
@@ -153,7 +153,7 @@ _stop: Event
 
 def _begin(task: Task, stop: Event) -> None:
     global _task, _images, _stop
-    # Ctrl-C is for the planner, which answers with what it has; and it has given the warnings of ours already
+    # Ctrl-C is for the planner, which then chooses the best so far; the planner has also given all our warnings
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore", PladaWarning)
     Thread(target=_end_with_planner, daemon=True).start()
@@ -167,7 +167,7 @@ def _nothing() -> None:
 
 
 def _end_with_planner() -> None:
-    """Ends this process when the planner was killed: it would wait for work for ever."""
+    """Ends this process when the planner is killed: it would wait for work for ever."""
     planner = parent_process()
     assert planner is not None
     planner.join()
@@ -180,10 +180,10 @@ def _step(done: int, total: int) -> None:
 
 
 def filled(encoder: Encoder, most: int, level_bytes: int) -> bytes | None:
-    """A payload of at most `level_bytes` and of `FULL` of that at least, if `most` images take so much; None: none is.
+    """A payload of at most `level_bytes`, and at least `FULL` of that if `most` images take so much. None: none fits.
 
-    Beyond those of a single image, bytes grow nearly as the number of images: the next one to try is a proportion, or
-    halfway within what is known where that does not help.
+    Above the bytes of a single image, bytes grow nearly in proportion to the number of images: the next number to try
+    follows from the proportion, or bisects the known range where that does not help.
     """
     best = encoder(1)[1]
     if len(best) > level_bytes:
@@ -207,7 +207,7 @@ def filled(encoder: Encoder, most: int, level_bytes: int) -> bytes | None:
 
 @cache
 def _scores() -> tuple[Scores, ...]:
-    """The task's, with the loss that was computed for it: that of the first one's labels."""
+    """The scores of the task, with the loss of the labels of the first ones."""
     loss = np.load(_task.loss_path)
     return tuple(one.with_column("loss", loss) for one in _task.scores)
 
@@ -228,7 +228,7 @@ def _payload(candidate: Candidate) -> bytes | None:
 
 
 def measure(candidate: Candidate, steps: int, seed: int) -> Measurement | None:
-    """What proxies learn from a candidate's payload in a number of steps, on held-out images."""
+    """Trains proxies on a candidate's payload, and measures them on held-out images. None if no payload fits."""
     payload = _payload(candidate)
     if payload is None:
         return None
@@ -252,7 +252,7 @@ def measure(candidate: Candidate, steps: int, seed: int) -> Measurement | None:
 
 
 def learn(model: str, steps: int) -> float:
-    """Has a proxy learn the target itself; writes it, and returns its accuracy on held-out images."""
+    """Trains a proxy on the target itself; writes it, and returns its accuracy on held-out images."""
     network = proxies.trained(
         model,
         _task.train.pixels,

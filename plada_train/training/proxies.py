@@ -1,10 +1,10 @@
-"""Proxies: small networks trained end to end on pixels, that stand for the clients' students.
+"""Proxies: small networks trained end to end on pixels, in place of the clients' students.
 
-A candidate is worth what proxies that learn from its labels get right of held-out images. A student on frozen features
-would not do: it copies the teacher's function from almost any images.
+The planner measures a candidate by the accuracy of proxies that learn from its labels, on held-out images. A student on
+frozen features would not do: it copies the teacher's function from almost any images.
 
-Proxies that learn the target itself, from the images that taught the teacher, say which labels of the reference set a
-network that sees only pixels can confirm: `label_loss`, a score like energy. That small losses mark the labels worth
+Proxies that learn the target itself, from the images that taught the teacher, show which labels of the reference set a
+network can confirm from pixels alone: `label_loss`, a score like energy. That small losses mark the labels worth
 learning from is known of noisy labels (Co-teaching, Han et al. 2018, arXiv 1804.06872).
 """
 
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-#: Two architectures, as those of clients are unknown: a student of one alone might like what no other does. Of timm's
-#: test models the two that learn most in a second at 32 pixels on a CPU (bench/results/frontier.csv measures another).
+#: Two architectures, as those of clients are unknown: a student of one alone might like what no other does. They
+#: are the two of timm's test models that learn most in a second at 32 pixels on a CPU (bench/results/frontier.csv
+#: measures another architecture).
 MODELS = ("test_resnet", "test_byobnet")
 IMAGE_SIZE = 32
-#: Images a step, but for students that take fewer.
+#: Images in a step, unless the student takes fewer.
 BATCH_SIZE = 64
-#: Images that are forwarded at once.
+#: Images in a forward pass.
 _CHUNK = 512
 _RECIPE = Recipe(model="", image_size=IMAGE_SIZE, learning_rate=4e-3, epochs=1)
 
