@@ -1,4 +1,4 @@
-"""A link: how long frames take on it, and when they may be sent (spec/link-budget.md sections 1 to 3).
+"""A link: the airtime of its frames, and the schedule by which they may be sent (spec/link-budget.md 1 to 3).
 
     >>> from plada_codec.links.profiles import link
     >>> modem = link("lorawan-eu868-dr5")

@@ -1,4 +1,4 @@
-"""Budgets: the worked examples, what fits, the best frames, where numbers come from, and what the command says."""
+"""Budgets: worked examples, the bytes that fit, the best frames, the source of each number, and the command."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_every_section_that_a_source_names_is_a_heading_of_the_specification(
         assert cited <= headings
 
 
-def test_extra_symbols_are_those_of_the_layout_and_else_those_of_the_code() -> None:
+def test_extra_symbols_cite_the_layout_for_plada_frames_and_the_code_for_bare_pieces() -> None:
     def listed(size: int, header_bytes: int | None) -> tuple[float | None, str]:
         found = budget(size, SLOW, Conditions(piece_header_bytes=header_bytes))
         return {used.name: (used.value, used.note) for used in found.inputs}["extra_symbols"]
@@ -165,14 +165,14 @@ def test_extra_symbols_are_those_of_the_layout_and_else_those_of_the_code() -> N
 
 @pytest.mark.parametrize("id", ["uwm-5k", "umodem-fsk0", "waterlinked-m64", "janus-11k5", "nanomodem-v3"])
 @pytest.mark.parametrize("loss", [0.0, 0.3])
-def test_the_airtime_follows_from_what_is_listed(id: str, loss: float) -> None:
+def test_the_airtime_follows_from_the_listed_numbers(id: str, loss: float) -> None:
     found = budget(5000, link(id), Conditions(loss=IndependentLoss(loss)))
     of = {used.name: used.value or 0 for used in (*found.inputs, *found.results)}
     announces = of["announces"] * of["announce_parts"] * of["announce_frame_airtime_s"]
     assert of["airtime_s"] == pytest.approx(of["symbols"] * of["data_frame_airtime_s"] + announces)
 
 
-def test_what_a_strategy_does_not_use_is_not_listed_for_it() -> None:
+def test_a_number_that_a_strategy_does_not_use_is_not_listed() -> None:
     modem = link("uwm-5k").replaced(rx_power_w=1, retry_s=2)
     of_answers = {"acknowledgement_bytes", "return_loss", "answer_airtime_s", "retry_s", "turnaround_s", "rx_power_w"}
     for strategy in STRATEGIES:
@@ -182,7 +182,7 @@ def test_what_a_strategy_does_not_use_is_not_listed_for_it() -> None:
         assert (strategy == "one-way") == ("extra_symbols" in names)
 
 
-def test_all_that_airtime_follows_from_is_listed() -> None:
+def test_every_number_that_the_airtime_depends_on_is_listed() -> None:
     def listed(id: str, **changed: Any) -> dict[str, tuple[float | None, str]]:
         return {used.name: (used.value, used.source) for used in budget(500, link(id).replaced(**changed)).inputs}
 
@@ -201,7 +201,7 @@ def test_all_that_airtime_follows_from_is_listed() -> None:
     assert last["last_frame_airtime_s"] == link("uwm-5k").frame_airtime_s(12)
 
 
-def test_a_loss_comes_from_the_option_or_the_profile_or_is_said_to_be_none() -> None:
+def test_a_loss_comes_from_the_option_or_the_profile_or_is_listed_as_zero() -> None:
     def sources(found: Budget) -> list[tuple[Any, str]]:
         names = ("loss", "loss_burst_frames", "ber", "data_frame_loss")
         return [(used.value, used.source) for used in found.inputs if used.name in names]
@@ -217,7 +217,7 @@ def test_a_loss_comes_from_the_option_or_the_profile_or_is_said_to_be_none() -> 
 @pytest.mark.parametrize("header_bytes", [None, 3])
 @pytest.mark.parametrize("strategy", ["single", "stop-and-wait", "one-way"])
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
-def test_what_fits_is_what_brute_force_finds(loss: Loss, strategy: str, header_bytes: int | None) -> None:
+def test_max_bytes_agrees_with_brute_force(loss: Loss, strategy: str, header_bytes: int | None) -> None:
     asked = Conditions(strategy=strategy, loss=loss, piece_header_bytes=header_bytes, probability=0.9, receivers=2)
     walls_s = (budget(size, SLOW, asked).delivery.wall_s for size in itertools.count(1))
     fit, wall_s = 0, next(walls_s)
@@ -237,7 +237,7 @@ def test_what_fits_is_what_brute_force_finds(loss: Loss, strategy: str, header_b
     duty_cycle=st.sampled_from([None, 0.1]),
 )
 @examples(0.4)
-def test_what_fits_arrives_and_a_byte_more_does_not(
+def test_max_bytes_arrive_in_time_and_one_byte_more_does_not(
     within_s: float,
     loss: Loss,
     receivers: int,
@@ -256,7 +256,7 @@ def test_what_fits_arrives_and_a_byte_more_does_not(
 @pytest.mark.parametrize("strategy", ["stop-and-wait", "one-way"])
 @pytest.mark.parametrize("ber", [1e-5, 1e-4, 1e-3])
 @pytest.mark.parametrize("object_bytes", [20, 700])
-def test_the_best_frames_are_those_that_brute_force_finds(object_bytes: int, ber: float, strategy: str) -> None:
+def test_the_best_frame_length_agrees_with_brute_force(object_bytes: int, ber: float, strategy: str) -> None:
     modem = SLOW.replaced(mtu_bytes=150)
     asked = Conditions(strategy=strategy, loss=BitErrors(ber))
 
@@ -313,7 +313,7 @@ def test_no_length_of_frames_is_better_than_the_best(
             best_frame_bytes(object_bytes, modem, asked)
 
 
-def test_frames_can_be_best_where_the_longest_never_arrive() -> None:
+def test_there_is_a_best_frame_length_even_if_the_longest_frames_never_arrive() -> None:
     modem, asked = SLOW.replaced(mtu_bytes=20_000), Conditions(loss=BitErrors(1e-3))
     assert 9 < best_frame_bytes(5000, modem, asked) < 200
     with pytest.raises(InvalidArgument, match="99% is the most"):
@@ -321,11 +321,11 @@ def test_frames_can_be_best_where_the_longest_never_arrive() -> None:
 
 
 @pytest.mark.parametrize("header_bytes", [None, 8])
-def test_what_fits_is_at_most_what_frames_can_carry(header_bytes: int | None) -> None:
+def test_max_bytes_is_at_most_the_capacity_of_the_frames(header_bytes: int | None) -> None:
     assert max_bytes(SLOW, 1e15, Conditions(strategy="single", piece_header_bytes=header_bytes)) == 56_403 * 32
 
 
-def test_frames_and_objects_that_cannot_be_are_errors() -> None:
+def test_impossible_frames_objects_and_conditions_are_refused() -> None:
     for object_bytes, asked, error, rule in [
         (10, Conditions(frame_bytes=8), InvalidArgument, "frame-bytes"),
         (10, Conditions(frame_bytes=41), LinkError, "frame-bytes"),
@@ -356,7 +356,7 @@ def test_frames_and_objects_that_cannot_be_are_errors() -> None:
         budget(5_000_000, SLOW)
 
 
-def test_a_link_that_leaves_its_mtu_open_takes_the_frames_that_are_asked_for() -> None:
+def test_a_link_without_an_mtu_takes_the_frame_length_of_the_conditions() -> None:
     assert budget(5000, link("titan-dte"), Conditions(frame_bytes=1115)).job.frame_bytes == 1000 + 8
 
 
@@ -379,7 +379,7 @@ def test_one_way_is_compared_with_stop_and_wait() -> None:
     )
 
 
-def test_all_links_are_shown_by_time_or_said_to_lack_an_option() -> None:
+def test_all_links_are_listed_by_time_or_left_out_with_the_option_that_they_lack() -> None:
     out = ok("--bytes", "5000", "--within", "20 min", "--distance", "2.5 km")
     assert all(id in out for id in links() if id != "custom")
     assert "left out: benthos-bandc, titan-dte (has no MTU of its own: give it with --mtu)" in out.splitlines()
@@ -401,7 +401,7 @@ def test_all_links_are_shown_by_time_or_said_to_lack_an_option() -> None:
         ("--link lora", "no loss assumed: try --loss 10%"),
     ],
 )
-def test_the_last_line_is_what_was_assumed(options: str, line: str | None) -> None:
+def test_the_last_line_names_the_assumptions(options: str, line: str | None) -> None:
     out = ok("--bytes", "500", *options.split())
     assert ("assumed" in out) == (line is not None)
     assert line is None or out.splitlines()[-1] == line
@@ -424,7 +424,7 @@ def test_tables_are_readable_at_80_columns_and_no_line_is_long(options: str) -> 
     assert {"frame", "best"} <= set(table.split()) or "--ber" not in options
 
 
-def test_what_says_nothing_is_no_column() -> None:
+def test_a_column_without_information_is_left_out() -> None:
     def titles(*options: str) -> str:
         return ok("--bytes", "500", *options).splitlines()[0]
 
@@ -435,28 +435,28 @@ def test_what_says_nothing_is_no_column() -> None:
     assert "complete" in lossy
 
 
-def test_equally_fast_is_not_said_to_be_faster() -> None:
+def test_equally_fast_strategies_are_not_compared() -> None:
     assert "times as fast" not in ok("--bytes", "5", "--link", "umodem-psk6", "--ack-bytes", "0")
 
 
-def test_contacts_are_asked_for_where_nobody_has_said_them() -> None:
+def test_a_note_asks_for_contacts_until_they_are_given() -> None:
     titan = link("titan-dte").replaced(mtu_bytes=1115)
     assert any("--contact" in note for note in budget(50, titan).notes)
     assert not budget(50, titan.replaced(contact_s=3600, period_s=7200)).notes
 
 
-def test_what_is_too_much_to_simulate_is_left_out() -> None:
+def test_a_strategy_that_is_too_much_to_simulate_is_left_out() -> None:
     out = ok("--bytes", "20000", "--link", "uwm-5k", "--loss", "10%", "--receivers", "1000000")
     assert "left out: nack (with 1,000,000 receivers is too much to simulate: ask for " in " ".join(out.split())
     assert "one-way" in out
 
 
-def test_a_link_can_be_said_by_how_it_begins() -> None:
+def test_the_beginning_of_ids_names_all_links_that_have_it() -> None:
     asked = json.loads(ok("--bytes", "50", "--link", "lora", "--link", "lorawan-eu868-dr5", "--json"))["budgets"]
     assert sorted(each["link"] for each in asked) == sorted(id for id in links() if id.startswith("lora"))
 
 
-def test_what_never_arrives_is_said_so() -> None:
+def test_an_object_that_never_arrives_takes_the_time_never() -> None:
     arguments = ("--bytes", "5000", "--link", "nanomodem-v3", "--loss", "99%", "--strategy", "single")
     assert "never" in ok(*arguments)
     [found] = json.loads(ok(*arguments, "--json"))["budgets"]
@@ -480,7 +480,7 @@ def test_verbose_lists_profile_options_and_formulas() -> None:
     assert "link-budget 5.5" in out
 
 
-def test_verbose_says_of_each_strategy_what_the_others_do_not_share() -> None:
+def test_verbose_lists_for_each_strategy_the_numbers_that_the_others_do_not_share() -> None:
     out = ok("--bytes", "5000", "--link", "uwm-5k", "--ber", "1e-4", "--frame-bytes", "best", "-v")
     rows = [row.split() for row in out.splitlines()]
     assert len([row for row in rows if row[:1] == ["rate_bps"]]) == 1
@@ -489,8 +489,8 @@ def test_verbose_says_of_each_strategy_what_the_others_do_not_share() -> None:
     assert all("formula" in row for row in frames)
 
 
-def test_every_number_of_a_link_can_be_said() -> None:
-    said: dict[str, tuple[str, float]] = {
+def test_every_number_of_a_link_can_be_set() -> None:
+    settings: dict[str, tuple[str, float]] = {
         "messages_per_day": ("70", 70),
         "duty_cycle": ("5%", 0.05),
         "frame_packets": ("2", 2),
@@ -506,14 +506,15 @@ def test_every_number_of_a_link_can_be_said() -> None:
         "max_range_m": ("2 km", 2000),
         "padded": ("1", 1),
     }
-    settings = [word for name, (text, _) in said.items() for word in ("--set", f"{name}={text}")]
-    asked = ("--bytes", "50", "--link", "lorawan-eu868-dr0", "--strategy", "nack", "--distance", "1 km", *settings)
+    options = [word for name, (text, _) in settings.items() for word in ("--set", f"{name}={text}")]
+    asked = ("--bytes", "50", "--link", "lorawan-eu868-dr0", "--strategy", "nack", "--distance", "1 km", *options)
     [found] = json.loads(ok(*asked, "--json"))["budgets"]
     listed = {used["name"]: (used["value"], used["source"]) for used in found["inputs"]}
-    assert {name: listed[name] for name in said} == {name: (value, "option") for name, (_, value) in said.items()}
+    expected = {name: (value, "option") for name, (_, value) in settings.items()}
+    assert {name: listed[name] for name in settings} == expected
 
 
-def test_a_distance_counts_where_a_speed_is_said() -> None:
+def test_a_distance_counts_if_the_speed_is_known() -> None:
     custom = ("--bytes", "50", "--link", "custom", "--rate", "500", "--mtu", "64", "--distance", "3 km")
     assert "custom: without a speed of its waves (--speed), the distance costs no time" in ok(*custom)
     [found] = json.loads(ok(*custom, "--speed", "1500", "--strategy", "one-way", "--json"))["budgets"]
@@ -560,7 +561,7 @@ def test_max_bytes_is_a_number_for_select() -> None:
     assert "not one byte" in fails(1, "--link", "sigfox-rc1", "--within", "1 s", "--max-bytes")
 
 
-def test_max_bytes_says_on_standard_error_what_it_takes_for_granted() -> None:
+def test_max_bytes_prints_its_assumptions_on_standard_error() -> None:
     asked = ("--link", "nanomodem-v3", "--within", "400 d", "--max-bytes")
     result = run(*asked)
     assert result.stdout == "3158568\n"
@@ -572,7 +573,7 @@ def test_max_bytes_says_on_standard_error_what_it_takes_for_granted() -> None:
     assert run(*asked[:3], "20 min", "--max-bytes", "--loss", "1%", "--distance", "1 km").stderr == ""
 
 
-def test_a_custom_link_is_all_options(tmp_path: Path) -> None:
+def test_a_custom_link_consists_of_options(tmp_path: Path) -> None:
     (tmp_path / "task.plada").write_bytes(bytes(500))
     options = (
         *("--rate", "463 bit/s", "--mtu", "64", "--delay", "2 s", "--turnaround", "100 ms", "--duty-cycle", "50%"),

@@ -1,4 +1,4 @@
-"""Strategies take what their formulas say: checked against exact fractions, worked examples and simulations."""
+"""Formulas of the strategies agree with exact fractions, worked examples, simulations and sequences of events."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_one_way_sends_the_fewest_symbols_that_suffice(loss: Loss, needed: int, 
 
 
 @given(losses, st.integers(1, 5), st.integers(1, 3), st.integers(0, 8))
-def test_the_first_symbols_alone_suffice_and_otherwise_it_takes_some_more(
+def test_the_first_symbols_alone_suffice_and_any_others_take_some_more(
     loss: Loss, frames: int, extra: int, more: int
 ) -> None:
     sent = frames + more
@@ -335,7 +335,7 @@ def test_the_longest_bursts_take_no_time_to_plan() -> None:
     assert 10_000 < plan.symbols < 100_000
 
 
-# Against events: what a sender that waits for answers does, one thing after the other
+# Against events: a sender that waits for answers, one event after the other
 
 #: Airtime dominates, and an announce has another length than data, the last frame a third one.
 MIXED = {
@@ -360,7 +360,7 @@ MIXED = {
 
 
 class Clock:
-    """One sender's time: packets pause for duty cycle and quota, a frame follows when it may and all answers are in."""
+    """The clock of one sender: duty cycle and quota make packets pause, and a frame starts after all answers."""
 
     def __init__(self, asked: DeliveryJob, random: Random) -> None:
         self.job, self.random = asked, random
@@ -468,7 +468,7 @@ SHIPPED = [
 @pytest.mark.parametrize("shipped", SHIPPED, ids=lambda shipped: shipped.id)
 @examples(0.5)
 @given(st.integers(1, 40), st.integers(0, 3), st.data())
-def test_where_nothing_is_lost_no_strategy_that_waits_is_sooner_than_one_that_does_not(
+def test_without_loss_no_strategy_is_faster_than_sending_each_frame_once(
     shipped: Link, frames: int, parts: int, data: st.DataObject
 ) -> None:
     longest = shipped.max_frame_bytes
@@ -510,7 +510,7 @@ def test_a_failed_round_is_retried_as_late_as_a_failed_frame() -> None:
     assert deliver("nack", patient).wall_p99_s > 3 * 60
 
 
-def test_bit_errors_count_in_what_fills_up_a_packet() -> None:
+def test_bit_errors_count_in_the_padding_of_a_packet() -> None:
     loss, modem = BitErrors(1e-4), link("umodem-psk5")
     asked = job(loss, modem, frames=1, frame_bytes=50, extra_symbols=0)
     assert deliver("single", asked).completion == pytest.approx(1 - loss.frame_loss(2048))
@@ -636,16 +636,16 @@ def test_a_bit_that_may_not_come_costs_more() -> None:
     assert (found.wall_p50_s < math.inf, found.wall_mean_s) == (True, math.inf)
 
 
-def test_there_are_no_joules_per_bit_where_less_than_half_of_the_deliveries_get_through() -> None:
+def test_there_are_no_joules_per_bit_if_completion_is_below_one_half() -> None:
     for asked in (job(0.1), job(0.99, frames=200)):
         found = deliver("single", asked)
         assert (found.energy_j == 8 * found.airtime_s, found.joules_per_bit, found.wall_p50_s) == (True, None, math.inf)
 
 
-# What deliver simulates
+# Simulations of deliver
 
 
-def test_bursts_of_which_there_are_several_are_simulated_and_always_the_same() -> None:
+def test_deliveries_in_several_nack_bursts_are_simulated_with_a_fixed_seed() -> None:
     asked = job(0.1, frames=100)
     found = deliver("nack", asked)
     assert found.method == "simulation"
@@ -655,7 +655,7 @@ def test_bursts_of_which_there_are_several_are_simulated_and_always_the_same() -
 
 
 @pytest.mark.parametrize("loss", [IndependentLoss(0.1), IndependentLoss(0.9), BurstyLoss(0.5, 10)], ids=repr)
-def test_a_simulation_with_too_many_receivers_is_refused_with_how_many_are_not(loss: Loss) -> None:
+def test_a_simulation_with_too_many_receivers_is_refused_with_the_largest_number(loss: Loss) -> None:
     asked = job(loss, frames=100)
     with pytest.raises(InvalidArgument, match="1,000,000 receivers is too much to simulate: ask for") as error:
         deliver("nack", replace(asked, receivers=1_000_000))
@@ -703,12 +703,12 @@ def test_a_job_that_makes_no_sense_is_refused(wrong: dict[str, Any], rule: str) 
     assert "\n" not in str(error.value)
 
 
-def test_what_no_code_can_promise_is_refused() -> None:
+def test_a_probability_that_no_code_can_promise_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="ask for less"):
         plan_one_way(20, 2, IndependentLoss(0.1), probability=1 - 1e-12)
 
 
-def test_an_unknown_strategy_is_refused_with_those_there_are() -> None:
+def test_an_unknown_strategy_is_refused_with_the_names_of_all() -> None:
     with pytest.raises(InvalidArgument, match="no strategy 'pigeon': there are one-way, nack, stop-and-wait, single"):
         deliver("pigeon", job())
 

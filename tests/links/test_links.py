@@ -1,4 +1,4 @@
-"""Links take the time that their standards say, and every number of a profile says where it comes from."""
+"""Links have the airtime of their standards, and every number of a profile has its source."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_lora_takes_the_known_time(
 
 
 def lora_by_blocks(model: Lora, phy_bytes: int) -> Fraction:
-    """Time on air by what the chips do: nibbles, one codeword each, are interleaved into blocks of symbols.
+    """Time on air by the interleaver: nibbles, one codeword each, are interleaved into blocks of symbols.
 
     The first block always is at the reduced rate, SF - 2 codewords of 8 bits, and holds the header's 5 nibbles; each
     further one holds a codeword for each bit of a symbol.
@@ -131,14 +131,14 @@ def test_other_worked_frames_take_the_known_time() -> None:
     assert ours(rate_bps=5000).frame_airtime_s(264) == 0.4224
 
 
-def test_an_answer_is_not_padded_where_packets_can_be_short() -> None:
+def test_an_answer_is_not_padded_if_packets_can_be_short() -> None:
     assert link("umodem-psk5").answer_airtime_s(8) == 8 * 8 / 5000
     assert link("umodem-psk5").frame_airtime_s(8) == 8 * 2048 / 5000
     assert link("umodem-psk6").answer_airtime_s(8) == 3.25
     assert link("uwm-5k").answer_airtime_s(8) == link("uwm-5k").frame_airtime_s(8)
 
 
-def test_packets_are_of_one_length_where_they_are_padded_or_of_a_fixed_time() -> None:
+def test_packets_have_one_length_if_they_are_padded_or_take_a_fixed_time() -> None:
     lengths = {"umodem-psk5": 2048, "umodem-psk6": 192, "hf-datac3": 126, "uwm-5k": None, "titan-dte": None}
     assert {id: link(id).packet_bytes for id in lengths} == lengths
 
@@ -151,7 +151,7 @@ def test_an_mtu_is_no_longer_than_the_packets_of_the_standard(id: str, most: int
     assert caught.value.rule == "value"
 
 
-def test_delay_is_distance_by_speed_and_what_is_fixed() -> None:
+def test_delay_is_distance_by_speed_plus_the_fixed_delay() -> None:
     assert link("uwm-5k").delay_s(3000) == 2
     assert link("uwm-5k").delay_s(None) == 0
     assert link("titan-dte").delay_s(None) == link("titan-dte").delay_s(1e12) == 66.5 * 60
@@ -383,7 +383,7 @@ def test_an_unknown_link_is_refused_with_the_nearest_name_and_all_names() -> Non
 # Options
 
 
-def test_options_replace_numbers_and_say_so() -> None:
+def test_replaced_numbers_are_marked_as_options() -> None:
     made = link("lorawan-eu868-dr0").replaced(spreading_factor=7, mtu_bytes=222, duty_cycle=None, padded=True)
     assert made.frame_airtime_s(1) == link("lorawan-eu868-dr5").frame_airtime_s(222)
     assert made.numbers["mtu_bytes"] == Number(222, "B", "option")
@@ -438,7 +438,7 @@ def test_a_number_that_makes_no_sense_is_refused(numbers: dict[str, float]) -> N
     assert caught.value.rule == "value"
 
 
-def test_what_a_profile_leaves_open_is_asked_for_by_its_option() -> None:
+def test_a_number_that_a_profile_leaves_open_is_asked_for_by_its_option() -> None:
     with pytest.raises(LinkError, match=r"custom has no data rate of its own: give it with --rate \[option\]"):
         link("custom").frame_airtime_s(10)
     with pytest.raises(LinkError, match=r"benthos-bandc has no MTU of its own: give it with --mtu \[option\]"):
@@ -449,13 +449,13 @@ def test_what_a_profile_leaves_open_is_asked_for_by_its_option() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"rate_bps": "x"}, {"rate_bps": None}, {"rate_bps": True}, {"mtu_bytes": "x"}, {"one_way_delay_s": [1]}]
 )
-def test_what_is_no_number_is_refused(wrong: dict[str, Any]) -> None:
+def test_a_value_that_is_no_number_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(LinkError) as error:
         ours(**wrong)
     assert error.value.rule == "value"
 
 
 @pytest.mark.parametrize("distance_m", [-1.0, math.nan, math.inf])
-def test_what_is_no_distance_is_refused(distance_m: float) -> None:
+def test_an_impossible_distance_is_refused(distance_m: float) -> None:
     with pytest.raises(InvalidArgument, match="distance_m must be 0 or more"):
         link("uwm-5k").delay_s(distance_m)

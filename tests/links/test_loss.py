@@ -1,4 +1,4 @@
-"""Losses have the rate and the bursts that they are asked for, and refuse what makes no sense."""
+"""Losses have their rate and their bursts, and refuse impossible ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_mean_loss_is_the_rate(rate: float, factor: float, frame_bytes: int)
 
 
 @given(st.floats(0, 1e-2), st.integers(1, 300), st.integers(1, 2_000))
-def test_what_fills_up_packets_has_bit_errors_too(ber: float, packet_bytes: int, frame_bytes: int) -> None:
+def test_padding_has_bit_errors_too(ber: float, packet_bytes: int, frame_bytes: int) -> None:
     on_air = len(range(0, frame_bytes, packet_bytes)) * packet_bytes
     assert FilledLoss(BitErrors(ber), packet_bytes).after(frame_bytes) == BitErrors(ber).after(on_air)
     bursts = BurstyLoss(0.3, 5)
@@ -47,7 +47,7 @@ def test_the_shortest_bursts_are_those_of_independent_losses(rate: float) -> Non
     assert loss.memory == pytest.approx(0, abs=1e-12)
 
 
-def test_a_sampler_loses_as_much_and_in_such_bursts_as_asked() -> None:
+def test_a_sampler_has_the_rate_and_the_mean_burst_of_its_loss() -> None:
     lost = BurstyLoss(0.4, burst_frames=5).sampler(Random(3))
     sample = [lost(64) for _ in range(200_000)]
     bursts = [len(list(run)) for state, run in groupby(sample) if state]
@@ -56,7 +56,7 @@ def test_a_sampler_loses_as_much_and_in_such_bursts_as_asked() -> None:
     assert sum(bursts) / len(bursts) == pytest.approx(5, abs=6 * 0.036)
 
 
-def test_a_sampler_loses_large_frames_more_often_where_bits_are_wrong() -> None:
+def test_a_sampler_of_bit_errors_loses_long_frames_more_often() -> None:
     lost = BitErrors(1e-4).sampler(Random(5))
     for frame_bytes in (64, 256):
         rate = sum(lost(frame_bytes) for _ in range(50_000)) / 50_000
@@ -77,7 +77,7 @@ def test_no_loss_loses_nothing() -> None:
 
 
 @pytest.mark.parametrize("rate", [1, 1.0])
-def test_where_everything_is_lost_nothing_arrives(rate: float) -> None:
+def test_a_loss_of_everything_is_refused(rate: float) -> None:
     for make in (IndependentLoss, BitErrors, lambda rate: BurstyLoss(rate, 5)):
         with pytest.raises(InvalidArgument, match="nothing arrives") as error:
             make(rate)
@@ -93,7 +93,7 @@ def test_a_loss_that_is_no_probability_is_refused(rate: float) -> None:
 
 
 @pytest.mark.parametrize("burst_frames", [0, -1, 1.9, 10_001, float("nan"), float("inf")])
-def test_bursts_that_there_cannot_be_are_refused(burst_frames: float) -> None:
+def test_impossible_bursts_are_refused(burst_frames: float) -> None:
     with pytest.raises(InvalidArgument, match=r"2 \(independent losses\) to 10,000") as error:
         BurstyLoss(0.5, burst_frames)
     assert error.value.rule == "loss"

@@ -1,4 +1,4 @@
-"""What people write becomes a number in the SI unit, or a refusal in one line that says what to write."""
+"""Text becomes a number in the SI unit, or a refusal in one line that shows a correct spelling."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_quantity_is_read_exactly(read: Callable[[str], float], text: str, val
 @pytest.mark.parametrize(
     "text", ["", " ", "-3", "-3 s", "nan", "inf", "1e999", "1e16", "1,115", "0x10", "ten", "1.2.3", "٣"]
 )
-def test_what_is_no_quantity_is_refused_by_every_reader(read: Callable[[str], float], text: str) -> None:
+def test_text_that_is_no_quantity_is_refused_by_every_reader(read: Callable[[str], float], text: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         read(text)
     assert caught.value.rule == "unit"
@@ -85,7 +85,7 @@ def test_what_is_no_quantity_is_refused_by_every_reader(read: Callable[[str], fl
         (units.watts, "-3 W", "0 or more"),
     ],
 )
-def test_a_refusal_says_what_to_write(read: Callable[[str], float], text: str, hint: str) -> None:
+def test_a_refusal_shows_a_correct_spelling(read: Callable[[str], float], text: str, hint: str) -> None:
     with pytest.raises(InvalidArgument, match="unit") as caught:
         read(text)
     assert hint in str(caught.value)

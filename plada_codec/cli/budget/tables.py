@@ -52,7 +52,7 @@ def _remarks(found: Mapping[str, Budget], columns: Mapping[str, list[str]]) -> I
         if shown != "1.0":
             yield f"{fast} is {shown} times as fast as {slow}"
     if _HALF in columns and any(each.delivery.wall_p50_s < each.delivery.airtime_s for each in found.values()):
-        yield f"{_HALF} is when receivers can decode, with that probability; airtime, how long the sender sends"
+        yield f"{_HALF} can be less than airtime: receivers can decode before the sender has sent all frames"
     notes: dict[str, dict[str, None]] = {}
     for each in found.values():
         for note in each.notes:

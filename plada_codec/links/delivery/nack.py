@@ -26,8 +26,8 @@ class Nack(Strategy):
     def compute(self, job: DeliveryJob) -> DeliveryOutcome | None:
         """There are formulas if nothing at all is lost, or one burst holds all frames and losses are independent.
 
-        Limits of the link can make a sender pause even after the answers; for how long depends on the last frame of
-        each burst.
+        Limits of the link can make a sender pause even after the answers. The length of the pause depends on the last
+        frame of each burst.
         """
         link = job.link
         if link.contact_s is not None:
