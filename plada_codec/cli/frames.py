@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plada_codec.cli.terminal import (
+    RegistryChoice,
     finite,
     json_option,
     loss_of,
@@ -56,25 +57,30 @@ _frame_bytes_option = click.option(
     default=_FRAME_BYTES,
     show_default=True,
     metavar="F",
-    help="Longest frame that the link takes.",
+    help="Longest frame that the link takes, in bytes.",
 )
 _frames_output_option = click.option(
     "-o",
     "--output",
     required=True,
     metavar="OUT",
-    help="A stream, for NAME.frames, a serial port, a pipe and - ; any other name is that of a new folder.",
+    help="NAME.frames, a serial port, a pipe or - for a stream of frames; any other name is a new folder.",
 )
 _tag_option = click.option(
-    "--tag", callback=tag_of, metavar="HEX", help="Tells the file from others in the air.  [default: from its SHA-256]"
+    "--tag",
+    callback=tag_of,
+    metavar="HEX",
+    help="Tag that tells the file from others on the link.  [default: from its SHA-256]",
 )
 stream_options = option_group(
     click.option(
         "--framing",
-        type=click.Choice(["length", "slip"]),
-        help="How streams hold frames.  [default: slip on a serial port, else length]",
+        type=RegistryChoice("plada_codec.frames.framing", "FRAMINGS"),
+        help="Framing of streams.  [default: slip on a serial port, else length]",
     ),
-    click.option("--baud", type=click.IntRange(1), metavar="RATE", help="Speed of the serial port.  [default: as is]"),
+    click.option(
+        "--baud", type=click.IntRange(1), metavar="RATE", help="Speed of the serial port.  [default: unchanged]"
+    ),
 )
 
 
@@ -100,16 +106,23 @@ _burst_option = click.option(
     "--repair",
     callback=quantity("ratio"),
     metavar="P",
-    help="Repair symbols, as a share of the object's.  [default: 10%, and 2 or more]",
+    help="Repair symbols, as a share of the file's symbols.  [default: 10%, at least 2]",
 )
-@click.option("--loss", "loss_rate", callback=quantity("ratio"), metavar="P", help="Share of frames to expect lost.")
+@click.option(
+    "--loss", "loss_rate", callback=quantity("ratio"), metavar="P", help="Expected share of frames that are lost."
+)
 @_burst_option
-@click.option("--receivers", type=click.IntRange(1), metavar="R", help="Who all must get the file.  [default: 1]")
+@click.option(
+    "--receivers",
+    type=click.IntRange(1),
+    metavar="R",
+    help="Number of receivers that must all get the file.  [default: 1]",
+)
 @click.option(
     "--probability",
     callback=quantity("ratio"),
     metavar="P",
-    help=f"How sure it must be that all receivers get it.  [default: {_PROBABILITY:.0%}]",
+    help=f"Probability that all receivers get the file.  [default: {_PROBABILITY:.0%}]",
 )
 @_tag_option
 @stream_options
@@ -128,16 +141,19 @@ def packetize(
     baud: int | None,
     as_json: bool,
 ) -> None:
-    """Cut a file into frames that survive loss: a folder of files of one frame each, or a stream.
-
-    Any file will do: it is the object. A frame holds a symbol: a piece of the object, or a repair symbol, made of all
-    pieces. As many symbols as there are pieces, and two more, bring the object back, whichever they are. A frame of its
-    own, the announce, says the object's length and SHA-256. How many repair symbols there are is said by --repair, or
-    follows from --loss.
+    """Cut a file into frames that survive losses.
 
     \b
-    Examples:
+    Example:
       plada packetize task.plada -o frames --repair 30%
+
+    OUT is a folder with a file for each frame, or a stream of frames. FILE may be any file. A frame holds a symbol: a
+    piece of the file, or a repair symbol, which is made from all pieces. A receiver rebuilds the file from as many
+    symbols as there are pieces, and two more, whichever they are. Other frames hold the announce: the file's length and
+    SHA-256. Set the number of repair symbols with --repair, or let --loss choose it.
+
+    \b
+    More examples:
       plada packetize task.plada -o task40.frames --frame-bytes 64 --loss 33% --receivers 40
     """  # noqa: D301
     from plada_codec import frames
@@ -190,15 +206,17 @@ def packetize(
 @click.command()
 @click.argument("source", metavar="FILE")
 @_frames_output_option
-@click.option("--start", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="First symbol.")
-@click.option("--count", type=click.IntRange(1), metavar="N", help="Frames to send.  [default: without end]")
+@click.option(
+    "--start", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Number of the first symbol."
+)
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Number of frames to send.  [default: without end]")
 @click.option(
     "--announce-every",
     type=click.IntRange(1),
     default=_ANNOUNCE_EVERY,
     show_default=True,
     metavar="N",
-    help="Symbols an announce.",
+    help="Number of symbols between announces.",
 )
 @_frame_bytes_option
 @_tag_option
@@ -214,15 +232,19 @@ def carousel(
     framing: str | None,
     baud: int | None,
 ) -> None:
-    """Send frames of a file without end: receivers may begin at any time, and stop when they have enough.
-
-    Any file will do: it is the object. A frame holds a symbol: the pieces of the object come first, then ever new
-    repair symbols, made of all pieces. A frame of its own, the announce, says the object's length and SHA-256. A sender
-    that is started again should start elsewhere: with the time of day, say, as the first symbol.
+    """Send frames of a file without end.
 
     \b
-    Examples:
+    Example:
       plada carousel task.plada -o task.frames --count 50 --start 20
+
+    Receivers may begin at any time, and stop when they have enough. FILE may be any file. A frame holds a symbol: first
+    the pieces of the file, then new repair symbols, which are made from all pieces. Other frames hold the announce: the
+    file's length and SHA-256. A sender that is started again should begin with another symbol: use the time of day, for
+    example, as --start.
+
+    \b
+    More examples:
       plada carousel task.plada -o - | plada channel --loss 40% | plada reassemble - -o copy.plada
     """  # noqa: D301
     from plada_codec import frames
@@ -238,10 +260,14 @@ def carousel(
 @_rate_option("--loss", "loss_rate", "Share of frames that are lost.")
 @_burst_option
 @_rate_option("--flip", "flip_rate", "Share of bits that flip.")
-@_rate_option("--duplicate", "duplicate_rate", "Share of frames that come twice.")
-@click.option("--reorder", type=click.IntRange(0), default=0, metavar="N", help="Frames that are under way at a time.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--framing", type=click.Choice(["length", "slip"]), default="length", show_default=True)
+@_rate_option("--duplicate", "duplicate_rate", "Share of frames that arrive twice.")
+@click.option(
+    "--reorder", type=click.IntRange(0), default=0, metavar="N", help="Number of frames that overtake each other."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random numbers.")
+@click.option(
+    "--framing", type=RegistryChoice("plada_codec.frames.framing", "FRAMINGS"), default="length", show_default=True
+)
 def channel(
     loss_rate: float,
     burst_frames: float | None,
@@ -251,13 +277,14 @@ def channel(
     seed: int,
     framing: str,
 ) -> None:
-    """Lose, damage, repeat and reorder the frames of a stream: from standard input to standard output.
-
-    Bits flip within frames; where frames begin and end stays known, in SLIP too.
+    """Lose, damage, repeat and reorder frames, as a link does.
 
     \b
     Example:
       plada channel --loss 30% --burst 5 --flip 1e-4 --duplicate 10% --reorder 50 < sent.frames > received.frames
+
+    A stream of frames comes from standard input and goes to standard output. Bits flip inside frames only: the ends of
+    frames stay known.
     """  # noqa: D301
     from plada_codec import frames
     from plada_codec.testing.channel import channel as simulated_channel

@@ -17,6 +17,7 @@ from plada_codec.cli import frames, reassemble
 from plada_codec.cli.budget.command import budget
 from plada_codec.cli.terminal import (
     OneLineErrors,
+    RegistryChoice,
     complain,
     finite,
     in_words,
@@ -29,7 +30,6 @@ from plada_codec.cli.terminal import (
     standard_output,
     write_bytes,
 )
-from plada_codec.codings.coders import DECODER_CLASSES
 from plada_codec.errors import FileError, InvalidArgument, PladaError
 from plada_codec.progress import FIRST_RUN, progress_bar
 
@@ -59,28 +59,50 @@ _payload_options = option_group(
         type=click.IntRange(8, 32),
         default=8,
         show_default=True,
-        help="How many bytes of --reference-digest are sent.",
+        help="Number of bytes of --reference-digest to send.",
     ),
     click.option("--offset", type=int, metavar="O", help="First image of the universe.  [default: 0]"),
-    click.option("--stride", type=int, metavar="S", help="Every how many images the universe has one.  [default: 1]"),
-    click.option("--class-names", type=click.Path(exists=True, dir_okay=False), help="Text file, one name a line."),
+    click.option("--stride", type=int, metavar="S", help="Every S-th image is in the universe.  [default: 1]"),
+    click.option(
+        "--class-names", type=click.Path(exists=True, dir_okay=False), help="Text file with a name on each line."
+    ),
 )
 _from_option = click.option(
     "--from", "from_format", metavar="FORMAT", help="Format of the input.  [default: its suffix]"
 )
 _to_option = click.option("--to", "to_format", metavar="FORMAT", help="Format of the output.  [default: its suffix]")
-_limit_option = click.option("--max-kept", type=click.IntRange(0), metavar="K", help="Limit on kept images.")
+_limit_option = click.option(
+    "--max-kept", type=click.IntRange(0), metavar="K", help="Largest number of kept images to accept."
+)
 _coding_options = option_group(
-    click.option("--profile", type=click.Choice(["small", "fast"]), default="small", show_default=True),
+    click.option(
+        "--profile",
+        type=RegistryChoice("plada_codec.api", "PROFILES"),
+        default="small",
+        show_default=True,
+        help="Fewest bytes, or less time.",
+    ),
     click.option(
         "--decoder-class",
-        type=click.Choice(DECODER_CLASSES),
+        type=RegistryChoice("plada_codec.codings.coders", "DECODER_CLASSES"),
         default="full",
         show_default=True,
-        help="The least able receiver.",
+        help="Least able receiver that must read it.",
     ),
-    click.option("--index-coding", default="auto", show_default=True, metavar="NAME", help="For instance gaps-zstd."),
-    click.option("--label-coding", default="auto", show_default=True, metavar="NAME", help="Or classes-huffman."),
+    click.option(
+        "--index-coding",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="Coding of the images, such as gaps-zstd.",
+    ),
+    click.option(
+        "--label-coding",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="Coding of the labels, such as classes-huffman.",
+    ),
 )
 _output_option = click.option("-o", "--output", required=True, metavar="OUT", help="File to write, or - .")
 
@@ -101,17 +123,19 @@ def encode(
     label_coding: str,
     from_format: str | None,
     max_kept: int | None,
-    **said: Any,
+    **options: Any,
 ) -> None:
-    """Encode a selection: indices and labels in any format that `plada convert` reads.
+    """Encode a selection of images and labels as a payload.
 
     \b
     Example:
       plada encode kept.csv -o task.plada --reference-size 40000 --classes 12
+
+    IN has any format that `plada convert` reads.
     """  # noqa: D301
     from plada_codec import api
 
-    payload = _read(source, from_format, _limits(max_kept), said)
+    payload = _read(source, from_format, _limits(max_kept), options)
     with progress_bar(f"encoding ({FIRST_RUN})"):
         blob = api.encode(payload, profile, decoder_class, index_coding, label_coding, limits=_limits(max_kept))
     write_bytes(blob, output)
@@ -121,16 +145,17 @@ def encode(
 @click.argument("source", metavar="IN.plada")
 @_output_option
 @_to_option
-@click.option("--reference", metavar="HEX", help="Digest that the payload must be for.")
+@click.option("--reference", metavar="HEX", help="Digest of the reference set that the payload must be for.")
 @_limit_option
 def decode(source: str, output: str, to_format: str | None, reference: str | None, max_kept: int | None) -> None:
-    """Decode a payload to npz, csv, jsonl, arrow, parquet, ...
-
-    All but npz, arrow, parquet and plada hold indices and labels only: class names, soft labels and weights are lost.
+    """Decode a payload to a file of another format.
 
     \b
     Example:
       plada decode task.plada -o kept.npz
+
+    The suffix of OUT chooses the format: npz, csv, jsonl, arrow, parquet, roaring, idx-raw, bmp-raw or plada. Only npz,
+    arrow, parquet and plada hold class names, soft labels and weights.
     """  # noqa: D301
     from plada_codec import api
 
@@ -144,11 +169,13 @@ def decode(source: str, output: str, to_format: str | None, reference: str | Non
 @json_option
 @click.option("--hex", "as_hex", is_flag=True, help="Print every field with its bytes.")
 def inspect(source: str, as_json: bool, as_hex: bool) -> None:
-    """Show header and sections of a payload; no stream is decoded.
+    """Show the header and the sections of a payload.
 
     \b
     Example:
       plada inspect task.plada --hex
+
+    The checksum is compared. No stream is decoded: that is `plada verify`.
     """  # noqa: D301
     from plada_codec import api
 
@@ -182,10 +209,10 @@ def inspect(source: str, as_json: bool, as_hex: bool) -> None:
 
 @main.command()
 @click.argument("sources", metavar="IN.plada...", nargs=-1, required=True)
-@click.option("--reference", metavar="HEX", help="Digest that the payloads must be for.")
+@click.option("--reference", metavar="HEX", help="Digest of the reference set that the payloads must be for.")
 @_limit_option
 def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None) -> None:
-    """Decode payloads completely and say whether each is good.
+    """Decode payloads completely, and say whether each is valid.
 
     \b
     Example:
@@ -213,17 +240,19 @@ def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None
 @_payload_options
 @_from_option
 @json_option
-def compare(source: str, from_format: str | None, as_json: bool, **said: Any) -> None:
-    """Compare a selection's size with the paper's codings (Appendix E).
+def compare(source: str, from_format: str | None, as_json: bool, **options: Any) -> None:
+    """Compare the size of a payload with the codings of the paper.
 
     \b
     Example:
       plada compare kept.csv --reference-size 40000 --classes 12
+
+    The codings are those of Appendix E. IN has any format that `plada convert` reads.
     """  # noqa: D301
     from plada_codec.interop.comparison import compare as compare_with_paper
     from plada_codec.limits import Limits
 
-    payload = _read(source, from_format, Limits(), said)
+    payload = _read(source, from_format, Limits(), options)
     with progress_bar(f"comparing ({FIRST_RUN})") as progress:
         comparison = compare_with_paper(payload, progress=progress)
     if as_json:
@@ -239,18 +268,20 @@ def compare(source: str, from_format: str | None, as_json: bool, **said: Any) ->
 
 @main.group()
 def reference() -> None:
-    """Reference sets."""
+    """Work with reference sets."""
 
 
 @reference.command()
 @click.argument("source", metavar="SOURCE")
 @json_option
 def digest(source: str, as_json: bool) -> None:
-    """Print the digest of a reference set: a folder of images, or WebDataset shards.
+    """Print the digest of a reference set.
 
     \b
     Example:
       plada reference digest 'ref-{000..001}.tar'
+
+    SOURCE is a folder of images, a folder of WebDataset shards, one shard, or a pattern of shards.
     """  # noqa: D301
     from plada_codec.reference import open_images, reference_digest
 
@@ -269,19 +300,20 @@ def digest(source: str, as_json: bool) -> None:
 @_payload_options
 @_from_option
 @_to_option
-def convert(source: str, target: str, from_format: str | None, to_format: str | None, **said: Any) -> None:
-    """Convert between plada, npz, csv, jsonl, arrow, parquet, roaring, idx-raw and bmp-raw.
-
-    All but npz, arrow, parquet and plada hold indices and labels only: class names, soft labels and weights are lost.
+def convert(source: str, target: str, from_format: str | None, to_format: str | None, **options: Any) -> None:
+    """Convert a selection from one file format to another.
 
     \b
     Example:
       plada convert task.plada kept.jsonl
+
+    The formats are plada, npz, csv, jsonl, arrow, parquet, roaring, idx-raw and bmp-raw; the suffix of a file chooses
+    its format. Only npz, arrow, parquet and plada hold class names, soft labels and weights.
     """  # noqa: D301
     from plada_codec.limits import Limits
 
     with progress_bar(f"reading ({FIRST_RUN})"):
-        payload = _read(source, from_format, Limits(), said)
+        payload = _read(source, from_format, Limits(), options)
     with progress_bar(f"writing ({FIRST_RUN})"):
         _write(payload, target, to_format)
 
@@ -289,11 +321,11 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
 @main.command()
 @click.option("--decoder", required=True, metavar="CMD", help="Command that starts the decoder.")
 @click.option("--frames", is_flag=True, help="Test a receiver of frames, not a decoder of payloads.")
-@click.option("--batch", is_flag=True, help="Start one process, which answers requests.")
+@click.option("--batch", is_flag=True, help="Start one process that answers all requests.")
 @click.option("--options", is_flag=True, help="The decoder takes limits and a digest as arguments.")
 @click.option("--rules", is_flag=True, help="Compare kind and rule of each refusal.")
 @click.option("--examples", type=click.IntRange(0), default=200, show_default=True, help="Number of generated cases.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the generated cases.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -301,7 +333,7 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
     default=60.0,
     callback=finite,
     show_default=True,
-    help="Seconds that an answer may take.",
+    help="Longest time for an answer, in seconds.",
 )
 @json_option
 def conformance(
@@ -315,13 +347,17 @@ def conformance(
     timeout_s: float,
     as_json: bool,
 ) -> None:
-    """Test an external decoder on the vectors and on generated payloads.
+    """Test a decoder on the vectors and on generated payloads.
 
-    The decoder gets a payload on standard input. It writes a line `index,label` and a line for each kept image, or
-    exits with another code than 0 for a payload that must be refused. For --rules, the last line on standard error
-    then has kind and rule: Corrupt checksum. With --options, the decoder gets arguments such as --max-kept 1000 and
-    --expected-reference 0123456789abcdef; without, the vectors that need them are left out. With --frames, it gets a
-    stream, --framing and --tag, and writes the object.
+    \b
+    Example:
+      plada conformance --decoder 'python spec/decoder/plada_decode.py --batch' --batch --rules --examples 20
+
+    The decoder gets a payload on standard input. It writes a line `index,label`, then a line for each kept image,
+    and exits with 0. For a payload that must be refused, it exits with another code; with --rules, the last line on
+    standard error must then hold kind and rule, such as Corrupt checksum. With --options, the decoder gets arguments
+    such as --max-kept 1000 and --expected-reference 0123456789abcdef; without, the vectors that need them are left out.
+    With --frames, it gets a stream of frames, --framing and --tag, and writes the object.
 
     \b
     With --batch, it answers requests until standard input ends, and exits with 0. Lengths are u32, little-endian.
@@ -329,8 +365,7 @@ def conformance(
       answer:  length, then + and the CSV (the object), or - and KIND RULE
 
     \b
-    Examples:
-      plada conformance --decoder 'python spec/decoder/plada_decode.py --batch' --batch --rules --examples 20
+    More examples:
       plada conformance --decoder 'python spec/decoder/plada_frames_decode.py --batch' --frames --batch --rules
     """  # noqa: D301
     from plada_codec.testing.conformance import run_conformance
@@ -369,22 +404,22 @@ def _digest(text: str | None) -> bytes | None:
         raise InvalidArgument(f"a digest is hexadecimal, not {text!r}", rule="reference-digest") from None
 
 
-def _read(source: str, format: str | None, limits: Limits, said: dict[str, Any]) -> Payload:
-    """A payload from a file, and from what the options of `_payload_options` say about it."""
+def _read(source: str, format: str | None, limits: Limits, options: dict[str, Any]) -> Payload:
+    """A payload from a file, and from the options of `_payload_options`."""
     from plada_codec import interop
     from plada_codec.universe import Universe
 
     universe = None
-    if said["offset"] is not None or said["stride"] is not None:
-        universe = Universe(said["offset"] or 0, 1 if said["stride"] is None else said["stride"])
-    names = said["class_names"]
-    whole_digest = _digest(said["reference_digest"])
+    if options["offset"] is not None or options["stride"] is not None:
+        universe = Universe(options["offset"] or 0, 1 if options["stride"] is None else options["stride"])
+    names = options["class_names"]
+    whole_digest = _digest(options["reference_digest"])
     return interop.read(
         input_of(source),
         format,
-        reference_size=said["reference_size"],
-        num_classes=said["classes"],
-        reference_digest=None if whole_digest is None else whole_digest[: said["digest_bytes"]],
+        reference_size=options["reference_size"],
+        num_classes=options["classes"],
+        reference_digest=None if whole_digest is None else whole_digest[: options["digest_bytes"]],
         universe=universe,
         class_names=None if names is None else _lines(names),
         limits=limits,

@@ -29,9 +29,9 @@ _ASK_FRAMING = ": is --framing what the sender's is?"
 @click.command()
 @click.argument("sources", metavar="FRAMES...", nargs=-1)
 @click.option("-o", "--output", metavar="OUT", help="File to write, or - .")
-@click.option("--state", "state_path", metavar="FILE", help="What was received before, and is now.")
-@click.option("--status", is_flag=True, help="Say how far the objects of --state are; receive nothing.")
-@click.option("--tag", callback=tag_of, metavar="HEX", help="Object to receive.  [default: any]")
+@click.option("--state", "state_path", metavar="FILE", help="File that keeps all received frames.")
+@click.option("--status", is_flag=True, help="Show what --state holds; receive nothing.")
+@click.option("--tag", callback=tag_of, metavar="HEX", help="Tag of the file to receive.  [default: any]")
 @stream_options
 @json_option
 def reassemble(
@@ -44,16 +44,19 @@ def reassemble(
     baud: int | None,
     as_json: bool,
 ) -> None:
-    """Make the object, which is the file that was sent, of frames: in any order, some lost, twice, damaged, of others.
-
-    FRAMES are folders of files of one frame each, such files named *.frame, and streams: files, pipes, serial ports, -.
-    They come from the modem's own folder or port. A pipe or port is read until an object is complete. With --state,
-    reception may be interrupted at any time, by loss of power too, and goes on with the same command. What it lacks can
-    come later: the state is all there is to keep.
+    """Rebuild a file from frames, in spite of losses and damage.
 
     \b
-    Examples:
+    Example:
       plada reassemble received -o copy.plada
+
+    FRAMES are folders with a file for each frame, such files with names *.frame, and streams of frames: files, pipes,
+    serial ports and -. A pipe or port is read until a file is complete. With --state, reception may be interrupted at
+    any time, even by a power failure: the same command goes on. Missing frames can come later, and only the state file
+    must be kept.
+
+    \b
+    More examples:
       plada reassemble received.frames -o copy.plada --state task.state
       plada reassemble --status --state task.state
     """  # noqa: D301

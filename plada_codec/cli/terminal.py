@@ -5,6 +5,7 @@ Everything but click is imported where it is used, so that `--help` answers at o
 
 from __future__ import annotations
 
+import importlib
 import io
 import math
 import sys
@@ -93,6 +94,20 @@ def in_words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
+
+
+class RegistryChoice(click.Choice[str]):
+    """A choice of the names in a registry. The registry is imported when the option or its help is used."""
+
+    def __init__(self, module: str, registry: str) -> None:
+        self._module, self._registry = module, registry
+        self.case_sensitive = True
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "choices":
+            raise AttributeError(name)
+        self.choices = tuple(getattr(importlib.import_module(self._module), self._registry))
+        return self.choices
 
 
 def option_group(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from plada_codec.limits import Limits
 
-#: Optional sections, but for the names of the classes: arrays that Payload checks.
-_ARRAYS = tuple(section.field for section in SECTIONS if section.field != "class_names")
+#: Optional sections, but for the names of the classes: arrays or text, which Payload checks.
+_SECTIONS = tuple(section.field for section in SECTIONS if section.field != "class_names")
 
 
 def read(source: Source) -> Contents:
@@ -51,7 +51,7 @@ def read(source: Source) -> Contents:
             fields["reference_digest"] = arrays.vector("reference_digest", "u1", "uint8").tobytes()
         if "class_names" in arrays:
             fields["class_names"] = arrays.vector("class_names", "U", "text").tolist()
-        fields |= {name: arrays.get(name) for name in _ARRAYS if name in arrays}
+        fields |= {name: arrays.value(name) for name in _SECTIONS if name in arrays}
         indices, labels = arrays.get("indices"), arrays.get("labels")
         source.check_kept(max(indices.size, labels.size))
         return Contents(indices, labels, fields)
@@ -70,7 +70,7 @@ def write(payload: Payload, stream: BinaryIO) -> None:
     }
     if payload.class_names is not None:
         arrays["class_names"] = np.array(payload.class_names)
-    arrays |= {name: values for name, values in payload.sections.items() if name in _ARRAYS}
+    arrays |= {name: values for name, values in payload.sections.items() if name in _SECTIONS}
     np.savez(stream, **arrays)
 
 
@@ -104,6 +104,11 @@ class _Arrays:
                 if file.read(1):
                     raise FileError(f"{name!r} has bytes after its array", rule="file")
             return array
+
+    def value(self, name: str) -> Any:
+        """An array that must be there; of text, its strings."""
+        array = self.get(name)
+        return array.tolist() if array.dtype.kind == "U" else array
 
     def integer(self, name: str) -> int:
         """An array of one integer."""

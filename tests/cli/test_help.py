@@ -95,16 +95,17 @@ def test_the_examples_of_plada_run(name: str, folder: Path) -> None:
         assert invoke(name, arguments) == 0
 
 
-@pytest.mark.parametrize("command", TRAIN.values(), ids=TRAIN)
+@pytest.mark.parametrize("command", [*CODEC.values(), *TRAIN.values()], ids=[*CODEC, *TRAIN])
 def test_an_example_follows_the_summary(command: click.Command) -> None:
     summary, after = cleandoc(command.help or "").split("\n\n")[:2]
     assert "\n" not in summary
     assert after.startswith(("\b\nExample:", "\b\nExamples:"))
 
 
-def test_each_summary_of_plada_train_fits_a_line_of_80_columns() -> None:
-    text = CliRunner().invoke(plada_train, ["--help"], terminal_width=80).output
-    for each in plada_train.commands.values():
+@pytest.mark.parametrize("group", [plada, plada_train])
+def test_each_summary_fits_a_line_of_80_columns(group: click.Group) -> None:
+    text = CliRunner().invoke(group, ["--help"], terminal_width=80).output
+    for each in group.commands.values():
         assert f"{each.name} " in text
         assert str(each.help).partition("\n\n")[0].removesuffix(".") in text
 
