@@ -27,9 +27,9 @@ from plada_codec.reference import ImageSource, open_images
 from plada_train.data.labelled import picture
 from plada_train.models import inference
 from plada_train.models.classifier import Classifier, make_classifier
-from plada_train.recipe import Recipe
+from plada_train.recipe import SHARD_SIZE, Recipe
 from plada_train.scores import labelling
-from plada_train.scores.shards import SHARD_SIZE, Manifest
+from plada_train.scores.shards import Manifest
 from plada_train.versions import versions
 
 REFERENCE = Path(__file__).parent.parent.parent / "shared" / "data" / "reference"

@@ -17,6 +17,9 @@ Targets = Literal["hard", "average", "dirichlet"]
 #: Models of teachers and students, and the label smoothing of teachers, if no others are asked for.
 TEACHER_MODEL, STUDENT_MODEL, TEACHER_LABEL_SMOOTHING = "convnextv2_tiny", "resnet18", 0.1
 
+#: Temperature of the scores. Images of a shard of scores: on a GPU, a minute of work that a kill may cost; 800 kB.
+TEMPERATURE, SHARD_SIZE = 1.0, 65_536
+
 #: A rate, well within float32; a standard deviation; a seed.
 Rate = Annotated[float, Range(0, 1e30)]
 Deviation = Annotated[float, Range(above=0)]

@@ -23,10 +23,9 @@ from plada_codec.sections.weights import dequantised_weights
 from plada_train.data.labelled import LabelledImages
 from plada_train.models import inference
 from plada_train.models.classifier import Classifier
-from plada_train.recipe import Recipe
+from plada_train.recipe import SHARD_SIZE, TEMPERATURE, Recipe
 from plada_train.scores import labelling
 from plada_train.scores.reference_scores import Scores
-from plada_train.scores.shards import SHARD_SIZE
 from plada_train.training import loop
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def score(
     recipe: Recipe,
     folder: Path | None = None,
     *,
-    temperature: float = 1.0,
+    temperature: float = TEMPERATURE,
     shard_size: int = SHARD_SIZE,
 ) -> Scores:
     """Label and scores of every reference image, shard by shard.

@@ -33,7 +33,7 @@ from plada_train.cli.options import (
     FILE,
     NATURAL,
     POSITIVE,
-    TEMPERATURE,
+    TEMPERATURES,
     budgets_of,
     folder_option,
     link_options,
@@ -48,9 +48,11 @@ from plada_train.cli.options import (
 )
 from plada_train.files import UNFINISHED
 from plada_train.recipe import (
+    SHARD_SIZE,
     STUDENT_MODEL,
     TEACHER_LABEL_SMOOTHING,
     TEACHER_MODEL,
+    TEMPERATURE,
     Planning,
     Recipe,
     Targets,
@@ -366,8 +368,8 @@ def _finish(classifier: Classifier, test: LabelledImages | None, recipe: Recipe,
 @main.command(context_settings={"default_map": {"workers": 1}})
 @reference_option
 @click.option("--teacher", required=True, type=FILE, help="The checkpoint teacher.safetensors.")
-@option("--temperature", type=TEMPERATURE, callback=finite, default=1.0, metavar="T", help="Temperature of the scores.")
-@option("--shard-size", type=POSITIVE, default=1 << 16, metavar="N", help="Images in each file of scores.")
+@option("--temperature", type=TEMPERATURES, callback=finite, default=TEMPERATURE, metavar="T", help="Of the scores.")
+@option("--shard-size", type=POSITIVE, default=SHARD_SIZE, metavar="N", help="Images in each file of scores.")
 @field_option(Recipe, "amp", help="Compute in bfloat16 where that loses little: faster, and other scores.")
 @_compute_options
 @click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for the scores.")
@@ -537,7 +539,7 @@ def leakage(targets: tuple[str, ...], reference: str, threshold: float, size: in
 
     report = find(targets, reference, threshold=threshold, size=size, threads=threads)
     if as_json:
-        click.echo(json.dumps(report, indent=2))
+        click.echo(json_files.dumps(report))
     else:
         from rich import print as rich_print
 

@@ -21,7 +21,7 @@ from plada_train.selection.registry import OPTIONS
 FILE = click.Path(path_type=Path)
 POSITIVE = click.IntRange(min=1)
 NATURAL = click.IntRange(min=0)
-TEMPERATURE = click.FloatRange(1e-3, 1e3)
+TEMPERATURES = click.FloatRange(1e-3, 1e3)
 #: Characters of a keep rate.
 MAX_RATE_LENGTH = 40
 
@@ -65,7 +65,7 @@ section_options = option_group(
     option(
         "--importance-weights",
         "weights_tau",
-        type=TEMPERATURE,
+        type=TEMPERATURES,
         callback=finite,
         metavar="TAU",
         help="Send a weight of each image too, exp(-score / TAU), TAU in standard deviations of the kept images'.",

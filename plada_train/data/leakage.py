@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -76,9 +76,55 @@ class Summary:
     blocks: NDArray[np.uint8]
 
 
+@dataclass(frozen=True, kw_only=True)
+class NamedPair:
+    """A pair of images with their names in their sources; numbers and difference as those of `Pair`."""
+
+    target: int
+    target_name: str
+    reference: int
+    reference_name: str
+    difference: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetLeakage:
+    """The images of a target's source that are also in the reference set.
+
+    Attributes:
+        target: the source.
+        images: number of its images.
+        leaked: number of those that are also in the reference set.
+        pairs: the pairs, the smallest difference first.
+    """
+
+    target: str
+    images: int
+    leaked: int
+    pairs: tuple[NamedPair, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakageReport:
+    """The result of `find`, as `plada-train leakage --json` prints it.
+
+    Attributes:
+        reference: source of the reference set.
+        images: number of its images.
+        threshold, size: arguments of `find`.
+        targets: one for each of the target's sources.
+    """
+
+    reference: str
+    images: int
+    threshold: float
+    size: int
+    targets: tuple[TargetLeakage, ...]
+
+
 def find(
     targets: Sequence[str | Path], reference: str | Path, *, threshold: float, size: int, threads: int = 1
-) -> dict[str, Any]:
+) -> LeakageReport:
     """Find the images of a target's sources (training images, test images) that are also in a reference set.
 
     Args:
@@ -89,8 +135,7 @@ def find(
         threads: number of images that are decoded at a time.
 
     Returns:
-        A report, as `plada-train leakage --json` prints it: of each target the number of its images, the number of
-        those that are also in the reference set, and the pairs, the smallest difference first.
+        The report.
 
     Raises:
         SourceError: if a source or an image cannot be read.
@@ -105,33 +150,28 @@ def find(
             summary = summarise(images, size, threads, progress)
         with progress_bar(f"comparing {images.source}") as progress:
             alike = sorted(pairs(summary, known, threshold, progress), key=lambda pair: pair.difference)
-        found.append(
-            {
-                "target": images.source,
-                "images": len(images),
-                "leaked": len({pair.target for pair in alike}),
-                "pairs": [
-                    {
-                        "target": pair.target,
-                        "target_name": images.name(pair.target),
-                        "reference": pair.reference,
-                        "reference_name": known.images.name(pair.reference),
-                        "difference": pair.difference,
-                    }
-                    for pair in alike
-                ],
-            }
+        named = (
+            NamedPair(
+                target=pair.target,
+                target_name=images.name(pair.target),
+                reference=pair.reference,
+                reference_name=known.images.name(pair.reference),
+                difference=pair.difference,
+            )
+            for pair in alike
         )
-    return {
-        "reference": known.images.source,
-        "images": len(known.images),
-        "threshold": threshold,
-        "size": size,
-        "targets": found,
-    }
+        leaked = len({pair.target for pair in alike})
+        found.append(TargetLeakage(target=images.source, images=len(images), leaked=leaked, pairs=tuple(named)))
+    return LeakageReport(
+        reference=known.images.source,
+        images=len(known.images),
+        threshold=threshold,
+        size=size,
+        targets=tuple(found),
+    )
 
 
-def table(report: dict[str, Any]) -> Group:
+def table(report: LeakageReport) -> Group:
     """The report of `find` as a table."""
     from rich.console import Group
     from rich.table import Column, Table
@@ -142,12 +182,12 @@ def table(report: dict[str, Any]) -> Group:
 
     counts = columns("target", "images", "also in the reference set")
     alike = columns("target", "reference", "difference")
-    for target in report["targets"]:
-        share = f"{target['leaked']} ({target['leaked'] / target['images']:.2%})"
-        counts.add_row(Text(target["target"]), str(target["images"]), share)
-        for pair in target["pairs"]:
-            names = (f"{pair[which]}: {pair[f'{which}_name']}" for which in ("target", "reference"))
-            alike.add_row(*map(Text, names), f"{pair['difference']:.4f}")
+    for target in report.targets:
+        share = f"{target.leaked} ({target.leaked / target.images:.2%})"
+        counts.add_row(Text(target.target), str(target.images), share)
+        for pair in target.pairs:
+            names = f"{pair.target}: {pair.target_name}", f"{pair.reference}: {pair.reference_name}"
+            alike.add_row(*map(Text, names), f"{pair.difference:.4f}")
     return Group(counts, "", alike) if alike.row_count else Group(counts)
 
 

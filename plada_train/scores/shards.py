@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT: Literal["plada-scores-1"] = "plada-scores-1"
-#: Images of a shard: on a GPU, a minute of work that a kill may cost; 800 kB and the sums.
-SHARD_SIZE = 65_536
 #: Values C * C of a shard's soft sums at most, 32 MiB: decoders take no more soft labels.
 MAX_SOFT_SUM_VALUES = Limits.max_soft_label_values
 
