@@ -144,9 +144,11 @@ _student_options = option_group(
     option("--no-weights", is_flag=True, help="Count all images alike, even if the payload has importance weights."),
 )
 _select_options = option_group(
-    option("--keep", callback=rate, metavar="P", help="Share of the images to keep: floor(P M) of M, the surest."),
-    option("--kept", type=POSITIVE, metavar="K", help="Their number instead."),
-    option("--max-bytes", type=POSITIVE, metavar="B", help="Keep as many as B bytes hold, no more than P or K says."),
+    option("--keep", callback=rate, metavar="P", help="Share of the images to keep: floor(P M) of M."),
+    option("--kept", type=POSITIVE, metavar="K", help="Number of images to keep, instead."),
+    option(
+        "--max-bytes", type=POSITIVE, metavar="B", help="Largest size of the payload; fewer images are kept if need be."
+    ),
     option(
         "--score",
         type=click.Choice(SCORES_OF_LOGITS),
@@ -155,9 +157,11 @@ _select_options = option_group(
         help="Score of the images, of which the lowest are kept; repeat it for the consensus of several. "
         + " ".join(f"{name}: {SCORES[name].description}" for name in SCORES_OF_LOGITS),
     ),
-    option("--inverse", is_flag=True, help="Keep the least sure instead (for a target far from the reference set)."),
+    option(
+        "--inverse", is_flag=True, help="Keep the highest scores instead (for a target far from the reference set)."
+    ),
     rule_options,
-    option("--stride", type=POSITIVE, default=1, metavar="S", help="Choose from every S-th image only ..."),
+    option("--stride", type=POSITIVE, default=1, metavar="S", help="Use every S-th image only ..."),
     option("--offset", type=NATURAL, default=0, metavar="O", help="... from image O on."),
     section_options,
 )

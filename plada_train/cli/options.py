@@ -60,8 +60,12 @@ planning_options = option_group(
 )
 #: Optional sections of a payload, by the fields of `OptionalSections`.
 section_options = option_group(
-    option("--class-names", is_flag=True, help="Send the names of the classes too."),
-    option("--soft-labels", is_flag=True, help="Send what the teacher's probabilities are like in each class too."),
+    option("--class-names", is_flag=True, help="Send the names of the classes."),
+    option(
+        "--soft-labels",
+        is_flag=True,
+        help="Send soft labels: the distribution of the teacher's probabilities in each class.",
+    ),
     option(
         "--importance-weights",
         "weights_tau",
