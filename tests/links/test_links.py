@@ -1,11 +1,8 @@
-"""Links have the airtime of their standards, and every number of a profile has its source."""
+"""Links have the airtime of their packets, keep to their limits, and can be changed by options."""
 
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import fields
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,101 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec.errors import InvalidArgument, LinkError
-from plada_codec.links.airtime.base import AirtimeModel
 from plada_codec.links.airtime.constant_rate import ConstantRate
 from plada_codec.links.airtime.fixed_time import FixedTime
-from plada_codec.links.airtime.janus import Janus
 from plada_codec.links.airtime.lora import Lora
-from plada_codec.links.airtime.registry import AIRTIME_MODELS
-from plada_codec.links.link import Link, all_quantities
-from plada_codec.links.numbers import MARKS, Number
-from plada_codec.links.profiles import link, links, read_profiles
-from tests.helpers.paths import ROOT
-
-LETTERS = {"verified": "V", "secondary": "W", "unverified": "U", "assumed": "A"}
+from plada_codec.links.link import Link
+from plada_codec.links.numbers import Number
+from plada_codec.links.profiles import link
 
 
 def ours(**numbers: float | None) -> Link:
     return link("custom").replaced(**numbers)
 
 
-# Airtime: LoRa
-
-
-@pytest.mark.parametrize(
-    ("spreading_factor", "bandwidth_hz", "phy_bytes", "milliseconds"),
-    [
-        (12, 125_000, 64, 2793.472),
-        (7, 125_000, 64, 118.016),
-        (7, 125_000, 235, 368.896),
-        (9, 125_000, 12, 144.384),
-        (11, 250_000, 253, 2050.048),
-    ],
-)
-def test_lora_takes_the_known_time(
-    spreading_factor: int, bandwidth_hz: float, phy_bytes: int, milliseconds: float
-) -> None:
-    model = Lora(spreading_factor, bandwidth_hz, header_bytes=0)
-    assert model.airtime_s(phy_bytes) * 1000 == pytest.approx(milliseconds, rel=1e-12)
-
-
-def lora_by_blocks(model: Lora, phy_bytes: int) -> Fraction:
-    """Time on air by the interleaver: nibbles, one codeword each, are interleaved into blocks of symbols.
-
-    The first block always is at the reduced rate, SF - 2 codewords of 8 bits, and holds the header's 5 nibbles; each
-    further one holds a codeword for each bit of a symbol.
-    """
-    symbol_s = Fraction(2**model.spreading_factor) / Fraction(model.bandwidth_hz)
-    nibbles = 2 * phy_bytes + (4 if model.crc else 0) + (0 if model.implicit_header else 5)
-    nibbles -= model.spreading_factor - 2
-    symbols = 8
-    while nibbles > 0:
-        nibbles -= model.spreading_factor - (2 if symbol_s >= Fraction(16, 1000) else 0)
-        symbols += 4 + model.coding_rate
-    return (model.preamble + Fraction(17, 4) + symbols) * symbol_s
-
-
-@given(
-    st.builds(
-        Lora,
-        spreading_factor=st.integers(7, 12),
-        bandwidth_hz=st.sampled_from([62_500, 125_000, 250_000, 500_000]),
-        coding_rate=st.integers(1, 4),
-        preamble=st.integers(6, 20),
-        header_bytes=st.integers(0, 13),
-        crc=st.booleans(),
-        implicit_header=st.booleans(),
-    )
-)
-def test_lora_agrees_with_a_count_of_interleaver_blocks(model: Lora) -> None:
-    for packet_bytes in range(0, 243, 3):
-        expected = lora_by_blocks(model, packet_bytes + model.header_bytes)
-        assert model.airtime_s(packet_bytes) == pytest.approx(float(expected), rel=1e-12)
-
-
-# Airtime: JANUS
-
-
-@pytest.mark.parametrize(("cargo_bytes", "seconds"), [(0, 1.1), (64, 7.6), (256, 26.8)])
-def test_janus_takes_the_known_time(cargo_bytes: int, seconds: float) -> None:
-    assert Janus(wake_up=False).airtime_s(cargo_bytes) == pytest.approx(seconds, rel=1e-12)
-    assert Janus().airtime_s(cargo_bytes) == pytest.approx(seconds + 0.475, rel=1e-12)
-
-
-def test_janus_agrees_with_a_count_of_chips() -> None:
-    """The code has rate 1/2 and is flushed with 8 bits; the packet's 64 bits and its cargo are coded apart."""
-    chip_s = Fraction(1, 160)
-
-    def chips(bits: int) -> int:
-        return 2 * (bits + 8)
-
-    wake_up_s = 3 * 4 * chip_s + Fraction(4, 10)
-    for cargo_bytes in range(4097):
-        total = 32 + chips(64) + (chips(8 * cargo_bytes) if cargo_bytes else 0)
-        assert Janus().airtime_s(cargo_bytes) == pytest.approx(float(wake_up_s + total * chip_s), rel=1e-12)
-
-
-# Airtime: frames
+# Airtime
 
 
 @given(st.integers(1, 64), st.integers(1, 8), st.booleans(), st.data())
@@ -273,113 +188,6 @@ def test_a_frame_longer_than_a_contact_is_refused() -> None:
     assert caught.value.rule == "contact"
 
 
-# Profiles
-
-
-def test_every_number_of_every_profile_has_unit_mark_and_its_value() -> None:
-    for profile in links().values():
-        for name, number in profile.numbers.items():
-            value = getattr(profile, name, getattr(profile.model, name, None))
-            assert number.value == value
-            assert number.mark in MARKS[:-1]
-        for name in ("mtu_bytes", "tx_power_w", "loss", "duty_cycle", "one_way_delay_s", "frame_packets"):
-            assert (getattr(profile, name) is None) == (name not in profile.numbers)
-
-
-def test_the_shipped_profiles_are_those_of_the_specification() -> None:
-    text = (ROOT / "spec/link-budget.md").read_text(encoding="utf-8")
-    rows = [line for line in text.splitlines() if re.match(r"\| `[a-z0-9-]+` \|.*\|.*\|.*\|.*\|$", line)]
-    assert rows == [spec_row(profile) for profile in links().values()]
-
-
-def spec_row(profile: Link) -> str:
-    """The row of a profile in section 1.3."""
-
-    def shown(name: str, unit: str) -> list[str]:
-        number = profile.numbers.get(name)
-        if number is None or number.note == "the default":
-            return []
-        return [f"{number.value:g}{unit} {LETTERS[number.mark]}"]
-
-    def of_model(model: AirtimeModel | None) -> list[str]:
-        assert model is not None
-        return [text for name, number in model.quantities().items() for text in shown(name, f" {number.unit}".rstrip())]
-
-    airtime = {
-        Lora: lambda: [f"LoRa, SF {shown('spreading_factor', '')[0]}, {shown('bandwidth_hz', ' Hz')[0]}"],
-        Janus: lambda: ["JANUS"],
-        type(None): lambda: ["option"],
-    }.get(type(profile.model), lambda: of_model(profile.model))()
-    size = shown("mtu_bytes", "") or ["option"]
-    packets = [f"{item} packets a frame" for item in shown("frame_packets", "")]
-    limits = [
-        *shown("speed_m_per_s", " m/s"),
-        *(f"to {item}" for item in shown("max_range_m", " m")),
-        *shown("one_way_delay_s", " s"),
-        *(f"duty cycle {item}" for item in shown("duty_cycle", "")),
-        *shown("messages_per_day", " messages a day"),
-        *(f"retry after {item}" for item in shown("retry_s", " s")),
-        *(f"loss {item}" for item in shown("loss", "")),
-        *(["one receiver at a time"] if profile.unicast else []),
-    ]
-    power = shown("tx_power_w", "") or ["option"]
-    padded = ["padded"] if profile.padded else []
-    cells = [airtime, size + packets + padded, limits, power]
-    return f"| `{profile.id}` | " + " | ".join(", ".join(cell) for cell in cells) + " |"
-
-
-NUMBER = '{ value = 80, unit = "bit/s", mark = "verified" }'
-PROFILE = f'[x]\nname = "X"\nmodel = "constant-rate"\nrate_bps = {NUMBER}\n'
-
-
-def test_a_profile_is_read_with_the_provenance_of_its_numbers() -> None:
-    profile = read_profiles(PROFILE)["x"]
-    assert profile.model == ConstantRate(80)
-    assert profile.numbers["rate_bps"] == Number(80, "bit/s", "verified")
-    assert profile.numbers["turnaround_s"] == Number(0, "s", "assumed", "the default")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("[x]", "[x", "not TOML"),
-        ("[x]", "y = 1\n[x]", "profile y is not a table"),
-        ('name = "X"', "", "name"),
-        ('name = "X"', "name = 1", "name must be a str, not 1"),
-        ("constant-rate", "fast", "there is no model 'fast'"),
-        ("constant-rate", "lora", "the model lora does not go with rate_bps"),
-        ('model = "constant-rate"\n', "", "there is no model None"),
-        ("rate_bps", "rate", "there is no number rate"),
-        (NUMBER, "80", "rate_bps must have a value, a unit, a mark"),
-        (', mark = "verified"', "", "rate_bps must have a value, a unit, a mark"),
-        ('unit = "bit/s", ', "", "rate_bps must have a value, a unit, a mark"),
-        ("value = 80", "value = 80, source = 1", "and nothing else"),
-        ("verified", "certain", "the mark of rate_bps must be one of"),
-        ("verified", "option", "the mark of rate_bps must be one of"),
-        ('"bit/s"', '"kbit/s"', "the unit of rate_bps must be 'bit/s'"),
-        ("80", "true", "rate_bps must be a number"),
-        ("80", '"80"', "rate_bps must be a number"),
-        ("80", "0", "rate_bps must be a number from 1e-09"),
-        ("80", "nan", "rate_bps must be a number from 1e-09"),
-        ("rate_bps = {", 'mtu_bytes = { value = 1.5, unit = "B", mark = "assumed" }\nrate_bps = {', "a whole number"),
-    ],
-)
-def test_a_profile_with_something_wrong_is_refused(old: str, new: str, message: str) -> None:
-    assert old in PROFILE
-    with pytest.raises(LinkError, match=re.escape(message)) as caught:
-        read_profiles(PROFILE.replace(old, new, 1))
-    assert caught.value.rule == "profile"
-
-
-def test_an_unknown_link_is_refused_with_the_nearest_name_and_all_names() -> None:
-    with pytest.raises(LinkError, match="did you mean lorawan-eu868-dr5") as caught:
-        link("lorawan-eu868-d5")
-    assert caught.value.rule == "link"
-    assert all(id in str(caught.value) for id in links())
-    with pytest.raises(LinkError, match="there is no link ''"):
-        link("")
-
-
 # Options
 
 
@@ -401,13 +209,6 @@ def test_numbers_that_are_all_that_another_model_needs_make_a_link_of_that_model
     assert lora.replaced(spreading_factor=7, bandwidth_hz=250_000, header_bytes=0).model == Lora(
         7, 250_000, header_bytes=0
     )
-
-
-def test_every_number_of_a_model_has_a_unit_and_bounds_and_no_two_models_differ_about_them() -> None:
-    for model in AIRTIME_MODELS.values():
-        assert {field.name for field in fields(model)} == model.quantities().keys() | model.switches().keys()
-        for name, quantity in model.quantities().items():
-            assert all_quantities()[name] == quantity
 
 
 @pytest.mark.parametrize(
