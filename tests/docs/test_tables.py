@@ -1,12 +1,15 @@
-"""Tables of the documents list all that the registries have."""
+"""The documents list all that the registries have, and count the test vectors rightly."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
 
 import pytest
 
 from plada_codec.codings.coders import DECODER_CLASSES
 from plada_codec.interop.registry import FORMATS
-from tests.helpers.paths import ROOT
+from tests.helpers.paths import FRAME_VECTORS, PAYLOAD_VECTORS, ROOT
 
 GUIDES = ROOT / "docs" / "guides"
 
@@ -22,3 +25,10 @@ def test_the_guide_for_clients_lists_every_decoder_class() -> None:
     table = (GUIDES / "clients.md").read_text(encoding="utf-8")
     for name in DECODER_CLASSES:
         assert f"| `{name}` |" in table
+
+
+@pytest.mark.parametrize(("folder", "unit"), [(PAYLOAD_VECTORS, "payloads"), (FRAME_VECTORS, "streams of frames")])
+def test_the_documents_count_the_test_vectors(folder: Path, unit: str) -> None:
+    count = len(json.loads((folder / "index.json").read_text(encoding="utf-8"))["vectors"])
+    for document in (ROOT / "spec" / "vectors" / "README.md", GUIDES / "decoders.md"):
+        assert f" {count} {unit}" in document.read_text(encoding="utf-8")
