@@ -73,7 +73,7 @@ EXTRAS |= dict.fromkeys(("onnx", "onnx_ir", "onnxscript"), "export")
 #: Options of `run` that name a selection; without any, the planner makes one.
 SELECTING = ("keep", "kept", "score", "inverse", *OPTIONS, "stride", "offset")
 #: Options of `run` that are for the planner.
-FOR_THE_PLANNER = ("held_out_share", "candidates", "minutes", "proxy_steps")
+FOR_THE_PLANNER = ("held_out", "candidates", "minutes", "proxy_steps")
 SHARE = click.FloatRange(0, 1, min_open=True)
 
 
@@ -212,7 +212,7 @@ def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --
 @_target_test_option
 @_select_options
 @link_options
-@field_option(Planning, "held_out", "--held-out", "held_out_share")
+@field_option(Planning, "held_out")
 @planning_options
 @option("--teacher", default=TEACHER_MODEL, metavar="MODEL", help="The teacher's architecture, a timm model.")
 @option("--student", default=STUDENT_MODEL, metavar="MODEL", help="The student's architecture, a timm model.")
@@ -230,10 +230,6 @@ def run(
     target_test: str,
     link_id: str | None,
     within_s: float | None,
-    held_out_share: float,
-    candidates: int | None,
-    minutes: float,
-    proxy_steps: int,
     teacher: str,
     student: str,
     targets: Targets,
@@ -264,18 +260,12 @@ def run(
     selecting, for_the_planner = _named(ctx, SELECTING), _named(ctx, FOR_THE_PLANNER)
     if selecting and for_the_planner:
         raise click.UsageError(f"{for_the_planner} is for the planner, which {selecting} leaves out.")
-    said = () if options["max_bytes"] is None else (options["max_bytes"],)
-    options["max_bytes"] = budget_bytes = next(iter(budgets_of(said, link_id, within_s)), None)
+    max_bytes = () if options["max_bytes"] is None else (options["max_bytes"],)
+    options["max_bytes"] = budget_bytes = next(iter(budgets_of(max_bytes, link_id, within_s)), None)
     choice: Selection | Planning = _selection(options, "--max-bytes, --link, --kept or --keep")
+    limits = {name: options.pop(name) for name in FOR_THE_PLANNER}
     if budget_bytes is not None and not selecting:
-        choice = Planning(
-            budget_bytes=budget_bytes,
-            held_out=held_out_share,
-            candidates=candidates,
-            minutes=minutes,
-            proxy_steps=proxy_steps,
-            workers=threads,
-        )
+        choice = Planning(budget_bytes=budget_bytes, workers=threads, **limits)
     from plada_train.distributed import check_alone
 
     check_alone("run")

@@ -24,7 +24,7 @@ class Sample:
     few: Annotated[int, Range(2, 5), Help("A few.")] = 3
     share: Annotated[Share, Help("A share.")] = 0.5
     part: Annotated[Part, Help("A part.")] = 0.5
-    any_number: Annotated[float, Help("A number.")] = 1.5
+    number: Annotated[float, Help("A number.")] = 1.5
     pair: Annotated[tuple[float, Share] | None, Help("A pair.")] = None
     kind: Annotated[Literal["one", "two"], Help("A kind.")] = "one"
     text: Annotated[str, Help("A text.")] = "a"
@@ -52,7 +52,7 @@ def test_the_default_is_that_of_the_field(field: dataclasses.Field[Any]) -> None
 
 
 @given(
-    st.sampled_from(["few", "share", "part", "any_number", "count"]),
+    st.sampled_from(["few", "share", "part", "number", "count"]),
     st.integers(-2, 7) | st.sampled_from([0.0, 0.5, 1.0, 1.5, float("nan"), float("inf")]),
 )
 def test_an_option_takes_the_values_that_a_file_may_have(name: str, value: float) -> None:
