@@ -47,14 +47,14 @@ def encode(
     """Encodes a payload.
 
     Args:
-        payload: what to say.
+        payload: the payload to encode.
         profile: "small" tries every coding that could win (of more than 131,072 images, that looks as if it could),
             and keeps the smallest; "fast" computes what plain and huffman streams would take without writing them,
             tries zstd only at a fast level, and leaves the modelled codings out.
-        decoder_class: the least able receiver: "core", "zstd" or "full" (spec section 9).
+        decoder_class: class of the least able receiver: "core", "zstd" or "full" (spec section 9).
         index_coding: "auto", or a name of spec section 5.1 such as "gaps-zstd".
         label_coding: "auto", or a name of spec section 5.2 such as "classes-huffman".
-        limits: what the receivers' decoders allow.
+        limits: resource limits of the receivers' decoders.
 
     Returns:
         The bytes of the payload: deterministic for one release of plada and of zstandard.
@@ -124,7 +124,7 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
 
     Args:
         blob: the bytes of a payload, in any contiguous buffer: bytes, bytearray, memoryview, numpy, mmap.
-        limits: what to agree to allocate and loop over.
+        limits: resource limits: the decoder allocates and loops no more.
         expected_reference: the digest of the receiver's own reference set, or its first bytes (8 .. 32).
 
     Raises:
@@ -177,9 +177,9 @@ def _read_index(view: memoryview, parsed: Container, limits: Limits) -> Integers
 
 
 def expect_encodings(payloads: int, kept: int, num_classes: int) -> None:
-    """Says what will be encoded by this process, or by others after it.
+    """Announces encodings of this process, or of others after it, so that kernels are compiled at the first of them.
 
-    What compiling would pay for in the middle of that is then compiled at the first of them. Bytes do not depend on it.
+    Without it, a kernel is compiled in the middle of the work, as soon as that pays. Bytes do not depend on it.
 
     Args:
         payloads: about how many.
@@ -188,8 +188,8 @@ def expect_encodings(payloads: int, kept: int, num_classes: int) -> None:
     """
     from plada_codec.codings import classes_modelled, gaps_modelled
 
-    gaps_modelled.expect(payloads * kept)
-    classes_modelled.expect(payloads * kept, num_classes)
+    gaps_modelled.expect_positions(payloads * kept)
+    classes_modelled.expect_labels(payloads * kept, num_classes)
 
 
 @dataclass(frozen=True)

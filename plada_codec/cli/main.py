@@ -20,10 +20,10 @@ from plada_codec.cli.terminal import (
     RegistryChoice,
     complain,
     finite,
-    in_words,
     input_of,
     json_option,
-    naming,
+    message_of,
+    naming_file,
     option_group,
     print_table,
     read_bytes,
@@ -159,7 +159,7 @@ def decode(source: str, output: str, to_format: str | None, reference: str | Non
     """  # noqa: D301
     from plada_codec import api
 
-    with naming(source), progress_bar(f"decoding ({FIRST_RUN})"):
+    with naming_file(source), progress_bar(f"decoding ({FIRST_RUN})"):
         payload = api.decode(read_bytes(source), _limits(max_kept), _digest(reference))
     _write(payload, output, to_format)
 
@@ -181,7 +181,7 @@ def inspect(source: str, as_json: bool, as_hex: bool) -> None:
 
     if as_json and as_hex:
         raise click.UsageError("--json and --hex exclude each other.")
-    with naming(source):
+    with naming_file(source):
         blob = read_bytes(source)
         info = api.inspect(blob)
     if as_json:
@@ -228,7 +228,7 @@ def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None
                 payload = api.decode(read_bytes(source), _limits(max_kept), expected)
         except (PladaError, OSError) as error:
             bad += 1
-            complain(f"{source}: {error}" if isinstance(error, PladaError) else in_words(error))
+            complain(f"{source}: {error}" if isinstance(error, PladaError) else message_of(error))
         else:
             click.echo(f"{source}: good, {payload.kept} of {payload.reference_size} images kept")
     if bad:

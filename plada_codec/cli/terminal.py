@@ -41,7 +41,7 @@ class OneLineErrors(click.Group):
             return super().main(*args, **more)
         except OSError as error:
             # Of what is printed before a command is invoked: the help, the version
-            complain(f"{Path(sys.argv[0]).name}: {in_words(error)}")
+            complain(f"{Path(sys.argv[0]).name}: {message_of(error)}")
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -65,7 +65,7 @@ class OneLineErrors(click.Group):
         except BrokenPipeError:
             raise  # whoever read the output has enough: click ends the process without a word
         except (PladaError, OSError) as error:
-            complain(f"{ctx.info_name}: {in_words(error)}")
+            complain(f"{ctx.info_name}: {message_of(error)}")
             ctx.exit(1)
         except MemoryError:
             complain(f"{ctx.info_name}: out of memory")
@@ -89,7 +89,7 @@ def complain(message: str) -> None:
     click.echo("".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in message), err=True)
 
 
-def in_words(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """An error in one line, with the file's name where the system's error has one."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
@@ -220,7 +220,7 @@ def write_bytes(data: bytes, target: str) -> None:
 
 
 @contextmanager
-def naming(source: str) -> Iterator[None]:
+def naming_file(source: str) -> Iterator[None]:
     """Puts the file's name in front of an error's message."""
     try:
         yield

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plada_codec.codings import modelled
-from plada_codec.kernels.classes_modelled import code_labels, work_of
+from plada_codec.kernels.classes_modelled import code_labels, coding_steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ class ClassesModelled(modelled.Modelled):
         parameters: tuple[int, ...] = _USUAL_PARAMETERS
         if thorough:
             first = labels[: modelled.SEARCHED_VALUES]
-            expect(len(first), context.space)
+            expect_labels(len(first), context.space)
             parameters, written = modelled.search(
                 lambda trial: modelled.write(model(first, context, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
             )
@@ -42,9 +42,9 @@ class ClassesModelled(modelled.Modelled):
         return labels
 
 
-def expect(labels: int, num_classes: int) -> None:
-    """Says that so many labels are to be encoded thoroughly."""
-    code_labels.expect(modelled.USUAL_TRIALS * work_of(labels, num_classes))
+def expect_labels(labels: int, num_classes: int) -> None:
+    """Announces that this many labels will be encoded thoroughly, so that kernels are compiled before."""
+    code_labels.expect_work(modelled.USUAL_TRIALS * coding_steps(labels, num_classes))
 
 
 def model(

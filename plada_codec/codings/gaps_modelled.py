@@ -27,7 +27,7 @@ class GapsModelled(modelled.Modelled):
         parameters: tuple[int, ...] = _USUAL_PARAMETERS
         if thorough:
             first = positions[: modelled.SEARCHED_VALUES]
-            expect(len(first))
+            expect_positions(len(first))
             space = context.space if len(first) == len(positions) else int(first[-1]) + 1
             parameters, written = modelled.search(
                 lambda trial: modelled.write(model(first, space, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
@@ -45,9 +45,9 @@ class GapsModelled(modelled.Modelled):
         return positions
 
 
-def expect(positions: int) -> None:
-    """Says that so many positions are to be encoded thoroughly."""
-    code_positions.expect(modelled.USUAL_TRIALS * positions)
+def expect_positions(positions: int) -> None:
+    """Announces that this many positions will be encoded thoroughly, so that kernels are compiled before."""
+    code_positions.expect_work(modelled.USUAL_TRIALS * positions)
 
 
 def model(positions: NDArray[np.int64], universe_size: int, change_exponent: int) -> modelled.Model:

@@ -6,7 +6,7 @@ labels below node v candidate i has counted, all_counts[v] (int64) how many ther
 
 from __future__ import annotations
 
-from plada_codec.kernels.jit import Ints, Rows, bit_length, i64, kernel, part, zeros, zeros_32, zeros_64
+from plada_codec.kernels.jit import Ints, Rows, as_int64, bit_length, kernel, part, zeros, zeros_32, zeros_64
 from plada_codec.kernels.mixing import FIRST_RATE, RATE, change_over, code_mixed, rescale, stretch
 from plada_codec.kernels.range_coder import code_raw, ended
 
@@ -22,14 +22,14 @@ _CHANGE_BITS, _PRIOR_BITS = 4, 3
 _LARGEST_SHARE = 64_000
 
 
-def work_of(labels: int, num_classes: int) -> int:
-    """How much there is to do, in units of `code_labels`: a decision for each level of the tree, and guesses."""
+def coding_steps(labels: int, num_classes: int) -> int:
+    """Work of `code_labels`, in steps: for each label a decision for each level of the tree, and the guesses."""
     return (labels + 1) * (1 + (num_classes - 1).bit_length())
 
 
 @kernel(
     writes=["coder", "data", "labels"],
-    work=lambda coder, data, positions, labels, num_classes, *parameters: work_of(len(labels), num_classes),
+    work=lambda coder, data, positions, labels, num_classes, *parameters: coding_steps(len(labels), num_classes),
     unit_us=16.0,
     compile_s=3.0,
     makes_arrays=True,
@@ -128,7 +128,7 @@ def _code_labels(
         all_counted = number
         distance_class = min(3, (bit_length(distance) - 1) // 2)
         last, right_guess = right_guess, 0
-        label = i64(labels[number])
+        label = as_int64(labels[number])
         wrong = 0
         while wrong < guesses:
             leaf = _guess(counts, strongest, leaves, depth, previous, excluded, wrong)
@@ -149,12 +149,12 @@ def _code_labels(
             probability = ones // total
             bucket = min(_BUCKETS - 1, bit_length(mass // total))
             context = (((wrong * 3 + last) * 8 + (probability >> 13)) * 4 + distance_class) * 2
-            context += i64(leaf == leaves + previous)
+            context += as_int64(leaf == leaves + previous)
             inputs[0] = stretch(probability)
             inputs[1] = stretch(states[context] >> 6)
             inputs[2] = stretch(pooled)
             mixer = mixers[wrong * _BUCKETS + bucket]
-            bit = code_mixed(coder, data, mixer, inputs, 3, i64(leaves + label == leaf))
+            bit = code_mixed(coder, data, mixer, inputs, 3, as_int64(leaves + label == leaf))
             states[context] += (((bit << 22) - states[context]) * (131_072 // (2 * uses[context] + 3))) >> 16
             uses[context] = min(255, uses[context] + 1)
             total = _reweigh(weights, shares, ones, total, bit, products)
@@ -199,7 +199,7 @@ def _code_labels(
                 ones = 0
                 mass = 0
                 for i in range(_CANDIDATES):
-                    on_right = i64(counts[right][i])
+                    on_right = as_int64(counts[right][i])
                     on_both = on_right + counts[left][i]
                     if below:
                         for e in range(wrong):
@@ -294,7 +294,7 @@ def _guess(counts: Rows, candidate: int, leaves: int, depth: int, previous: int,
     node = 1
     for height in range(depth - 1, -1, -1):
         left, right = 2 * node, 2 * node + 1
-        on_left, on_right = i64(counts[left][candidate]), i64(counts[right][candidate])
+        on_left, on_right = as_int64(counts[left][candidate]), as_int64(counts[right][candidate])
         for e in range(wrong):
             if excluded[e] >> height == left:
                 on_left -= counts[excluded[e]][candidate]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plada_codec.kernels.jit import Ints, Rows, bit_length, i64, kernel, part, u64, zeros, zeros_64
+from plada_codec.kernels.jit import Ints, Rows, as_int64, as_uint64, bit_length, kernel, part, zeros, zeros_64
 from plada_codec.kernels.mixing import change_over, rescale
 from plada_codec.kernels.range_coder import code, code_raw, ended
 
@@ -86,7 +86,7 @@ def _code_positions(
                 products[level] = weights[level] * table[level]
                 ones += products[level]
             probability = max(1, (ones >> 16) // total)
-            skip = code(coder, data, probability, i64(position - at >= block))
+            skip = code(coder, data, probability, as_int64(position - at >= block))
             if not skip:
                 ones = (total << 32) - ones
                 for level in range(levels):
@@ -126,8 +126,10 @@ def _fill_tables(empty: Rows, half: Rows, levels: int) -> None:
     """Fills empty and half of spec section 6.6, each [41, levels]."""
     for level in range(levels):
         odds = _ROOT >> ((level + 1) // 2) if level % 2 else 1 << (39 - level // 2)
-        share = u64(0xFFFF_FFFF_FFFF_FFFF) // u64((1 << 32) + odds)
+        share = as_uint64(0xFFFF_FFFF_FFFF_FFFF) // as_uint64((1 << 32) + odds)
         for exponent in range(_MAX_BLOCK + 1):
-            empty[exponent][level] = i64(share)
-            half[exponent][level] = i64(max(u64(1), (share << u64(32)) // (u64(1 << 32) + share)))
-            share = max(u64(1), (share * share) >> u64(32))
+            empty[exponent][level] = as_int64(share)
+            half[exponent][level] = as_int64(
+                max(as_uint64(1), (share << as_uint64(32)) // (as_uint64(1 << 32) + share))
+            )
+            share = max(as_uint64(1), (share * share) >> as_uint64(32))

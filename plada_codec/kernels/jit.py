@@ -9,10 +9,10 @@ A module of kernels has functions of two sorts:
     @kernel(...)    called from outside, with numpy arrays and integers
     @part           called by kernels and other parts alone
 
-They keep to what means the same to both:
+Both use only what means the same to the interpreter and to numba:
 
-- All numbers are integers below 2^63 (or `u64`, below 2^64). What is taken from a table that is a numpy array goes
-  through `i64`, and so does a comparison that is used as a number.
+- All numbers are integers below 2^63, or, through `as_uint64`, below 2^64. A value from a table that is a numpy array
+  goes through `as_int64`, and so does a comparison that is used as a number.
 - Arrays are made by `zeros`. They have one or two dimensions, and are indexed one dimension at a time: interpreted,
   they are lists. No numpy function takes them.
 - Arrays are made by kernels and given to parts, which have the loops: counting references to arrays, as numba does
@@ -50,7 +50,7 @@ MODE_VARIABLE = "PLADA_KERNELS"
 _MODES = ("auto", "compiled", "interpreted")
 #: Lists take up to 40 bytes an integer: a call with larger arrays is compiled, whatever that costs.
 _MOST_INTERPRETED = 1 << 16
-#: What it takes to import numba, and to load a kernel that was compiled before, in seconds of a processor.
+#: Processor time to import numba, and to load a kernel that was compiled before.
 _IMPORT_S, _LOAD_S = 0.3, 0.02
 
 #: Held while kernels are compiled and while this process forks: a child would wait for ever for a lock of a thread
@@ -85,17 +85,17 @@ def kernel(
     """Makes a kernel of a function.
 
     Args:
-        writes: names of the arrays that it writes into. It must not write into others, nor add to any.
-        work: how much there is to do, of the same arguments, in units.
-        unit_us: how long a unit takes the interpreter, in microseconds.
-        compile_s: how long the kernel takes to compile, in seconds. Both are rough, of any one machine.
+        writes: names of the arrays that it writes into. It must not write into others, nor lengthen any.
+        work: a function of the same arguments that estimates the work, in units.
+        unit_us: time that the interpreter takes for a unit, in microseconds: a rough figure of any one machine.
+        compile_s: time to compile the kernel, in seconds: a rough figure too.
         makes_arrays: whether it makes arrays.
     """
     return lambda function: Kernel(function, writes, work, unit_us * 1e-6, compile_s, makes_arrays)
 
 
 class Kernel:
-    """A function that is run by the interpreter or compiled, whichever is quicker by and large."""
+    """A function that the interpreter runs while there is little to do, and numba's compiled code after that."""
 
     def __init__(
         self,
@@ -133,13 +133,13 @@ class Kernel:
             self._compile(arguments)
         return self.compiled(*self._prepared(arguments))
 
-    def expect(self, units: int) -> None:
-        """Says that so much work is to come: what would be compiled in the middle of it is compiled at once."""
+    def expect_work(self, units: int) -> None:
+        """Announces work, so that the kernel is compiled before it and not in the middle of it, if that pays."""
         if self._is_worth_compiling(self._interpreted_s + self._unit_s * units):
             self._interpreted_s = math.inf
 
     def _is_worth_compiling(self, interpreted_s: float) -> bool:
-        """Whether so much time of the interpreter is more than it takes to run the first compiled call."""
+        """Whether the interpreter's time `interpreted_s` exceeds the time to compile or load the kernel."""
         if self._price_s is None and interpreted_s > _LOAD_S:
             imported_s = 0.0 if "numba" in sys.modules else _IMPORT_S
             self._price_s = imported_s + (_LOAD_S if cache.has(self.function) else self._compile_s)
@@ -167,7 +167,7 @@ class Kernel:
                 self.compiled = compiled
 
     def _prepared(self, arguments: tuple[Any, ...]) -> list[Any]:
-        """The arguments in the one form that is compiled: read-only arrays, but for those that are written."""
+        """The arguments in the one form that is compiled: arrays that are not written are read-only."""
         return [
             _read_only(one) if isinstance(one, np.ndarray) and not written else one
             for one, written in zip(arguments, self._written, strict=True)
@@ -175,11 +175,11 @@ class Kernel:
 
 
 def _numba() -> Any:
-    """The module numba; None where it is told to compile nothing, or cannot be imported, of which this warns."""
+    """The module numba. None where numba is told to compile nothing, or cannot be imported, which gives a warning."""
     try:
         numba: Any = importlib.import_module("numba")
     except Exception as error:
-        # It looks at its environment variables as it is imported
+        # Any error: numba evaluates its environment variables when it is imported.
         what = f"numba cannot be imported ({type(error).__name__}: {error})"
         warnings.warn(f"{what}: nothing is compiled, which takes its time", PladaWarning, stacklevel=4)
         return None
@@ -188,8 +188,8 @@ def _numba() -> Any:
 
 @functools.cache
 def _warn_of_mode(mode: str) -> None:
-    """Warns of a mode that there is not, once."""
-    what = f"{MODE_VARIABLE} is {mode!r}, and can be {', '.join(_MODES)}: it is left to the kernels"
+    """Warns once of an unknown mode."""
+    what = f"{MODE_VARIABLE} is {mode!r}, but must be one of {', '.join(_MODES)}: auto is used"
     warnings.warn(what, PladaWarning, stacklevel=3)
 
 
@@ -202,12 +202,12 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 # --- what kernels are written with -----------------------------------------------------------------------------------
 
 
-def i64(value: Any) -> int:
+def as_int64(value: Any) -> int:
     """A number as the signed integer that it is."""
     return int(value)
 
 
-def u64(value: Any) -> int:
+def as_uint64(value: Any) -> int:
     """A number as an unsigned integer below 2^64; numba does not mix these with signed ones."""
     return int(value)
 
@@ -233,7 +233,7 @@ def zeros_64(rows: int, columns: int) -> Rows:
 
 
 class _LazyRows(dict[int, list[int]]):
-    """Rows of zeros, each made when it is first looked at: of the many rows of a large table few are used."""
+    """Rows of zeros, each made when it is first read: few of the many rows of a large table are used."""
 
     def __init__(self, columns: int) -> None:
         self._columns = columns
@@ -249,7 +249,7 @@ def bit_length(value: int) -> int:
 
 
 def _teach_numba() -> None:
-    """Tells numba of the parts that have been defined since it was told last."""
+    """Registers with numba the parts that have been defined since the last call."""
     from numba.extending import register_jitable
 
     if not _taught:
@@ -263,11 +263,11 @@ _taught: list[bool] = []
 
 
 def _teach_basics() -> None:
-    """Tells numba what to compile for what kernels are written with."""
+    """Registers with numba the compiled forms of the functions that kernels are written with."""
     from numba.extending import overload
 
-    overload(i64)(lambda value: lambda value: np.int64(value))
-    overload(u64)(lambda value: lambda value: np.uint64(value))
+    overload(as_int64)(lambda value: lambda value: np.int64(value))
+    overload(as_uint64)(lambda value: lambda value: np.uint64(value))
     overload(zeros)(lambda length: lambda length: np.zeros(length, np.int64))
     overload(zeros_8)(lambda rows, columns: lambda rows, columns: np.zeros((rows, columns), np.uint8))
     overload(zeros_32)(lambda rows, columns: lambda rows, columns: np.zeros((rows, columns), np.int32))

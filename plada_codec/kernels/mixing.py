@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plada_codec.kernels.jit import Ints, bit_length, i64, part
+from plada_codec.kernels.jit import Ints, as_int64, bit_length, part
 from plada_codec.kernels.range_coder import code
 
 #: Spec section 5.5: largest argument of squash, in units of 1/256.
@@ -41,7 +41,7 @@ _STRETCH = _stretch_table().astype(np.int16)
 @part
 def stretch(probability: int) -> int:
     """The log of odds of a probability (units of 2^-16), in units of 1/256."""
-    return i64(_STRETCH[probability >> 4])
+    return as_int64(_STRETCH[probability >> 4])
 
 
 @part
@@ -50,7 +50,7 @@ def code_mixed(coder: Ints, data: Ints, mixer: Ints, inputs: Ints, n: int, bit: 
     dot = 0
     for i in range(n):
         dot += mixer[i] * inputs[i]
-    probability = i64(_SQUASH[min(max(dot >> 16, -_LARGEST), _LARGEST) + _LARGEST])
+    probability = as_int64(_SQUASH[min(max(dot >> 16, -_LARGEST), _LARGEST) + _LARGEST])
     bit = code(coder, data, probability, bit)
     step = ((bit << 16) - probability) * mixer[RATE]
     for i in range(n):

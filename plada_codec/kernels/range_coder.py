@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plada_codec.kernels.jit import Ints, i64, part
+from plada_codec.kernels.jit import Ints, as_int64, part
 
 #: Fields of a coder: the interval, the decoder's value in it, bytes read or written, the stream's size when decoding,
 #: what the encoder holds back because a carry may change it (a byte, and how many FF after it), the direction.
@@ -58,7 +58,7 @@ def code(coder: Ints, data: Ints, probability: int, bit: int) -> int:
     """Codes one decision, with the probability of a one in units of 2^-16 (1 .. 65,535); returns the bit."""
     bound = (coder[RANGE] * probability) >> 16
     if coder[DECODING]:
-        bit = i64(coder[VALUE] < bound)
+        bit = as_int64(coder[VALUE] < bound)
         if bit:
             coder[RANGE] = bound
         else:

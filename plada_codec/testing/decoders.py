@@ -192,10 +192,10 @@ class _Process:
                 for key, _ in ready:
                     if key.fileobj is self._answers:
                         chunk = os.read(self._answers.fileno(), _CHUNK_BYTES)
-                        said = take(chunk)
-                        if isinstance(said, Fault):
-                            return said
-                        is_all = said
+                        outcome = take(chunk)
+                        if isinstance(outcome, Fault):
+                            return outcome
+                        is_all = outcome
                         if not chunk:
                             selector.unregister(self._answers)
                         continue

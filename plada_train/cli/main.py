@@ -24,7 +24,7 @@ os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 import click
 from click.core import ParameterSource
 
-from plada_codec.cli.terminal import OneLineErrors, complain, finite, naming, option_group
+from plada_codec.cli.terminal import OneLineErrors, complain, finite, naming_file, option_group
 from plada_codec.errors import InputError
 from plada_train import json_files
 from plada_train.cli import plan
@@ -468,7 +468,7 @@ def student(
         if is_first():
             output_file(path)
         encoded = read_bytes(payload)
-        with naming(str(payload)):
+        with naming_file(str(payload)):
             said = decode(encoded)
         # Errors are found now, not after all images of the reference set were read for its digest
         test = open_test_images(target_test, said.num_classes, said.class_names) if target_test else None
