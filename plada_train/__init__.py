@@ -1,4 +1,4 @@
-"""PLADA end to end: a teacher labels a reference set, a payload says the surest labels, a student learns from it.
+"""PLADA end to end: a teacher labels a reference set, a payload carries the best labels, a student learns from them.
 
 The rooms, in the order in which they may import each other:
 

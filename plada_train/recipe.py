@@ -1,4 +1,4 @@
-"""How models are made and trained, and how payloads are planned, as plain values.
+"""Recipes of models and trainings, and limits of the planner, as plain values.
 
 The type of a field carries the range of its values, and the help of the command-line option that sets it:
 `plada_train.cli` builds the options from the fields.
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from plada_train.json_files import Count, Part, Positive, Range, Share
 
-#: What a student learns of an image: its class, the average soft label of the class, or one drawn anew each time.
+#: The target of an image: its class, the average soft label of the class, or one drawn anew in each step.
 Targets = Literal["hard", "average", "dirichlet"]
 #: Models of teachers and students, and the label smoothing of teachers, if no others are asked for.
 TEACHER_MODEL, STUDENT_MODEL, TEACHER_LABEL_SMOOTHING = "convnextv2_tiny", "resnet18", 0.1
@@ -124,7 +124,7 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Planning:
-    """How the planner searches for the payload that teaches most within a budget of bytes (see `planning.plan`).
+    """Limits of the planner, which searches for the payload that teaches most within a budget (see `planning.plan`).
 
     Attributes:
         budget_bytes: largest size of the payload.

@@ -1,1 +1,1 @@
-"""Images for training: the target's with labels, the reference set's with those of a payload, and batches of them."""
+"""Images for training and batches of them: the target's with their labels, the reference set's with a payload's."""

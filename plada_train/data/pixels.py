@@ -68,12 +68,12 @@ def augmented(pixels: NDArray[np.uint8], random: np.random.Generator, *, flip: b
 
 
 def unchanged(features: NDArray[np.float32], random: np.random.Generator) -> torch.Tensor:
-    """Features are a model's input as they are."""
+    """The model's input is the rows themselves, such as features."""
     return torch.from_numpy(features)
 
 
 class MemoryBatches:
-    """Batches of rows of an array (see `training.Batches`), `steps` of them, for training by one process.
+    """Batches of rows of an array (see `training.loop.Batches`), `steps` of them, for training by one process.
 
     The rows come in one random order after another, cut into batches of exactly `batch_size`: runs of equal numbers of
     steps see equal numbers of images, however few they choose from.
@@ -110,7 +110,7 @@ class MemoryBatches:
         return self._steps
 
     def run(self, start: int, stop: int) -> Iterator[Batch]:
-        """Batches number `start` to `stop` - 1, each a function of the seed and its number."""
+        """The batches `start` to `stop` - 1: each is a function of the seed and its number."""
         images = len(self._labels)
         orders: dict[int, NDArray[np.int64]] = {}
         for number in range(start, stop):

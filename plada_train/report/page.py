@@ -143,7 +143,7 @@ def _tiles(verdict: Verdict, links: Sequence[LinkTime]) -> list[Tile]:
 
 
 def _search(search: Search) -> list[str]:
-    """How far the accuracies of candidates can be relied on."""
+    """Sentences on how reliable the accuracies of candidates are."""
     first, *others = search.rungs
     measured = [
         f"{first.measured:,} of {first.candidates:,} candidates in {first.steps:,} training steps of the proxies"

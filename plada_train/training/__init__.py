@@ -1,1 +1,1 @@
-"""The training of a classifier, of which an interrupted one goes on."""
+"""The training of classifiers, which continues after an interruption, and of proxies."""

@@ -42,7 +42,7 @@ _RECIPE = Recipe(model="", image_size=IMAGE_SIZE, learning_rate=4e-3, epochs=1)
 
 
 def untrained(model: str, num_classes: int) -> nn.Module:
-    """A proxy with random weights, to be forwarded through."""
+    """A proxy with random weights, in evaluation mode."""
     return make_classifier(replace(_RECIPE, model=model), num_classes).network.eval()
 
 
