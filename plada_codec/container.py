@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from construct import BitsInteger, BitStruct, Bytes, Flag, Int8ul, Int32ul, Nibble, Struct
 
@@ -36,6 +37,8 @@ Prelude = Struct(
 Checksum = Int32ul
 
 _CHECKSUM_BYTES: int = Checksum.sizeof()
+#: Spec section 3.2: the low five bits of the flags; 0 is no digest, 1 .. 25 are 8 .. 32 bytes.
+_DIGEST_CODE_MASK, _MAX_DIGEST_CODE = 0x1F, 25
 
 
 @dataclass(frozen=True)
@@ -167,18 +170,44 @@ class _FieldReader:
         return next(extent.offset for extent in self.extents if extent.name == name)
 
 
+class _Fields(NamedTuple):
+    """The fields of a payload as they stand there, not yet checked. `kept` is None where the field is absent."""
+
+    has_sections: bool
+    complement: bool
+    has_universe: bool
+    index_code: int
+    label_code: int
+    reference_size: int
+    num_classes: int
+    universe: Universe
+    kept: int | None
+    digest: tuple[int, int]
+    sections: tuple[Section, ...]
+    index_stream: tuple[int, int]
+    label_stream: tuple[int, int]
+
+
 def parse_container(data: memoryview) -> Container:
     """Takes a payload apart: steps 1 to 5 of spec section 10.
 
     Raises:
         Truncated, Corrupt, Unsupported: with the rule of the first step that fails.
     """
-    opening: int = Opening.sizeof()
+    _check_opening(data)
+    reader = _FieldReader(Reader(data, Opening.sizeof(), len(data) - _CHECKSUM_BYTES, "header"))
+    fields = _read_fields(reader)
+    _check_checksum(data, reader)
+    return _checked(fields, data, reader)
+
+
+def _check_opening(data: memoryview) -> None:
+    """Steps 1 and 2: signature and version."""
     if bytes(data[: len(SIGNATURE)]) != SIGNATURE[: len(data)]:
         raise Corrupt("not a PLADA payload: it does not begin with 8f 50 4c", rule="signature", offset=0)
-    if len(data) < opening:
+    if len(data) < Opening.sizeof():
         raise Truncated(f"only {len(data)} bytes of a payload", rule="header", offset=len(data))
-    version = Opening.parse(bytes(data[:opening])).version
+    version = Opening.parse(bytes(data[: Opening.sizeof()])).version
     if version != FORMAT_VERSION:
         raise Unsupported(
             f"format version {version}, but this decoder reads version {FORMAT_VERSION}",
@@ -186,45 +215,60 @@ def parse_container(data: memoryview) -> Container:
             offset=len(SIGNATURE),
         )
 
-    reader = Reader(data, opening, len(data) - _CHECKSUM_BYTES, "header")
-    fields = _FieldReader(reader)
+
+def _read_fields(fields: _FieldReader) -> _Fields:
+    """Step 3: all fields in file order, up to the end of the label stream."""
+    reader, opening = fields.reader, fields.reader.position
     fields.extents += [
         Extent("signature", 0, len(SIGNATURE), "PLADA payload"),
-        Extent("version", len(SIGNATURE), 1, str(version)),
+        Extent("version", len(SIGNATURE), 1, str(FORMAT_VERSION)),
     ]
     flag_byte = reader.u8("flags")
-    digest_code = flag_byte & 0x1F
-    if digest_code > 25:
-        raise Corrupt(f"digest code {digest_code} is not 0 .. 25", rule="digest-length", offset=opening)
+    digest_code = flag_byte & _DIGEST_CODE_MASK
+    if digest_code > _MAX_DIGEST_CODE:
+        raise Corrupt(f"digest code {digest_code} is not 0 .. {_MAX_DIGEST_CODE}", rule="digest-length", offset=opening)
     coding_byte = reader.u8("codings")
     prelude = Prelude.parse(bytes([flag_byte, coding_byte]))
     flags, codings = prelude.flags, prelude.codings
     names = [name for name in ("sections", "complement", "universe") if flags[name]]
     digest_bytes = digest_code + MIN_DIGEST_BYTES - 1 if digest_code else 0
+    coding_names = f"{_name_of(INDEX_CODINGS, codings.index)}, {_name_of(LABEL_CODINGS, codings.labels)}"
     fields.extents += [
         Extent("flags", opening, 1, ", ".join([*names, f"digest of {digest_bytes} bytes"])),
-        Extent(
-            "codings",
-            opening + 1,
-            1,
-            f"{_name_of(INDEX_CODINGS, codings.index)}, {_name_of(LABEL_CODINGS, codings.labels)}",
-        ),
+        Extent("codings", opening + 1, 1, coding_names),
     ]
     reference_size = fields.varint("reference size")
     num_classes = fields.varint("classes")
     universe = Universe(fields.varint("offset"), fields.varint("stride")) if flags.universe else Universe()
     with_index = codings.index != ALL_PLAIN
     kept = fields.varint("kept") if with_index else None
-    digest = (reader.position, 0)
-    if digest_bytes:
-        digest = fields.take(digest_bytes, "digest", "")
+    digest = fields.take(digest_bytes, "digest", "") if digest_bytes else (reader.position, 0)
     index_bytes = fields.varint("index length") if with_index else 0
     sections = _read_sections(fields) if flags.sections else ()
     index_stream = fields.take(index_bytes, "index stream") if with_index else (reader.position, 0)
     label_stream = fields.take(reader.end - reader.position, "label stream")
+    return _Fields(
+        has_sections=bool(flags.sections),
+        complement=bool(flags.complement),
+        has_universe=bool(flags.universe),
+        index_code=codings.index,
+        label_code=codings.labels,
+        reference_size=reference_size,
+        num_classes=num_classes,
+        universe=universe,
+        kept=kept,
+        digest=digest,
+        sections=sections,
+        index_stream=index_stream,
+        label_stream=label_stream,
+    )
 
+
+def _check_checksum(data: memoryview, fields: _FieldReader) -> None:
+    """Step 4."""
+    reader = fields.reader
     reader.end = len(data)
-    (stored,) = [Checksum.parse(bytes(reader.take(_CHECKSUM_BYTES, "checksum")))]
+    stored = Checksum.parse(bytes(reader.take(_CHECKSUM_BYTES, "checksum")))
     fields.note("checksum", reader.end - _CHECKSUM_BYTES, f"{stored:08x}")
     if zlib.crc32(data[:-_CHECKSUM_BYTES]) != stored:
         raise Corrupt(
@@ -233,39 +277,46 @@ def parse_container(data: memoryview) -> Container:
             offset=len(data) - _CHECKSUM_BYTES,
         )
 
-    index_coding = coding_of(INDEX_CODINGS, codings.index, opening + 1)
-    label_coding = coding_of(LABEL_CODINGS, codings.labels, opening + 1)
-    if reference_size == 0:
+
+def _checked(fields: _Fields, data: memoryview, reader: _FieldReader) -> Container:
+    """Step 5: the values of the fields."""
+    coding_offset = reader.start_of("codings")
+    index_coding = coding_of(INDEX_CODINGS, fields.index_code, coding_offset)
+    label_coding = coding_of(LABEL_CODINGS, fields.label_code, coding_offset)
+    if fields.reference_size == 0:
         raise Corrupt(
-            "the reference set has no images", rule="reference-size", offset=fields.start_of("reference size")
+            "the reference set has no images", rule="reference-size", offset=reader.start_of("reference size")
         )
-    if not 1 <= num_classes <= MAX_CLASSES:
+    if not 1 <= fields.num_classes <= MAX_CLASSES:
         raise Corrupt(
-            f"{num_classes} classes, but must be 1 .. {MAX_CLASSES}", rule="classes", offset=fields.start_of("classes")
+            f"{fields.num_classes} classes, but must be 1 .. {MAX_CLASSES}",
+            rule="classes",
+            offset=reader.start_of("classes"),
         )
-    if flags.universe:
-        _check_universe(universe, reference_size, fields.start_of("offset"))
-    universe_size = universe.size(reference_size)
+    if fields.has_universe:
+        _check_universe(fields.universe, fields.reference_size, reader.start_of("offset"))
+    universe_size, kept = fields.universe.size(fields.reference_size), fields.kept
     if kept is None:
-        kept = 0 if flags.complement else universe_size
+        kept = 0 if fields.complement else universe_size
     elif kept > universe_size:
         raise Corrupt(
-            f"{kept} images kept of a universe of {universe_size}", rule="kept", offset=fields.start_of("kept")
+            f"{kept} images kept of a universe of {universe_size}", rule="kept", offset=reader.start_of("kept")
         )
-    _check_sections(sections, bool(flags.sections), fields)
+    _check_sections(fields.sections, fields.has_sections, reader)
+    start, size = fields.digest
     return Container(
         index_coding=index_coding,
         label_coding=label_coding,
-        reference_size=reference_size,
-        num_classes=num_classes,
-        universe=universe,
-        complement=bool(flags.complement),
+        reference_size=fields.reference_size,
+        num_classes=fields.num_classes,
+        universe=fields.universe,
+        complement=fields.complement,
         kept=kept,
-        reference_digest=bytes(data[digest[0] : digest[0] + digest[1]]),
-        sections=sections,
-        index_stream=index_stream,
-        label_stream=label_stream,
-        extents=tuple(fields.extents),
+        reference_digest=bytes(data[start : start + size]),
+        sections=fields.sections,
+        index_stream=fields.index_stream,
+        label_stream=fields.label_stream,
+        extents=tuple(reader.extents),
     )
 
 
