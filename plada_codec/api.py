@@ -233,7 +233,7 @@ class Inspection:
         return 8 * self.payload_bytes / self.num_classes
 
     def as_dict(self) -> dict[str, Any]:
-        """What `plada inspect --json` prints."""
+        """The object that `plada inspect --json` prints."""
         return {
             "format_version": self.format_version,
             "reference_size": self.reference_size,

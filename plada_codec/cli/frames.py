@@ -177,7 +177,7 @@ def packetize(
     else:
         symbols += max(math.ceil(symbols / 10), sender.layout.extra)
     count = symbols + announces * sender.layout.announce_parts
-    # What is on standard output may be on the terminal, or be drawn by who reads it: a bar would be in its way.
+    # Frames on standard output may go to the terminal, or to a program with a bar of its own: no bar here.
     with nullcontext(no_progress) if output == "-" else progress_bar("packetizing", "frames") as progress:
         _send(
             _with_progress(progress, frames.packetize(sender, symbols, announces), count),
@@ -380,7 +380,7 @@ def _with_progress(progress: Progress, sent: Iterable[bytes], count: int) -> Ite
 
 
 def _enough(layout: Layout, loss: Loss, receivers: int, probability: float) -> tuple[int, int]:
-    """How many symbols and announces make it so probable that all receivers have the object."""
+    """Numbers of symbols and of announces after which all receivers have the file with this probability."""
     from plada_codec.links.delivery.one_way_plan import plan_one_way
 
     plan = plan_one_way(

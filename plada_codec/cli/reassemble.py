@@ -21,7 +21,7 @@ from plada_codec.errors import FileError, Truncated
 if TYPE_CHECKING:
     from plada_codec.frames import Reassembler, ReceptionProgress, StateFile
 
-#: After so many bytes without a frame of a live stream, and so many frames without one of ours, it is time to say so.
+#: A live stream gets a complaint after this many bytes without a frame, or this many frames of other objects.
 _PATIENCE_BYTES, _PATIENCE_FRAMES = 4_096, 16
 _ASK_FRAMING = ": is --framing what the sender's is?"
 
@@ -156,12 +156,12 @@ def _shares(objects: Iterable[ReceptionProgress]) -> str:
 
 
 def _listed(words: list[str]) -> str:
-    """What there is, however much that is."""
+    """A list of words for people; after six words, the number of the rest."""
     return ", ".join(words[:6]) + (f" and {len(words) - 6} more" if len(words) > 6 else "")
 
 
 class _Input(NamedTuple):
-    """Where frames come from."""
+    """A source of frames."""
 
     name: str
     batches: Iterator[list[bytes]]
@@ -247,7 +247,7 @@ def _read(
 
 
 def _watched(chunks: Iterator[bytes], name: str, reassembler: Reassembler, wanted: set[int]) -> Iterator[bytes]:
-    """What a live stream sends. Says, once, why that may go on for ever: for want of frames, or of those wanted."""
+    """Passes on the chunks of a live stream. Complains once where no frame comes, or no frame of the wanted objects."""
     before = Counter(reassembler.tags)
     read_bytes, is_told = 0, False
     for chunk in chunks:
@@ -276,7 +276,7 @@ def _is_live(source: str) -> bool:
 
 
 def _print_status(state_path: str, tag: int | None, as_json: bool) -> None:
-    """What a state file has and lacks of each object, and how long that will take at the rate so far."""
+    """Prints how far each object of a state file is, and the time that the rest takes at the rate so far."""
     from plada_codec import frames
     from plada_codec.links.units import show_seconds
 
@@ -314,7 +314,7 @@ def _as_dict(got: ReceptionProgress) -> dict[str, Any]:
 
 
 def _share(got: ReceptionProgress) -> str:
-    """How far an object is, in words."""
+    """How far the reception of an object is, for people."""
     if got.complete:
         return f"complete, from {got.have:,} symbols"
     if got.need is None:

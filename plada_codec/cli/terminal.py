@@ -1,4 +1,4 @@
-"""What the command lines `plada` and `plada-train` have in common: one-line errors, options, input and output.
+"""Helpers of the command lines `plada` and `plada-train`: one-line errors, options, input and output.
 
 Everything but click is imported where it is used, so that `--help` answers at once.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from plada_codec.links.loss import Loss
 
-#: What is piped has no width of its own, and is not folded. Narrower terminals fold lines themselves.
+#: Piped output has no width, and is not folded. Terminals narrower than this fold lines themselves.
 _PIPED_COLUMNS, _LEAST_COLUMNS = 200, 80
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -154,14 +154,14 @@ def usage_errors(options: Mapping[str, str] = {}) -> Iterator[None]:
         yield
     except PladaError as error:
         if not isinstance(error, LinkError | InvalidArgument) or error.rule == "object":
-            raise  # no option said it: what is to be sent is empty
+            raise  # the file to send is empty: no option is wrong
         first, space, rest = str(error.args[0]).partition(" ")
         option = f"--{options[first].replace('_', '-')}" if first in options else first
         raise click.UsageError(f"{option}{space}{rest}") from None
 
 
 def loss_of(rate: float, burst_frames: float | None) -> Loss:
-    """What --loss and --burst say."""
+    """The loss of the options --loss and --burst."""
     from plada_codec.links.loss import BurstyLoss, IndependentLoss
 
     return IndependentLoss(rate) if burst_frames is None else BurstyLoss(rate, burst_frames)

@@ -1,4 +1,4 @@
-"""What every coding is: a way to write one sequence of integers as a stream, and to read it back.
+"""The interface of a coding: write one sequence of integers as a stream, and read it back.
 
 Index codings write positions (int64, strictly increasing, below the universe's size M); label codings write
 labels (int32, below the number of classes C). A coding never meets an empty sequence: spec section 4 gives it an
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CodingContext:
-    """What both sides know before a stream is written or read.
+    """The facts that encoder and decoder know before a stream is written or read.
 
     Attributes:
         space: every value is below it: M of index codings, C of label codings.
-        limits: what the decoder agrees to.
+        limits: resource limits of the decoder.
         positions: of label codings, those of the kept images (int64 [k], strictly increasing).
     """
 

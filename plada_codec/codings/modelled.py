@@ -41,7 +41,7 @@ def check_count(count: int, offset: int | None = None) -> None:
 
 
 class Modelled:
-    """What the modelled codings have in common."""
+    """Common part of the modelled codings."""
 
     exact = False
     quick_try = False
@@ -59,12 +59,12 @@ class Written(NamedTuple):
 
     @property
     def cost(self) -> tuple[int, int]:
-        """What is compared: bytes, and where these are equal what is nearer to one less."""
+        """Key to compare streams by: bytes, then the distance to one byte less."""
         return len(self.stream), self.spent
 
 
 def write(model: Model, count: int) -> Written:
-    """What `model` writes for `count` values."""
+    """The stream that `model` writes for `count` values."""
     room = _BYTES_PER_VALUE * count + _LEAST_ROOM
     while True:
         data = np.empty(room, np.uint8)

@@ -21,7 +21,7 @@ FIRST_ANNOUNCE_ID = 0xFFF00
 TAGS, _IDS = 1 << 12, 1 << 20
 #: Section 3: the most source symbols of one block (RFC 6330 section 5.6).
 MAX_SYMBOLS = 56_403
-#: Section 3: symbols of so many bytes and more are multiples of `ALIGNMENT`.
+#: Section 3: the size of symbols of this many bytes or more is a multiple of `ALIGNMENT`.
 ALIGNED_FROM_BYTES, ALIGNMENT = 64, 8
 
 #: Section 2: what is not sent at the front of every frame.
@@ -89,7 +89,7 @@ def parse_frame(data: bytes) -> Frame:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """What the symbols of an object are to become (section 4).
+    """Length, symbol size and digest of an object (section 4): receivers rebuild the object by it.
 
     Attributes:
         object_bytes: length L of the object, 1 .. 2^32 - 1.

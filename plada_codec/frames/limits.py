@@ -1,4 +1,4 @@
-"""What a receiver of frames agrees to hold (spec/plada-frames-1.md section 9), and a sender keeps within."""
+"""Resource limits that a receiver of frames enforces and a sender keeps within (spec/plada-frames-1.md, section 9)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from plada_codec.errors import InvalidArgument
 
-#: Section 9: what keeping a symbol costs besides its bytes, so that short symbols are bounded too.
+#: Section 9: cost of a symbol in memory besides its bytes, so that short symbols are bounded too.
 SYMBOL_COST_BYTES = 128
 
 
@@ -16,8 +16,8 @@ class FrameLimits:
 
     Attributes:
         max_object_bytes: longest object that is sent, and that an announce may announce.
-        max_held_bytes: what a receiver holds of all objects together: symbols, each with `SYMBOL_COST_BYTES` more
-            than its size, and complete objects.
+        max_held_bytes: most bytes that a receiver holds of all objects together: symbols, each with
+            `SYMBOL_COST_BYTES` more than its size, and complete objects.
 
     Raises:
         InvalidArgument: (rule limits) if one is no integer of 0 or more.

@@ -22,7 +22,7 @@ _GRAVEST_FIRST = ("tag", "symbol-size", "digest", "limits", "announce")
 
 
 class Reception(StrEnum):
-    """What became of some bytes."""
+    """The outcome of receiving some bytes."""
 
     NEW = "new"  #: a symbol or a part of an announce that was not there
     DUPLICATE = "duplicate"  #: a symbol or a part that was there
@@ -34,7 +34,7 @@ class Reception(StrEnum):
 
 @dataclass(frozen=True)
 class ReceptionProgress:
-    """How far the reception of an object is.
+    """State of the reception of one object.
 
     Attributes:
         tag: the object's tag.
@@ -59,7 +59,7 @@ class ReceptionProgress:
 
 @dataclass
 class _Object:
-    """What is held of one tag."""
+    """Symbols, parts and problems of one tag."""
 
     tag: int
     #: Of an announce, until there is one; those of one that was refused are forgotten.
@@ -70,7 +70,7 @@ class _Object:
     #: Has all symbols of the announced size; there is none before there are K of them.
     decoder: FountainDecoder | None = None
     data: bytes | None = None
-    #: How many symbols there were when the object was complete.
+    #: Number of symbols when the object was complete.
     used: int = 0
     problems: dict[str, PladaError] = field(default_factory=dict)
 
@@ -135,11 +135,11 @@ class Reassembler:
 
     @property
     def objects(self) -> dict[int, ReceptionProgress]:
-        """How far each object is, by tag, in the order in which they began."""
+        """State of the reception of each object, by tag, in the order in which they began."""
         return {tag: of.progress() for tag, of in self._objects.items()}
 
     def progress(self, tag: int) -> ReceptionProgress:
-        """How far the object of this tag is, of which a frame came."""
+        """State of the reception of the object of this tag, of which a frame came."""
         return self._objects[tag].progress()
 
     def problems(self, tag: int) -> list[PladaError]:

@@ -24,7 +24,7 @@ from plada_codec.frames.frame import (
 )
 from plada_codec.frames.limits import FrameLimits
 
-#: What a sender takes where nobody says otherwise: most modems take a frame of this length in one packet.
+#: Default length of frames: most modems take a frame of this length in one packet.
 DEFAULT_FRAME_BYTES = 256
 #: Section 5, carousel.
 ANNOUNCE_EVERY = 16
@@ -34,13 +34,13 @@ EXTRA_SYMBOLS = 2
 
 @dataclass(frozen=True)
 class Layout:
-    """How an object is cut (section 5).
+    """The symbols and parts that an object is cut into (section 5).
 
     Attributes:
-        symbols: K, how many symbols the object has.
+        symbols: number K of symbols of the object.
         symbol_bytes: their size T.
         part_bytes: size P of the parts of an announce (the last one may be shorter).
-        announce_parts: how many frames one announce takes.
+        announce_parts: number of frames of one announce.
     """
 
     symbols: int
@@ -60,12 +60,12 @@ class Layout:
 
     @property
     def extra(self) -> int:
-        """How many symbols more than K a receiver may need: none, where each symbol is the object."""
+        """Number of symbols beyond K that a receiver may need: none where each symbol is the whole object."""
         return EXTRA_SYMBOLS if self.symbols > 1 else 0
 
     @property
     def cycle(self) -> int:
-        """How many different symbols a carousel sends before it begins again.
+        """Number of different symbols that a carousel sends before it begins again.
 
         Many enough that none is met twice in practice, and so few that they can be held in memory: a sender at the end
         of its cycle has made them all.
@@ -75,7 +75,7 @@ class Layout:
 
 
 def layout(object_bytes: int, frame_bytes: int = DEFAULT_FRAME_BYTES, limits: FrameLimits = FrameLimits()) -> Layout:
-    """How an object of `object_bytes` bytes is cut for frames of at most `frame_bytes` bytes (section 5).
+    """The layout of an object of `object_bytes` bytes in frames of at most `frame_bytes` bytes (section 5).
 
     Raises:
         InvalidArgument: (rule object) if the object is empty; (rule frame-bytes) if no frame is so short or long, or
@@ -133,7 +133,7 @@ class Sender:
         data: the object, 1 .. `limits.max_object_bytes` bytes.
         frame_bytes: longest frame that the link takes.
         tag: 0 .. 4095, different from those of other objects in the air; None takes the announce's own (section 2).
-        limits: what is agreed to be sent.
+        limits: resource limits.
 
     Raises:
         InvalidArgument: (rules object, frame-bytes) as `layout`; (rule tag) if there is no such tag.
@@ -142,8 +142,8 @@ class Sender:
     Attributes:
         data: the object.
         tag: its tag.
-        layout: how it is cut.
-        announce: what is announced.
+        layout: its symbols and parts.
+        announce: its announce.
 
     >>> sender = Sender(b"Hello, world!", frame_bytes=16)
     >>> sender.layout.symbols

@@ -1,4 +1,4 @@
-"""What a receiver has on disk: an append-only file that survives a loss of power at any byte (spec section 8).
+"""The state file of a receiver: append-only, so that it survives a power failure at any byte (section 8).
 
 A frame counts as received once `StateFile.append` has returned. There is nothing to repair: what a torn write left is
 a packet that is no frame, and the next write begins behind it.
@@ -26,7 +26,7 @@ from plada_codec.frames.slip import END, slip
 #: Section 8: what a time mark's checksum begins with, and its bytes: a u64 and a CRC-32.
 _TIME_MAGIC = b"PLT1"
 _TIME_MARK_BYTES = 12
-#: What was written in less time came of files: it says nothing about a link.
+#: A reception in less time than this read files: it says nothing about the rate of a link.
 _LEAST_RECEPTION_S = 2
 #: Times between writes that are this many times the median are interruptions.
 _INTERRUPTION = 10
@@ -58,7 +58,7 @@ class Write:
 
 @dataclass(frozen=True)
 class SavedState:
-    """What a state file says: its writes, in order."""
+    """The content of a state file: its writes in order."""
 
     writes: list[Write]
 

@@ -29,7 +29,7 @@ _METADATA_KEY = b"plada"
 #: Optional sections in the schema's metadata: all but the weights, which are a column.
 _SECTIONS = tuple(section.field for section in SECTIONS if section.field != "weights")
 _METADATA = ("reference_size", "num_classes", "reference_digest", "universe", *_SECTIONS)
-#: What an IPC file begins with, and an IPC stream does not.
+#: First bytes of an IPC file; an IPC stream begins with others.
 _FILE_MAGIC = b"ARROW1"
 
 

@@ -1,4 +1,4 @@
-"""What the paper's coding would have cost: a row of Appendix E (arXiv 2602.23358) for one payload, beside ours.
+"""Sizes of one payload in the codings of the paper, beside ours: a row of its Appendix E (arXiv 2602.23358).
 
 The paper sends a selection as a list of indices (`idx`) or as a bitmap (`bmp`), then its labels; where every image
 is kept, the labels alone (`all`). Each layout is measured in four forms:
@@ -81,7 +81,7 @@ class Comparison:
         return self.ours_bytes / self.best_zstd_bytes
 
     def as_dict(self) -> dict[str, Any]:
-        """What `plada compare --json` prints."""
+        """The object that `plada compare --json` prints."""
         return asdict(self) | {"best_zstd_bytes": self.best_zstd_bytes, "ratio": self.ratio}
 
 

@@ -77,7 +77,7 @@ def _make_private(folder: Path) -> None:
 
 
 def _user_folder() -> Path:
-    """Where a user's caches are, by the custom of the system."""
+    """The folder of the user's caches, by the custom of the system."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "plada"
     named = os.environ.get("XDG_CACHE_HOME", "")
@@ -106,7 +106,7 @@ def _check_private(folder: Path) -> None:
 
 
 def _version() -> str:
-    """What compiled kernels depend on, as a name: numba knows the file of a kernel, but not those of its parts."""
+    """A name for all that compiled kernels depend on: numba knows the file of a kernel, but not those of its parts."""
     from importlib import metadata
 
     digest = hashlib.sha256(f"{sys.implementation.cache_tag} {metadata.version('numba')}".encode())
@@ -118,12 +118,12 @@ def _version() -> str:
 
 
 def _stem(function: Callable[..., Any]) -> str:
-    """How the names of a function's files begin."""
+    """The beginning of the names of a function's files."""
     return f"{Path(function.__code__.co_filename).stem}.{function.__qualname__}"
 
 
 class _Cache:
-    """What numba asks for the compiled code of a function, in place of a cache of its own.
+    """The cache that numba asks for the compiled code of a function, in place of its own.
 
     A file is a digest, and a pickle of what numba makes of compiled code. Without the digest it would be machine code
     that a loss of power has damaged, and end the process.

@@ -25,7 +25,7 @@ from plada_codec.payload import Payload
 from plada_codec.reader import varint_bytes
 from plada_codec.sections.registry import SectionType, section_of
 
-#: Stand-ins for broken streams have up to so many images: payloads that claim more have one right answer here.
+#: Stand-ins for broken streams have at most this many images: payloads that claim more have one right answer here.
 _MAX_STAND_IN = 1 << 20
 _ZSTD_FRAME = "Corrupt zstd-frame"
 #: Section 5.3: judged before a frame is decompressed, so that no two libraries differ about it.

@@ -33,7 +33,7 @@ FRAME_VECTOR_FOLDERS = tuple(folder / "frames" for folder in _VECTORS)
 _EVERY_RECEIVER_HAS = {"framing", "tag"}
 #: Damaged copies of each whole payload. To damage one takes a tenth of the time that it takes to make one.
 _DAMAGED_COPIES = 3
-#: Damage hits the first so many bytes, most of which are the header, as often as all bytes together.
+#: Damage hits these first bytes, most of which are the header, as often as all bytes together.
 _HEADER_BYTES = 40
 _CHECKSUM_BYTES = 4
 #: Bytes of a generated case that its comment shows.
@@ -230,7 +230,7 @@ def _sent_frames(sender: Sender, random: Random) -> list[bytes]:
 
 
 def _right_of_stream(stream: bytes, framing: str, tag: int | None) -> Answers:
-    """What a receiver makes of it. No frame is forged: so incomplete objects break one rule only, `incomplete`."""
+    """The right answers to a stream. No frame is forged: so incomplete objects break one rule only, `incomplete`."""
     reassembler = Reassembler(FrameLimits(), tag)
     for frame in read_frames(io.BytesIO(stream), framing):
         reassembler.add(frame)

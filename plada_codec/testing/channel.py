@@ -22,7 +22,7 @@ def channel(
     reorder_frames: int = 0,
     seed: int = 0,
 ) -> Iterator[bytes]:
-    """What arrives of the frames that are sent, while they are sent; always the same for a seed.
+    """The frames that arrive of those that are sent, while they are sent; always the same for a seed.
 
     A frame is lost or not. One that is not may arrive twice; bits flip in each copy; and copies overtake one another.
 
@@ -55,7 +55,7 @@ def channel(
 def _damaged(
     frames: Iterable[bytes], lost: Callable[[int], bool], flip_rate: float, duplicate_rate: float, random: Random
 ) -> Iterator[bytes]:
-    """What is left of each frame: no copies, one or two."""
+    """The copies of each frame that arrive: none, one or two."""
     flipped = _flipper(flip_rate, random)
     for frame in frames:
         if lost(len(frame)):
@@ -89,7 +89,7 @@ def _flipper(rate: float, random: Random) -> Callable[[bytes], bytes]:
 
 
 def _reordered(frames: Iterable[bytes], waiting: int, random: Random) -> Iterator[bytes]:
-    """The frames in another order: so many wait; whenever one more comes, one of all, whichever, goes."""
+    """The frames in another order: `waiting` frames wait, and whenever another comes, any one of them goes."""
     under_way: list[bytes] = []
     for frame in frames:
         under_way.append(frame)

@@ -43,7 +43,7 @@ from plada_codec.testing.answers import Answers, sha256_of
 from plada_codec.testing.cases import Case, frame_vectors, generated_payloads, generated_streams, payload_vectors
 from plada_codec.testing.decoders import Answer, BatchDecoder, Fault, Refused, ask_process
 
-#: The test ends when so many cases in a row take too long: the decoder probably does not know the protocol.
+#: The test ends when this many cases in a row take too long: the decoder probably does not know the protocol.
 _MAX_TIMEOUTS = 5
 _NEEDS_OPTIONS = "other limits or an expected digest are needed, which decoders get with --options or --batch"
 _TOO_SLOW = f"the decoder took too long {_MAX_TIMEOUTS} times in a row"
@@ -51,7 +51,7 @@ _TOO_SLOW = f"the decoder took too long {_MAX_TIMEOUTS} times in a row"
 
 @dataclass(frozen=True)
 class Failure:
-    """What a decoder got wrong: on which vector or generated case, and how."""
+    """A wrong answer of a decoder: the vector or generated case, and the fault."""
 
     id: str
     comment: str
@@ -68,14 +68,14 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Report:
-    """What a decoder was tested on, and what it got wrong.
+    """The result of a test of a decoder.
 
     Attributes:
         vectors: number of vectors that it was tested on.
         examples: number of generated cases.
         rules: whether the kind and the rule of each refusal were compared.
-        left_out: what it was not tested on.
-        failures: what it got wrong.
+        left_out: vectors and cases that it was not tested on.
+        failures: its wrong answers.
     """
 
     vectors: int
@@ -85,7 +85,7 @@ class Report:
     failures: tuple[Failure, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """What `plada conformance --json` prints."""
+        """The object that `plada conformance --json` prints."""
         return asdict(self)
 
 
@@ -156,14 +156,14 @@ def _split(command: str) -> list[str]:
     return arguments
 
 
-#: What is wrong with an answer to a case, or None.
+#: The failure of an answer to a case, or None.
 _Judge = Callable[[Case, Answer], Failure | None]
 
 
 def _judge_processes(
     arguments: list[str], cases: list[Case], timeout_s: float, judge: _Judge
 ) -> Iterator[Failure | None]:
-    """Starts a process for each case. What is wrong with each answer, in the order of the cases."""
+    """Starts a process for each case. Yields the failure of each answer, or None, in the order of the cases."""
     # The decoders are processes; threads only wait for them.
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
@@ -174,7 +174,7 @@ def _judge_processes(
 
 
 def _judged(answered: Iterable[tuple[Case, Answer]], judge: _Judge) -> Iterator[Failure | None]:
-    """What is wrong with each answer, until so many in a row are none in time."""
+    """The failure of each answer, or None, until too many answers in a row come too late."""
     timeouts = 0
     for case, answer in answered:
         yield judge(case, answer)
@@ -184,7 +184,7 @@ def _judged(answered: Iterable[tuple[Case, Answer]], judge: _Judge) -> Iterator[
 
 
 def _judge_batch(arguments: list[str], cases: list[Case], timeout_s: float, judge: _Judge) -> Iterator[Failure | None]:
-    """Starts one process. What is wrong with each answer, in the order of the cases, and with how the process ends."""
+    """Starts one process. Yields the failure of each answer, or None, in order, and that of the end of the process."""
     with BatchDecoder(arguments, timeout_s) as decoder:
         done = 0
         for failure in _judged(((case, decoder.ask(case)) for case in cases), judge):

@@ -41,7 +41,7 @@ HUGE_SIZES = (2**32 - 1, 2**32, 2**32 + 1, 2**48)
 BOUNDARY_CLASSES = (1, 2, 3, 4, 5, 10, 128, 129, 255, 256, 257, 65_535, 65_536)
 #: Bitmaps are named by hand only up to this universe, so that examples stay small.
 _MAX_BITMAP = 1 << 20
-#: Soft labels are drawn up to so many codes.
+#: Soft labels are drawn up to this many codes.
 _MAX_SOFT_LABEL_VALUES = 2_000
 _CHECKSUM_BYTES = 4
 
