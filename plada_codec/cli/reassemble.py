@@ -97,18 +97,27 @@ def reassemble(
             raise _interrupted(state_path, reassembler) from None
     if not reassembler.tags:
         raise Truncated("; ".join(without) or f"{state_path} has no frame yet", rule="incomplete")
-    for each in without:
-        complain(f"plada: {each}")
+    for message in without:
+        complain(f"plada: {message}")
     _check_found(state_path, saved, reassembler)
+    write_bytes(_result(reassembler, tag, state_path), output)
+    _report(reassembler, output, state_path, saved, as_json)
+
+
+def _result(reassembler: Reassembler, tag: int | None, state_path: str | None) -> bytes:
+    """The object that is complete. An error about one that is not says how to go on."""
     try:
-        data = reassembler.result(tag)
+        return reassembler.result(tag)
     except Truncated as error:
         if not reassembler.objects:
             raise
         keeps = "with --state FILE, which keeps what came"
         has = f"by the same command: {state_path} has these"
         raise Truncated(f"{error.args[0]}, {keeps if state_path is None else has}", rule=error.rule) from None
-    write_bytes(data, output)
+
+
+def _report(reassembler: Reassembler, output: str, state_path: str | None, saved: Counter[int], as_json: bool) -> None:
+    """Prints what was written, and complains about problems and objects that were left out."""
     got = reassembler.progress(reassembler.complete[0])
     if as_json:
         click.echo(json.dumps(_as_dict(got), indent=2))
@@ -118,13 +127,13 @@ def reassemble(
     if others:
         complain(f"plada: {output} is object {got.tag:03x}; left out: {_shares(others)}")
     elif state_path is not None:
-        # With a tag, nothing is known of the others that the state has, but that they are there.
+        # With a tag, the reassembler does not know the other objects of the state file.
         rest = _tags(sorted(saved.keys() - {got.tag}))
         complain(f"plada: {output} is complete: {state_path} is no longer needed{rest and f', but for {rest}'}")
 
 
 def _check_found(state_path: str | None, saved: Counter[int], reassembler: Reassembler) -> None:
-    """Refuses, where the state file was of some objects, to take another one for what was meant."""
+    """Refuses objects other than those of the state file: nobody asked for them."""
     complete, came = reassembler.complete, reassembler.tags - saved
     if not saved or len(complete) > 1:
         return
@@ -172,7 +181,7 @@ class _Input(NamedTuple):
 def _receive(inputs: Iterable[_Input], reassembler: Reassembler, state: StateFile | None, tag: int | None) -> list[str]:
     """Collects frames until inputs end, or the object that is asked for is complete: on live ones, the first one.
 
-    Returns what is to be said about inputs that ended without a frame.
+    Returns a message about each input that ended without a frame.
     """
     from plada_codec import frames
     from plada_codec.progress import progress_bar
