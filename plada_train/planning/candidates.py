@@ -1,9 +1,9 @@
-"""What the planner can choose from: candidates, and the order in which it tries them.
+"""Candidates: what the planner can choose from, and the order in which it tries it.
 
 A candidate is a rule, the universe that it chooses from, and a level of bytes that it fills; or a whole universe, all
-of whose images are kept. The order says what is tried where not everything can be: the baselines, what won most often
-before (`USUAL`), and what differs from that in one way, each in turn, so that every score, quota, direction, stride and
-level is tried; then what differs in two ways, and so on.
+of whose images are kept. Not every candidate can be tried, so their order matters. First come the baselines and the
+usual candidate, which has the usual value on every axis (see `axes`); then those that differ from it on one axis, so
+that every value is tried; then those that differ on two, and so on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from plada_codec import Universe
+from plada_train.planning import axes
+from plada_train.scores.reference_scores import Scores
+from plada_train.scores.registry import SCORES_OF_LOGITS
 from plada_train.selection.lowest_cost import LowestCost
 from plada_train.selection.registry import rule_to_json
 from plada_train.selection.rule import Rule, selection_name
@@ -24,22 +27,9 @@ T = TypeVar("T")
 
 #: The paper's two rules (sections 4.3 and 5.1).
 LOWEST_ENERGY, PAPER_SAFETY_NET = LowestCost(), SafetyNet(alpha=-0.2)
-#: The rule that won most often on the targets of `bench/planning/run.py`: the search begins at it.
-USUAL = SafetyNet(("energy", "loss"), alpha=0.0)
-#: What the winner is compared with, by the names that reports use.
+#: The winner is compared with these, by the names that reports use.
 BASELINES = {"lowest energy": LOWEST_ENERGY, "Safety-Net -0.2": PAPER_SAFETY_NET}
 STRIDE = "stride"
-
-_SCORES = (("energy", "loss"), ("energy",), ("loss",), ("entropy", "loss"), ("entropy",), ("energy", "entropy"))
-_SELECTIONS: tuple[Rule, ...] = (SafetyNet(alpha=0.0), SafetyNet(alpha=0.5), LowestCost(), SafetyNet(alpha=-0.2))
-#: Those of which the highest scores are tried too.
-_INVERTED: tuple[Rule, ...] = (SafetyNet(alpha=0.0), LowestCost())
-#: Of universes that a rule chooses from, in units of the sample's stride.
-_STRIDES = (1, 4, 2, 10)
-#: A single budget is filled, or left so far from full: fewer images can teach more.
-_FRACTIONS = (1.0, 0.5, 0.25, 0.125)
-#: How many universes of a stride are tried: their offsets are these shares of the stride.
-_OFFSETS = (0.0, 0.5, 0.25, 0.75)
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,7 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """Its name in files: the same for equal candidates only."""
+        """Its name in files: the same for equal candidates only. `bench/results` has such names."""
         values = rule_to_json(self.rule)
         common = [values.pop(name) for name in ("score", "inverse", "alpha", "reserved")]
         rule = (*common, *values.items())
@@ -75,16 +65,21 @@ class Candidate:
 
 
 def rules() -> list[Rule]:
-    """All rules."""
-    filters = [replace(rule, score=score) for rule, score in itertools.product(_SELECTIONS, _SCORES)]
-    inverses = [replace(one, inverse=True) for one in filters if _selection(one) in _INVERTED]
-    return [*filters, *inverses]
+    """All rules, in the order of the grid."""
+    return _without_repeats(candidate.rule for _, candidate in _combinations(Universe(), 0))
+
+
+def check_scores(scores: Sequence[Scores]) -> None:
+    """Raises InputError, which names the cure, if scores lack one that candidates go by and that is of logits."""
+    for name in sorted({name for rule in rules() for name in rule.score} & set(SCORES_OF_LOGITS)):
+        for one in scores:
+            one.column(name)
 
 
 def levels(budgets: Sequence[int], smallest_bytes: int) -> list[int]:
     """Bytes that candidates fill, the largest first; of a single budget, parts of it too."""
     budget = max(budgets)
-    parts = [int(budget * fraction) for fraction in _FRACTIONS] if len(set(budgets)) == 1 else budgets
+    parts = [int(budget * share) for share in axes.LEVEL_SHARES] if len(set(budgets)) == 1 else budgets
     return sorted({part for part in parts if part >= smallest_bytes} | {budget}, reverse=True)
 
 
@@ -103,37 +98,28 @@ def grid(
     largest, several = max(budgets), len(set(budgets)) > 1
     firsts = levels_bytes if several else [largest]
 
-    def changes(one: Candidate) -> int:
-        """In how many ways it differs from the usual rule, on the whole sample, within the largest budget."""
-        rule = one.rule
-        differences = [
-            rule.score != USUAL.score,
-            _selection(rule) != _selection(USUAL),
-            rule.inverse != USUAL.inverse,
-            one.universe.stride != sample.stride,
-            one.level_bytes != largest and not several,
-        ]
-        return sum(differences)
-
-    filters = [
-        Candidate(rule, Universe(sample.offset, factor * sample.stride), level)
-        for factor, rule, level in itertools.product(_STRIDES, rules(), levels_bytes)
-        if factor * sample.stride < reference_size
-    ]
+    filters: list[Candidate] = []
+    changes: dict[Candidate, int] = {}
+    for differences, candidate in _combinations(sample, largest):
+        if candidate.universe.stride < reference_size:
+            for level in levels_bytes:
+                one = replace(candidate, level_bytes=level)
+                filters.append(one)
+                changes.setdefault(one, differences + (level != largest and not several))
     whole = [Candidate(LOWEST_ENERGY, Universe(sample.offset, stride), None) for stride in strides]
     # The paper's rules choose from all images, whatever the sample
     paper = [Candidate(rule, Universe(), level) for rule, level in itertools.product(BASELINES.values(), levels_bytes)]
-    usual = [one for one in filters if changes(one) == 0]
+    usual = [one for one in filters if changes[one] == 0]
     return _without_repeats(
         [
             *(Candidate(LOWEST_ENERGY, Universe(sample.offset, sample.stride), level) for level in firsts),
             *usual,
             *(one for one in paper if one.level_bytes in firsts),
             *whole[: len(firsts)],
-            *(one for one in filters if changes(one) == 1),
+            *(one for one in filters if changes[one] == 1),
             *whole,
             *paper,
-            *sorted(filters, key=changes),
+            *sorted(filters, key=changes.__getitem__),
         ]
     )
 
@@ -148,17 +134,22 @@ def largest_baselines(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def siblings(candidate: Candidate, sample: Universe) -> Iterator[Candidate]:
-    """The same from other universes: of other offsets, which cost no bytes, or from all that a sample was taken of."""
-    factor = candidate.universe.stride // sample.stride
-    for share in _OFFSETS[1:]:
-        if offset := int(share * factor) * sample.stride:
-            yield replace(candidate, universe=Universe(sample.offset + offset, candidate.universe.stride))
-    if sample.stride > 1 and factor == 1 and candidate.level_bytes is not None and "loss" not in candidate.rule.score:
-        yield replace(candidate, universe=Universe())
+    """The same candidate with each other value of the axes of siblings."""
+    for axis in axes.SIBLING_AXES:
+        for value in axis.values:
+            changed = None if value == axis.usual else axis.change(candidate, value, sample)
+            if changed is not None:
+                yield changed
 
 
-def _selection(rule: Rule) -> Rule:
-    return replace(rule, score=LOWEST_ENERGY.score, inverse=LOWEST_ENERGY.inverse)
+def _combinations(sample: Universe, level_bytes: int) -> Iterator[tuple[int, Candidate]]:
+    """All combinations of the values of the grid's axes, each with the number of axes that differ from the usual."""
+    for values in itertools.product(*(axis.values for axis in axes.AXES)):
+        candidate: Candidate | None = Candidate(LOWEST_ENERGY, sample, level_bytes)
+        for axis, value in zip(axes.AXES, values, strict=True):
+            candidate = None if candidate is None else axis.change(candidate, value, sample)
+        if candidate is not None:
+            yield sum(value != axis.usual for axis, value in zip(axes.AXES, values, strict=True)), candidate
 
 
 def _without_repeats(values: Iterable[T]) -> list[T]:

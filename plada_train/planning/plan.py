@@ -25,7 +25,15 @@ from plada_train.data.labelled import LabelledImages
 from plada_train.data.pixels import decoded
 from plada_train.files import alone, output_folder
 from plada_train.planning import plan_folder
-from plada_train.planning.candidates import LOWEST_ENERGY, Candidate, grid, largest_baselines, levels, siblings
+from plada_train.planning.candidates import (
+    LOWEST_ENERGY,
+    Candidate,
+    check_scores,
+    grid,
+    largest_baselines,
+    levels,
+    siblings,
+)
 from plada_train.planning.label_loss import judge_labels
 from plada_train.planning.measurements import Log, Measurement
 from plada_train.planning.plan_file import Plan
@@ -100,6 +108,7 @@ def plan(
     """
     several = (scores,) if isinstance(scores, Scores) else tuple(scores)
     output_folder(output)
+    check_scores(several)
     smallest = len(payload_encoder(several, LOWEST_ENERGY, Universe(), sections)(1)[1])
     if not budgets or min(budgets) < smallest:
         raise InputError(

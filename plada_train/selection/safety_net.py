@@ -33,7 +33,7 @@ class SafetyNet(Rule):
     """
 
     alpha: float = -0.2
-    reserved: float | str | Fraction = 1
+    reserved: float | str | Fraction = "1"
 
     def __post_init__(self) -> None:
         super().__post_init__()

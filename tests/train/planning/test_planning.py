@@ -33,6 +33,7 @@ from plada_codec.errors import FileError
 from plada_codec.reference import ImageSource
 from plada_train.data.decoded_images import DecodedImages
 from plada_train.data.pixels import square
+from plada_train.planning import axes
 from plada_train.planning import measurements as measurements_module
 from plada_train.planning import search as search_module
 from plada_train.planning import workers as workers_module
@@ -138,6 +139,30 @@ def test_of_one_budget_the_first_twenty_are_of_every_kind(levels_bytes: list[int
     for kind in kinds:
         assert {kind(one) for one in chosen} == {kind(one) for one in all_chosen}
     assert {one.baseline for one in first} == {*BASELINES, STRIDE, None}
+
+
+def test_the_usual_value_of_each_axis_is_one_of_its_values_and_changes_nothing() -> None:
+    usual = grid([100], [100], [], Universe(), 1_000)[1]
+    for axis in axes.AXES:
+        assert axis.usual in axis.values
+        assert axis.change(usual, axis.usual, Universe()) == usual
+    assert all(axis.usual in axis.values for axis in axes.SIBLING_AXES)
+    assert max(axes.LEVEL_SHARES) == 1
+
+
+def test_an_axis_that_is_added_doubles_the_candidates_that_it_can_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(candidate: Candidate, reserved: str, sample: Universe) -> Candidate | None:
+        if not isinstance(candidate.rule, SafetyNet):
+            return candidate if reserved == "1" else None
+        return replace(candidate, rule=replace(candidate.rule, reserved=reserved))
+
+    before = [one.name for one in grid([100], [100], [1], Universe(), 1_000)]
+    monkeypatch.setattr(axes, "AXES", (*axes.AXES, axes.Axis("reserved", ("1", "1/2"), "1", change)))
+    after = [one.name for one in grid([100], [100], [1], Universe(), 1_000)]
+    assert len(set(after)) == len(after)
+    assert set(before) <= set(after)
+    added = {name.replace(" for 50%", "") for name in set(after) - set(before)}
+    assert added == {name for name in before if "Safety-Net" in name}
 
 
 def test_rules_are_of_all_scores_with_and_without_safety_net_and_of_both_directions() -> None:

@@ -34,7 +34,7 @@ from plada_codec.reference import ImageSource, open_images, reference_digest
 from plada_train import json_files
 from plada_train.data.decoded_images import DecodedImages
 from plada_train.data.labelled import LabelledImages, open_training_images
-from plada_train.planning import candidates, label_loss, plan, workers
+from plada_train.planning import axes, candidates, label_loss, plan, workers
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.lowest_cost import LowestCost
 from plada_train.selection.optional_sections import OptionalSections
@@ -153,15 +153,21 @@ class Here:
     def __exit__(self, *_: object) -> None: ...
 
 
+def set_axis(patch: pytest.MonkeyPatch, name: str, *values: Any) -> None:
+    """Gives an axis of the grid other values."""
+    changed = (replace(axis, values=values) if axis.name == name else axis for axis in axes.AXES)
+    patch.setattr(axes, "AXES", tuple(changed))
+
+
 def shorten(patch: pytest.MonkeyPatch, rungs: tuple[int, int, int]) -> None:
     """Makes plans of few candidates, which are all measured, and of few steps."""
     patch.setattr(plan, "rungs_of", lambda steps: rungs)
     patch.setattr(label_loss, "LEAST_STEPS", 4)
     patch.setattr(label_loss, "MOST_STEPS", 30)
-    patch.setattr(candidates, "_SCORES", (("energy", "loss"), ("energy",)))
-    patch.setattr(candidates, "_SELECTIONS", (LowestCost(), SafetyNet(alpha=0.0)))
-    patch.setattr(candidates, "_STRIDES", (1, 4))
-    patch.setattr(candidates, "_FRACTIONS", (1.0,))
+    set_axis(patch, "score", ("energy", "loss"), ("energy",))
+    set_axis(patch, "selection rule", LowestCost(), SafetyNet(alpha=0.0))
+    set_axis(patch, "stride", 1, 4)
+    patch.setattr(axes, "LEVEL_SHARES", (1.0,))
 
 
 @pytest.fixture
@@ -273,7 +279,7 @@ def kept_of(output: Path) -> np.ndarray:
 @pytest.fixture
 def longer(here: pytest.MonkeyPatch) -> None:
     shorten(here, (6, 12, 48))
-    here.setattr(candidates, "_STRIDES", (1,))
+    set_axis(here, "stride", 1)
 
 
 @pytest.mark.usefixtures("longer")
@@ -319,8 +325,8 @@ def test_where_the_lowest_energies_are_wrong_it_does_not_take_them(
 
 def test_a_large_reference_set_is_sampled_first(work: Work, tmp_path: Path, here: pytest.MonkeyPatch) -> None:
     here.setattr(plan, "MAX_SAMPLE", 60)
-    here.setattr(candidates, "_SCORES", (("energy",), ("entropy",)))
-    here.setattr(candidates, "_STRIDES", (1,))
+    set_axis(here, "score", ("energy",), ("entropy",))
+    set_axis(here, "stride", 1)
     found = work.plan(tmp_path, [60])
     assert_consistent(found, tmp_path, work.scores)
     is_judged = np.isfinite(np.load(tmp_path / "loss.npy"))
@@ -417,6 +423,14 @@ def test_what_does_not_belong_together_is_refused(work: Work, tmp_path: Path) ->
         assert error.value.rule == rule, options
         assert "\n" not in str(error.value)
     assert not list(tmp_path.glob("plan/payload*.plada"))
+
+
+@pytest.mark.usefixtures("here")
+def test_scores_that_lack_one_which_candidates_go_by_are_refused_at_once(work: Work, tmp_path: Path) -> None:
+    older = replace(work.scores, columns={"entropy": work.scores.column("entropy")})
+    with pytest.raises(InputError, match="the scores were made without the energy: label the reference set again"):
+        work.plan(tmp_path, [70], scores=[work.scores, older])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("here")
