@@ -166,7 +166,7 @@ API_RULES = (
     ApiRule("reference", InputError, "a reference set that is missing or another one"),
     ApiRule("report", InputError, "a folder that holds no run, or a damaged one"),
     ApiRule("reserved", InputError, "a reserved share outside 0 .. 1"),
-    ApiRule("rule", InputError, "options of two selection rules, or of one that is not chosen"),
+    ApiRule("rule", InputError, "options of two selection rules, of one that is not chosen, or outside their range"),
     ApiRule("score", InputError, "an unknown score, or one that is not known for all images"),
     ApiRule("scores", InputError, "scores of another reference set, task or teacher"),
     ApiRule("scores-damaged", InputError, "a damaged file of scores"),

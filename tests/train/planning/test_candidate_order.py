@@ -1,15 +1,32 @@
-"""The order of the planner's candidates is pinned: a plan chooses as it did, whatever the axes are made from."""
+"""The order of the planner's candidates is pinned: a plan chooses as it did, whatever the axes are made from.
+
+Axes and values that are added later are left out here, so that adding one changes nothing in this file.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from plada_codec import Universe
+from plada_train.planning import axes
 from plada_train.planning.candidates import Candidate, grid, levels, rules, siblings
+from plada_train.selection.lowest_cost import LowestCost
+from plada_train.selection.safety_net import SafetyNet
 
+#: Values of the axes that are pinned.
+VALUES: dict[str, tuple[Any, ...]] = {
+    "stride": (1, 4, 2, 10),
+    "inverse": (False, True),
+    "selection rule": (SafetyNet(alpha=0.0), SafetyNet(alpha=0.5), LowestCost(), SafetyNet(alpha=-0.2)),
+    "score": (("energy", "loss"), ("energy",), ("loss",), ("entropy", "loss"), ("entropy",), ("energy", "entropy")),
+    "offset": (0.0, 0.5, 0.25, 0.75),
+    "all images": (False, True),
+}
 #: Budgets, sample, size of the reference set; the number of candidates, and the digest of their lines in order.
 PINNED = [
     ([1000], Universe(), 10_000, 580, "643daa24575ebca9"),
@@ -47,6 +64,23 @@ every 8th image | None | stride
 lowest energy | 500 | lowest energy
 lowest energy | 250 | lowest energy
 """.splitlines()
+
+
+ROWS = (*axes.AXES, *axes.SIBLING_AXES)
+
+
+@pytest.fixture(autouse=True)
+def pinned_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AXES", "SIBLING_AXES"):
+        rows = [replace(axis, values=VALUES[axis.name]) for axis in getattr(axes, name) if axis.name in VALUES]
+        monkeypatch.setattr(axes, name, tuple(rows))
+
+
+def test_values_that_are_added_leave_the_others_in_their_order() -> None:
+    rows = [axis for axis in ROWS if axis.name in VALUES]
+    assert [axis.name for axis in rows] == list(VALUES)
+    for axis in rows:
+        assert tuple(value for value in axis.values if value in VALUES[axis.name]) == VALUES[axis.name]
 
 
 def lines(candidates: Iterable[Candidate]) -> list[str]:

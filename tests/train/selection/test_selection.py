@@ -361,7 +361,7 @@ def test_scores_of_another_reference_are_refused() -> None:
     ("values", "text"),
     [
         ({"score": ()}, "are energy, entropy, loss"),
-        ({"score": ("margin",)}, "are energy, entropy, loss"),
+        ({"score": ("colour",)}, "are energy, entropy, .*loss"),
         ({"alpha": 10.5}, "alpha 10.5 is not -10 .. 10"),
         ({"alpha": math.nan}, "alpha nan is not"),
         ({"reserved": 1.5}, "share 1.5 is not 0 .. 1"),
@@ -671,7 +671,7 @@ def test_missing_classes_are_a_line_each_and_in_the_json(saved: Path) -> None:
         ([], 2, "--kept, --keep or --max-bytes is needed"),
         (["--keep=1", "--kept=1"], 2, "exclude each other"),
         (["--kept=1", "--reserved=0.5"], 2, "--reserved is for --safety-net"),
-        (["--kept=1", "--score=margin"], 2, "margin"),
+        (["--kept=1", "--score=colour"], 2, "colour"),
         (["--kept=1", "--safety-net=nan"], 2, "not a finite number"),
         (["--kept=1", "--importance-weights=0"], 2, "importance-weights"),
         (["--kept=301"], 1, "301 of 300 images cannot be kept"),
