@@ -50,7 +50,7 @@ from bench.table import RESULTS
 from plada_codec import Universe, decode
 from plada_codec.errors import MissingClasses
 from plada_train.data.pixels import decoded
-from plada_train.planning.candidates import Candidate, rules
+from plada_train.planning.candidates.grid import Candidate, rules
 from plada_train.planning.plan_file import PlanCandidate
 from plada_train.planning.workers import filled
 from plada_train.recipe import Planning

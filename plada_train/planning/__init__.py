@@ -1,7 +1,7 @@
 """The planner: from a budget of bytes to the payload that teaches most.
 
 - `plan.py`: the whole of it; `plan_folder.py`: the files that it writes; `plan_file.py`: plan.json.
-- `axes.py`: the ways in which selections differ, a row for each; `candidates.py`: those to try, in their order.
+- `candidates/`: the selections to try, their order, and the registry of the ways in which they differ.
 - `label_loss.py`: how well proxies confirm the teacher's labels.
 - `search.py`: successive halving, within a time limit; `measurements.py`: the measurements that it keeps.
 - `workers.py`: the processes that measure candidates.

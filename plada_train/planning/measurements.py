@@ -17,7 +17,7 @@ from plada_codec.errors import FileError
 from plada_train.json_files import Count, Positive, Seconds, Share, dumps, from_json, loads
 
 if TYPE_CHECKING:
-    from plada_train.planning.candidates import Candidate
+    from plada_train.planning.candidates.grid import Candidate
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from plada_train.data.labelled import LabelledImages
 from plada_train.data.pixels import decoded
 from plada_train.files import alone, output_folder
 from plada_train.planning import plan_folder
-from plada_train.planning.candidates import (
+from plada_train.planning.candidates.grid import (
     LOWEST_ENERGY,
     Candidate,
     check_scores,

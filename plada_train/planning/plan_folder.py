@@ -14,7 +14,7 @@ from plada_codec.errors import InputError
 from plada_train import json_files
 from plada_train.charts.svg import frontier_svg
 from plada_train.files import read_bytes, write_bytes
-from plada_train.planning.candidates import Candidate
+from plada_train.planning.candidates.grid import Candidate
 from plada_train.planning.plan_file import Plan, PlanCandidate, Rung, Winner
 from plada_train.planning.search import Found, SearchLimits
 from plada_train.planning.workers import Task

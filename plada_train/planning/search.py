@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 
-from plada_train.planning.candidates import Candidate
+from plada_train.planning.candidates.grid import Candidate
 from plada_train.planning.measurements import Log, Measurement
 from plada_train.planning.plan_file import Stopped
 

@@ -29,7 +29,7 @@ from plada_codec.errors import PladaWarning
 from plada_codec.reference import ImageSource
 from plada_train.data.decoded_images import DecodedImages
 from plada_train.files import read_bytes, write_bytes
-from plada_train.planning.candidates import Candidate
+from plada_train.planning.candidates.grid import Candidate
 from plada_train.planning.measurements import Measurement
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.optional_sections import OptionalSections

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from plada_codec import Universe
-from plada_train.planning import axes
-from plada_train.planning.candidates import Candidate, grid, levels, rules, siblings
+from plada_train.planning.candidates import axes
+from plada_train.planning.candidates.grid import Candidate, grid, levels, rules, siblings
 from plada_train.selection.lowest_cost import LowestCost
 from plada_train.selection.safety_net import SafetyNet
 

@@ -33,11 +33,20 @@ from plada_codec.errors import FileError
 from plada_codec.reference import ImageSource
 from plada_train.data.decoded_images import DecodedImages
 from plada_train.data.pixels import square
-from plada_train.planning import axes
 from plada_train.planning import measurements as measurements_module
 from plada_train.planning import search as search_module
 from plada_train.planning import workers as workers_module
-from plada_train.planning.candidates import BASELINES, LOWEST_ENERGY, STRIDE, Candidate, grid, levels, rules, siblings
+from plada_train.planning.candidates import axes
+from plada_train.planning.candidates.grid import (
+    BASELINES,
+    LOWEST_ENERGY,
+    STRIDE,
+    Candidate,
+    grid,
+    levels,
+    rules,
+    siblings,
+)
 from plada_train.planning.measurements import Log, Measurement
 from plada_train.planning.search import KEEP_ONE_OF, Found, promoted, rungs_of, search
 from plada_train.planning.workers import FULL, Task, Workers, filled

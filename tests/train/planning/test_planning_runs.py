@@ -34,7 +34,9 @@ from plada_codec.reference import ImageSource, open_images, reference_digest
 from plada_train import json_files
 from plada_train.data.decoded_images import DecodedImages
 from plada_train.data.labelled import LabelledImages, open_training_images
-from plada_train.planning import axes, candidates, label_loss, plan, workers
+from plada_train.planning import label_loss, plan, workers
+from plada_train.planning.candidates import axes
+from plada_train.planning.candidates import grid as candidates
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.lowest_cost import LowestCost
 from plada_train.selection.optional_sections import OptionalSections

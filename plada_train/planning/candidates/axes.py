@@ -18,7 +18,7 @@ from plada_train.selection.rule import Rule
 from plada_train.selection.safety_net import SafetyNet
 
 if TYPE_CHECKING:
-    from plada_train.planning.candidates import Candidate
+    from plada_train.planning.candidates.grid import Candidate
 
 #: Gives a candidate another value; `sample` is the universe that all others are part of. None: it cannot have it.
 Change = Callable[["Candidate", Any, Universe], "Candidate | None"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from plada_codec import Universe
-from plada_train.planning import axes
+from plada_train.planning.candidates import axes
 from plada_train.scores.reference_scores import Scores
 from plada_train.scores.registry import SCORES_OF_LOGITS
 from plada_train.selection.lowest_cost import LowestCost
