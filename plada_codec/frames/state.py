@@ -33,7 +33,7 @@ _INTERRUPTION = 10
 
 
 def time_mark(time_ms: int) -> bytes:
-    """The packet that says when what follows it was written, in milliseconds since 1970 (UTC)."""
+    """The packet with the time of the write that follows it, in milliseconds since 1970 (UTC)."""
     mark = time_ms.to_bytes(8, "little")
     return mark + zlib.crc32(_TIME_MAGIC + mark).to_bytes(4, "little")
 
@@ -50,7 +50,7 @@ def parse_time_mark(packet: bytes) -> int | None:
 
 @dataclass(frozen=True)
 class Write:
-    """One write of a receiver: when, in milliseconds since 1970 (None: not said), and the frames."""
+    """One write of a receiver: its time in milliseconds since 1970 (None: unknown), and its frames."""
 
     time_ms: int | None
     frames: list[bytes] = field(default_factory=list)
@@ -68,10 +68,10 @@ class SavedState:
         return (frame for write in self.writes for frame in write.frames)
 
     def frames_per_s(self) -> dict[int, float]:
-        """How many frames came of each tag in a second, interruptions left out; none of what came too seldom to say.
+        """Frames of each tag that came in a second, without interruptions. Tags with too few frames are left out.
 
-        The frames of a write came since the write before. One without frames began the file, or was torn: nothing can
-        be said about it.
+        The frames of a write came since the write before. A write without frames began the file, or was torn: it does
+        not count.
         """
         times = [(write.time_ms, write.frames) for write in self.writes if write.time_ms is not None and write.frames]
         gaps = [(later - earlier, frames) for (earlier, _), (later, frames) in pairwise(times) if later > earlier]
