@@ -6,6 +6,7 @@
     frames.py     what frames hold                                          make frames
     labelling.py  the rate of labelling                                     python -m bench.labelling
 
-The others are shared: the corpora, tables in CSV, bars, plots, and the figures of the documentation. payload/ needs
-../shared/corpora; accuracy/, planning/ and labelling.py need ../shared/data and ../shared/weights.
+The others are shared: the corpora, the alternatives to labels, tables in CSV, bars, plots, and the figures of the
+documentation. payload/ needs ../shared/corpora; accuracy/, planning/ and labelling.py need ../shared/data and
+../shared/weights.
 """

@@ -147,7 +147,7 @@ API_RULES = (
     ApiRule("vectors", FileError, "an installation without the test vectors"),
     ApiRule("logits", SourceError, "an image for which the teacher's logits are not finite"),
     ApiRule("target", SourceError, "an image of a target whose label is missing or no class of the task"),
-    ApiRule("alpha", InputError, "an exponent of a score outside its range"),
+    ApiRule("alpha", InputError, "an exponent of the quotas outside its range"),
     ApiRule("batch", InputError, "more processes than images in a batch"),
     ApiRule("checkpoint", InputError, "a file that is no checkpoint, or one of another training"),
     ApiRule("class-names", InputError, "classes without names, where names are to be sent"),

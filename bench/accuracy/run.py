@@ -45,7 +45,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.accuracy import alternatives
+from bench import alternatives
 from bench.table import RESULTS, ROOT, read_rows, write_rows
 from plada_codec import Payload, compare, decode, encode
 from plada_codec.errors import MissingClasses

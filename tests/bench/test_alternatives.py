@@ -20,7 +20,7 @@ for package in ("torch", "timm", "sklearn"):
 
 import torch
 
-from bench.accuracy import alternatives
+from bench import alternatives
 from plada_train.models.timm_import import timm
 
 pytestmark = pytest.mark.training

@@ -70,8 +70,9 @@ def test_contributing_names_every_room() -> None:
     tables = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Where a change belongs")[0]
     for package in ("plada_codec", "plada_train"):
         part = tables.split(f"| room of `{package}`")[1].split("\n\n")[0]
-        rooms = {path.stem for path in (ROOT / package).iterdir() if path.is_dir() or path.suffix == ".py"}
-        for room in rooms - {"__init__", "__main__", "__pycache__", "vectors"}:
+        rooms = {path.relative_to(ROOT / package).parts[0] for path in (ROOT / package).rglob("*.py")}
+        rooms = {room.removesuffix(".py") for room in rooms}
+        for room in rooms - {"__init__", "__main__"}:
             assert f"`{room}`" in part or f"`{room}/`" in part, f"{package}/{room}"
 
 
