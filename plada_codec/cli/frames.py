@@ -26,6 +26,7 @@ from plada_codec.cli.terminal import (
     standard_output,
     usage_errors,
 )
+from plada_codec.links.defaults import PROBABILITY
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from plada_codec.links.loss import Loss
     from plada_codec.progress import Progress
 
-#: As plada_codec.frames.sending and plada_codec.links.conditions have them, whose import would slow --help down.
-_FRAME_BYTES, _ANNOUNCE_EVERY, _PROBABILITY = 256, 16, 0.99
+#: As plada_codec.frames.sending has them, whose import would slow --help down.
+_FRAME_BYTES, _ANNOUNCE_EVERY = 256, 16
 
 
 def tag_of(ctx: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
@@ -122,7 +123,7 @@ _burst_option = click.option(
     "--probability",
     callback=quantity("ratio"),
     metavar="P",
-    help=f"Probability that all receivers get the file.  [default: {_PROBABILITY:.0%}]",
+    help=f"Probability that all receivers get the file.  [default: {100 * PROBABILITY:.6g}%]",
 )
 @_tag_option
 @stream_options
@@ -169,7 +170,7 @@ def packetize(
     sender = frames.Sender(read_bytes(source), frame_bytes, tag)
     symbols, announces = sender.layout.symbols, 2
     if loss_rate is not None:
-        probability = _PROBABILITY if probability is None else probability
+        probability = PROBABILITY if probability is None else probability
         with usage_errors():
             symbols, announces = _enough(sender.layout, loss_of(loss_rate, burst_frames), receivers or 1, probability)
     elif repair is not None:

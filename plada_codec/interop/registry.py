@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
-from plada_codec.interop import arrow, csv, jsonl, npz, plada, raw, roaring
+from plada_codec.interop import (
+    arrow,
+    csv,
+    jsonl,
+    npz,
+    plada,
+    raw,
+    roaring,
+)
 from plada_codec.interop.base import Contents, Source
 from plada_codec.payload import Payload
 
@@ -26,7 +34,7 @@ class Format(NamedTuple):
     content: str
 
 
-#: By name, which is a file's suffix without the dot. All integers of the last three are little-endian.
+#: By name, which is a file's suffix without the dot. Integers of `roaring`, `idx-raw` and `bmp-raw` are little-endian.
 FORMATS = {
     "plada": Format(plada.read, plada.write, True, "the payload format of `spec/`"),
     "npz": Format(npz.read, npz.write, True, "numpy arrays under the names of Payload's attributes"),

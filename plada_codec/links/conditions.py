@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from plada_codec.errors import InvalidArgument
+from plada_codec.links.defaults import PROBABILITY
 from plada_codec.links.delivery.job import check_range
 from plada_codec.links.delivery.registry import DEFAULT_STRATEGY
 from plada_codec.links.loss import Loss
@@ -41,7 +42,7 @@ class Conditions:
     loss: Loss | None = None
     distance_m: float | None = None
     receivers: int = 1
-    probability: float = 0.99
+    probability: float = PROBABILITY
     frame_bytes: int | Literal["best"] | None = None
     piece_header_bytes: int | None = None
     padded_pieces: bool = False

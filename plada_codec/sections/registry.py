@@ -19,6 +19,7 @@ class SectionType:
         name: name in the specification and in reports.
         field: attribute of Payload, and argument of its constructor, that holds the value; None is "no section".
         codec: how the value is checked, written and read.
+        description: the content in a few words, for reports.
         needs: parts of the payload without which the bytes cannot be read: "positions", "labels". Decoders that read
             sections side by side with the streams may report an error of the section only when they have these.
     """
@@ -27,14 +28,22 @@ class SectionType:
     name: str
     field: str
     codec: SectionCodec
+    description: str
     needs: tuple[str, ...] = ()
 
 
 #: Spec section 8, in ascending order of the codes.
 SECTIONS = (
-    SectionType(0x81, "class-names", "class_names", ClassNames()),
-    SectionType(0x82, "soft-labels", "soft_labels", SoftLabels(), needs=("labels",)),
-    SectionType(0x83, "weights", "weights", Weights(), needs=("positions",)),
+    SectionType(0x81, "class-names", "class_names", ClassNames(), "the names of the classes"),
+    SectionType(
+        0x82,
+        "soft-labels",
+        "soft_labels",
+        SoftLabels(),
+        "the distribution of the teacher's probabilities in each class",
+        needs=("labels",),
+    ),
+    SectionType(0x83, "weights", "weights", Weights(), "how much each kept image counts", needs=("positions",)),
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from plada_codec import Universe
+from plada_codec.sections.registry import SECTIONS
 from plada_train.planning.plan_file import Plan
 from plada_train.recipe import Recipe
 from plada_train.report.folder import Run, Sent, first
@@ -15,8 +16,6 @@ from plada_train.selection.rule import selection_name
 
 #: Names of folders that name a part of a target, and not the target.
 _PARTS = {"train", "training", "target-train", "images", "data"}
-#: Attributes of a payload that hold its optional sections.
-_EXTRAS = ("class_names", "soft_labels", "weights")
 
 
 def title(run: Run, names: tuple[str, ...]) -> str:
@@ -69,9 +68,9 @@ def _facts_of_run(report: RunReport, sent: Sent | None) -> Iterator[tuple[str, s
     yield "Target", f"{settings.target_train}; accuracies on {settings.target_test}"
     yield "Teacher", _recipe_in_words(settings.teacher)
     yield "Student", _recipe_in_words(settings.student)
-    extras = [what for what in _EXTRAS if sent is not None and getattr(sent.payload, what) is not None]
-    if extras:
-        yield "Sent too", ", ".join(extras).replace("_", " ")
+    sections = [row.name for row in SECTIONS if sent is not None and getattr(sent.payload, row.field) is not None]
+    if sections:
+        yield "Sent too", ", ".join(sections).replace("-", " ")
     yield "Threads", str(settings.threads)
     yield "Seconds", _listed({stage: f"{spent:.1f}" for stage, spent in report.seconds.items()})
 

@@ -24,6 +24,7 @@ from plada_codec.links.profiles import links
 from plada_codec.progress import FIRST_RUN, progress_bar
 from plada_codec.reference import ImageSource, open_images
 from plada_codec.sections.class_names import checked_class_names
+from plada_codec.sections.registry import SECTIONS
 from plada_train.charts.values import Confusion, Histogram, Section
 from plada_train.data.labelled import picture
 from plada_train.planning.plan_file import Plan
@@ -75,14 +76,12 @@ OUTER_PERCENTS = (0.1, 99.9)
 CODED_CLASSES, CODED_KEPT = 60, 50_000
 #: Length of frames on a link whose profile gives no longest frame.
 FRAME_BYTES = 256
-_SECTIONS = {
+_PARTS_OF_PAYLOAD = {
     "header": "sizes, codings and lengths",
     "digest": "of the reference set, to detect another reference set",
     "index": "which images are kept",
     "labels": "the class of each kept image",
-    "class-names": "the names of the classes",
-    "soft-labels": "the distribution of the teacher's probabilities in each class",
-    "weights": "how much each kept image counts",
+    **{row.name: row.description for row in SECTIONS},
     "checksum": "to detect damage",
 }
 
@@ -316,7 +315,7 @@ def _anatomy(sent: Sent) -> Anatomy:
     named = {"header": info.payload_bytes - sum(named.values()), **named}
     return Anatomy(
         sections=tuple(
-            Section(name, _SECTIONS.get(name, "not known to this version") + codings.get(name, ""), size)
+            Section(name, _PARTS_OF_PAYLOAD.get(name, "not known to this version") + codings.get(name, ""), size)
             for name, size in named.items()
             if size
         ),

@@ -21,13 +21,11 @@ import pytest
 from click.testing import CliRunner
 
 from plada_codec import Payload, encode
-from plada_codec.cli import frames
 from plada_codec.cli.main import main
 from plada_codec.frames import Reassembler, Sender, packetize, read_frames, read_state
 from plada_codec.frames.sending import ANNOUNCE_EVERY, DEFAULT_FRAME_BYTES
 from plada_codec.frames.slip import slip
 from plada_codec.frames.state import time_mark
-from plada_codec.links.conditions import Conditions
 from tests.helpers.commands import fails, hear_ctrl_c, ok, run
 
 PLADA = f"{shlex.quote(sys.executable)} -m plada_codec"
@@ -504,7 +502,6 @@ def test_no_progress_bar_is_in_the_way_of_standard_output(folder: Path, monkeypa
 def test_the_defaults_are_those_of_the_package() -> None:
     options = {option.name: option.default for option in main.commands["carousel"].params}
     assert (options["frame_bytes"], options["announce_every"]) == (DEFAULT_FRAME_BYTES, ANNOUNCE_EVERY)
-    assert Conditions().probability == frames._PROBABILITY
 
 
 @pytest.mark.parametrize(

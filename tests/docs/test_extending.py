@@ -43,7 +43,7 @@ def test_the_diff_applies_and_the_example_works(page: Path, tmp_path: Path) -> N
     environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
     git_apply = ["git", "apply", "--whitespace=nowarn", "-"]
     applied = subprocess.run(git_apply, cwd=tmp_path, env=environment, input=diff, capture_output=True, text=True)
-    assert applied.returncode == 0, applied.stderr
+    assert applied.returncode == 0, f"The diff of {name_of(page)} is out of date: {applied.stderr}"
     (program,) = blocks(page, "python")
     environment["PYTHONPATH"] = str(tmp_path)
     python = [sys.executable, "-c", program]

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import click
 
 from plada_codec.cli.terminal import finite, option_group, quantity
+from plada_codec.links.defaults import PROBABILITY
 
 _Reader: TypeAlias = Callable[[click.Context, click.Parameter, Any], Any]
 
@@ -175,7 +176,7 @@ conditions_options = option_group(
     _delivery_option(
         "--probability",
         callback=_share,
-        default="99%",
+        default=f"{100 * PROBABILITY:.6g}%",
         show_default=True,
         metavar="Q",
         help="Probability with which all receivers get the file.",

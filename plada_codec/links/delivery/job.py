@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plada_codec.errors import InvalidArgument, LinkError
+from plada_codec.links.defaults import PROBABILITY
 from plada_codec.links.link import Link
 from plada_codec.links.loss import FilledLoss, Loss
 
@@ -57,7 +58,7 @@ class DeliveryJob:
     loss: Loss
     distance_m: float | None = None
     receivers: int = 1
-    probability: float = 0.99
+    probability: float = PROBABILITY
     return_loss: float = 0.0
     acknowledgement_bytes: int = 8
     nack_burst_frames: int = 32

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plada_codec.errors import InvalidArgument
+from plada_codec.links.defaults import PROBABILITY
 from plada_codec.links.delivery.distributions import TINY, extra_frames
 from plada_codec.links.delivery.job import check_coding, check_loss
 from plada_codec.links.loss import Loss
@@ -43,7 +44,7 @@ def plan_one_way(
     frames: int,
     extra_symbols: int,
     loss: Loss,
-    probability: float = 0.99,
+    probability: float = PROBABILITY,
     receivers: int = 1,
     *,
     announce_parts: int = 0,
