@@ -382,7 +382,7 @@ def _with_plain_norms(network: nn.Module) -> nn.Module:
 
 
 def prune_smallest(network: nn.Module, share: float) -> None:
-    """Keeps this share of the weights of linear and convolutional layers, those of largest magnitude over all layers.
+    """Keep this share of the weights of linear and convolutional layers, those of largest magnitude over all layers.
 
     The others are zero from now on, also while training goes on, until `finish_pruning`.
     """
@@ -392,7 +392,7 @@ def prune_smallest(network: nn.Module, share: float) -> None:
 
 
 def finish_pruning(network: nn.Module) -> None:
-    """Makes plain parameters of pruned ones: what `int8_weights` and `state_dict` expect."""
+    """Make plain parameters of pruned ones: what `int8_weights` and `state_dict` expect."""
     for layer in _weighted(network):
         prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
 

@@ -107,7 +107,7 @@ def corpora() -> list[Corpus]:
 
 
 def require_corpora() -> None:
-    """Ends the benchmark where the corpora are not to be had."""
+    """End the benchmark where the corpora are not to be had."""
     if not CORPORA.exists():
         raise SystemExit(f"this benchmark needs {CORPORA}")
 

@@ -165,7 +165,7 @@ def interruption(progress: Progress) -> Iterator[dict[str, Any]]:
 
 
 def killed_reception(path: Path, frames: list[bytes], draw: random.Random) -> int:
-    """Feeds a receiver frames, some one by one, the rest at once, and kills it meanwhile; how many it acknowledged."""
+    """Feed a receiver frames, some one by one, the rest at once, and kill it meanwhile; return how many it acknowledged."""
     receiver = subprocess.Popen(
         [sys.executable, "-c", RECEIVER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     )

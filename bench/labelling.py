@@ -99,7 +99,7 @@ def forward(teacher: Classifier, batches: list[torch.Tensor]) -> None:
 
 
 def label(teacher: Classifier, recipe: Recipe, reference: ImageSource, images: int) -> None:
-    """Labels the first `images` images of the reference set, as `plada-train score` does."""
+    """Label the first `images` images of the reference set, as `plada-train score` does."""
     manifest = Manifest(
         images=images,
         num_classes=NUM_CLASSES,

@@ -36,7 +36,7 @@ _PANELS = (
 
 
 def plot(size_rows: list[Row], speed_rows: list[Row], folder: Path) -> None:
-    """Writes size.png and speed.png to `folder`, each if there are rows for it."""
+    """Write size.png and speed.png to `folder`, each if there are rows for it."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -33,7 +33,7 @@ def write_rows(
     packages: Sequence[str] = PACKAGES,
     sources: Sequence[str] = ("plada_codec",),
 ) -> None:
-    """Writes the rows to `path`, below a comment with the command, machine, versions and sources that made them."""
+    """Write the rows to `path`, below a comment with the command, machine, versions and sources that made them."""
     machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
     text = io.StringIO()
     digests = ", ".join(f"{name} {sources_digest(name)[:12]}" for name in sources)

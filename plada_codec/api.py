@@ -44,7 +44,7 @@ def encode(
     *,
     limits: Limits = Limits(),
 ) -> bytes:
-    """Encodes a payload.
+    """Encode a payload.
 
     Args:
         payload: the payload to encode.
@@ -120,7 +120,7 @@ def _write_index(
 
 
 def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | None = None) -> Payload:
-    """Decodes and validates a payload.
+    """Decode and validate a payload.
 
     Args:
         blob: the bytes of a payload, in any contiguous buffer: bytes, bytearray, memoryview, numpy, mmap.
@@ -177,7 +177,7 @@ def _read_index(view: memoryview, parsed: Container, limits: Limits) -> Integers
 
 
 def expect_encodings(payloads: int, kept: int, num_classes: int) -> None:
-    """Announces encodings of this process, or of others after it, so that kernels are compiled at the first of them.
+    """Announce encodings of this process, or of others after it, so that kernels are compiled at the first of them.
 
     Without it, a kernel is compiled in the middle of the work, as soon as that pays. Bytes do not depend on it.
 
@@ -256,7 +256,7 @@ class Inspection:
 
 
 def inspect(blob: Buffer) -> Inspection:
-    """Reads header and sections: steps 1 to 5 of spec section 10, checksum included; no stream is decoded.
+    """Read header and sections: steps 1 to 5 of spec section 10, checksum included; no stream is decoded.
 
     Raises:
         Truncated, Corrupt, Unsupported: as `decode` would.

@@ -189,7 +189,7 @@ class _Fields(NamedTuple):
 
 
 def parse_container(data: memoryview) -> Container:
-    """Takes a payload apart: steps 1 to 5 of spec section 10.
+    """Take a payload apart: steps 1 to 5 of spec section 10.
 
     Raises:
         Truncated, Corrupt, Unsupported: with the rule of the first step that fails.

@@ -32,12 +32,12 @@ class ProgressBar:
         self._bars, self._bar = bars, bar
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Moves the bar; `total` is None where nobody knows how many steps there are."""
+        """Move the bar; `total` is None where nobody knows how many steps there are."""
         if self._bars is not None and self._bar is not None:
             self._bars.update(self._bar, completed=done, total=total)
 
     def label(self, text: str) -> None:
-        """Changes the label of the bar."""
+        """Change the label of the bar."""
         if self._bars is not None and self._bar is not None:
             self._bars.update(self._bar, description=text)
 

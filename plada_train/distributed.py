@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @contextmanager
 def joined(device: str) -> Iterator[str]:
-    """Joins the processes that the environment names, by NCCL on GPUs and gloo elsewhere; yields this process's device.
+    """Join the processes that the environment names, by NCCL on GPUs and gloo elsewhere; yield this process's device.
 
     Only the first process prints. An error in one process ends all, and only the first to fail reports it.
 
@@ -62,7 +62,7 @@ def joined(device: str) -> Iterator[str]:
 
 
 def check_alone(command: str) -> None:
-    """Raises InputError in the first of several processes, and ends the others, as each would run the whole command."""
+    """Raise InputError in the first of several processes, and end the others, as each would run the whole command."""
     if _are_several():
         if os.environ.get("RANK", "0") != "0":
             raise SystemExit(1)
@@ -116,7 +116,7 @@ def mean(losses: torch.Tensor) -> torch.Tensor:
 
 
 def sum_gradients(module: nn.Module) -> None:
-    """Replaces the gradients of each process by the sums over all processes."""
+    """Replace the gradients of each process by the sums over all processes."""
     if world_size() == 1:
         return
     gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
@@ -129,7 +129,7 @@ def sum_gradients(module: nn.Module) -> None:
 
 @torch.no_grad()
 def share(tensors: Iterable[torch.Tensor]) -> None:
-    """Copies tensors of the first process, such as buffers, to all: each process has seen other images."""
+    """Copy tensors of the first process, such as buffers, to all: each process has seen other images."""
     if world_size() > 1:
         for tensor in tensors:
             value = tensor.contiguous()

@@ -28,7 +28,7 @@ def output_folder(path: Path) -> Path:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Holds a lock on a folder. Raises FileError if another process holds it."""
+    """Hold a lock on a folder. Raises FileError if another process holds it."""
     # Windows does not have it, where commands that need no lock must still start
     import fcntl
 
@@ -53,13 +53,13 @@ def output_file(path: Path) -> Path:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file. Raises FileError if that fails."""
+    """Write a file. Raises FileError if that fails."""
     with atomic_write(path) as file:
         file.write(data)
 
 
 def rewrite(path: Path, *parts: bytes | memoryview) -> None:
-    """Writes a large file, the parts one after the other, in place of an earlier one. Raises FileError if that fails.
+    """Write a large file, the parts one after the other, in place of an earlier one. Raises FileError if that fails.
 
     The temporary file always has the same name, so that those of killed processes do not fill the disk.
     """

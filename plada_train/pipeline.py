@@ -36,7 +36,7 @@ MAX_CONFUSION_CLASSES = 200
 
 
 def run(config: RunConfig, output: Path) -> RunReport:
-    """Runs all stages, and writes the result of each to a folder. Continues a run that was interrupted.
+    """Run all stages, and write the result of each to a folder. Continue a run that was interrupted.
 
     The folder then has `teacher.safetensors`, `scores`, `payload.plada`, `student.safetensors` (the models with a
     `.json` each), `report.json` and `report.html`; and `plan`, if the selection is planned. The student is made from
@@ -105,7 +105,7 @@ class _Tested:
 
 
 def _open_inputs(config: RunConfig) -> _Inputs:
-    """Opens all images, and raises every PladaError that can be found before the first of the long stages."""
+    """Open all images, and raise every PladaError that can be found before the first of the long stages."""
     sources, planning = config.sources, config.planning
     train = open_training_images(sources.target_train)
     test = open_test_images(sources.target_test, train.num_classes, train.class_names)
@@ -129,7 +129,7 @@ def _test_and_save(classifier: Classifier, test: LabelledImages, recipe: Recipe,
 
 
 def _choose(config: RunConfig, inputs: _Inputs, scores: Scores, output: Path) -> Plan | None:
-    """Writes the payload of the named selection or of the planner's choice; returns the plan, if there is one."""
+    """Write the payload of the named selection or of the planner's choice; return the plan, if there is one."""
     payload, folder = output / "payload.plada", output / "plan"
     if config.planning is None or inputs.held_out is None:
         _, encoded = config.selection.select([scores], config.sections)
@@ -163,7 +163,7 @@ def _choose(config: RunConfig, inputs: _Inputs, scores: Scores, output: Path) ->
 
 
 def _check_same_plan(found: Plan, planning: Planning, config: RunConfig, output: Path) -> None:
-    """Raises InputError if the payload in `output` is of a plan with other settings."""
+    """Raise InputError if the payload in `output` is of a plan with other settings."""
     theirs = vars(found.sending) | {"budgets": list(found.budgets), "candidates": found.candidates_asked}
     theirs["proxy_steps"] = found.rungs[-1].steps
     ours = vars(config.sections) | {"budgets": [planning.budget_bytes], "candidates": planning.candidates}
@@ -215,7 +215,7 @@ def _counts(test: LabelledImages, predicted: NDArray[np.int64]) -> Counts:
 
 @contextmanager
 def _without_missing_classes() -> Iterator[None]:
-    """Ignores warnings of missing classes: the selection gives them, once."""
+    """Ignore warnings of missing classes: the selection gives them, once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MissingClasses)
         yield

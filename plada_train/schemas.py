@@ -31,7 +31,7 @@ def schema_text(name: str) -> str:
 
 
 def write_schemas(folder: Path) -> None:
-    """Writes `<name>.schema.json` for each of `SCHEMAS`. Raises FileError if that fails."""
+    """Write `<name>.schema.json` for each of `SCHEMAS`. Raises FileError if that fails."""
     output_folder(folder)
     for name in SCHEMAS:
         (folder / f"{name}.schema.json").write_text(schema_text(name))

@@ -35,7 +35,7 @@ print(len(vectors), "vectors are read as they should be")
 
 
 def run(*command: str | Path, cwd: Path) -> None:
-    """Runs a command; one that fails ends this one."""
+    """Run a command; one that fails ends this one."""
     words = [str(word) for word in command]
     print("$", *(word if "\n" not in word else "..." for word in words), flush=True)
     subprocess.run(words, cwd=cwd, check=True)

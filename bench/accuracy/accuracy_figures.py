@@ -371,7 +371,7 @@ def plot(found: list[Cell], folder: Path) -> None:
 
 
 def main() -> None:
-    """Writes summary, bars, tables and plots."""
+    """Write summary, bars, tables and plots."""
     rows = read_rows(RESULTS / "accuracy.csv")
     found = cells(rows)
     reached = bars(rows)

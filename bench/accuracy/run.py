@@ -235,7 +235,7 @@ def _sources() -> Iterator[tuple[str, ImageSource]]:
 
 
 def prepare() -> None:
-    """Decodes all images and computes the backbone's features, where that was not done before."""
+    """Decode all images and compute the backbone's features, where that was not done before."""
     CACHE.mkdir(parents=True, exist_ok=True)
     sizes = sorted({kind.recipe.image_size or 0 for kind in KINDS.values() if not kind.recipe.freeze})
     for name, images in _sources():
@@ -601,7 +601,7 @@ class Table(Generic[R]):
                 self._rows[key] = dict(row)
 
     def forget(self, is_forgotten: Callable[[R], bool]) -> None:
-        """Has rows measured again."""
+        """Have rows measured again."""
         self._rows = {key: row for key, row in self._rows.items() if not is_forgotten(self._runs[key])}
 
     def missing(self, is_wanted: Callable[[R], bool] = lambda run: True) -> list[R]:
@@ -609,7 +609,7 @@ class Table(Generic[R]):
         return [run for key, run in self._runs.items() if key not in self._rows and is_wanted(run)]
 
     def measure(self, runs: list[R], workers: int, ends: float) -> None:
-        """Adds the rows of runs to the file, each as it is done; begins none after `ends`."""
+        """Add the rows of runs to the file, each as it is done; begin none after `ends`."""
         print(f"{len(self._rows)} of {len(self._runs)} rows are there, {len(runs)} to be measured", file=sys.stderr)
         for run, row in _in_processes(self._measured, workers, runs, ends):
             self._rows[run.key] = row

@@ -62,7 +62,7 @@ def _minimal_code(size):
 
 @njit(cache=True, nogil=True)
 def _write_interpolative(positions, space, bits):
-    """Fills `bits`, returns how many there are."""
+    """Fill `bits`, return how many there are."""
     written = 0
     stack = [(0, len(positions), 0, space - 1)]
     while stack:

@@ -75,7 +75,7 @@ class Measured:
 
 
 def measure(coder: Coder, payload: Payload, variant: str | None = None) -> Measured | None:
-    """Measures `coder` on `payload`, in one variant or in all; None where it has nothing to say.
+    """Measure `coder` on `payload`, in one variant or in all; None where it has nothing to say.
 
     Raises:
         RuntimeError: if what it wrote does not decode to the payload.

@@ -396,7 +396,7 @@ def plot(found: list[Cell], folder: Path) -> None:
 
 
 def main() -> None:
-    """Writes bars, tables and the plot."""
+    """Write bars, tables and the plot."""
     measured = Measured.read()
     reached = bars(measured)
     write_rows(RESULTS / "frontier-bars.csv", _COMMAND, [asdict(bar) for bar in reached], (), ("bench",))

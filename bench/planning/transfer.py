@@ -277,7 +277,7 @@ def main() -> None:
 
 
 def _plan(target: str, workers: int) -> None:
-    """Searches again where the plan is not at hand, as in another clone."""
+    """Search again where the plan is not at hand, as in another clone."""
     if not (plan_folder(target, SEED) / "plan.json").exists():
         search(target, SEED, workers)
 

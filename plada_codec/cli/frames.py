@@ -305,7 +305,7 @@ def channel(
 
 
 def _send(sent: Iterable[bytes], output: str, framing: str | None, baud: int | None, tag: int) -> None:
-    """Writes frames of the object `tag`, as a stream or as a folder: the name of the output says which."""
+    """Write frames of the object `tag`, as a stream or as a folder: the name of the output says which."""
     from plada_codec.frames import write_files
 
     if _is_stream(output):
@@ -315,7 +315,7 @@ def _send(sent: Iterable[bytes], output: str, framing: str | None, baud: int | N
 
 
 def _stream(sent: Iterable[bytes], output: str, framing: str | None, baud: int | None) -> None:
-    """Writes a stream of frames, until nobody reads it any more."""
+    """Write a stream of frames, until nobody reads it any more."""
     from plada_codec.files import atomic_write
     from plada_codec.frames.framing import default_framing, write_frame
     from plada_codec.frames.ports import open_stream
@@ -357,14 +357,14 @@ def _check_output(output: str, source: str, framing: str | None, baud: int | Non
 
 
 def check_not_input(output: str, *inputs: str) -> None:
-    """Refuses to write over what is read."""
+    """Refuse to write over what is read."""
     for name in inputs:
         if name != "-" and os.path.realpath(name) == os.path.realpath(output):
             raise click.UsageError(f"-o {output} would take the place of the input {name}.")
 
 
 def check_baud(baud: int | None, *names: str) -> None:
-    """Refuses a speed where nothing has one."""
+    """Refuse a speed where nothing has one."""
     if baud is not None and not any(Path(name).is_char_device() for name in names):
         raise click.UsageError("--baud is for a serial port, by its name.")
 

@@ -117,7 +117,7 @@ def _result(reassembler: Reassembler, tag: int | None, state_path: str | None) -
 
 
 def _report(reassembler: Reassembler, output: str, state_path: str | None, saved: Counter[int], as_json: bool) -> None:
-    """Prints what was written, and complains about problems and objects that were left out."""
+    """Print what was written, and complain about problems and objects that were left out."""
     got = reassembler.progress(reassembler.complete[0])
     if as_json:
         click.echo(json.dumps(_as_dict(got), indent=2))
@@ -133,7 +133,7 @@ def _report(reassembler: Reassembler, output: str, state_path: str | None, saved
 
 
 def _check_found(state_path: str | None, saved: Counter[int], reassembler: Reassembler) -> None:
-    """Refuses objects other than those of the state file: nobody asked for them."""
+    """Refuse objects other than those of the state file: nobody asked for them."""
     complete, came = reassembler.complete, reassembler.tags - saved
     if not saved or len(complete) > 1:
         return
@@ -179,7 +179,7 @@ class _Input(NamedTuple):
 
 
 def _receive(inputs: Iterable[_Input], reassembler: Reassembler, state: StateFile | None, tag: int | None) -> list[str]:
-    """Collects frames until inputs end, or the object that is asked for is complete: on live ones, the first one.
+    """Collect frames until inputs end, or the object that is asked for is complete: on live ones, the first one.
 
     Returns a message about each input that ended without a frame.
     """
@@ -256,7 +256,7 @@ def _read(
 
 
 def _watched(chunks: Iterator[bytes], name: str, reassembler: Reassembler, wanted: set[int]) -> Iterator[bytes]:
-    """Passes on the chunks of a live stream. Complains once where no frame comes, or no frame of the wanted objects."""
+    """Pass on the chunks of a live stream. Complain once where no frame comes, or no frame of the wanted objects."""
     before = Counter(reassembler.tags)
     read_bytes, is_told = 0, False
     for chunk in chunks:
@@ -285,7 +285,7 @@ def _is_live(source: str) -> bool:
 
 
 def _print_status(state_path: str, tag: int | None, as_json: bool) -> None:
-    """Prints how far each object of a state file is, and the time that the rest takes at the rate so far."""
+    """Print how far each object of a state file is, and the time that the rest takes at the rate so far."""
     from plada_codec import frames
     from plada_codec.links.units import show_seconds
 

@@ -85,7 +85,7 @@ def _in_one_line(command: str | None, show_others: Callable[..., None]) -> Calla
 
 
 def complain(message: str) -> None:
-    """Prints one line on standard error, whatever is in it."""
+    """Print one line on standard error, whatever is in it."""
     click.echo("".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in message), err=True)
 
 
@@ -145,7 +145,7 @@ def quantity(reader: str) -> Callable[[click.Context, click.Parameter, str | Non
 
 @contextmanager
 def usage_errors(options: Mapping[str, str] = {}) -> Iterator[None]:
-    """Turns errors about links and arguments into errors about the options that set them.
+    """Turn errors about links and arguments into errors about the options that set them.
 
     Args:
         options: the parameter of the command that sets a field, by the field that an error's message begins with.
@@ -206,7 +206,7 @@ def _closed(what: str) -> NoReturn:
 
 
 def write_bytes(data: bytes, target: str) -> None:
-    """Writes a file that is complete or not there at all, or to standard output for `-`."""
+    """Write a file that is complete or not there at all, or to standard output for `-`."""
     from plada_codec.files import atomic_write
 
     if target == "-":
@@ -221,7 +221,7 @@ def write_bytes(data: bytes, target: str) -> None:
 
 @contextmanager
 def naming_file(source: str) -> Iterator[None]:
-    """Puts the file's name in front of an error's message."""
+    """Put the file's name in front of an error's message."""
     try:
         yield
     except PladaError as error:
@@ -230,7 +230,7 @@ def naming_file(source: str) -> Iterator[None]:
 
 @contextmanager
 def naming_device(name: str) -> Iterator[None]:
-    """Puts a name into errors of the system that have none: those of reading and writing."""
+    """Put a name into errors of the system that have none: those of reading and writing."""
     try:
         yield
     except OSError as error:

@@ -57,12 +57,12 @@ class Stream:
         return Truncated(message, rule="stream-end", offset=self.offset + (0 if self.inflated else len(self.data)))
 
     def expect_bytes(self, expected: int) -> None:
-        """Refuses a stream that has not exactly `expected` bytes."""
+        """Refuse a stream that has not exactly `expected` bytes."""
         if len(self.data) != expected:
             raise self.corrupt(f"the stream has {len(self.data)} bytes instead of {expected}", "stream-length")
 
     def expect_zero_padding(self, end_bit: int) -> None:
-        """Refuses ones between bit `end_bit` and the end of the byte it is in (spec section 2.3)."""
+        """Refuse ones between bit `end_bit` and the end of the byte it is in (spec section 2.3)."""
         padding = -end_bit % 8
         if padding and self.data[end_bit // 8] & ((1 << padding) - 1):
             raise self.corrupt("the padding is not zero", "padding", end_bit // 8)

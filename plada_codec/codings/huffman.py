@@ -107,7 +107,7 @@ def _limits(per_length: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def check_end(stream: Stream, end_bit: int) -> None:
-    """Refuses bytes left over after bit `end_bit`, and padding that is not zero."""
+    """Refuse bytes left over after bit `end_bit`, and padding that is not zero."""
     end_byte = -(-end_bit // 8)
     if end_byte != len(stream.data):
         raise stream.corrupt(f"{len(stream.data) - end_byte} bytes are left over", "stream-length", end_byte)

@@ -34,7 +34,7 @@ _BYTES_PER_VALUE, _LEAST_ROOM = 2, 64
 
 
 def check_count(count: int, offset: int | None = None) -> None:
-    """Refuses more values than the models can count (rule `limit-kept`)."""
+    """Refuse more values than the models can count (rule `limit-kept`)."""
     if count > _MAX_COUNT:
         message = f"{count} values are more than the {_MAX_COUNT} that a modelled coding can count"
         raise LimitExceeded(message, rule="limit-kept", offset=offset)
@@ -79,7 +79,7 @@ def write(model: Model, count: int) -> Written:
 
 
 def read(model: Model, stream: Stream, count: int) -> int:
-    """Lets `model` read `count` values from a stream; returns how many it could.
+    """Let `model` read `count` values from a stream; return how many it could.
 
     Raises:
         Truncated: `stream-end`, if it needed bytes beyond the end.

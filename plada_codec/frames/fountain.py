@@ -99,7 +99,7 @@ class FountainDecoder:
             self._decoders = [decoder.with_defaults(symbols * width, width) for width in widths]
 
     def add(self, id: int, symbol: bytes) -> bytes | None:
-        """Takes a symbol, each id once; the object as soon as there are enough, else None.
+        """Take a symbol, each id once; the object as soon as there are enough, else None.
 
         Nothing is checked: one wrong symbol makes a wrong object.
 

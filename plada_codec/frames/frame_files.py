@@ -26,7 +26,7 @@ def read_files(paths: list[Path]) -> Iterator[list[bytes]]:
 
 
 def write_files(frames: Iterable[bytes], folder: str | os.PathLike[str], tag: int) -> None:
-    """Makes a folder of files of one frame each: all of them, or none.
+    """Make a folder of files of one frame each: all of them, or none.
 
     Raises:
         FileError: if the folder is there and not empty, or cannot be written.

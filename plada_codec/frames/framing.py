@@ -57,7 +57,7 @@ def read_frames(stream: BinaryIO, framing: str) -> Iterator[bytes]:
 
 
 def write_frame(stream: BinaryIO, frame: bytes, framing: str) -> None:
-    r"""Writes a frame and flushes the stream, so that no part of the frame waits in a buffer.
+    r"""Write a frame and flush the stream, so that no part of the frame waits in a buffer.
 
     >>> import io
     >>> stream = io.BytesIO()

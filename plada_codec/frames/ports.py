@@ -15,7 +15,7 @@ _READ_BYTES = 1 << 16
 
 
 def open_stream(path: str, mode: Literal["rb", "wb"], baud: int | None = None) -> BinaryIO:
-    """Opens a file, a pipe or a serial port. A port becomes raw, and stays so: what it echoed would be sent.
+    """Open a file, a pipe or a serial port. A port becomes raw, and stays so: what it echoed would be sent.
 
     Args:
         path: name of what to open.

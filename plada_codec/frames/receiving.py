@@ -148,7 +148,7 @@ class Reassembler:
         return [of.problems[rule] for rule in of.progress().problems]
 
     def add(self, data: bytes) -> Reception:
-        """Takes what may be a frame.
+        """Take what may be a frame.
 
         Raises:
             Unavailable: (rule extra) if decoding takes the package raptorq, which is not installed. The frame counts.

@@ -87,7 +87,7 @@ class SavedState:
 
 
 def read_state(path: str | os.PathLike[str]) -> SavedState:
-    """Reads a state file, which a receiver may be writing.
+    """Read a state file, which a receiver may be writing.
 
     Raises:
         FileError: if it is no regular file, or not empty and without an end of SLIP at its beginning.
@@ -161,7 +161,7 @@ class StateFile:
         _sync_folder(Path(os.path.realpath(self._path)).parent)  # the file's name must be on disk, too
 
     def append(self, frames: list[bytes]) -> None:
-        """Adds frames; returns when they are on disk.
+        """Add frames; return when they are on disk.
 
         Args:
             frames: those that changed a receiver, in their order.
@@ -186,7 +186,7 @@ class StateFile:
 def receive(
     batches: Iterable[list[bytes]], reassembler: Reassembler, state: StateFile | None = None
 ) -> Iterator[list[bytes]]:
-    """Collects frames. Yields, batch by batch, those that changed the receiver, when they are on disk.
+    """Collect frames. Yield, batch by batch, those that changed the receiver, when they are on disk.
 
     Where this fails, the receiver may be ahead of its file: begin anew, with the frames of the file.
 

@@ -41,7 +41,7 @@ def read(
     weights: ArrayLike | None = None,
     limits: Limits = Limits(),
 ) -> Payload:
-    """Reads a payload.
+    """Read a payload.
 
     Args:
         source: a path, or a binary stream (which need not be seekable, and is left open).
@@ -89,7 +89,7 @@ def read(
 
 
 def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: str | None = None) -> None:
-    """Writes a payload; a file is complete or not there at all (`atomic_write`).
+    """Write a payload; a file is complete or not there at all (`atomic_write`).
 
     A format that is not complete loses class names, soft labels and weights.
 

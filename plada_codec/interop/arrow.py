@@ -34,7 +34,7 @@ _FILE_MAGIC = b"ARROW1"
 
 
 def read_ipc(source: Source) -> Contents:
-    """Reads the two columns, batch by batch."""
+    """Read the two columns, batch by batch."""
     pyarrow = extra_module("pyarrow", "arrow")
     data = source.read_all()
     is_file = data.startswith(_FILE_MAGIC)
@@ -54,7 +54,7 @@ def read_ipc(source: Source) -> Contents:
 
 
 def read_parquet(source: Source) -> Contents:
-    """Reads the two columns."""
+    """Read the two columns."""
     pyarrow = extra_module("pyarrow", "arrow")
     parquet = extra_module("pyarrow.parquet", "arrow")
     data = source.read_all()
@@ -67,7 +67,7 @@ def read_parquet(source: Source) -> Contents:
 
 
 def write_ipc(payload: Payload, stream: BinaryIO) -> None:
-    """Writes an IPC file of one batch."""
+    """Write an IPC file of one batch."""
     pyarrow = extra_module("pyarrow", "arrow")
     table = _table(pyarrow, payload)
     with pyarrow.ipc.new_file(stream, table.schema) as writer:
@@ -75,7 +75,7 @@ def write_ipc(payload: Payload, stream: BinaryIO) -> None:
 
 
 def write_parquet(payload: Payload, stream: BinaryIO) -> None:
-    """Writes a Parquet file."""
+    """Write a Parquet file."""
     pyarrow = extra_module("pyarrow", "arrow")
     extra_module("pyarrow.parquet", "arrow").write_table(_table(pyarrow, payload), stream)
 

@@ -56,7 +56,7 @@ class Source:
         return self.known_reference_size
 
     def check_kept(self, kept: int) -> None:
-        """Refuses more images than the limits allow."""
+        """Refuse more images than the limits allow."""
         if kept > self.limits.max_kept:
             raise LimitExceeded(
                 f"it holds {kept} images or more, but the limit max_kept is {self.limits.max_kept}", rule="limit-kept"
@@ -109,7 +109,7 @@ def bad_line(number: int, line: bytes, expected: str) -> FileError:
 
 @contextmanager
 def faults_are(what: str) -> Iterator[None]:
-    """Makes whatever a library raises over bytes that it cannot read a FileError: `what`, and the library's reason.
+    """Make whatever a library raises over bytes that it cannot read a FileError: `what`, and the library's reason.
 
     Libraries raise anything over damaged bytes, down to KeyError and UnicodeDecodeError: hence Exception.
     """
@@ -124,7 +124,7 @@ def faults_are(what: str) -> Iterator[None]:
 
 
 def write_lines(payload: Payload, stream: BinaryIO, template: str) -> None:
-    """Writes `template` % (index, label) for each kept image."""
+    """Write `template` % (index, label) for each kept image."""
     for begin in range(0, payload.kept, _BLOCK_ROWS):
         rows = slice(begin, begin + _BLOCK_ROWS)
         pairs = zip(payload.indices[rows].tolist(), payload.labels[rows].tolist(), strict=True)

@@ -86,7 +86,7 @@ class Comparison:
 
 
 def compare(payload: Payload, *, limits: Limits = Limits(), progress: Progress = no_progress) -> Comparison:
-    """Measures `payload` in the paper's layouts and in ours.
+    """Measure `payload` in the paper's layouts and in ours.
 
     Args:
         payload: what to measure.

@@ -26,7 +26,7 @@ _ROW = re.compile(rb"\s*([+-]?[0-9]{1,40})\s*,\s*([+-]?[0-9]{1,40})\s*")
 
 
 def read(source: Source) -> Contents:
-    """Reads indices and labels, several million rows a second."""
+    """Read indices and labels, several million rows a second."""
     indices: list[NDArray[np.int64]] = []
     labels: list[NDArray[np.int64]] = []
     kept = 0
@@ -49,7 +49,7 @@ def read(source: Source) -> Contents:
 
 
 def write(payload: Payload, stream: BinaryIO) -> None:
-    """Writes the header and one row for each kept image."""
+    """Write the header and one row for each kept image."""
     stream.write(_HEADER + b"\n")
     write_lines(payload, stream, "%d,%d\n")
 

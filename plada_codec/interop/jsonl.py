@@ -17,7 +17,7 @@ from plada_codec.payload import Payload
 
 
 def read(source: Source) -> Contents:
-    """Reads indices and labels."""
+    """Read indices and labels."""
     indices, labels = array("q"), array("q")
     for number, block in source.line_blocks():
         for at, line in enumerate(block.split(b"\n"), number):
@@ -30,7 +30,7 @@ def read(source: Source) -> Contents:
 
 
 def write(payload: Payload, stream: BinaryIO) -> None:
-    """Writes one line for each kept image."""
+    """Write one line for each kept image."""
     write_lines(payload, stream, '{"index":%d,"label":%d}\n')
 
 

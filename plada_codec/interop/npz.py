@@ -36,7 +36,7 @@ _SECTIONS = tuple(section.field for section in SECTIONS if section.field != "cla
 
 
 def read(source: Source) -> Contents:
-    """Reads what is there; nothing is unpickled, and no array is made that the limits do not allow."""
+    """Read what is there; nothing is unpickled, and no array is made that the limits do not allow."""
     data = source.read_all()
     with faults_are("not an npz archive, or damaged"), zipfile.ZipFile(io.BytesIO(data)) as archive:
         arrays = _Arrays(archive, source.limits)
@@ -58,7 +58,7 @@ def read(source: Source) -> Contents:
 
 
 def write(payload: Payload, stream: BinaryIO) -> None:
-    """Writes an archive, uncompressed: deflate would take 20 seconds for 14 million images."""
+    """Write an archive, uncompressed: deflate would take 20 seconds for 14 million images."""
     arrays: dict[str, Any] = {
         "indices": payload.indices,
         "labels": payload.labels,

@@ -25,7 +25,7 @@ INDEX, LABEL = np.dtype("<u4"), np.dtype("<u2")
 
 
 def read_index_list(source: Source) -> Contents:
-    """Reads an index list."""
+    """Read an index list."""
     data = source.read_all()
     kept, odd_bytes = divmod(len(data), INDEX.itemsize + LABEL.itemsize)
     if odd_bytes:
@@ -35,7 +35,7 @@ def read_index_list(source: Source) -> Contents:
 
 
 def write_index_list(payload: Payload, stream: BinaryIO) -> None:
-    """Writes an index list; InvalidPayload if an index does not fit 32 bits."""
+    """Write an index list; InvalidPayload if an index does not fit 32 bits."""
     if payload.kept and payload.indices[-1] > np.iinfo(INDEX).max:
         raise InvalidPayload(f"index {payload.indices[-1]} does not fit the 32 bits of idx-raw", rule="indices")
     stream.write(payload.indices.astype(INDEX).tobytes())
@@ -43,7 +43,7 @@ def write_index_list(payload: Payload, stream: BinaryIO) -> None:
 
 
 def read_bitmap(source: Source) -> Contents:
-    """Reads a bitmap; N must be known."""
+    """Read a bitmap; N must be known."""
     size = source.reference_size
     bitmap_bytes = -(-size // 8)
     data = np.frombuffer(source.read_all(), np.uint8)
@@ -59,6 +59,6 @@ def read_bitmap(source: Source) -> Contents:
 
 
 def write_bitmap(payload: Payload, stream: BinaryIO) -> None:
-    """Writes a bitmap; LimitExceeded if it has more than the default limit `max_stream_bytes`."""
+    """Write a bitmap; LimitExceeded if it has more than the default limit `max_stream_bytes`."""
     stream.write(Bitmap().encode(payload.indices, CodingContext(payload.reference_size, Limits()), thorough=False))
     stream.write(payload.labels.astype(LABEL).tobytes())

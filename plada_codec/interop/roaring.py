@@ -20,7 +20,7 @@ from plada_codec.payload import Payload
 
 
 def read(source: Source) -> Contents:
-    """Reads bitmap and labels; N must be known."""
+    """Read bitmap and labels; N must be known."""
     kind, _ = _bitmap_type(source.reference_size)
     data = source.read_all()
     with faults_are(f"not a Roaring bitmap for N = {source.reference_size}"):
@@ -37,7 +37,7 @@ def read(source: Source) -> Contents:
 
 
 def write(payload: Payload, stream: BinaryIO) -> None:
-    """Writes bitmap and labels."""
+    """Write bitmap and labels."""
     kind, integer = _bitmap_type(payload.reference_size)
     bitmap = kind(payload.indices.astype(integer))
     bitmap.run_optimize()

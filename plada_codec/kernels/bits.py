@@ -7,7 +7,7 @@ from plada_codec.kernels.jit import Ints, part
 
 @part
 def put(out: Ints, at: int, value: int, bits: int) -> int:
-    """Writes the low `bits` (0 .. 62) of `value` into zeroed `out` at bit `at`; returns the bit after them."""
+    """Write the low `bits` (0 .. 62) of `value` into zeroed `out` at bit `at`; return the bit after them."""
     while bits > 0:
         free = 8 - (at & 7)
         take = min(free, bits)

@@ -46,7 +46,7 @@ def has(function: Callable[..., Any]) -> bool:
 
 
 def attach(dispatcher: Any) -> None:
-    """Has numba look for a function here before it compiles it, and keep it here after; warns if it cannot."""
+    """Have numba look for a function here before it compiles it, and keep it here after; warn if it cannot."""
     try:
         folder = _folder()
     except _Unusable as error:
@@ -70,7 +70,7 @@ def _folder() -> Path:
 
 
 def _make_private(folder: Path) -> None:
-    """Makes a folder, and those above it, such that no one else can write to them, whatever the umask allows."""
+    """Make a folder, and those above it, such that no one else can write to them, whatever the umask allows."""
     if not folder.exists():
         _make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -96,7 +96,7 @@ def _is_own(info: os.stat_result) -> bool:
 
 
 def _check_private(folder: Path) -> None:
-    """Raises _Unusable if anyone but this user and root can write into a folder, or put another in its place."""
+    """Raise _Unusable if anyone but this user and root can write into a folder, or put another in its place."""
     for each in (folder, *folder.parents):
         info = each.stat()
         if not _is_own(info):
@@ -148,7 +148,7 @@ class _Cache:
             return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Keeps the compiled code; warns if it cannot."""
+        """Keep the compiled code; warn if it cannot."""
         serialize: Any = importlib.import_module("numba.core.serialize")
         data = serialize.dumps(compiled._reduce())
         try:
@@ -174,7 +174,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes a file that is whole or not there at all, and that no one else can write to, whatever the umask.
+    """Write a file that is whole or not there at all, and that no one else can write to, whatever the umask.
 
     Unlike `files.atomic_write` it takes the place of whatever is there: a link is not followed, nor a pipe written to.
     """

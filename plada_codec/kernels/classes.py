@@ -8,7 +8,7 @@ from plada_codec.kernels.jit import Ints, kernel
 
 @kernel(writes=["out"], work=lambda labels, bits, out: len(labels), unit_us=1.0, compile_s=0.3)
 def pack(labels: Ints, bits: int, out: Ints) -> None:
-    """Writes `labels` (int32 [k]) of `bits` bits each into zeroed `out` (uint8 [ceil(k bits / 8)])."""
+    """Write `labels` (int32 [k]) of `bits` bits each into zeroed `out` (uint8 [ceil(k bits / 8)])."""
     at = 0
     for label in labels:
         at = put(out, at, label, bits)
@@ -16,7 +16,7 @@ def pack(labels: Ints, bits: int, out: Ints) -> None:
 
 @kernel(writes=["labels"], work=lambda data, bits, labels: len(labels), unit_us=1.0, compile_s=0.3)
 def unpack(data: Ints, bits: int, labels: Ints) -> None:
-    """Fills `labels` (int32 [k]) from `data` (uint8 [ceil(k bits / 8)])."""
+    """Fill `labels` (int32 [k]) from `data` (uint8 [ceil(k bits / 8)])."""
     at = 0
     for i in range(len(labels)):
         labels[i] = peek(data, at, bits)

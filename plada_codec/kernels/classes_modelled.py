@@ -37,7 +37,7 @@ def coding_steps(labels: int, num_classes: int) -> int:
 def code_labels(
     coder: Ints, data: Ints, positions: Ints, labels: Ints, num_classes: int, change_exponent: int, prior_exponent: int
 ) -> int:
-    """Codes labels (int32 [k], k >= 1) of the images at `positions` (int64 [k]), from the array or into it.
+    """Code labels (int32 [k], k >= 1) of the images at `positions` (int64 [k]), from the array or into it.
 
     Returns how many: fewer than k if the decoder's stream ended.
     """
@@ -235,7 +235,7 @@ def _code_labels(
 
 @part
 def _fill_strengths(strengths: Ints, prior_exponent: int) -> None:
-    """Fills in A(z) of spec section 7.5."""
+    """Fill in A(z) of spec section 7.5."""
     for z in range(_STRENGTHS):
         strength = 32 << prior_exponent
         if z % 2:
@@ -245,7 +245,7 @@ def _fill_strengths(strengths: Ints, prior_exponent: int) -> None:
 
 @part
 def _fill_mixers(mixers: Rows) -> None:
-    """Sets the mixers of guesses, by guess and bucket, and then those of the tree, by bucket."""
+    """Set the mixers of guesses, by guess and bucket, and then those of the tree, by bucket."""
     for number in range((_GUESSES + 1) * _BUCKETS):
         mixer = mixers[number]
         is_of_guess = number < _GUESSES * _BUCKETS
@@ -276,7 +276,7 @@ def _strongest(weights: Ints) -> int:
 
 @part
 def _forget(counts: Rows, candidate: int, labels: Ints, born: int, end: int, leaves: int, depth: int) -> None:
-    """Sets the counts of a candidate to 0: those it made since it was born, or all, whichever are fewer."""
+    """Set the counts of a candidate to 0: those it made since it was born, or all, whichever are fewer."""
     if (end - born) * depth < 2 * leaves:
         for s in range(born, end):
             node = leaves + labels[s]
@@ -314,7 +314,7 @@ def _guess(counts: Rows, candidate: int, leaves: int, depth: int, previous: int,
 
 @part
 def _reweigh(weights: Ints, shares: Ints, ones: int, total: int, bit: int, products: Ints) -> int:
-    """Multiplies each weight by the probability it gave the bit; returns the new sum."""
+    """Multiply each weight by the probability it gave the bit; return the new sum."""
     if bit:
         for i in range(_CANDIDATES):
             products[i] = weights[i] * shares[i]

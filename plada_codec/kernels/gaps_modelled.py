@@ -22,7 +22,7 @@ _ROOT = 777_472_127_993
     makes_arrays=True,
 )
 def code_positions(coder: Ints, data: Ints, positions: Ints, universe_size: int, change_exponent: int) -> int:
-    """Codes positions (int64 [d], d >= 1), from the array or into it; returns how many.
+    """Code positions (int64 [d], d >= 1), from the array or into it; return how many.
 
     Fewer than d: the decoder's stream ended, or led to a position that is not in the universe.
     """
@@ -123,7 +123,7 @@ def _code_positions(
 
 @part
 def _fill_tables(empty: Rows, half: Rows, levels: int) -> None:
-    """Fills empty and half of spec section 6.6, each [41, levels]."""
+    """Fill empty and half of spec section 6.6, each [41, levels]."""
     for level in range(levels):
         odds = _ROOT >> ((level + 1) // 2) if level % 2 else 1 << (39 - level // 2)
         share = as_uint64(0xFFFF_FFFF_FFFF_FFFF) // as_uint64((1 << 32) + odds)

@@ -19,7 +19,7 @@ MAX_GAMMA_ZEROS = 31
 
 @kernel(writes=["counts"], work=lambda distances, counts: len(distances), unit_us=0.2, compile_s=0.2)
 def count_bit_lengths(distances: Ints, counts: Ints) -> None:
-    """Adds the number of `distances` (int64, >= 1) of each floor(log2) to `counts` (int64)."""
+    """Add the number of `distances` (int64, >= 1) of each floor(log2) to `counts` (int64)."""
     for distance in distances:
         counts[bit_length(distance) - 1] += 1
 
@@ -32,7 +32,7 @@ def count_bit_lengths(distances: Ints, counts: Ints) -> None:
     makes_arrays=True,
 )
 def package_merge(weights: Ints, max_bits: int, lengths: Ints) -> None:
-    """Fills `lengths` (int8 [n]) with optimal code lengths of at most `max_bits`.
+    """Fill `lengths` (int8 [n]) with optimal code lengths of at most `max_bits`.
 
     They are for ascending `weights` (int64 [n], n <= 2^max_bits). Larmore and Hirschberg, "A fast algorithm for optimal
     length-limited Huffman codes", J. ACM 37 (1990).
@@ -120,7 +120,7 @@ def table_bits(lengths: Ints) -> int:
 
 @kernel(writes=["out"], work=lambda out, lengths: len(lengths), unit_us=0.5, compile_s=0.5)
 def write_table(out: Ints, lengths: Ints) -> int:
-    """Writes the table of `lengths` at the beginning of zeroed `out`; returns the bit after it."""
+    """Write the table of `lengths` at the beginning of zeroed `out`; return the bit after it."""
     return _table(lengths, out, True)
 
 
@@ -141,7 +141,7 @@ def _read_gamma(data: Ints, at: int) -> tuple[int, int]:
 
 @kernel(writes=["lengths"], work=lambda data, lengths: len(lengths), unit_us=1.0, compile_s=0.7)
 def read_table(data: Ints, lengths: Ints) -> int:
-    """Fills `lengths` (int8 [A], all -1); returns the bit after the table, ENDED or BAD_TABLE.
+    """Fill `lengths` (int8 [A], all -1); return the bit after the table, ENDED or BAD_TABLE.
 
     Whether the lengths make a complete code is not checked here.
     """
@@ -182,14 +182,14 @@ def read_table(data: Ints, lengths: Ints) -> int:
 
 @kernel(writes=["out"], work=lambda out, at, lengths, codes, symbols: len(symbols), unit_us=1.0, compile_s=0.3)
 def write_symbols(out: Ints, at: int, lengths: Ints, codes: Ints, symbols: Ints) -> None:
-    """Writes the code of each symbol into zeroed `out` from bit `at` on."""
+    """Write the code of each symbol into zeroed `out` from bit `at` on."""
     for symbol in symbols:
         at = put(out, at, codes[symbol], lengths[symbol])
 
 
 @kernel(writes=["out"], work=lambda out, at, lengths, codes, distances: len(distances), unit_us=2.0, compile_s=0.4)
 def write_distances(out: Ints, at: int, lengths: Ints, codes: Ints, distances: Ints) -> None:
-    """Writes each distance (int64, >= 1): the code of s = floor(log2), then its s low bits."""
+    """Write each distance (int64, >= 1): the code of s = floor(log2), then its s low bits."""
     for distance in distances:
         symbol = bit_length(distance) - 1
         at = put(out, at, codes[symbol], lengths[symbol])
@@ -209,7 +209,7 @@ def _read_symbol(data: Ints, at: int, order: Ints, first_code: Ints, first_rank:
 
 @kernel(writes=["symbols"], work=lambda data, at, order, limits, symbols: len(symbols), unit_us=3.0, compile_s=0.5)
 def read_symbols(data: Ints, at: int, order: Ints, limits: Rows, symbols: Ints) -> tuple[int, int]:
-    """Fills `symbols` (int32 [k]) from bit `at` on; returns (symbols read, bit after them or ENDED)."""
+    """Fill `symbols` (int32 [k]) from bit `at` on; return (symbols read, bit after them or ENDED)."""
     first_code, first_rank, bound = limits[0], limits[1], limits[2]
     end = len(data) * 8
     for i in range(len(symbols)):
@@ -229,7 +229,7 @@ def read_symbols(data: Ints, at: int, order: Ints, limits: Rows, symbols: Ints) 
 def read_distances(
     data: Ints, at: int, order: Ints, limits: Rows, universe_size: int, positions: Ints
 ) -> tuple[int, int]:
-    """Fills `positions` (int64 [d]) from bit `at` on; returns (positions read, bit after them or ENDED).
+    """Fill `positions` (int64 [d]) from bit `at` on; return (positions read, bit after them or ENDED).
 
     Fewer read than asked for, and a bit that is not ENDED: the next distance leads past the universe.
     """

@@ -66,7 +66,7 @@ _parts: list[Callable[..., Any]] = []
 
 
 def part(function: Function) -> Function:
-    """Marks a function that kernels call: itself in the interpreter, and compiled into each kernel that calls it.
+    """Mark a function that kernels call: itself in the interpreter, and compiled into each kernel that calls it.
 
     It makes no arrays.
     """
@@ -82,7 +82,7 @@ def kernel(
     compile_s: float,
     makes_arrays: bool = False,
 ) -> Callable[[Callable[..., Any]], Kernel]:
-    """Makes a kernel of a function.
+    """Make a kernel of a function.
 
     Args:
         writes: names of the arrays that it writes into. It must not write into others, nor lengthen any.
@@ -119,7 +119,7 @@ class Kernel:
         self.__doc__ = function.__doc__
 
     def __call__(self, *arguments: Any) -> Any:
-        """Runs the kernel: arrays are numpy arrays of int64, int32 or uint8, all else are integers."""
+        """Run the kernel: arrays are numpy arrays of int64, int32 or uint8, all else are integers."""
         mode = os.environ.get(MODE_VARIABLE) or "auto"
         if mode not in _MODES:
             _warn_of_mode(mode)
@@ -134,7 +134,7 @@ class Kernel:
         return self.compiled(*self._prepared(arguments))
 
     def expect_work(self, units: int) -> None:
-        """Announces work, so that the kernel is compiled before it and not in the middle of it, if that pays."""
+        """Announce work, so that the kernel is compiled before it and not in the middle of it, if that pays."""
         if self._is_worth_compiling(self._interpreted_s + self._unit_s * units):
             self._interpreted_s = math.inf
 
@@ -188,7 +188,7 @@ def _numba() -> Any:
 
 @functools.cache
 def _warn_of_mode(mode: str) -> None:
-    """Warns once of an unknown mode."""
+    """Warn once of an unknown mode."""
     what = f"{MODE_VARIABLE} is {mode!r}, but must be one of {', '.join(_MODES)}: auto is used"
     warnings.warn(what, PladaWarning, stacklevel=3)
 
@@ -249,7 +249,7 @@ def bit_length(value: int) -> int:
 
 
 def _teach_numba() -> None:
-    """Registers with numba the parts that have been defined since the last call."""
+    """Register with numba the parts that have been defined since the last call."""
     from numba.extending import register_jitable
 
     if not _taught:
@@ -263,7 +263,7 @@ _taught: list[bool] = []
 
 
 def _teach_basics() -> None:
-    """Registers with numba the compiled forms of the functions that kernels are written with."""
+    """Register with numba the compiled forms of the functions that kernels are written with."""
     from numba.extending import overload
 
     overload(as_int64)(lambda value: lambda value: np.int64(value))

@@ -46,7 +46,7 @@ def stretch(probability: int) -> int:
 
 @part
 def code_mixed(coder: Ints, data: Ints, mixer: Ints, inputs: Ints, n: int, bit: int) -> int:
-    """Codes a decision with a mixer (three weights, then the rate) of n inputs, which learns; returns the bit."""
+    """Code a decision with a mixer (three weights, then the rate) of n inputs, which learns; return the bit."""
     dot = 0
     for i in range(n):
         dot += mixer[i] * inputs[i]
@@ -68,7 +68,7 @@ def change_over(distance: int, exponent: int) -> int:
 
 @part
 def rescale(products: Ints, total: int, weights: Ints) -> int:
-    """Brings products (int64 [n], their sum `total`) to 30 bits, as `weights`; returns the sum of these."""
+    """Bring products (int64 [n], their sum `total`) to 30 bits, as `weights`; return the sum of these."""
     excess = bit_length(total) - _WEIGHT_BITS
     scaled = 0
     if excess > 0:

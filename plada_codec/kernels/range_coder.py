@@ -30,7 +30,7 @@ def new_coder() -> np.ndarray:
 
 
 def start_encoder(coder: Ints) -> None:
-    """Begins a stream."""
+    """Begin a stream."""
     coder[:] = 0
     coder[RANGE] = _WHOLE_RANGE
     coder[SIZE] = _NO_END
@@ -38,7 +38,7 @@ def start_encoder(coder: Ints) -> None:
 
 
 def start_decoder(coder: Ints, data: Ints) -> None:
-    """Begins to read the stream `data`."""
+    """Begin to read the stream `data`."""
     coder[:] = 0
     coder[RANGE] = _WHOLE_RANGE
     coder[SIZE] = len(data)
@@ -55,7 +55,7 @@ def ended(coder: Ints) -> bool:
 
 @part
 def code(coder: Ints, data: Ints, probability: int, bit: int) -> int:
-    """Codes one decision, with the probability of a one in units of 2^-16 (1 .. 65,535); returns the bit."""
+    """Code one decision, with the probability of a one in units of 2^-16 (1 .. 65,535); return the bit."""
     bound = (coder[RANGE] * probability) >> 16
     if coder[DECODING]:
         bit = as_int64(coder[VALUE] < bound)
@@ -81,7 +81,7 @@ def code(coder: Ints, data: Ints, probability: int, bit: int) -> int:
 
 @part
 def code_raw(coder: Ints, data: Ints, number: int, bits: int) -> int:
-    """Codes a number of `bits` bits, all numbers alike; returns it."""
+    """Code a number of `bits` bits, all numbers alike; return it."""
     for shift in range(bits - 1, -1, -1):
         bit = code(coder, data, EVEN, (number >> shift) & 1)
         number = (number & ~(1 << shift)) | (bit << shift)
@@ -89,7 +89,7 @@ def code_raw(coder: Ints, data: Ints, number: int, bits: int) -> int:
 
 
 def finish(coder: Ints, data: Ints) -> int:
-    """Ends an encoder's stream, in as few bytes as decode alike; returns its size, which `data` may not have had."""
+    """End an encoder's stream, in as few bytes as decode alike; return its size, which `data` may not have had."""
     for zeros in range(32, -1, -1):
         value = ((coder[LOW] + coder[RANGE] - 1) >> zeros) << zeros
         if value >= coder[LOW]:
@@ -124,7 +124,7 @@ def _read_byte(coder: Ints, data: Ints) -> None:
 
 @part
 def _write_byte(coder: Ints, data: Ints) -> None:
-    """Moves the top byte of LOW out, once no carry can change it any more."""
+    """Move the top byte of LOW out, once no carry can change it any more."""
     low = coder[LOW]
     if low < 0xFF << 24 or low >= 1 << 32:
         carry = low >> 32

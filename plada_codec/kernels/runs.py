@@ -44,7 +44,7 @@ def stream_bytes(positions: Ints) -> int:
 
 @kernel(writes=["out"], work=lambda positions, out: len(positions), unit_us=0.3, compile_s=0.4)
 def write_runs(positions: Ints, out: Ints) -> None:
-    """Writes the stream of `positions` into `out` (uint8 [stream_bytes(positions)])."""
+    """Write the stream of `positions` into `out` (uint8 [stream_bytes(positions)])."""
     at = _write_varint(out, 0, positions[0])
     start = 0
     for i in range(1, len(positions) + 1):
@@ -71,7 +71,7 @@ def _read_varint(data: Ints, at: int) -> tuple[int, int, int]:
 
 @kernel(writes=["positions"], work=lambda data, universe_size, positions: len(positions), unit_us=0.3, compile_s=0.4)
 def read_runs(data: Ints, universe_size: int, positions: Ints) -> tuple[int, int]:
-    """Fills `positions` (int64 [d]); returns (status, byte of `data` at which reading stopped)."""
+    """Fill `positions` (int64 [d]); return (status, byte of `data` at which reading stopped)."""
     read = 0
     free = 0
     at = 0

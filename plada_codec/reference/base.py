@@ -41,7 +41,7 @@ class ImageSource(ABC):
         self._names = _Names()
 
     def _add(self, name: str, label: int = NO_LABEL) -> None:
-        """Adds the next image. Subclasses call it once for each, when they are opened."""
+        """Add the next image. Subclasses call it once for each, when they are opened."""
         self._names.append(os.fsencode(name))
         self._labels.append(label)
 

@@ -101,7 +101,7 @@ def run_conformance(
     rules: bool = False,
     batch: bool = False,
 ) -> Report:
-    """Tests the decoder `command` on the vectors, and on `examples` generated cases.
+    """Test the decoder `command` on the vectors, and on `examples` generated cases.
 
     Args:
         command: starts the decoder, as in a shell.
@@ -163,7 +163,7 @@ _Judge = Callable[[Case, Answer], Failure | None]
 def _judge_processes(
     arguments: list[str], cases: list[Case], timeout_s: float, judge: _Judge
 ) -> Iterator[Failure | None]:
-    """Starts a process for each case. Yields the failure of each answer, or None, in the order of the cases."""
+    """Start a process for each case. Yield the failure of each answer, or None, in the order of the cases."""
     # The decoders are processes; threads only wait for them.
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
@@ -184,7 +184,7 @@ def _judged(answered: Iterable[tuple[Case, Answer]], judge: _Judge) -> Iterator[
 
 
 def _judge_batch(arguments: list[str], cases: list[Case], timeout_s: float, judge: _Judge) -> Iterator[Failure | None]:
-    """Starts one process. Yields the failure of each answer, or None, in order, and that of the end of the process."""
+    """Start one process. Yield the failure of each answer, or None, in order, and that of the end of the process."""
     with BatchDecoder(arguments, timeout_s) as decoder:
         done = 0
         for failure in _judged(((case, decoder.ask(case)) for case in cases), judge):
@@ -198,7 +198,7 @@ def _judge_batch(arguments: list[str], cases: list[Case], timeout_s: float, judg
 
 
 def _judge(case: Case, answer: Answer, *, rules: bool, is_text: bool) -> Failure | None:
-    """Compares an answer with the right ones."""
+    """Compare an answer with the right ones."""
     what = _what_is_wrong(case.right, answer, rules=rules, is_text=is_text)
     return None if what is None else Failure(case.id, case.comment, what)
 

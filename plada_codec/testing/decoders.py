@@ -102,7 +102,7 @@ class BatchDecoder:
         return answer
 
     def finish(self) -> Fault | None:
-        """Closes the decoder's standard input, with which it must end; says what it did instead."""
+        """Close the decoder's standard input, with which it must end; say what it did instead."""
         return None if self._running is None else self._running.finish(self._timeout_s)
 
     def _end(self) -> None:
@@ -129,7 +129,7 @@ class _Process:
         os.set_blocking(self._requests.fileno(), False)
 
     def ask_once(self, data: bytes, timeout_s: float) -> Answer:
-        """Writes the data, and closes standard input; the answer is the output as a whole, and how the process ends."""
+        """Write the data, and close standard input; the answer is the output as a whole, and how the process ends."""
         deadline = time.monotonic() + timeout_s
         received = bytearray()
 
@@ -154,7 +154,7 @@ class _Process:
         return Refused(errors[-1] if errors else None, _end_of(line) or f"exit code {code}")
 
     def exchange(self, request: bytes, timeout_s: float) -> Answer:
-        """Writes a request, and reads the answer."""
+        """Write a request, and read the answer."""
         deadline = time.monotonic() + timeout_s
         received = bytearray()
 
@@ -173,7 +173,7 @@ class _Process:
     def _converse(
         self, request: bytes, deadline: float, take: Callable[[bytes], Fault | bool], *, is_last: bool = False
     ) -> Fault | None:
-        """Writes a request while it reads the output, until all is written and `take` has all that it wants.
+        """Write a request while it reads the output, until all is written and `take` has all that it wants.
 
         `take` gets each piece of the output (an empty one is its end), and says whether that was all, or what is wrong
         with it, which ends the conversation. Standard input is closed behind the last request.
@@ -207,7 +207,7 @@ class _Process:
         return None
 
     def finish(self, timeout_s: float) -> Fault | None:
-        """Closes standard input; the process must end then, with 0, and write nothing more."""
+        """Close standard input; the process must end then, with 0, and write nothing more."""
         self._requests.close()
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
@@ -221,7 +221,7 @@ class _Process:
         return Fault(_ended(code, _end_of(self._last_line()))) if code else None
 
     def kill(self) -> None:
-        """Ends the process, and those that it started, if they still run."""
+        """End the process, and those that it started, if they still run."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -229,7 +229,7 @@ class _Process:
             stream.close()
 
     def _write(self, unsent: memoryview) -> int:
-        """Writes what the pipe takes; says how much that is."""
+        """Write what the pipe takes; say how much that is."""
         try:
             return os.write(self._requests.fileno(), unsent[:_CHUNK_BYTES])
         except BrokenPipeError:

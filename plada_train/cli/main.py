@@ -349,7 +349,7 @@ def teacher(
 
 
 def _finish(classifier: Classifier, test: LabelledImages | None, recipe: Recipe, path: Path) -> None:
-    """Measures a trained model, if there are test images, writes it, and removes the state of its training."""
+    """Measure a trained model, if there are test images, write it, and remove the state of its training."""
     from plada_train import stages
     from plada_train.models.classifier import save_checkpoint
 

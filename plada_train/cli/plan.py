@@ -43,7 +43,7 @@ def _source_or_share(ctx: click.Context, parameter: click.Parameter, text: str |
 
 
 def _check_held_out(share: float, of_teacher: float | None, scores: Path) -> None:
-    """Raises InputError if a teacher learnt from images that are to be held out, as far as its scores say."""
+    """Raise InputError if a teacher learnt from images that are to be held out, as far as its scores say."""
     if of_teacher is None:
         raise InputError(
             f"{scores} does not say that its teacher held images out: `plada-train teacher --held-out {share}`, then "

@@ -17,7 +17,7 @@ LINKS = ("umodem-fsk0", "uwm-5k", "titan-dte")
 
 
 def print_plan(plan: Plan) -> None:
-    """Prints the frontier of a plan, its winners, and the baselines beside them.
+    """Print the frontier of a plan, its winners, and the baselines beside them.
 
     Accuracies are those of proxies, and compare only where these learnt for as many steps.
     """

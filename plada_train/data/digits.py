@@ -39,7 +39,7 @@ OPTIONS = (
 
 
 def write_digits(folder: Path) -> dict[str, Path]:
-    """Writes the shards of the three sources; returns their folders by the names of `run`'s options."""
+    """Write the shards of the three sources; return their folders by the names of `run`'s options."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

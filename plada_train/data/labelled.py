@@ -154,7 +154,7 @@ def _part(data: LabelledImages, chosen: NDArray[np.bool_]) -> LabelledImages:
 
 
 def check_unseen(held_out: LabelledImages, train: LabelledImages) -> None:
-    """Raises InputError if an image of `held_out` is among those of `train`, byte for byte. Reads all of them."""
+    """Raise InputError if an image of `held_out` is among those of `train`, byte for byte. Reads all of them."""
     learnt = {_digest(train, number) for number in train.numbers}
     for number in held_out.numbers:
         if _digest(held_out, number) in learnt:
@@ -220,7 +220,7 @@ def batches_in(count: int, batch_size: int) -> int:
 
 
 def reseed(*key: int) -> None:
-    """Seeds all generators that a transform or a model draws from, with natural numbers."""
+    """Seed all generators that a transform or a model draws from, with natural numbers."""
     # Four times as fast as numpy's SeedSequence: this is done for every image
     seed = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "little")
     random.seed(seed)
@@ -290,7 +290,7 @@ class ImageBatches:
         return batches_in(*self._plan[:2])
 
     def run(self, start: int, stop: int) -> Iterator[Batch]:
-        """Raises SourceError if an image cannot be read or decoded."""
+        """Raise SourceError if an image cannot be read or decoded."""
         plan = shuffled(*self._plan, start, stop)
         loader: DataLoader[Any] = DataLoader(
             self._pictures,

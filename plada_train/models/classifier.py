@@ -122,14 +122,14 @@ def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ..
 
 
 def save_checkpoint(classifier: Classifier, path: Path, *, accuracy: float | None = None) -> None:
-    """Writes the checkpoint `path` (`.safetensors`), and its description `.json` beside it."""
+    """Write the checkpoint `path` (`.safetensors`), and its description `.json` beside it."""
     write_bytes(path, save(classifier.weights()))
     info = CheckpointInfo(config=classifier.config, held_out=classifier.held_out, accuracy=accuracy)
     json_files.write(path.with_suffix(".json"), info)
 
 
 def load_checkpoint(path: Path, device: str = "cpu") -> Classifier:
-    """Reads a checkpoint that `save_checkpoint` wrote.
+    """Read a checkpoint that `save_checkpoint` wrote.
 
     Raises:
         FileError: if its description cannot be read or is damaged.
@@ -201,7 +201,7 @@ def _metadata_of_hub(weights: str, model: str) -> dict[str, Any]:
 
 
 def _reach_hub(repository: str, *filenames: str) -> None:
-    """Raises InputError at once if none of the files can be had: timm itself would try for a minute."""
+    """Raise InputError at once if none of the files can be had: timm itself would try for a minute."""
     name, _, at = repository.partition("@")
     revision = at or None
     cached = (huggingface_hub.try_to_load_from_cache(name, filename, revision=revision) for filename in filenames)
@@ -242,7 +242,7 @@ def _metadata_of_file(path: Path, model: str) -> dict[str, Any]:
 
 
 def _load_weights(network: nn.Module, path: Path, model: str) -> None:
-    """Loads all weights but those of the last layer, which is for other classes."""
+    """Load all weights but those of the last layer, which is for other classes."""
     last = _last_layer_prefixes(network)
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items() if not name.startswith(last)}
     try:
@@ -265,7 +265,7 @@ def _last_layer_prefixes(network: nn.Module) -> tuple[str, ...]:
 
 
 def _try_out(network: nn.Module, config: ModelConfig) -> None:
-    """Raises InputError now, and not in the middle of the work, if a model does not take images of this size."""
+    """Raise InputError now, and not in the middle of the work, if a model does not take images of this size."""
     try:
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, config.image_size, config.image_size))

@@ -29,7 +29,7 @@ MAX_ONNX_BYTES = 2**31 - 2**24
 
 
 def export(classifier: Classifier, path: Path) -> None:
-    """Writes a model in the format that the suffix of `path` names; see `FORMATS`.
+    """Write a model in the format that the suffix of `path` names; see `FORMATS`.
 
     Raises:
         InputError: for another suffix, and for a model that ONNX cannot express or hold in one file.

@@ -89,7 +89,7 @@ def forward(
 
 @contextmanager
 def computing(what: str) -> Iterator[None]:
-    """Turns errors of torch into an InputError: too little memory, a killed worker, a wrong shape."""
+    """Turn errors of torch into an InputError: too little memory, a killed worker, a wrong shape."""
     try:
         yield
     except PladaError:

@@ -28,7 +28,7 @@ _CHUNK = 2_000
 
 
 def judge_labels(task: Task, sample: Universe, workers: Workers) -> dict[str, float]:
-    """Computes the loss of the labels of a universe, and writes it: float32 [N] in `task.loss_path`, NaN elsewhere.
+    """Compute the loss of the labels of a universe, and write it: float32 [N] in `task.loss_path`, NaN elsewhere.
 
     Returns:
         The accuracy, on held-out images, of each proxy that learnt the target itself.

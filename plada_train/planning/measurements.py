@@ -122,7 +122,7 @@ class Log:
         return {one: measurement for one, measurement in found if measurement is not None}
 
     def add(self, candidate: Candidate, rung: int, measurement: Measurement | None) -> None:
-        """Keeps a measurement. Raises FileError if it cannot be written."""
+        """Keep a measurement. Raises FileError if it cannot be written."""
         self._found[candidate.key, rung] = measurement
         self._write(
             MeasurementLine(

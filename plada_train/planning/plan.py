@@ -72,7 +72,7 @@ def plan(
     seed: int = Recipe.seed,
     images: Path | None = None,
 ) -> Plan:
-    """Finds the best payload for each budget, and writes it.
+    """Find the best payload for each budget, and write it.
 
     `payload.plada` is the best for the largest budget; each of several budgets has a `payload-<bytes>.plada` too.
     `plan.json` holds the measurements (this function returns it), and `plan.svg` shows them. Other processes train the
@@ -175,7 +175,7 @@ def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> 
 
 
 def _check(scores: Scores, reference: ImageSource, train: LabelledImages, held_out: LabelledImages) -> None:
-    """Raises InputError if these do not belong together."""
+    """Raise InputError if these do not belong together."""
     if len(scores.label) != len(reference):
         what = f"the scores are of {len(scores.label)} images, and {reference.source} has {len(reference)}"
         raise InputError(f"{what}: give the reference set that was scored", rule="reference")

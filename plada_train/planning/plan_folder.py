@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def begin(task: Task) -> None:
-    """Writes to a folder which plan it is of (`plan-of.json`). Raises InputError if it holds another plan."""
+    """Write to a folder which plan it is of (`plan-of.json`). Raises InputError if it holds another plan."""
     path = task.folder / "plan-of.json"
     ours = _identity(task)
     if not path.exists():
@@ -67,7 +67,7 @@ def _digest(columns: Sequence[NDArray[Any]]) -> str:
 
 
 def write(task: Task, found: Found, limits: SearchLimits, seconds: float, proxy_accuracy: dict[str, float]) -> Plan:
-    """Writes `plan.json`, the payloads of the winners, and `plan.svg`; returns the first.
+    """Write `plan.json`, the payloads of the winners, and `plan.svg`; return the first.
 
     Args:
         task: what was measured.
@@ -138,7 +138,7 @@ def _plan_candidate(number: int, one: Candidate, found: Found) -> PlanCandidate:
 
 
 def _write_payloads(folder: Path, payloads: dict[int, bytes], largest: int, *, several: bool) -> None:
-    """Writes the payloads, by budget, and removes those of an earlier call with other budgets."""
+    """Write the payloads, by budget, and remove those of an earlier call with other budgets."""
     named = {f"payload-{budget}.plada": payload for budget, payload in payloads.items()} if several else {}
     if largest in payloads:
         named["payload.plada"] = payloads[largest]

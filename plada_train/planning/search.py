@@ -132,12 +132,12 @@ class _RungWork:
         self._log = log
 
     def begin(self, submit: Submit) -> None:
-        """Begins the measurement of the next candidate."""
+        """Begin the measurement of the next candidate."""
         one = self.left.popleft()
         self.running[submit(one, self.rung)] = one
 
     def wait(self) -> None:
-        """Waits for running measurements, a second at most, and keeps those that are finished."""
+        """Wait for running measurements, a second at most, and keep those that are finished."""
         for done in wait(self.running, timeout=1, return_when=FIRST_COMPLETED).done:
             one, measurement = self.running.pop(done), done.result()
             self._log.add(one, self.rung, measurement)
@@ -178,7 +178,7 @@ def search(
     always: Sequence[Candidate] = (),
     more: Callable[[Candidate], Iterable[Candidate]] = lambda candidate: (),
 ) -> Found:
-    """Measures candidates rung by rung.
+    """Measure candidates rung by rung.
 
     Args:
         candidates: of the first rung, in the order in which they are tried.

@@ -122,7 +122,7 @@ class Workers:
                 self._pool.submit(_nothing)
 
     def submit(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Submits `work`, a function of this file, to a process."""
+        """Submit `work`, a function of this file, to a process."""
         return self._pool.submit(work, *args, **kwargs)
 
     def __enter__(self) -> Workers:
@@ -135,7 +135,7 @@ class Workers:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Ignores Ctrl-C: it would kill a process that the pool is beginning, and the pool would wait for it for ever."""
+    """Ignore Ctrl-C: it would kill a process that the pool is beginning, and the pool would wait for it for ever."""
     if current_thread() is not main_thread():
         yield
         return
@@ -167,7 +167,7 @@ def _nothing() -> None:
 
 
 def _end_with_planner() -> None:
-    """Ends this process when the planner is killed: it would wait for work for ever."""
+    """End this process when the planner is killed: it would wait for work for ever."""
     planner = parent_process()
     assert planner is not None
     planner.join()
@@ -228,7 +228,7 @@ def _payload(candidate: Candidate) -> bytes | None:
 
 
 def measure(candidate: Candidate, steps: int, seed: int) -> Measurement | None:
-    """Trains proxies on a candidate's payload, and measures them on held-out images. None if no payload fits."""
+    """Train proxies on a candidate's payload, and measure them on held-out images. None if no payload fits."""
     payload = _payload(candidate)
     if payload is None:
         return None
@@ -252,7 +252,7 @@ def measure(candidate: Candidate, steps: int, seed: int) -> Measurement | None:
 
 
 def learn(model: str, steps: int) -> float:
-    """Trains a proxy on the target itself; writes it, and returns its accuracy on held-out images."""
+    """Train a proxy on the target itself; write it, and return its accuracy on held-out images."""
     network = proxies.trained(
         model,
         _task.train.pixels,

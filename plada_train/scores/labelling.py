@@ -62,7 +62,7 @@ def manifest_of(
 
 
 def prepare(folder: Path, manifest: Manifest) -> None:
-    """Makes `folder` one for the shards of `manifest`, and keeps shards that it has already.
+    """Make `folder` one for the shards of `manifest`, and keep shards that it has already.
 
     An image may have been mended since the folder was begun: the reference set is then another, but shards whose images
     have not changed are as good as before.
@@ -112,7 +112,7 @@ def shards(
 
 
 def record(shard: Shard, rows: slice, batch: NDArray[np.float32], temperature: float) -> None:
-    """Writes the labels and scores of some images into their shard, and adds to its sums.
+    """Write the labels and scores of some images into their shard, and add to its sums.
 
     Args:
         shard: where the images are `rows`, not recorded before.
@@ -130,7 +130,7 @@ def record(shard: Shard, rows: slice, batch: NDArray[np.float32], temperature: f
 
 
 def warn_of_unused_classes(scores: Scores) -> None:
-    """Warns of classes that label no reference image, in one line."""
+    """Warn of classes that label no reference image, in one line."""
     unused = np.flatnonzero(np.bincount(scores.label, minlength=scores.num_classes) == 0)
     if not len(unused):
         return

@@ -60,7 +60,7 @@ class Scores:
         return replace(self, columns={**self.columns, name: column})
 
     def save(self, folder: Path) -> None:
-        """Writes a folder of one shard, which does not name its teacher. Raises FileError if that fails."""
+        """Write a folder of one shard, which does not name its teacher. Raises FileError if that fails."""
         manifest = Manifest(
             images=len(self.label),
             num_classes=self.num_classes,
@@ -79,7 +79,7 @@ class Scores:
 
     @classmethod
     def load(cls, folder: Path) -> Scores:
-        """Reads a folder of scores. Raises InputError if it is none, or if a shard of it is missing or damaged.
+        """Read a folder of scores. Raises InputError if it is none, or if a shard of it is missing or damaged.
 
         A score that a shard lacks, as another version made it, is left out.
         """

@@ -76,13 +76,13 @@ class Manifest:
         return slice(number * self.shard_size, min((number + 1) * self.shard_size, self.images))
 
     def write(self, folder: Path) -> None:
-        """Writes `scores.json`. Raises FileError if that fails."""
+        """Write `scores.json`. Raises FileError if that fails."""
         values = json_files.to_json(self)
         json_files.write(folder / "scores.json", {"format": FORMAT, **values, "digest": _digest_of_values(values)})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """Reads `scores.json`. Raises InputError if `write` did not write it."""
+        """Read `scores.json`. Raises InputError if `write` did not write it."""
         path = folder / "scores.json"
         try:
             values = json_files.loads(read_bytes(path), path)
@@ -142,7 +142,7 @@ class Shard:
         )
 
     def write(self, folder: Path, manifest: Manifest, number: int) -> None:
-        """Writes it as shard `number`. Raises FileError if that fails."""
+        """Write it as shard `number`. Raises FileError if that fails."""
         sums = {"soft_sum": self.soft_sum, "own_square_sum": self.own_square_sum}
         arrays: dict[str, Any] = {"label": self.label, **self.columns}
         arrays |= {name: total for name, total in sums.items() if total is not None}
@@ -153,7 +153,7 @@ class Shard:
 
     @classmethod
     def read(cls, folder: Path, manifest: Manifest, number: int) -> Shard:
-        """Reads shard `number`. Raises InputError if it is missing or damaged, FileError if it cannot be read."""
+        """Read shard `number`. Raises InputError if it is missing or damaged, FileError if it cannot be read."""
         path = shard_path(folder, number)
         if not path.exists():
             what = f"{path} is missing: run `plada-train score` again, it goes on where it stopped"

@@ -24,7 +24,7 @@ class OptionalSections:
     weights_tau: float | None = None
 
     def check(self, class_names: tuple[str, ...] | None, num_classes: int) -> None:
-        """Raises InputError if these sections cannot be sent for a target.
+        """Raise InputError if these sections cannot be sent for a target.
 
         Args:
             class_names: names of its classes, where they are known.

@@ -49,7 +49,7 @@ class Checkpoint:
         self._kept_at_s = time.monotonic()
 
     def resume(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-        """Loads the state in the file, if there is one, into module and optimizer; returns the number of steps done.
+        """Load the state in the file, if there is one, into module and optimizer; return the number of steps done.
 
         A damaged file is ignored, with a warning.
 
@@ -65,7 +65,7 @@ class Checkpoint:
         return int(state["step"])
 
     def keep(self, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, *, now: bool) -> None:
-        """Writes the state after `step` steps, if `now` or if the interval is over. Raises FileError if that fails."""
+        """Write the state after `step` steps, if `now` or if the interval is over. Raises FileError if that fails."""
         if not distributed.is_first() or not (now or time.monotonic() - self._kept_at_s >= self._interval_s):
             return
         data = io.BytesIO()
@@ -80,7 +80,7 @@ class Checkpoint:
         self._kept_at_s = time.monotonic()
 
     def drop(self) -> None:
-        """Removes the file, if there is one, as its state is of no use."""
+        """Remove the file, if there is one, as its state is of no use."""
         if distributed.is_first():
             self.path.unlink(missing_ok=True)
 

@@ -106,7 +106,7 @@ def fit(
     objective: Objective | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> None:
-    """Trains `module` in place, with AdamW, a linear warm-up and a cosine to zero (paper, section 5.1).
+    """Train `module` in place, with AdamW, a linear warm-up and a cosine to zero (paper, section 5.1).
 
     Args:
         module: maps a batch's inputs to logits, float32 [B, C]; is on `recipe.device`, and left in evaluation mode.

@@ -124,7 +124,7 @@ def join_parts(parts: dict[int, bytes]) -> bytes | None:
 
 
 def read_announce(data: bytes) -> Announce:
-    """Raises FramesError for an announce that is not valid."""
+    """Raise FramesError for an announce that is not valid."""
     length = int.from_bytes(data[:4], "little")
     size = int.from_bytes(data[4:6], "little")
     announce = Announce(length, size, data[6:])

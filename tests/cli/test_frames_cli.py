@@ -32,14 +32,14 @@ PLADA = f"{shlex.quote(sys.executable)} -m plada_codec"
 
 
 def shell(script: str) -> None:
-    """Runs commands, with `plada` for ours; what any command of a pipe fails with counts."""
+    """Run commands, with `plada` for ours; what any command of a pipe fails with counts."""
     script = f'set -e -o pipefail; plada() {{ {PLADA} "$@"; }}; {script}'
     subprocess.run(["bash", "-c", script], check=True, timeout=60)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Has a payload of some dozens of frames, and an object of one."""
+    """Have a payload of some dozens of frames, and an object of one."""
     monkeypatch.chdir(tmp_path)
     draw = np.random.default_rng(1)
     indices = np.sort(draw.choice(40_000, 3_000, replace=False))
@@ -233,7 +233,7 @@ def test_of_two_objects_the_one_that_is_asked_for_is_written(folder: Path) -> No
 
 @pytest.fixture
 def partial(folder: Path) -> Path:
-    """Has frames of two objects: `a`, all but one of 00a, and `b`, all of 00b."""
+    """Have frames of two objects: `a`, all but one of 00a, and `b`, all of 00b."""
     ok("packetize", "task.plada", "-o", "a", "--tag", "00a", "--repair", "0%")
     (folder / "a" / "00a-0000003.frame").rename(folder / "missing.frame")
     ok("packetize", "note", "-o", "b", "--tag", "00b")

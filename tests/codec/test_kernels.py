@@ -222,7 +222,7 @@ CALL_ONE = "import numpy; from plada_codec.kernels import runs; assert runs.stre
 
 @pytest.fixture
 def compiling(tmp_path: Path) -> Callable[..., tuple[str, list[Path]]]:
-    """Compiles kernels in a process whose cache is a folder; gives what it complains of, and what is in the folder."""
+    """Compile kernels in a process whose cache is a folder; give what it complains of, and what is in the folder."""
 
     def run(folder: Path = tmp_path, **more: Any) -> tuple[str, list[Path]]:
         variables = {jit.MODE_VARIABLE: "compiled", "NUMBA_CACHE_DIR": str(folder)} | more.pop("env", {})

@@ -32,5 +32,5 @@ def fails(exit_code: int, *arguments: str | Path, stdin: bytes | None = None) ->
 
 
 def hear_ctrl_c() -> None:
-    """Has a new process hear an interrupt: one that a script began in the background ignores it, and so would this."""
+    """Have a new process hear an interrupt: one that a script began in the background ignores it, and so would this."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

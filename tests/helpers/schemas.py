@@ -20,5 +20,5 @@ def validator(name: str) -> Draft202012Validator:
 
 
 def assert_valid(name: str, value: Any) -> None:
-    """Raises AssertionError, which says where, if plain values are not those of a schema."""
+    """Raise AssertionError, which says where, if plain values are not those of a schema."""
     assert [f"{error.json_path}: {error.message}" for error in validator(name).iter_errors(value)] == []

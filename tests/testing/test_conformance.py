@@ -64,7 +64,7 @@ VICTIM = FEW[2]
 
 @pytest.fixture
 def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Case]:
-    """Lets `run_conformance` know but a few vectors."""
+    """Let `run_conformance` know but a few vectors."""
     for name, index, ids in (("PAYLOAD_VECTOR_FOLDERS", INDEX, FEW), ("FRAME_VECTOR_FOLDERS", FRAME_INDEX, FEW_FRAMES)):
         (original,) = [folder for folder in getattr(cases, name) if folder.exists()]
         folder = tmp_path / name
@@ -194,7 +194,7 @@ def failing(report: Report) -> set[str]:
 
 
 def check(command: str, *, batch: bool, timeout_s: float = 60, rules: bool = True, frames: bool = False) -> Report:
-    """Tests a decoder on the few vectors, those with options among them."""
+    """Test a decoder on the few vectors, those with options among them."""
     command = f"{command} --batch" if batch else command
     return run_conformance(command, 0, 0, timeout_s, frames=frames, options=True, rules=rules, batch=batch)
 

@@ -70,7 +70,7 @@ def rules() -> list[Rule]:
 
 
 def check_scores(scores: Sequence[Scores]) -> None:
-    """Raises InputError, which names the cure, if scores lack one that candidates go by and that is of logits."""
+    """Raise InputError, which names the cure, if scores lack one that candidates go by and that is of logits."""
     for name in sorted({name for rule in rules() for name in rule.score} & set(SCORES_OF_LOGITS)):
         for one in scores:
             one.column(name)

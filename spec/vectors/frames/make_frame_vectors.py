@@ -603,7 +603,7 @@ def entry(vector: Vector, path: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Adds what is missing, and writes the index."""
+    """Add what is missing, and write the index."""
     entries, added = [], 0
     groups = (
         object_vectors(),

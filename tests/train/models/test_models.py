@@ -43,7 +43,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def publish(hub: Path, repository: str, network: torch.nn.Module, config: dict[str, Any] | None = None) -> None:
-    """Puts a repository into the cache, as a download would."""
+    """Put a repository into the cache, as a download would."""
     commit = "0" * 40
     folder = hub / f"models--{repository.replace('/', '--')}"
     snapshot = folder / "snapshots" / commit

@@ -321,7 +321,7 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def path() -> Iterator[Callable[[], Path]]:
-    """Makes names of files that are not there yet."""
+    """Make names of files that are not there yet."""
     with tempfile.TemporaryDirectory() as folder:
         numbers = iter(range(10**9))
         yield lambda: Path(folder, f"{next(numbers)}.jsonl")

@@ -156,13 +156,13 @@ class Here:
 
 
 def set_axis(patch: pytest.MonkeyPatch, name: str, *values: Any) -> None:
-    """Gives an axis of the grid other values."""
+    """Give an axis of the grid other values."""
     changed = (replace(axis, values=values) if axis.name == name else axis for axis in axes.AXES)
     patch.setattr(axes, "AXES", tuple(changed))
 
 
 def shorten(patch: pytest.MonkeyPatch, rungs: tuple[int, int, int]) -> None:
-    """Makes plans of few candidates, which are all measured, and of few steps."""
+    """Make plans of few candidates, which are all measured, and of few steps."""
     patch.setattr(plan, "rungs_of", lambda steps: rungs)
     patch.setattr(label_loss, "LEAST_STEPS", 4)
     patch.setattr(label_loss, "MOST_STEPS", 30)

@@ -385,7 +385,7 @@ class Looked:
 
 
 def look(folder: Path, scheme: str, *pages: tuple[int, str]) -> Looked:
-    """Opens pages in frames of those widths, in pixels."""
+    """Open pages in frames of those widths, in pixels."""
     frames = [f'<iframe width="{width}" height="900" srcdoc="{escape(page)}"></iframe>' for width, page in pages]
     looking, style = folder / "look.html", "<style>iframe { border: 0 }</style>"
     looking.write_text(f"<!DOCTYPE html><meta charset=utf-8>{style}{MEASURE}<body>{''.join(frames)}", encoding="utf-8")

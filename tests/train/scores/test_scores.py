@@ -240,7 +240,7 @@ def test_names_of_scores_are_free_and_the_planner_combines_known_ones() -> None:
 
 
 def without_entropy(folder: Path, number: int) -> None:
-    """Makes a shard one of a version that had no entropy."""
+    """Make a shard one of a version that had no entropy."""
     manifest = Manifest.read(folder)
     shard = Shard.read(folder, manifest, number)
     replace(shard, columns={"energy": shard.columns["energy"]}).write(folder, manifest, number)

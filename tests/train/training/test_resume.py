@@ -248,7 +248,7 @@ def quietly(arguments: list[str]) -> None:
 
 
 def finish(arguments: list[str]) -> float:
-    """Runs the command to its end; returns how many seconds that took."""
+    """Run the command to its end; return how many seconds that took."""
     start = time.monotonic()
     process = started(arguments)
     process.join()
