@@ -165,7 +165,11 @@ def interruption(progress: Progress) -> Iterator[dict[str, Any]]:
 
 
 def killed_reception(path: Path, frames: list[bytes], draw: random.Random) -> int:
-    """Feed a receiver frames, some one by one, the rest at once, and kill it meanwhile; return how many it acknowledged."""
+    """Feed frames to a receiver, some one by one, the rest at once, and kill it meanwhile.
+
+    Returns:
+        The number of frames that it acknowledged.
+    """
     receiver = subprocess.Popen(
         [sys.executable, "-c", RECEIVER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     )

@@ -1,4 +1,4 @@
-"""encode, decode, inspect: between a Payload and bytes (spec sections 3 to 10).
+"""The functions `encode`, `decode` and `inspect`: payloads to bytes and back (spec sections 3 to 10).
 
 payload -- encode: choose codings, write streams, build container --> bytes
 bytes -- parse container, check limits and identity, read streams --> payload
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from plada_codec.codings.base import Integers
 
-#: `small` looks for the fewest bytes, `fast` avoids what is slow.
+#: `small` looks for the fewest bytes; `fast` avoids slow codings.
 PROFILES = ("small", "fast")
 
 
@@ -48,10 +48,10 @@ def encode(
 
     Args:
         payload: the payload to encode.
-        profile: "small" tries every coding that could win (of more than 131,072 images, that looks as if it could),
-            and keeps the smallest; "fast" computes what plain and huffman streams would take without writing them,
-            tries zstd only at a fast level, and leaves the modelled codings out.
-        decoder_class: class of the least able receiver: "core", "zstd" or "full" (spec section 9).
+        profile: "small" tries every coding and keeps the smallest (above 131,072 images, it skips codings that a
+            quick try shows to be larger). "fast" computes the sizes of plain and huffman streams without writing
+            them, tries zstd at a fast level only, and leaves out the modelled codings.
+        decoder_class: decoder class of the least able receiver: "core", "zstd" or "full" (spec section 9).
         index_coding: "auto", or a name of spec section 5.1 such as "gaps-zstd".
         label_coding: "auto", or a name of spec section 5.2 such as "classes-huffman".
         limits: resource limits of the receivers' decoders.
@@ -62,8 +62,8 @@ def encode(
     Raises:
         InvalidArgument: for an unknown name, or a coding beyond `decoder_class`.
         InvalidPayload: if the named coding cannot express this payload.
-        LimitExceeded: if a decoder with these limits would refuse the payload, or a bitmap named by hand would
-            exceed `max_stream_bytes`.
+        LimitExceeded: if a decoder with these limits would refuse the payload, or `index_coding` names a bitmap that
+            exceeds `max_stream_bytes`.
     """
     if profile not in PROFILES:
         raise InvalidArgument(f"no profile is named {profile!r}; there are: {', '.join(PROFILES)}", rule="profile")
@@ -124,13 +124,13 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
 
     Args:
         blob: the bytes of a payload, in any contiguous buffer: bytes, bytearray, memoryview, numpy, mmap.
-        limits: resource limits: the decoder allocates and loops no more.
+        limits: resource limits: the most that the decoder allocates and loops over.
         expected_reference: the digest of the receiver's own reference set, or its first bytes (8 .. 32).
 
     Raises:
-        Truncated, Corrupt, Unsupported, LimitExceeded, ReferenceMismatch: as spec section 10 says, and
-            nothing else, whatever the bytes.
-        InvalidArgument: if `blob` is no contiguous buffer, or `expected_reference` no digest of 8 .. 32 bytes.
+        Truncated, Corrupt, Unsupported, LimitExceeded, ReferenceMismatch: as spec section 10 says. No bytes
+            cause another error.
+        InvalidArgument: if `blob` is not a contiguous buffer, or `expected_reference` is not 8 .. 32 bytes.
     """
     view = view_of(blob)
     parsed = container.parse_container(view)
@@ -177,14 +177,15 @@ def _read_index(view: memoryview, parsed: Container, limits: Limits) -> Integers
 
 
 def expect_encodings(payloads: int, kept: int, num_classes: int) -> None:
-    """Announce encodings of this process, or of others after it, so that kernels are compiled at the first of them.
+    """Announce encodings that will follow, so that kernels are compiled before the first one.
 
-    Without it, a kernel is compiled in the middle of the work, as soon as that pays. Bytes do not depend on it.
+    The encodings may be of this process or of later ones. Without this call, a kernel is compiled in the middle of the
+    work, as soon as that pays. The bytes of payloads do not depend on it.
 
     Args:
-        payloads: about how many.
-        kept: about how many images each of them keeps.
-        num_classes: C.
+        payloads: approximate number of payloads.
+        kept: approximate number of kept images of each payload.
+        num_classes: number of classes C.
     """
     from plada_codec.codings import classes_modelled, gaps_modelled
 
@@ -219,7 +220,7 @@ class Inspection:
 
     @property
     def overhead_bytes(self) -> int:
-        """Everything but the index stream and the label stream (spec section 3)."""
+        """Bytes of everything but the index stream and the label stream (spec section 3)."""
         return self.payload_bytes - sum(s.bytes for s in self.sections if s.type in ("index", "labels"))
 
     @property
@@ -233,7 +234,7 @@ class Inspection:
         return 8 * self.payload_bytes / self.num_classes
 
     def as_dict(self) -> dict[str, Any]:
-        """The object that `plada inspect --json` prints."""
+        """The fields as `plada inspect --json` prints them."""
         return {
             "format_version": self.format_version,
             "reference_size": self.reference_size,
@@ -301,7 +302,7 @@ def _complement(positions: Integers, universe_size: int) -> Integers:
 
 
 def _complements(kept: int, universe_size: int, thorough: bool) -> tuple[bool, ...]:
-    """Whether to code the complement: if it is the smaller set; if thorough, and the sets are alike, try both."""
+    """Whether to code the complement: yes if it is smaller; both if thorough and the sizes are close."""
     dropped = universe_size - kept
     if thorough and max(kept, dropped) <= 2 * min(kept, dropped):
         return kept > dropped, kept <= dropped
@@ -344,7 +345,7 @@ def _check_reference(parsed: Container, expected: bytes, offset: int | None) -> 
     digest = parsed.reference_digest
     common = min(len(digest), len(expected))
     if not digest:
-        raise ReferenceMismatch("the payload does not say for which reference set it is", rule="reference")
+        raise ReferenceMismatch("the payload does not name its reference set", rule="reference")
     if digest[:common] != expected[:common]:
         message = f"the payload is for the reference set {digest.hex()}, not for {expected.hex()}"
         raise ReferenceMismatch(message, rule="reference", offset=offset)

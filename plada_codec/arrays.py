@@ -20,7 +20,7 @@ def frozen_integers(
     below: int | None = None,
     dimensions: int = 1,
 ) -> Any:
-    """`values` as a read-only array of `dtype`.
+    """Convert `values` to a read-only array of `dtype`.
 
     Args:
         values: any array-like of integers.

@@ -43,7 +43,7 @@ _DIGEST_CODE_MASK, _MAX_DIGEST_CODE = 0x1F, 25
 
 @dataclass(frozen=True)
 class Extent:
-    """One field as it stands in the payload: what `inspect --hex` prints a line for."""
+    """A field and its place in the payload: `inspect --hex` prints one line for each."""
 
     name: str
     offset: int
@@ -63,7 +63,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Container:
-    """A payload taken apart, with every value checked that does not need a stream to be decoded.
+    """The parts of a payload. Every value is checked that needs no decoded stream.
 
     `extents` lists all fields in file order, without holes.
     """
@@ -144,7 +144,7 @@ def build_container(
 
 
 class _FieldReader:
-    """Reads fields and writes down where each stood."""
+    """Reads fields, and notes the offset and size of each."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
@@ -171,7 +171,7 @@ class _FieldReader:
 
 
 class _Fields(NamedTuple):
-    """The fields of a payload as they stand there, not yet checked. `kept` is None where the field is absent."""
+    """The fields of a payload, not yet checked. `kept` is None if the field is absent."""
 
     has_sections: bool
     complement: bool
@@ -189,7 +189,7 @@ class _Fields(NamedTuple):
 
 
 def parse_container(data: memoryview) -> Container:
-    """Take a payload apart: steps 1 to 5 of spec section 10.
+    """Split a payload into its parts: steps 1 to 5 of spec section 10.
 
     Raises:
         Truncated, Corrupt, Unsupported: with the rule of the first step that fails.

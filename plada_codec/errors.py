@@ -1,4 +1,4 @@
-"""Errors of plada: one base class, one kind for each sort of cause, and the rules that only the API has.
+"""Errors of plada: a base class, one class for each kind of cause, and the rules that only the API has.
 
 Every error says in one line what is wrong, at which byte offset of the payload (where there is one), and which rule was
 broken. The rules of a format stand in the tables of its specification (`spec/plada-format-1.md` section 10,
@@ -60,18 +60,18 @@ class LimitExceeded(PladaError):
 
 
 class ReferenceMismatch(PladaError):
-    """The payload is for another reference set, or does not say for which."""
+    """The payload is for another reference set, or does not name one."""
 
 
 class InvalidPayload(PladaError):
-    """A value cannot be a payload, the coding or format that was named cannot express it, or objects are ambiguous."""
+    """A value is not a valid payload, the named coding or format cannot express it, or objects are ambiguous."""
 
 
 # Kinds of the API: no bytes of a payload break their rules.
 
 
 class InvalidArgument(PladaError):
-    """An argument of a function is outside its range, unknown, of the wrong type, or needed and missing."""
+    """An argument of a function is outside its range, unknown, of the wrong type, or missing although it is needed."""
 
 
 class Unavailable(PladaError):
@@ -87,7 +87,7 @@ class SourceError(PladaError):
 
 
 class LinkError(PladaError):
-    """A link is unknown, its profile is wrong, or it cannot do what is asked for (spec/link-budget.md, section 1.4)."""
+    """A link is unknown, its profile is wrong, or it cannot do the delivery (spec/link-budget.md, section 1.4)."""
 
 
 class InputError(PladaError):
@@ -95,7 +95,7 @@ class InputError(PladaError):
 
 
 class PladaWarning(UserWarning):
-    """A command did its work, but perhaps not as it was meant. The command line prints one line."""
+    """A command did its work, but perhaps not as the user meant. The command line prints one line."""
 
 
 class MissingClasses(PladaWarning):
@@ -120,7 +120,7 @@ class ApiRule(NamedTuple):
 API_RULES = (
     ApiRule("class-names", InvalidPayload, "not C names, or an empty one, or one with a control character"),
     ApiRule("classes", InvalidPayload, "a number of classes C outside 1 .. 65,536"),
-    ApiRule("coding", InvalidPayload, "a payload that the coding that was named cannot express"),
+    ApiRule("coding", InvalidPayload, "a payload that the named coding cannot express"),
     ApiRule("indices", InvalidPayload, "indices that are not strictly increasing integers below N"),
     ApiRule("labels", InvalidPayload, "labels that are not integers below C"),
     ApiRule("lengths", InvalidPayload, "not as many labels as indices"),

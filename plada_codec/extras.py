@@ -1,4 +1,4 @@
-"""Modules that come with an extra of the distribution, such as pyarrow with plada[arrow]."""
+"""Import a package that an extra installs, such as pyarrow with plada[arrow]."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from plada_codec.errors import Unavailable
 
 
 def extra_module(module: str, extra: str) -> Any:
-    """A module that comes with an extra of the distribution.
+    """Import a module of a package that an extra installs.
 
     Raises:
         Unavailable: (rule extra) if it is not installed, or cannot be imported.

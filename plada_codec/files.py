@@ -1,4 +1,4 @@
-"""Files that are complete or not there at all, and the error of those that are not what they should be."""
+"""Write a file atomically: it is complete, or it is not there at all."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from plada_codec.errors import FileError
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A binary stream whose bytes become the file `path` when the block ends well; else nothing changes.
+    """Open a binary stream whose bytes become the file `path` if the block succeeds; otherwise nothing changes.
 
-    The bytes go to a temporary name in the same folder, which then takes the place of `path` (of the file it
-    points to, where it is a link). What is not a regular file, such as /dev/stdout, is written to directly.
+    The bytes go to a temporary file in the same folder, which then replaces `path`. If `path` is a symbolic link, the
+    file that it points to is replaced. If it is not a regular file (such as /dev/stdout), it is written directly.
 
     Raises:
         FileError: if the file cannot be written.

@@ -1,4 +1,4 @@
-"""Resource limits that a decoder enforces and an encoder keeps within (spec section 9), and the ends of the format."""
+"""Resource limits that decoders enforce and encoders keep (spec section 9), and the largest values of the format."""
 
 from __future__ import annotations
 

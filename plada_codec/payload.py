@@ -1,7 +1,7 @@
 """The value that the codec encodes: the kept images of a reference set, their classes, and optional sections.
 
 A :class:`Payload` validates itself when it is made, cannot be changed, and compares by content (spec sections 1 and 4).
-The codec turns it into bytes and back; nothing here knows how.
+The codec turns it into bytes and back; this module does not know how.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Payload:
         reference_size: number of images N in the reference set, 1 .. 2^63 - 1.
         num_classes: number of classes C, 1 .. 65,536.
         reference_digest: the reference digest or its first bytes (8 .. 32), or b"" for none. Every byte
-            given is sent; eight are enough against mistakes (spec section 12).
+            given is sent; eight are enough to detect mistakes (spec section 12).
         universe: the images that the payload speaks of; by default all.
         class_names: C names without control characters, or None.
         soft_labels: uint8 [U, C] with a row for each of `used_classes`, or None: codes 0 .. 63 of Dirichlet
             concentrations, no row all 0 (`plada_codec.sections.soft_labels` makes and reads them; spec section 8.2).
-        weights: uint8 [k], or None: codes 0 .. 15 of how much each image counts (`plada_codec.sections.weights`
+        weights: uint8 [k], or None: codes 0 .. 15 for the weight of each image (`plada_codec.sections.weights`
             makes and reads them; spec section 8.3).
 
     Raises:
@@ -81,9 +81,9 @@ class Payload:
         universe: Universe,
         sections: Mapping[str, Any],
     ) -> Payload:
-        """A payload of arrays that nobody else holds: it takes them over instead of copying, and checks them too.
+        """A payload that takes over arrays, which nothing else may hold, instead of copying them. It checks them too.
 
-        `sections` are the optional sections by their attributes.
+        `sections` are the optional sections by attribute name.
         """
         payload = cls.__new__(cls)
         payload._fill(indices, labels, reference_size, num_classes, reference_digest, universe, sections, copy=False)
@@ -163,7 +163,7 @@ class Payload:
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """Positions of the kept images in the universe (int64 [k]): the indices themselves where it is everything."""
+        """Positions of the kept images in the universe (int64 [k]); equal to `indices` in the default universe."""
         if self.universe == Universe():
             return self.indices
         return (self.indices - self.universe.offset) // self.universe.stride
@@ -175,7 +175,7 @@ class Payload:
 
     @property
     def sections(self) -> dict[str, Any]:
-        """The optional sections that the payload has, by their attributes."""
+        """The optional sections that the payload has, by attribute name."""
         values = {section.field: getattr(self, section.field) for section in SECTIONS}
         return {field: value for field, value in values.items() if value is not None}
 

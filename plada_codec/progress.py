@@ -1,4 +1,4 @@
-"""Progress of long work: the callable that is told how far it is, and a bar on standard error that shows it."""
+"""Progress of long work: the type of progress callbacks, and a progress bar on standard error."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def no_progress(done: int, total: int) -> None:
 
 
 class ProgressBar:
-    """A Progress that moves a bar, or nothing where there is none to move."""
+    """A Progress that moves a bar, if there is one."""
 
     def __init__(self, bars: Bars | None = None, bar: TaskID | None = None) -> None:
         self._bars, self._bar = bars, bar
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Move the bar; `total` is None where nobody knows how many steps there are."""
+        """Move the bar; `total` is None if the number of steps is unknown."""
         if self._bars is not None and self._bar is not None:
             self._bars.update(self._bar, completed=done, total=total)
 
@@ -44,7 +44,7 @@ class ProgressBar:
 
 @contextmanager
 def progress_bar(label: str, unit: str | None = None) -> Iterator[ProgressBar]:
-    """A bar for the work within, where standard error is a terminal. It appears after two seconds.
+    """Show a bar during the block, if standard error is a terminal. It appears after two seconds.
 
     It shows the time left, and the rate where `unit` names the steps, such as "images".
     """
@@ -57,7 +57,7 @@ def progress_bar(label: str, unit: str | None = None) -> Iterator[ProgressBar]:
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        """Steps a second, of the last half minute."""
+        """Steps per second, over the last half minute."""
 
         def render(self, task: Task) -> Text:
             return Text("" if task.speed is None else f"{task.speed:,.0f} {unit}/s", style="progress.data.speed")

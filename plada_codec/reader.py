@@ -65,7 +65,7 @@ class Reader:
 
 
 def view_of(blob: Buffer) -> memoryview:
-    """The bytes of any contiguous buffer. Raises InvalidArgument for what is not one."""
+    """View a contiguous buffer as bytes. Raises InvalidArgument if it is not one."""
     try:
         return memoryview(blob).cast("B")
     except (TypeError, ValueError, BufferError) as error:

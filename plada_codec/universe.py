@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Universe:
-    """Images offset, offset + stride, offset + 2 stride, ... of a reference set. By default every image."""
+    """The images offset, offset + stride, offset + 2 stride, ... of a reference set; by default every image."""
 
     offset: int = 0
     stride: int = 1

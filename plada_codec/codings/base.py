@@ -39,7 +39,7 @@ class CodingContext:
 
 @dataclass(frozen=True)
 class Stream:
-    """The bytes of a stream (uint8, contiguous), and where they begin in the payload.
+    """The bytes of a stream (uint8, contiguous), and their offset in the payload.
 
     The content of a zstd frame (`inflated`) has no offsets of its own there: its errors are at the frame's.
     """
@@ -49,44 +49,44 @@ class Stream:
     inflated: bool = False
 
     def corrupt(self, message: str, rule: str, at: int = 0) -> PladaError:
-        """A Corrupt error at byte `at` of the stream."""
+        """The Corrupt error for byte `at` of the stream."""
         return Corrupt(message, rule=rule, offset=self.offset + (0 if self.inflated else at))
 
     def ended(self, message: str) -> PladaError:
-        """The error of a stream that needs bytes beyond its end."""
+        """The error for a stream that ends too early."""
         return Truncated(message, rule="stream-end", offset=self.offset + (0 if self.inflated else len(self.data)))
 
     def expect_bytes(self, expected: int) -> None:
-        """Refuse a stream that has not exactly `expected` bytes."""
+        """Refuse a stream whose length is not `expected` bytes."""
         if len(self.data) != expected:
             raise self.corrupt(f"the stream has {len(self.data)} bytes instead of {expected}", "stream-length")
 
     def expect_zero_padding(self, end_bit: int) -> None:
-        """Refuse ones between bit `end_bit` and the end of the byte it is in (spec section 2.3)."""
+        """Refuse ones between bit `end_bit` and the end of its byte (spec section 2.3)."""
         padding = -end_bit % 8
         if padding and self.data[end_bit // 8] & ((1 << padding) - 1):
             raise self.corrupt("the padding is not zero", "padding", end_bit // 8)
 
 
 class Codec(Protocol):
-    """A pair of functions between integers and a stream, and a bound on what the stream costs."""
+    """Writes integers as a stream, reads them back, and bounds the size of the stream."""
 
     @property
     def exact(self) -> bool:
-        """Whether `least_bytes` is the stream's size."""
+        """Whether `least_bytes` is the exact size of the stream."""
         ...
 
     @property
     def quick_try(self) -> bool:
-        """Whether `encode` without `thorough` costs little beside `encode` with it, and tells what that would give."""
+        """Whether `encode` without `thorough` is much faster than with it, and its size predicts the size with it."""
         ...
 
     def least_bytes(self, values: Integers, context: CodingContext) -> float:
-        """A lower bound on the size of the stream, found without writing it; infinite if it cannot be written."""
+        """A lower bound on the size of the stream, without writing it; infinite if the values cannot be coded."""
         ...
 
     def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
-        """The stream of `values`. `thorough` spends time to make it smaller, where the coder has a choice.
+        """The stream of `values`. `thorough` spends time on a smaller stream, if the coder has a choice.
 
         Raises:
             InvalidPayload: if the coding cannot express `values`.
@@ -104,7 +104,7 @@ class Codec(Protocol):
 
 
 class PlainForm(Codec, Protocol):
-    """A plain coding that zstd can be put over (spec section 5.3)."""
+    """A plain coding whose stream zstd may compress (spec section 5.3)."""
 
     def allows_bytes(self, size: int, count: int, space: int) -> bool:
         """Whether a plain stream of `count` values may have `size` bytes (rule `zstd-size`)."""

@@ -22,7 +22,7 @@ _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=
 
 
 class Bitmap:
-    """A one for each coded position. The only coding whose memory grows with the universe."""
+    """One bit per image: 1 for a coded position. The only coding whose memory grows with the universe."""
 
     exact = True
     quick_try = False
@@ -84,7 +84,7 @@ def _find_ones(data: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _chunks(size: int) -> Iterator[tuple[int, int]]:
-    """First byte, and byte after the last, of each chunk of `size` bytes."""
+    """Begin and end of each chunk of a bitmap of `size` bytes."""
     for start in range(0, size, _CHUNK_BYTES):
         yield start, min(start + _CHUNK_BYTES, size)
 

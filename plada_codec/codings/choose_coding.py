@@ -19,10 +19,10 @@ _TRIED_VALUES, _REACH = 1 << 17, 1.1
 
 
 def candidate_codings(codings: tuple[Coding, ...], name: str, decoder_class: str, thorough: bool) -> list[Coding]:
-    """The codings to choose from: with the name "auto" those that `decoder_class` can read, else the named one.
+    """The codings to choose from: for the name "auto", all that `decoder_class` can read; otherwise the named one.
 
     Raises:
-        InvalidArgument: (rule coding) if no coding has this name, or it is beyond `decoder_class`.
+        InvalidArgument: (rule coding) if no coding has this name, or `decoder_class` cannot read it.
     """
     if name == "auto":
         readable = [coding for coding in codings if coding.coder.readable_by(decoder_class)]
@@ -38,7 +38,7 @@ def candidate_codings(codings: tuple[Coding, ...], name: str, decoder_class: str
 def write_smallest(
     candidates: list[Coding], values: Integers, context: CodingContext, thorough: bool
 ) -> tuple[Coding, bytes]:
-    """The candidate with the smallest stream, and that stream."""
+    """Write the stream with each promising candidate; return the best candidate and its stream."""
     if not len(values):
         return candidates[0], b""  # spec section 4: an empty set has an empty stream in every coding
     if len(candidates) == 1:
@@ -62,7 +62,7 @@ def write_smallest(
 def read_values(
     coding: Coding, stream: Stream, count: int, context: CodingContext, dtype: type[np.signedinteger[Any]]
 ) -> Integers:
-    """The `count` values of a stream.
+    """Read the `count` values of a stream.
 
     Raises:
         Truncated, Corrupt, LimitExceeded: by the rules of the section of the specification on this coding.

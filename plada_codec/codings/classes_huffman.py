@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ClassesHuffman:
-    """Labels as Huffman symbols; a class that is not used costs next to nothing."""
+    """Labels as Huffman symbols; an unused class costs almost nothing."""
 
     exact = True
     quick_try = False

@@ -43,7 +43,7 @@ class ClassesModelled(modelled.Modelled):
 
 
 def expect_labels(labels: int, num_classes: int) -> None:
-    """Announce that this many labels will be encoded thoroughly, so that kernels are compiled before."""
+    """Announce that this number of labels will be encoded thoroughly, so that kernels are compiled first."""
     code_labels.expect_work(modelled.USUAL_TRIALS * coding_steps(labels, num_classes))
 
 

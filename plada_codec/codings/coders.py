@@ -1,4 +1,4 @@
-"""The coders: how the integers of a layout become bytes (spec section 5), one row each.
+"""The registry of coders: the ways to turn the integers of a layout into bytes (spec section 5).
 
 A coding is a layout under a coder, such as `gaps-zstd`; a section names its coder alone.
 """
@@ -27,7 +27,7 @@ class Coder(NamedTuple):
     is_slow: bool = False
 
     def readable_by(self, decoder_class: str) -> bool:
-        """Whether a receiver of `decoder_class` can read it."""
+        """Whether a receiver of class `decoder_class` can read this coder."""
         return DECODER_CLASSES.index(self.decoder_class) <= DECODER_CLASSES.index(decoder_class)
 
 
@@ -41,5 +41,5 @@ CODERS = (PLAIN, HUFFMAN, ZSTD, MODELLED)
 
 
 def coder_of(code: int) -> Coder | None:
-    """The coder of a code in the header of a section, or None if no coder has it."""
+    """The coder with this code in the header of a section, or None if there is none."""
     return next((coder for coder in CODERS if coder.code == code), None)

@@ -1,4 +1,4 @@
-"""`gaps`: how many positions are skipped before each coded one, in fixed width (spec section 6.3).
+"""`gaps`: the number of skipped positions before each coded position, in fixed width (spec section 6.3).
 
 The paper's index list ("idx"), delta coded and in the smallest integer type ("compact").
 """
@@ -58,7 +58,7 @@ class Gaps:
 
 
 def gaps_of(positions: Integers) -> NDArray[np.int64]:
-    """Skipped positions before each of `positions` (int64 [d], each >= 0)."""
+    """Number of skipped positions before each of `positions` (int64 [d], each >= 0)."""
     gaps = np.empty(len(positions), np.int64)
     gaps[0] = positions[0]
     np.subtract(positions[1:], positions[:-1], out=gaps[1:])

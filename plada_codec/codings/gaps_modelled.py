@@ -46,7 +46,7 @@ class GapsModelled(modelled.Modelled):
 
 
 def expect_positions(positions: int) -> None:
-    """Announce that this many positions will be encoded thoroughly, so that kernels are compiled before."""
+    """Announce that this number of positions will be encoded thoroughly, so that kernels are compiled first."""
     code_positions.expect_work(modelled.USUAL_TRIALS * positions)
 
 

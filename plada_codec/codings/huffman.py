@@ -25,7 +25,7 @@ UNUSED = -1
 
 
 def code_lengths(counts: NDArray[np.int64]) -> CodeLengths:
-    """The lengths (at most 24 bits) that code symbols of these counts (int64 [A], not all zero) in few bits.
+    """Code lengths, at most 24 bits each, for symbols with these counts (int64 [A], not all zero).
 
     They are optimal for one limit on the longest code. A tighter limit makes the codes longer and the table, whose
     lengths then differ less, smaller: the limit is the one for which both together are smallest.
@@ -49,7 +49,7 @@ def code_lengths(counts: NDArray[np.int64]) -> CodeLengths:
 
 
 def stream_bytes(lengths: CodeLengths, counts: NDArray[np.int64], plain_bits: int = 0) -> int:
-    """Size of a stream: the table, every symbol's code, and `plain_bits` written between them."""
+    """Size of a stream in bytes: the table, the code of each symbol, and `plain_bits` bits between the codes."""
     return -(-(_stream_bits(lengths, counts) + plain_bits) // 8)
 
 
@@ -59,7 +59,7 @@ def _stream_bits(lengths: CodeLengths, counts: NDArray[np.int64]) -> int:
 
 
 def open_stream(lengths: CodeLengths, size: int) -> tuple[NDArray[np.uint8], int]:
-    """A stream of `size` bytes with the table written, and the bit at which the codes begin."""
+    """Make a stream of `size` bytes and write the table; return it, and the bit at which the codes begin."""
     out = np.zeros(size, np.uint8)
     return out, int(kernel.write_table(out, lengths))
 
@@ -77,7 +77,7 @@ def canonical_codes(lengths: CodeLengths) -> NDArray[np.int64]:
 
 
 def read_table(stream: Stream, alphabet_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """(used symbols in canonical order, limits of the codes, first bit after the table): see the kernels.
+    """Read the table: used symbols in canonical order, limits of the codes (see the kernels), and the next bit.
 
     Raises:
         Truncated, Corrupt: stream-end, huffman-table.
@@ -96,7 +96,7 @@ def read_table(stream: Stream, alphabet_size: int) -> tuple[NDArray[np.int64], N
 
 
 def _limits(per_length: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of each length: first code, its place in canonical order, bound on the next 24 bits (int64 [3, 25])."""
+    """First code of each length, its place in canonical order, and the bound on the next 24 bits (int64 [3, 25])."""
     limits = np.empty((3, MAX_CODE_BITS + 1), np.int64)
     code = place = 0
     for length, symbols in enumerate(per_length.tolist()):
@@ -107,7 +107,7 @@ def _limits(per_length: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def check_end(stream: Stream, end_bit: int) -> None:
-    """Refuse bytes left over after bit `end_bit`, and padding that is not zero."""
+    """Refuse bytes that follow the byte of bit `end_bit`, and padding that is not zero."""
     end_byte = -(-end_bit // 8)
     if end_byte != len(stream.data):
         raise stream.corrupt(f"{len(stream.data) - end_byte} bytes are left over", "stream-length", end_byte)

@@ -47,12 +47,12 @@ class Modelled:
     quick_try = False
 
     def least_bytes(self, values: Integers, context: CodingContext) -> float:
-        """The parameters alone are half a byte."""
+        """The least size of a stream: the parameters alone take half a byte."""
         return 1 if len(values) <= _MAX_COUNT else math.inf
 
 
 class Written(NamedTuple):
-    """A stream, and what it comes to before it is rounded up to bytes, in units of 1/256 bit, but for a constant."""
+    """A stream, and its cost in units of 1/256 bit, before it is rounded up to bytes; a constant is left out."""
 
     stream: bytes
     spent: int
@@ -64,7 +64,7 @@ class Written(NamedTuple):
 
 
 def write(model: Model, count: int) -> Written:
-    """The stream that `model` writes for `count` values."""
+    """Let `model` write `count` values; return the stream."""
     room = _BYTES_PER_VALUE * count + _LEAST_ROOM
     while True:
         data = np.empty(room, np.uint8)
@@ -79,7 +79,7 @@ def write(model: Model, count: int) -> Written:
 
 
 def read(model: Model, stream: Stream, count: int) -> int:
-    """Let `model` read `count` values from a stream; return how many it could.
+    """Let `model` read `count` values from a stream; return the number that it could read.
 
     Raises:
         Truncated: `stream-end`, if it needed bytes beyond the end.
@@ -100,7 +100,7 @@ def read(model: Model, stream: Stream, count: int) -> int:
 def search(
     write_with: Callable[[tuple[int, ...]], Written], start: tuple[int, ...], ends: tuple[int, ...]
 ) -> tuple[tuple[int, ...], Written]:
-    """Parameters near `start`, each 0 .. end - 1, that no single step makes cheaper, and what is written with them."""
+    """Find parameters near `start`, each 0 .. end - 1, that no single step makes cheaper; and their stream."""
     tried: dict[tuple[int, ...], Written] = {}
 
     def cost(parameters: tuple[int, ...]) -> tuple[int, int]:

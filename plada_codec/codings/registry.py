@@ -59,7 +59,7 @@ LABEL_CODINGS = (
 
 
 def coding_of(codings: tuple[Coding, ...], code: int, offset: int) -> Coding:
-    """The coding of a code in the header; Unsupported if there is none."""
+    """The coding with this code in the header. Raises Unsupported if there is none."""
     for coding in codings:
         if coding.code == code:
             return coding
@@ -68,7 +68,7 @@ def coding_of(codings: tuple[Coding, ...], code: int, offset: int) -> Coding:
 
 
 def coding_named(codings: tuple[Coding, ...], name: str) -> Coding:
-    """The coding of a name; InvalidArgument if there is none."""
+    """The coding with this name. Raises InvalidArgument if there is none."""
     for coding in codings:
         if coding.name == name:
             return coding

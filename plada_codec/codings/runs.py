@@ -16,7 +16,7 @@ _MIN_BYTES, _MAX_BYTES_PER_POSITION = 2, 18
 
 
 class Runs:
-    """Two varints for each run. It suits selections that keep whole stretches of the reference set."""
+    """Two varints for each run: good for selections that keep whole stretches of the reference set."""
 
     exact = True
     quick_try = False

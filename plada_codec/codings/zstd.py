@@ -72,7 +72,7 @@ class Zstd:
 
 
 def deflate(content: bytes, *, thorough: bool) -> bytes:
-    """The smallest frame of `content` among the levels tried, without its magic number (spec section 5.3)."""
+    """Compress `content` at several levels; return the smallest frame without its magic number (spec section 5.3)."""
     import zstandard
 
     levels = [_FAST_LEVEL]
@@ -99,7 +99,7 @@ def deflate(content: bytes, *, thorough: bool) -> bytes:
 
 
 def inflate(stream: Stream, check_size: Callable[[int], None]) -> bytes:
-    """The content of a frame without its magic number; `check_size` judges the declared size first.
+    """Decompress a frame without its magic number, after `check_size` accepted the declared size.
 
     Raises:
         Corrupt: zstd-frame, and whatever `check_size` raises.

@@ -1,9 +1,9 @@
-"""Objects over links that lose, repeat, reorder and damage frames, as `spec/plada-frames-1.md` says.
+"""Send objects in frames over links that lose, repeat, reorder and damage frames (`spec/plada-frames-1.md`).
 
     from plada_codec.frames import Reassembler, Sender, packetize
 
-`Sender` and `packetize` or `carousel` make frames of an object; `Reassembler` makes the object of any sufficient set
-of them. Nothing here imports numpy; raptorq is imported when it is first needed.
+`Sender` with `packetize` or `carousel` makes frames from an object; `Reassembler` rebuilds the object from any
+sufficient set of frames. Nothing here imports numpy; raptorq is imported when it is first needed.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The fountain code: an object's symbols, and the object from any K + 2 or so of them (spec section 3).
+"""The fountain code: symbols of an object, and the object from any K + 2 or so symbols (spec section 3).
 
-The only module that knows the package raptorq (an extra, imported when it is first needed), and what is odd about it:
+The only module that uses the package raptorq (an extra, imported when it is first needed). Its peculiarities:
 
 - Packets are a symbol behind four bytes: block number, always 0 here, and the RFC's symbol id (RFC 6330 section 3.2).
-- Blocks of more than 10 MiB are cut into sub-blocks (N > 1), which orders the bytes of symbols anew. But each byte of
-  a symbol depends only on the bytes at its place in the others: so symbols of long objects are coded in columns.
-- Repair symbols cannot be had but from the first one on.
-- What it takes for impossible is a panic: a BaseException, and text on standard error.
+- Blocks of more than 10 MiB are cut into sub-blocks (N > 1), which reorders the bytes of symbols. But each byte of
+  a symbol depends only on the bytes at the same place in other symbols: so long objects are coded in columns.
+- Repair symbols can only be made from the first one on.
+- If it meets a state that it takes for impossible, it panics: a BaseException, and text on standard error.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from plada_codec.frames.frame import ALIGNMENT
 
 #: 10 MiB, less what K grows by when it is rounded up to one of the block sizes of RFC 6330 section 5.6.
 _MAX_COLUMN_BYTES = 8 << 20
-#: Section 6: K and so many symbols that make no object are not all of one. Each of them is a decoding of its own.
+#: Section 6: if K symbols and this many more make no object, they are not all of one object. Each costs a decoding.
 MAX_SPARE_SYMBOLS = 8
-_NO_OBJECT = "the symbols are not all of one object: they are forgotten"
+_NO_OBJECT = "the symbols are not all of one object: they are dropped"
 
 
 class FountainEncoder:
@@ -44,12 +44,12 @@ class FountainEncoder:
         self._repair: list[bytes] = []
 
     def symbol(self, id: int) -> bytes:
-        """Symbol `id`, T bytes. Of repair symbols (K and on), all up to this one are made and held, and half as many.
+        """Symbol `id`, T bytes. For a repair symbol (K and on), all up to it and half as many more are made and kept.
 
-        So the last symbols of a long cycle take a while, and several times the memory of the object.
+        So the last symbols of a long cycle take a while, and several times as much memory as the object.
 
         Raises:
-            Unavailable: (rule extra) if it takes the package raptorq, which is not installed.
+            Unavailable: (rule extra) if this needs the package raptorq, which is not installed.
         """
         if self._symbols == 1:
             return self._padded
@@ -79,7 +79,7 @@ class FountainDecoder:
         symbol_bytes: symbol size T; L and T are as section 3 allows.
 
     Raises:
-        Unavailable: (rule extra) if it takes the package raptorq, which is not installed.
+        Unavailable: (rule extra) if this needs the package raptorq, which is not installed.
 
     >>> decoder = FountainDecoder(5, 2)
     >>> [decoder.add(id, symbol) for id, symbol in ((2, b"e\0"), (0, b"ab"), (1, b"cd"))]
@@ -99,7 +99,7 @@ class FountainDecoder:
             self._decoders = [decoder.with_defaults(symbols * width, width) for width in widths]
 
     def add(self, id: int, symbol: bytes) -> bytes | None:
-        """Take a symbol, each id once; the object as soon as there are enough, else None.
+        """Add a symbol, each id once; return the object as soon as there are enough symbols, else None.
 
         Nothing is checked: one wrong symbol makes a wrong object.
 
@@ -141,7 +141,7 @@ def _decode(decoder: Any, packet: bytes) -> bytes | None:
 
 
 def _columns(symbols: int, symbol_bytes: int) -> Sequence[slice]:
-    """The parts of a symbol that are coded each for itself: one, but where the object is long."""
+    """The columns of a symbol, which are coded independently: one, unless the object is long."""
     width = _MAX_COLUMN_BYTES // symbols // ALIGNMENT * ALIGNMENT
     return [slice(begin, min(begin + width, symbol_bytes)) for begin in range(0, symbol_bytes, width)]
 

@@ -1,6 +1,6 @@
-"""One frame, and the announce, as bytes (spec/plada-frames-1.md sections 2 to 4).
+"""The bytes of one frame, and of the announce (spec/plada-frames-1.md sections 2 to 4).
 
-Nothing here remembers anything: `sending` makes frames of an object, `receiving` an object of frames.
+This module has no state: `sending` makes frames from an object, `receiving` an object from frames.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_SYMBOLS = 56_403
 #: Section 3: the size of symbols of this many bytes or more is a multiple of `ALIGNMENT`.
 ALIGNED_FROM_BYTES, ALIGNMENT = 64, 8
 
-#: Section 2: what is not sent at the front of every frame.
+#: Section 2: the checksum begins with the name of the format, which is not sent.
 _NAME = zlib.crc32(b"PLF1")
 _ANNOUNCE = struct.Struct("<IH32s")
 #: Section 4.
@@ -36,9 +36,9 @@ class Frame:
     """A frame (section 2).
 
     Attributes:
-        tag: 0 .. 4095, which object it belongs to.
+        tag: 0 .. 4095, of the object that it belongs to.
         id: 0 .. 2^20 - 1, the number of a symbol, or `FIRST_ANNOUNCE_ID` + the number of a part of the announce.
-        content: 1 .. 65,527 bytes, of that symbol or part.
+        content: 1 .. 65,527 bytes: the symbol or part.
 
     Raises:
         InvalidArgument: (rule frame) if any of this does not hold.
@@ -62,7 +62,7 @@ class Frame:
 
     @property
     def is_announce(self) -> bool:
-        """Whether the content is of a part of the announce, not of a symbol."""
+        """Whether the content is a part of the announce, not a symbol."""
         return self.id >= FIRST_ANNOUNCE_ID
 
     def to_bytes(self) -> bytes:
@@ -72,10 +72,10 @@ class Frame:
 
 
 def parse_frame(data: bytes) -> Frame:
-    """The frame that these bytes are.
+    """Read a frame from its bytes.
 
     Raises:
-        Corrupt: (rule frame) if no frame is so short or long; (rule checksum) if they are damaged, or no frame of ours.
+        Corrupt: (rule frame) if the length is not possible; (rule checksum) if the bytes are damaged, or not a frame.
     """
     if not MIN_FRAME_BYTES <= len(data) <= MAX_FRAME_BYTES:
         raise Corrupt(
@@ -89,7 +89,7 @@ def parse_frame(data: bytes) -> Frame:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Length, symbol size and digest of an object (section 4): receivers rebuild the object by it.
+    """The announce of an object: its length, symbol size and digest, which receivers need to rebuild it (section 4).
 
     Attributes:
         object_bytes: length L of the object, 1 .. 2^32 - 1.
@@ -121,12 +121,12 @@ class Announce:
 
     @property
     def symbols(self) -> int:
-        """K: how many symbols the object has."""
+        """Number K of source symbols of the object."""
         return -(-self.object_bytes // self.symbol_bytes)
 
     @property
     def default_tag(self) -> int:
-        """The tag where nobody chose one (section 2): the first 12 bits of the announce's SHA-256."""
+        """The tag if none is chosen (section 2): the first 12 bits of the announce's SHA-256."""
         return int.from_bytes(hashlib.sha256(self.to_bytes()).digest()[:2], "big") >> 4
 
     def to_bytes(self) -> bytes:
@@ -134,18 +134,18 @@ class Announce:
         return _ANNOUNCE.pack(self.object_bytes, self.symbol_bytes, self.digest)
 
     def parts(self, part_bytes: int) -> list[bytes]:
-        """`to_bytes()` in parts of `part_bytes` bytes, the last one of what remains."""
+        """`to_bytes()` cut into parts of `part_bytes` bytes; the last one may be shorter."""
         whole = self.to_bytes()
         return [whole[begin : begin + part_bytes] for begin in range(0, len(whole), part_bytes)]
 
     def has_part(self, number: int, part: bytes) -> bool:
-        """Whether `part` can be part `number` of this announce, in whatever parts that is sent (section 4)."""
+        """Whether `part` can be part `number` of this announce, for some size of parts (section 4)."""
         whole, size = self.to_bytes(), len(part)
         return part in (whole[number * size : (number + 1) * size], whole[-size:])
 
     @classmethod
     def parse(cls, data: bytes) -> Announce:
-        """The announce of these `ANNOUNCE_BYTES` bytes.
+        """Read an announce from its `ANNOUNCE_BYTES` bytes.
 
         Raises:
             Corrupt: (rule announce) if it is not valid.

@@ -15,21 +15,21 @@ _BATCH_FILES = 1 << 10
 
 
 def frame_paths(folder: str | os.PathLike[str]) -> list[Path]:
-    """The files of a folder, without hidden ones, in the order of their names, in which `write_files` wrote them."""
+    """The files of a folder, without hidden ones, ordered by name: the order in which `write_files` wrote them."""
     return sorted(path for path in Path(folder).iterdir() if path.is_file() and not path.name.startswith("."))
 
 
 def read_files(paths: list[Path]) -> Iterator[list[bytes]]:
-    """The frames of files of one frame each."""
+    """Read frames from files of one frame each, in batches."""
     for begin in range(0, len(paths), _BATCH_FILES):
         yield [_read_file(path) for path in paths[begin : begin + _BATCH_FILES]]
 
 
 def write_files(frames: Iterable[bytes], folder: str | os.PathLike[str], tag: int) -> None:
-    """Make a folder of files of one frame each: all of them, or none.
+    """Write a new folder with one file for each frame: all of them, or nothing.
 
     Raises:
-        FileError: if the folder is there and not empty, or cannot be written.
+        FileError: if the folder exists and is not empty, or cannot be written.
     """
     target = Path(os.path.realpath(folder))
     temporary = target.with_name(f".plada-{secrets.token_hex(8)}.tmp")

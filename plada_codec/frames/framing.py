@@ -1,6 +1,6 @@
 """Streams of frames, read and written, and the registry of framings (spec/plada-frames-1.md, section 7).
 
-What is read at once is a *batch*: a list of frames, which a receiver can save together.
+Frames that are read at once are a *batch*: a list, which a receiver can save together.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from plada_codec.frames.slip import slip, split_slip
 
 
 class Framing(NamedTuple):
-    """A row of the registry: how a stream holds frames, so that a receiver finds where each begins and ends.
+    """A row of the registry: a way to mark in a stream where each frame begins and ends.
 
     Attributes:
         record: the bytes of the stream for one frame.
-        split: from chunks of a stream, as they come, the frames that each chunk completes. An empty frame stands for
-            a damaged one: receivers count it.
+        split: yields the frames that each chunk of a stream completes. An empty frame stands for a damaged one, so that
+            receivers count it.
     """
 
     record: Callable[[bytes], bytes]
@@ -35,17 +35,17 @@ FRAMINGS = {
 
 
 def default_framing(stream: BinaryIO) -> str:
-    """Name of the framing where nobody chose one: `slip` on a serial port, which may lose bytes, else `length`."""
+    """Name of the framing if none is chosen: `slip` on a serial port, which may lose bytes; else `length`."""
     return "slip" if stream.isatty() else "length"
 
 
 def read_batches(stream: BinaryIO, framing: str) -> Iterator[list[bytes]]:
-    """The frames of a stream, in lists of frames that came together; an empty frame stands for a damaged one."""
+    """Read a stream, in lists of frames that came together; an empty frame stands for a damaged one."""
     return FRAMINGS[framing].split(read_chunks(stream))
 
 
 def read_frames(stream: BinaryIO, framing: str) -> Iterator[bytes]:
-    r"""The frames of a stream, each as soon as its last byte is there.
+    r"""Read a stream frame by frame, each as soon as its last byte has come.
 
     >>> import io
     >>> list(read_frames(io.BytesIO(b"\x03\x00one\x00\x00\x03\x00two\x05\x00cut"), "length"))

@@ -9,12 +9,12 @@ _LENGTH_BYTES = 2
 
 
 def length_prefixed(frame: bytes) -> bytes:
-    """A frame behind its length."""
+    """Put the length in front of a frame."""
     return len(frame).to_bytes(_LENGTH_BYTES, "little") + frame
 
 
 def split_length_prefixed(chunks: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """The frames of a stream. A frame that the end of the stream cuts off is dropped."""
+    """Split a stream into frames. A frame that is cut off at the end of the stream is dropped."""
     begun = b""  # a frame whose end has not come
     for chunk in chunks:
         begun += chunk

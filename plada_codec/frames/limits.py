@@ -1,4 +1,4 @@
-"""Resource limits that a receiver of frames enforces and a sender keeps within (spec/plada-frames-1.md, section 9)."""
+"""Resource limits that receivers of frames enforce and senders keep (spec/plada-frames-1.md, section 9)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ SYMBOL_COST_BYTES = 128
 
 @dataclass(frozen=True, kw_only=True)
 class FrameLimits:
-    """Resource limits, with the defaults of section 9. Memory is bounded by them up to a small factor.
+    """Resource limits, with the defaults of section 9. They bound memory up to a small factor.
 
     Attributes:
-        max_object_bytes: longest object that is sent, and that an announce may announce.
-        max_held_bytes: most bytes that a receiver holds of all objects together: symbols, each with
-            `SYMBOL_COST_BYTES` more than its size, and complete objects.
+        max_object_bytes: longest object that may be sent or announced.
+        max_held_bytes: most bytes that a receiver holds for all objects together: symbols, each with
+            `SYMBOL_COST_BYTES` added to its size, and complete objects.
 
     Raises:
-        InvalidArgument: (rule limits) if one is no integer of 0 or more.
+        InvalidArgument: (rule limits) if a limit is not an integer of 0 or more.
     """
 
     max_object_bytes: int = 1 << 26

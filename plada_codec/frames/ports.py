@@ -1,4 +1,4 @@
-"""Files, pipes and serial ports, opened and read live: each chunk is given out at once, without waiting for more."""
+"""Open and read files, pipes and serial ports live: each chunk is passed on at once, without waiting for more."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _READ_BYTES = 1 << 16
 
 
 def open_stream(path: str, mode: Literal["rb", "wb"], baud: int | None = None) -> BinaryIO:
-    """Open a file, a pipe or a serial port. A port becomes raw, and stays so: what it echoed would be sent.
+    """Open a file, a pipe or a serial port. A port is set to raw mode and stays so: an echo would be sent.
 
     Args:
-        path: name of what to open.
-        mode: how.
+        path: name of the file, pipe or port.
+        mode: "rb" to read, "wb" to write.
         baud: speed of the serial port; None leaves it as it is. Its other settings (flow control) are left alone.
 
     Raises:
-        FileError: if it is no serial port, or one that has no such speed.
+        FileError: if `baud` is given and this is not a serial port, or not a speed of this system.
     """
     if not Path(path).is_char_device():
         if baud is not None:
@@ -44,7 +44,7 @@ def open_stream(path: str, mode: Literal["rb", "wb"], baud: int | None = None) -
 
 
 def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
-    """The bytes of a stream in chunks, each as soon as it is there, until the stream ends."""
+    """Read a stream in chunks, each as soon as its bytes have come, until the stream ends."""
     # A buffered stream's read() would wait for all the bytes asked for; a raw one has no read1(), and need not.
     read = getattr(stream, "read1", stream.read)
     is_terminal = stream.isatty()  # one whose other end hung up says no
@@ -65,7 +65,7 @@ def is_live(stream: BinaryIO) -> bool:
 
 
 def _no_port(path: str) -> FileError:
-    return FileError(f"{path} is no serial port: it has no baud rate", rule="file")
+    return FileError(f"{path} is not a serial port: it has no baud rate", rule="file")
 
 
 def _make_raw(line: int, path: str, baud: int | None) -> None:

@@ -1,7 +1,7 @@
-"""An object from its frames, whatever else comes (spec/plada-frames-1.md section 6).
+"""Rebuild objects from frames that may be lost, repeated or damaged (spec/plada-frames-1.md section 6).
 
-A receiver is tolerant in collecting and strict in judging: no bytes make `Reassembler.add` fail, and nothing but
-bytes of the announced length and digest is given out.
+A receiver collects tolerantly and judges strictly: no bytes make `Reassembler.add` fail, and an object is returned
+only if its length and digest are those announced.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from plada_codec.frames.fountain import FountainDecoder
 from plada_codec.frames.frame import ANNOUNCE_BYTES, FIRST_ANNOUNCE_ID, Announce, Frame, parse_frame
 from plada_codec.frames.limits import SYMBOL_COST_BYTES, FrameLimits
 
-#: Section 6: of several things that are wrong with an incomplete object, the first of these is reported.
+#: Section 6: if an incomplete object has several problems, the first of these is reported.
 _GRAVEST_FIRST = ("tag", "symbol-size", "digest", "limits", "announce")
 
 
 class Reception(StrEnum):
     """The outcome of receiving some bytes."""
 
-    NEW = "new"  #: a symbol or a part of an announce that was not there
-    DUPLICATE = "duplicate"  #: a symbol or a part that was there
-    DAMAGED = "damaged"  #: no frame
-    OTHER = "other"  #: a frame of another tag than is asked for
+    NEW = "new"  #: a symbol or a part of an announce that is new
+    DUPLICATE = "duplicate"  #: a symbol or a part that came before
+    DAMAGED = "damaged"  #: not a frame
+    OTHER = "other"  #: a frame with another tag than the wanted one
     REFUSED = "refused"  #: a frame that contradicts the announce, breaks a rule or a limit, or spoilt its object
     COMPLETE = "complete"  #: a frame of an object that is complete, with this one or before
 
@@ -40,10 +40,10 @@ class ReceptionProgress:
         tag: the object's tag.
         announced: whether its announce has come.
         object_bytes: its length, or None before the announce.
-        symbol_bytes: its symbol size; before the announce, the one most of its symbols have (None: no symbol).
-        have: number of different symbols of that size that came.
-        need: K, with which and a few more (rarely more than 2) the object is complete; None before the announce.
-        complete: whether the object is there.
+        symbol_bytes: its symbol size; before the announce, the most frequent size (None: no symbol).
+        have: number of different symbols of that size that have come.
+        need: K; the object is complete with K symbols and a few more (rarely more than 2). None before the announce.
+        complete: whether the object is complete.
         problems: rules (section 10) that frames of this tag broke, the gravest first.
     """
 
@@ -62,12 +62,12 @@ class _Object:
     """Symbols, parts and problems of one tag."""
 
     tag: int
-    #: Of an announce, until there is one; those of one that was refused are forgotten.
+    #: Parts of the announce until it is complete; the parts of a refused announce are dropped.
     parts: dict[int, bytes] = field(default_factory=dict)
     announce: Announce | None = None
     #: By size, then by id.
     symbols: dict[int, dict[int, bytes]] = field(default_factory=dict)
-    #: Has all symbols of the announced size; there is none before there are K of them.
+    #: Has all symbols of the announced size; made when there are K symbols.
     decoder: FountainDecoder | None = None
     data: bytes | None = None
     #: Number of symbols when the object was complete.
@@ -102,15 +102,15 @@ class Reassembler:
     """Takes frames in any order, of any objects, until an object is complete.
 
     Args:
-        limits: what it agrees to hold.
+        limits: the most that it holds.
         tag: the only tag that counts; None takes all.
 
     Attributes:
         counts: how often each :class:`Reception` came.
-        tags: how often a frame of each tag came, whether it is asked for or not.
+        tags: how often a frame of each tag came, wanted or not.
         complete: tags of the objects that are complete, the first one first.
-        changed: whether the last frame changed the receiver. Those frames alone that did, in their order, make another
-            Reassembler the same as this one (section 8).
+        changed: whether the last frame changed the receiver. The frames that did, in their order, are enough
+            to bring another Reassembler to the same state (section 8).
 
     >>> from plada_codec.frames import Sender, packetize
     >>> reassembler = Reassembler()
@@ -139,19 +139,19 @@ class Reassembler:
         return {tag: of.progress() for tag, of in self._objects.items()}
 
     def progress(self, tag: int) -> ReceptionProgress:
-        """State of the reception of the object of this tag, of which a frame came."""
+        """State of the reception of the object with this tag; at least one frame of it must have come."""
         return self._objects[tag].progress()
 
     def problems(self, tag: int) -> list[PladaError]:
-        """What is wrong with frames of this tag, of which one came: the gravest first."""
+        """Problems of the frames with this tag, the gravest first; at least one frame must have come."""
         of = self._objects[tag]
         return [of.problems[rule] for rule in of.progress().problems]
 
     def add(self, data: bytes) -> Reception:
-        """Take what may be a frame.
+        """Add bytes that may be a frame.
 
         Raises:
-            Unavailable: (rule extra) if decoding takes the package raptorq, which is not installed. The frame counts.
+            Unavailable: (rule extra) if decoding needs the package raptorq, which is not installed. The frame is kept.
         """
         self.changed = False
         try:
@@ -165,12 +165,12 @@ class Reassembler:
         return what
 
     def result(self, tag: int | None = None) -> bytes:
-        """The object of this tag; None: the only one that is complete.
+        """The object with this tag; without a tag, the only complete object.
 
         Raises:
             Truncated: (rule incomplete) if it is not complete.
-            Corrupt: (rules tag, symbol-size, digest, announce), LimitExceeded: (rule limits) if it is not complete,
-                and that is why.
+            Corrupt: (rules tag, symbol-size, digest, announce), LimitExceeded: (rule limits) if it is not complete
+                for one of these reasons.
             InvalidPayload: (rule objects) if more than one is complete, and no tag is given.
         """
         if tag is None:
@@ -196,7 +196,7 @@ class Reassembler:
         raise Truncated(f"{state}: receive more", rule="incomplete")
 
     def _only_tag(self) -> int | None:
-        """The tag to judge where none is given: of what is complete, or else of what is nearest to it."""
+        """The tag to use if none is given: that of the complete object, or else of the one nearest to completion."""
         if len(self.complete) > 1:
             tags = ", ".join(f"{tag:03x}" for tag in sorted(self.complete))
             raise InvalidPayload(
@@ -209,7 +209,7 @@ class Reassembler:
     def _take(self, frame: Frame) -> Reception:
         of = self._objects.setdefault(frame.tag, _Object(frame.tag))
         what = Reception.COMPLETE
-        # Parts are looked at for ever: another object with this tag is worth a report.
+        # Parts are checked even after completion: another object with this tag must be reported.
         if frame.is_announce:
             what = self._take_part(of, frame.id - FIRST_ANNOUNCE_ID, frame.content)
         elif of.data is None:
@@ -219,14 +219,12 @@ class Reassembler:
     def _take_part(self, of: _Object, number: int, content: bytes) -> Reception:
         if number >= ANNOUNCE_BYTES or len(content) > ANNOUNCE_BYTES:
             return self._refuse(
-                of, Corrupt(f"a part {number} of {len(content)} bytes is of no announce of ours", rule="announce")
+                of, Corrupt(f"part {number} of {len(content)} bytes cannot be part of an announce", rule="announce")
             )
         if of.announce is not None:
             if of.announce.has_part(number, content):
                 return Reception.DUPLICATE
-            return self._refuse(
-                of, Corrupt("two objects have this tag: one of them must be sent with another", rule="tag")
-            )
+            return self._refuse(of, Corrupt("two objects have this tag: send one of them with another tag", rule="tag"))
         if of.parts.get(number) == content:
             return Reception.DUPLICATE
         of.parts[number] = content
@@ -273,7 +271,7 @@ class Reassembler:
         return Reception.NEW if of.announce is None else self._decoded(of, of.announce, {id: symbol})
 
     def _decoded(self, of: _Object, announce: Announce, new: dict[int, bytes]) -> Reception:
-        """Decodes, if there are enough symbols, of which the decoder lacks `new`."""
+        """Decode if there are enough symbols; `new` are those that the decoder does not have."""
         symbols = of.symbols.get(announce.symbol_bytes, {})
         if len(symbols) < announce.symbols:
             return Reception.NEW
@@ -284,7 +282,7 @@ class Reassembler:
             if data is None:
                 return Reception.NEW
             if hashlib.sha256(data).digest() != announce.digest:
-                raise Corrupt("a damaged or foreign frame spoilt the object: its symbols are forgotten", rule="digest")
+                raise Corrupt("a damaged or foreign frame spoilt the object: its symbols are dropped", rule="digest")
         except Corrupt as error:
             what = self._refuse(of, error)
         else:
@@ -303,7 +301,7 @@ class Reassembler:
 
 
 def _joined(parts: dict[int, bytes]) -> bytes | None:
-    """The announce that the parts are, or None if they are not one yet (section 4)."""
+    """Join the parts of an announce; return None if some are missing (section 4)."""
     if 0 not in parts:
         return None
     size = len(parts[0])

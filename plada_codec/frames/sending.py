@@ -1,4 +1,4 @@
-"""An object as frames: how it is cut, in which order it is sent (spec/plada-frames-1.md section 5)."""
+"""Cut an object into symbols, and send them as frames in order (spec/plada-frames-1.md section 5)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from plada_codec.frames.limits import FrameLimits
 DEFAULT_FRAME_BYTES = 256
 #: Section 5, carousel.
 ANNOUNCE_EVERY = 16
-#: Section 1: how many symbols more than K, if K > 1, are as good as sure to bring an object back.
+#: Section 1: with this many symbols more than K (if K > 1), an object is almost certainly rebuilt.
 EXTRA_SYMBOLS = 2
 
 
@@ -60,15 +60,15 @@ class Layout:
 
     @property
     def extra(self) -> int:
-        """Number of symbols beyond K that a receiver may need: none where each symbol is the whole object."""
+        """Number of symbols beyond K that a receiver may need: 0 if each symbol is the whole object."""
         return EXTRA_SYMBOLS if self.symbols > 1 else 0
 
     @property
     def cycle(self) -> int:
         """Number of different symbols that a carousel sends before it begins again.
 
-        Many enough that none is met twice in practice, and so few that they can be held in memory: a sender at the end
-        of its cycle has made them all.
+        There are enough that a receiver meets none twice in practice, and few enough to hold in memory: at the end of
+        the cycle, the sender has made them all.
         """
         fresh = max(self.symbols, min(1 << 16, -(-(1 << 24) // self.symbol_bytes)))
         return min(self.symbols + fresh, FIRST_ANNOUNCE_ID)
@@ -78,8 +78,8 @@ def layout(object_bytes: int, frame_bytes: int = DEFAULT_FRAME_BYTES, limits: Fr
     """The layout of an object of `object_bytes` bytes in frames of at most `frame_bytes` bytes (section 5).
 
     Raises:
-        InvalidArgument: (rule object) if the object is empty; (rule frame-bytes) if no frame is so short or long, or
-            the object would have more than 56,403 symbols.
+        InvalidArgument: (rule object) if the object is empty; (rule frame-bytes) if `frame_bytes` is outside its range,
+            or the object would have more than 56,403 symbols.
         LimitExceeded: (rule limits) if the object is longer than `limits.max_object_bytes`.
 
     >>> layout(402, 256)
@@ -99,7 +99,7 @@ def layout(object_bytes: int, frame_bytes: int = DEFAULT_FRAME_BYTES, limits: Fr
         least = max(least, _aligned_up(-(-object_bytes // MAX_SYMBOLS)) + OVERHEAD_BYTES)
     if not least <= frame_bytes <= MAX_FRAME_BYTES:
         raise InvalidArgument(
-            f"frames of {frame_bytes:,} bytes are too {'small' if frame_bytes < least else 'long'} for an object of "
+            f"frames of {frame_bytes:,} bytes are too {'short' if frame_bytes < least else 'long'} for an object of "
             f"{object_bytes:,} bytes: it needs {least:,} to {MAX_FRAME_BYTES:,}",
             rule="frame-bytes",
         )
@@ -113,7 +113,7 @@ def layout(object_bytes: int, frame_bytes: int = DEFAULT_FRAME_BYTES, limits: Fr
 
 
 def longest_symbol_bytes(frame_bytes: int) -> int:
-    """Q of section 5: the longest symbol, of an object of several, in frames of at most `frame_bytes` bytes.
+    """The longest symbol (Q of section 5) of an object with several, in frames of at most `frame_bytes` bytes.
 
     >>> longest_symbol_bytes(222), longest_symbol_bytes(64)
     (208, 56)
@@ -132,7 +132,7 @@ class Sender:
     Args:
         data: the object, 1 .. `limits.max_object_bytes` bytes.
         frame_bytes: longest frame that the link takes.
-        tag: 0 .. 4095, different from those of other objects in the air; None takes the announce's own (section 2).
+        tag: 0 .. 4095, different from those of other objects on the link; None: from the announce (section 2).
         limits: resource limits.
 
     Raises:
@@ -142,7 +142,7 @@ class Sender:
     Attributes:
         data: the object.
         tag: its tag.
-        layout: its symbols and parts.
+        layout: its division into symbols and parts.
         announce: its announce.
 
     >>> sender = Sender(b"Hello, world!", frame_bytes=16)
@@ -170,18 +170,18 @@ class Sender:
     def symbol_frame(self, id: int) -> bytes:
         """The frame of symbol `id`, 0 .. 1,048,319.
 
-        Symbols K and on are made from K on, and held: symbol K + n takes the time and the memory of 1.5 n symbols.
+        Symbols from K on are made in order and kept: symbol K + n takes the time and memory of 1.5 n symbols.
 
         Raises:
             InvalidArgument: (rule symbols) if there is no such symbol.
-            Unavailable: (rule extra) if it takes the package raptorq, which is not installed.
+            Unavailable: (rule extra) if this needs the package raptorq, which is not installed.
         """
         if not 0 <= id < FIRST_ANNOUNCE_ID:
             raise InvalidArgument(f"symbols have numbers 0 .. {FIRST_ANNOUNCE_ID - 1}, not {id}", rule="symbols")
         return Frame(self.tag, id, self._encoder.symbol(id)).to_bytes()
 
     def announce_frames(self) -> list[bytes]:
-        """The frames of one announce: one, or where frames are short several."""
+        """The frames of one announce: one, or several if frames are short."""
         parts = self.announce.parts(self.layout.part_bytes)
         return [Frame(self.tag, FIRST_ANNOUNCE_ID + number, part).to_bytes() for number, part in enumerate(parts)]
 
@@ -189,17 +189,17 @@ class Sender:
 def packetize(sender: Sender, symbols: int | None = None, announces: int = 2) -> Iterator[bytes]:
     """The frames of the symbols 0 .. `symbols` - 1 (None: the K of the object), with announces spread evenly.
 
-    The first announce comes before the first symbol; the last one, if there are two or more, behind the last symbol.
+    The first announce comes before the first symbol; the last one, if there are two or more, after the last symbol.
 
     Raises:
-        InvalidArgument: (rule symbols) if there are not so many symbols, or no announce is asked for.
+        InvalidArgument: (rule symbols) if `symbols` is more than there are, or `announces` is below 1.
         Unavailable: (rule extra) as `Sender.symbol_frame`.
     """
     count = sender.layout.symbols if symbols is None else symbols
     if not (0 <= count <= FIRST_ANNOUNCE_ID and announces >= 1):
         raise InvalidArgument(
             f"{count} symbols and {announces} announces cannot be sent: there are up to {FIRST_ANNOUNCE_ID} symbols, "
-            "and it takes an announce or more",
+            "and at least one announce is needed",
             rule="symbols",
         )
     return _packetize(sender, count, announces)
@@ -217,10 +217,11 @@ def _packetize(sender: Sender, count: int, announces: int) -> Iterator[bytes]:
 
 
 def carousel(sender: Sender, start: int = 0, announce_every: int = ANNOUNCE_EVERY) -> Iterator[bytes]:
-    """An endless stream of frames from symbol `start` (modulo the cycle) on, an announce every so many symbols.
+    """An endless stream of frames from symbol `start` (modulo the cycle) on, with regular announces.
 
-    What `Sender.symbol_frame` says of far symbols is true of the first one here: where the object is long, a start near
-    the end of the cycle takes seconds, and memory of several times the object.
+    An announce comes before the first symbol, and again after every `announce_every` symbols. Far symbols are slow (see
+    `Sender.symbol_frame`): for a long object, a start near the end of the cycle takes seconds, and memory of several
+    times the object.
 
     Raises:
         InvalidArgument: (rule symbols) if `announce_every` is below 1.

@@ -1,7 +1,7 @@
 """The state file of a receiver: append-only, so that it survives a power failure at any byte (section 8).
 
-A frame counts as received once `StateFile.append` has returned. There is nothing to repair: what a torn write left is
-a packet that is no frame, and the next write begins behind it.
+A frame counts as received once `StateFile.append` has returned. Nothing needs repair: a torn write leaves a
+packet that is not a frame, and the next write begins after it.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from plada_codec.frames.framing import read_frames
 from plada_codec.frames.receiving import Reassembler
 from plada_codec.frames.slip import END, slip
 
-#: Section 8: what a time mark's checksum begins with, and its bytes: a u64 and a CRC-32.
+#: Section 8: the first bytes under the checksum of a time mark, and its length: a u64 and a CRC-32.
 _TIME_MAGIC = b"PLT1"
 _TIME_MARK_BYTES = 12
-#: A reception in less time than this read files: it says nothing about the rate of a link.
+#: A shorter reception read files, not a link: it says nothing about the rate of the link.
 _LEAST_RECEPTION_S = 2
-#: Times between writes that are this many times the median are interruptions.
+#: A time between two writes is an interruption if it is longer than this many times the median.
 _INTERRUPTION = 10
 
 
 def time_mark(time_ms: int) -> bytes:
-    """The packet with the time of the write that follows it, in milliseconds since 1970 (UTC)."""
+    """A time mark: the packet with the time of the next write, in milliseconds since 1970 (UTC)."""
     mark = time_ms.to_bytes(8, "little")
     return mark + zlib.crc32(_TIME_MAGIC + mark).to_bytes(4, "little")
 
 
 def parse_time_mark(packet: bytes) -> int | None:
-    """The milliseconds of a time mark; None for what is no time mark.
+    """The milliseconds of a time mark; None if the packet is not a time mark.
 
     >>> parse_time_mark(time_mark(1_700_000_000_000))
     1700000000000
@@ -68,10 +68,10 @@ class SavedState:
         return (frame for write in self.writes for frame in write.frames)
 
     def frames_per_s(self) -> dict[int, float]:
-        """Frames of each tag that came in a second, without interruptions. Tags with too few frames are left out.
+        """Frames per second of each tag, interruptions not counted. Tags with too few frames are left out.
 
-        The frames of a write came since the write before. A write without frames began the file, or was torn: it does
-        not count.
+        The frames of a write came since the previous write. A write without frames began the file, or was torn: it is
+        not counted.
         """
         times = [(write.time_ms, write.frames) for write in self.writes if write.time_ms is not None and write.frames]
         gaps = [(later - earlier, frames) for (earlier, _), (later, frames) in pairwise(times) if later > earlier]
@@ -90,15 +90,16 @@ def read_state(path: str | os.PathLike[str]) -> SavedState:
     """Read a state file, which a receiver may be writing.
 
     Raises:
-        FileError: if it is no regular file, or not empty and without an end of SLIP at its beginning.
+        FileError: if it is not a regular file, or not empty and does not begin with the END byte of SLIP.
     """
     if not stat.S_ISREG(Path(path).stat().st_mode):
-        raise FileError(f"{os.fspath(path)} is no regular file, as a state must be", rule="file")
+        raise FileError(f"{os.fspath(path)} is not a regular file, as a state file must be", rule="file")
     writes = [Write(None)]
     with Path(path).open("rb") as file:
         if file.read(1) not in (b"", END):
             raise FileError(
-                f"{os.fspath(path)} is not a state file: give a new one, or that of `plada reassemble`", rule="file"
+                f"{os.fspath(path)} is not a state file: give a new name, or a file that `plada reassemble` wrote",
+                rule="file",
             )
         for packet in read_frames(file, "slip"):
             time_ms = parse_time_mark(packet)
@@ -118,17 +119,17 @@ def _is_frame(packet: bytes) -> bool:
 
 
 class StateFile:
-    """A state file that this process, and no other, appends to; created if there is none.
+    """A state file, to which only this process appends; created if it does not exist.
 
         with StateFile("task.state") as state:
             for frame in state.frames: ...
             state.append([frame])
 
     Attributes:
-        frames: what was on disk when it was opened.
+        frames: those on disk when the file was opened.
 
     Raises:
-        FileError: if it cannot be written, another process writes it, or it is no state file: then it is left as it is.
+        FileError: if it cannot be written, another process writes it, or it is not a state file (it stays unchanged).
     """
 
     frames: list[bytes]
@@ -157,7 +158,7 @@ class StateFile:
             raise FileError(f"another receiver is writing {self._path}", rule="file") from None
         self.frames = list(read_state(self._path).frames)
         if os.fstat(self._file).st_size == 0:
-            self._write([])  # so that it can be told from files of other kinds
+            self._write([])  # marks the file as a state file
         _sync_folder(Path(os.path.realpath(self._path)).parent)  # the file's name must be on disk, too
 
     def append(self, frames: list[bytes]) -> None:
@@ -167,13 +168,13 @@ class StateFile:
             frames: those that changed a receiver, in their order.
 
         Raises:
-            FileError: if they cannot be written; what was there before still is.
+            FileError: if they cannot be written; earlier frames are still there.
         """
         if frames:
             self._write(frames)
 
     def _write(self, frames: list[bytes]) -> None:
-        # Each packet begins with an end of its own: one that was torn ends there (section 8).
+        # Each packet begins with its own END byte: so a torn packet ends there (section 8).
         rest = memoryview(b"".join(map(slip, [time_mark(time.time_ns() // 1_000_000), *frames])))
         try:
             while rest:
@@ -186,14 +187,14 @@ class StateFile:
 def receive(
     batches: Iterable[list[bytes]], reassembler: Reassembler, state: StateFile | None = None
 ) -> Iterator[list[bytes]]:
-    """Collect frames. Yield, batch by batch, those that changed the receiver, when they are on disk.
+    """Add frames to a reassembler; yield the frames of each batch that changed it, when they are on disk.
 
-    Where this fails, the receiver may be ahead of its file: begin anew, with the frames of the file.
+    After an error, the reassembler may be ahead of the file: begin again with the frames of the file.
 
     Args:
         batches: frames that came together, such as those of `read_batches`.
-        reassembler: gets all frames; those of `state` it has already.
-        state: gets those that changed the receiver, also where it fails between them.
+        reassembler: gets all frames; it must already have those of `state`.
+        state: gets the frames that changed the reassembler, even if an error interrupts a batch.
     """
     for batch in batches:
         new: list[bytes] = []

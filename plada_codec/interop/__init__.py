@@ -1,11 +1,11 @@
-"""Payloads in the formats of other systems, read and written.
+"""Read and write payloads in the formats of other systems.
 
     payload = read("kept.csv", reference_size=1_281_167, num_classes=10)
     write(payload, "kept.parquet")
 
 The formats are the rows of `plada_codec.interop.registry`. A file's suffix is the name of its format. Some formats hold
-everything, others indices and labels only: then the caller of `read` gives the rest. An argument of `read` holds even
-where the file says otherwise.
+a whole payload, others only indices and labels: then the caller of `read` gives the rest. An argument of `read`
+replaces the value in the file.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ def read(
     weights: ArrayLike | None = None,
     limits: Limits = Limits(),
 ) -> Payload:
-    """Read a payload.
+    """Read a payload from a file or stream.
 
     Args:
         source: a path, or a binary stream (which need not be seekable, and is left open).
         format: a name in `FORMATS`; by default the suffix of the path.
-        reference_size: N. This argument and the next six are as in Payload, and replace what the file says.
+        reference_size: N. This argument and the next six are as in Payload, and replace the values in the file.
         num_classes: C.
         reference_digest: first bytes of the reference digest.
         universe: the images that the payload speaks of.
-        class_names: C names.
+        class_names: one name for each class.
         soft_labels: codes, a row for each used class.
         weights: codes, one for each kept image.
-        limits: resource limits: at most `max_kept` images are read, whatever the file claims.
+        limits: resource limits: for example, at most `max_kept` images are read.
 
     Raises:
-        FileError: if the file cannot be read, or is not what its format says; the message names file and line.
-        InvalidPayload: if its content is not a payload.
+        FileError: if the file cannot be read, or breaks its format; the message names file and line.
+        InvalidPayload: if its content is not a valid payload.
         LimitExceeded: if it holds more than `limits` allow.
-        InvalidArgument: if there is no such format, or neither the file nor the caller says N or C.
+        InvalidArgument: if there is no such format, or neither file nor caller gives N or C.
         Unavailable: if the format needs an extra that is not installed.
         Truncated, Corrupt: as `decode` does, for the format `plada`.
     """
@@ -91,10 +91,10 @@ def read(
 def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: str | None = None) -> None:
     """Write a payload; a file is complete or not there at all (`atomic_write`).
 
-    A format that is not complete loses class names, soft labels and weights.
+    A format that is not complete drops class names, soft labels and weights.
 
     Args:
-        payload: what to write.
+        payload: the payload to write.
         target: a path, or a binary stream (which need not be seekable, and is left open).
         format: a name in `FORMATS`; by default the suffix of the path.
 
@@ -119,7 +119,7 @@ def _format_of(file: str | os.PathLike[str] | BinaryIO, name: str | None) -> For
             raise InvalidArgument(f"{_name_of(file)}: a stream has no suffix: give its format; {known}", rule="format")
         name = Path(file).suffix.lower().removeprefix(".")
         if name not in FORMATS:
-            raise InvalidArgument(f"{_name_of(file)}: no format by this suffix; {known}", rule="format")
+            raise InvalidArgument(f"{_name_of(file)}: no format has this suffix; {known}", rule="format")
     if name not in FORMATS:
         raise InvalidArgument(f"no format is named {name!r}; {known}", rule="format")
     return FORMATS[name]

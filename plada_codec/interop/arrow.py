@@ -1,13 +1,13 @@
-"""The formats `arrow` (Arrow IPC, file or stream) and `parquet`: integer columns `index` and `label`. Extra `arrow`.
+"""The formats `arrow` (Arrow IPC, file or stream) and `parquet`: integer columns `index` and `label` (extra `arrow`).
 
-A third integer column, `weight_code`, is there only if the payload has weights.
+A third integer column, `weight_code`, exists only if the payload has weights.
 
-The rest of the payload is a JSON object under `plada` in the schema's metadata, each key of which is optional:
+The rest of the payload is a JSON object under `plada` in the schema's metadata. Each of its keys is optional:
 
     {"reference_size": .., "num_classes": .., "reference_digest": hex, "offset": .., "stride": ..,
      "class_names": [..] or null, "soft_labels": a list of codes for each used class, or null}
 
-Written: index as int64, label as int32, weight_code as uint8; IPC as a file.
+The writers use int64 for index, int32 for label, uint8 for weight_code; they write IPC as a file, not as a stream.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _METADATA_KEY = b"plada"
 #: Optional sections in the schema's metadata: all but the weights, which are a column.
 _SECTIONS = tuple(section.field for section in SECTIONS if section.field != "weights")
 _METADATA = ("reference_size", "num_classes", "reference_digest", "universe", *_SECTIONS)
-#: First bytes of an IPC file; an IPC stream begins with others.
+#: First bytes of an IPC file; an IPC stream begins differently.
 _FILE_MAGIC = b"ARROW1"
 
 
 def read_ipc(source: Source) -> Contents:
-    """Read the two columns, batch by batch."""
+    """Read Arrow IPC, file or stream, batch by batch."""
     pyarrow = extra_module("pyarrow", "arrow")
     data = source.read_all()
     is_file = data.startswith(_FILE_MAGIC)
@@ -54,7 +54,7 @@ def read_ipc(source: Source) -> Contents:
 
 
 def read_parquet(source: Source) -> Contents:
-    """Read the two columns."""
+    """Read a Parquet file."""
     pyarrow = extra_module("pyarrow", "arrow")
     parquet = extra_module("pyarrow.parquet", "arrow")
     data = source.read_all()
@@ -81,7 +81,7 @@ def write_parquet(payload: Payload, stream: BinaryIO) -> None:
 
 
 def _columns(pyarrow: Any, schema: Any) -> dict[str, int]:
-    """The names and numbers of the columns to read."""
+    """The columns to read: their numbers by name."""
     numbers = {}
     with_weights = _WEIGHTS_COLUMN in schema.names
     for name in (*_COLUMNS, _WEIGHTS_COLUMN) if with_weights else _COLUMNS:

@@ -1,4 +1,4 @@
-"""Helpers that the formats share: the content of a file, the stream that it is read from, and lines of text.
+"""Helpers that the formats share: the content of a file, its stream, and lines of text.
 
 Errors of readers do not name the file: `interop.read` puts its name in front.
 """
@@ -24,7 +24,7 @@ _BLOCK_ROWS = 1 << 16
 #: Bytes of a file that are neither indices nor labels nor a bitmap.
 _MAX_AROUND_BYTES = 1 << 20
 
-#: Fields that a payload needs: what they say, the option of the command line, the rule of the error without them.
+#: Fields that a payload needs: their meaning, the command-line option, the rule of the error if they are missing.
 MUST_SAY = {
     "reference_size": ("how many images the reference set has", "--reference-size", "reference-size"),
     "num_classes": ("how many classes there are", "--classes", "classes"),
@@ -33,7 +33,7 @@ MUST_SAY = {
 
 @dataclass(frozen=True)
 class Contents:
-    """The content of a file, not yet checked: indices, labels, and by their names other attributes of Payload."""
+    """The content of a file, not yet checked: indices, labels, and other attributes of Payload by name."""
 
     indices: NDArray[Any]
     labels: NDArray[Any]
@@ -42,7 +42,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Source:
-    """A stream to read, the reference size N if the caller gives it, and the resource limits."""
+    """A stream to read, the reference size N if the caller gives it, and resource limits."""
 
     stream: BinaryIO
     known_reference_size: int | None
@@ -50,7 +50,7 @@ class Source:
 
     @property
     def reference_size(self) -> int:
-        """N, for the formats that cannot be read without it."""
+        """N, for formats that need it. Raises InvalidArgument if the caller did not give it."""
         if self.known_reference_size is None:
             raise missing("reference_size")
         return self.known_reference_size
@@ -63,7 +63,7 @@ class Source:
             )
 
     def read_all(self) -> bytes:
-        """All bytes, if they are no more than columns of u64, a bitmap and what is around them can take."""
+        """All bytes. Refuse more than two columns of u64, a bitmap and 1 MiB of other data can take."""
         most = 16 * self.limits.max_kept + self.limits.max_stream_bytes + _MAX_AROUND_BYTES
         blocks, size = [], 0
         while block := self.stream.read(BLOCK_BYTES):
@@ -76,7 +76,7 @@ class Source:
         return b"".join(blocks)
 
     def line_blocks(self) -> Iterator[tuple[int, bytes]]:
-        """(number of its first line, counted from 1; one or more whole lines), in order."""
+        """Blocks of whole lines, in order: the number of the first line (from 1), and the lines."""
         line, begun = 1, b""
         while chunk := self.stream.read(BLOCK_BYTES):
             end = chunk.rfind(b"\n") + 1
@@ -88,30 +88,28 @@ class Source:
             else:
                 begun += chunk
             if len(begun) > BLOCK_BYTES:
-                raise FileError(
-                    f"line {line}: longer than {BLOCK_BYTES} bytes, which is no text of one row", rule="file"
-                )
+                raise FileError(f"line {line}: longer than {BLOCK_BYTES} bytes, which cannot be one row", rule="file")
         if begun:
             yield line, begun
 
 
 def missing(name: str) -> InvalidArgument:
-    """The error of a field that neither the file nor the caller says."""
+    """The error for a field that neither the file nor the caller gives."""
     what, option, rule = MUST_SAY[name]
     return InvalidArgument(f"it does not say {what}: give {name} ({option})", rule=rule)
 
 
 def bad_line(number: int, line: bytes, expected: str) -> FileError:
-    """The error of a line that is not what its format expects."""
+    """The error for a line that breaks its format."""
     text = ascii(line[:40].decode("ascii", "backslashreplace").strip())
     return FileError(f"line {number}: {text} is not {expected}", rule="file")
 
 
 @contextmanager
 def faults_are(what: str) -> Iterator[None]:
-    """Make whatever a library raises over bytes that it cannot read a FileError: `what`, and the library's reason.
+    """Turn any error of a library that reads the file into a FileError: `what`, and the library's reason.
 
-    Libraries raise anything over damaged bytes, down to KeyError and UnicodeDecodeError: hence Exception.
+    Libraries raise all kinds of errors for damaged bytes, even KeyError and UnicodeDecodeError: hence Exception.
     """
     try:
         yield

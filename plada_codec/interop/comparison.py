@@ -1,21 +1,21 @@
-"""Sizes of one payload in the codings of the paper, beside ours: a row of its Appendix E (arXiv 2602.23358).
+"""Compare the size of a payload with the codings of the paper's Appendix E (arXiv 2602.23358).
 
-The paper sends a selection as a list of indices (`idx`) or as a bitmap (`bmp`), then its labels; where every image
-is kept, the labels alone (`all`). Each layout is measured in four forms:
+The paper sends a selection as a list of indices (`idx`) or as a bitmap (`bmp`), then its labels; if every image
+is kept, only the labels (`all`). Each layout is measured in four forms:
 
     raw      u32 for each index, or ceil(N / 8) bytes; u16 for each label
-    compact  each index as its difference to the one before (to 0 for the first); differences, and labels below C,
+    compact  each index as its difference to the previous one (to 0 for the first); differences, and labels below C,
              in the smallest of u8, u16, u32 and u64 that holds them all. The bitmap stays as it is
     huffman  the compact form as symbols, each part (differences or bytes of the bitmap; labels) with its own
              optimal prefix code
     zstd     the compact form in one Zstandard frame, level 19
 
-The paper leaves the Huffman coder open. Assumed here: a whole difference is one symbol, the tables of the codes
-are not counted, and a part of a single symbol takes a bit for each occurrence. (That the bitmap's symbols are its
-bytes shows in the tables: at 0.1% kept it is printed as just over a bit a byte.)
+The paper does not describe its Huffman coder. This module assumes: a whole difference is one symbol, the tables of
+the codes are not counted, and a part with a single symbol takes one bit for each occurrence. (The paper's tables show
+that the symbols of the bitmap are bytes: at 0.1% kept it takes just over one bit per byte.)
 
-The paper knows no universe, so its indices and bitmap are over the whole reference set whatever the payload's
-universe is; nor does it count a header, a digest or class names, all of which are part of ours.
+The paper has no universe, so its indices and bitmap cover the whole reference set, whatever the payload's universe.
+It does not count a header, a digest or class names; our size includes them all.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class Comparison:
     """A payload's size in the paper's layouts and in ours, in bytes.
 
     Attributes:
-        layouts: "idx" and "bmp", or "all" alone where every image is kept. "bmp" is missing where its bitmap would
-            be larger than the limit `max_stream_bytes`.
-        ours_bytes: of the whole payload, `encode(payload, profile="small")`.
+        layouts: "idx" and "bmp", or only "all" if every image is kept. "bmp" is missing if its bitmap would be
+            larger than the limit `max_stream_bytes`.
+        ours_bytes: size of the whole payload, `encode(payload, profile="small")`.
     """
 
     reference_size: int
@@ -72,26 +72,26 @@ class Comparison:
 
     @property
     def best_zstd_bytes(self) -> int:
-        """The paper's best: the smallest layout under zstd."""
+        """The paper's best size: that of the smallest layout under zstd."""
         return min(sizes.zstd_bytes for sizes in self.layouts)
 
     @property
     def ratio(self) -> float:
-        """Ours over the paper's best; below 1 where ours is smaller."""
+        """Our size divided by the paper's best; below 1 if ours is smaller."""
         return self.ours_bytes / self.best_zstd_bytes
 
     def as_dict(self) -> dict[str, Any]:
-        """The object that `plada compare --json` prints."""
+        """The fields as `plada compare --json` prints them."""
         return asdict(self) | {"best_zstd_bytes": self.best_zstd_bytes, "ratio": self.ratio}
 
 
 def compare(payload: Payload, *, limits: Limits = Limits(), progress: Progress = no_progress) -> Comparison:
-    """Measure `payload` in the paper's layouts and in ours.
+    """Measure the size of a payload in the paper's layouts and in our format.
 
     Args:
-        payload: what to measure.
-        limits: bounds on our own payload, and on the paper's bitmap.
-        progress: called with the number of steps done and of all steps, after each; a step may take seconds.
+        payload: the payload to measure.
+        limits: bounds on our payload, and on the paper's bitmap.
+        progress: called after each step with the number of finished steps and of all steps; a step may take seconds.
 
     Raises:
         LimitExceeded: if the payload cannot be encoded within `limits`.
@@ -126,8 +126,8 @@ def compare(payload: Payload, *, limits: Limits = Limits(), progress: Progress =
 def paper_layouts(payload: Payload, *, limits: Limits = Limits()) -> dict[str, bytes]:
     """The bytes of the paper's layouts, for other compressors: "idx-raw", "idx-compact", "bmp-raw", "bmp-compact".
 
-    Where every image is kept: "all-raw", "all-compact". Without the bitmap where it would be larger than the limit
-    `max_stream_bytes`. `zstd` in `compare` is zstd of a compact one.
+    If every image is kept: "all-raw", "all-compact". The bitmap is left out if it would be larger than the limit
+    `max_stream_bytes`. The `zstd` sizes of `compare` are of the compact layouts.
     """
     forms = {}
     for layout, raw, compact in _layouts(payload, limits):
@@ -137,7 +137,7 @@ def paper_layouts(payload: Payload, *, limits: Limits = Limits()) -> dict[str, b
 
 
 def _layouts(payload: Payload, limits: Limits) -> Iterator[tuple[str, Parts, Parts]]:
-    """(name, parts of the raw form, parts of the compact form) of each layout."""
+    """Layouts: name, parts of the raw form, parts of the compact form."""
     raw_labels = payload.labels.astype("<u2")
     labels = payload.labels.astype(_smallest_type(payload.num_classes - 1))
     if payload.kept == payload.reference_size:
@@ -167,7 +167,7 @@ def _joined(parts: Parts) -> bytes:
 
 
 def _huffman_bits(symbols: NDArray[np.unsignedinteger[Any]]) -> int:
-    """Bits of `symbols` in an optimal prefix code of their own (Huffman 1952): the sum of all merged counts."""
+    """Bits of `symbols` in their optimal prefix code (Huffman 1952): the sum of all merged counts."""
     if not len(symbols):
         return 0
     counts = np.unique(symbols, return_counts=True)[1].tolist()

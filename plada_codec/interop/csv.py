@@ -1,6 +1,6 @@
-"""The format `csv`: lines `index,label`, and a header that says so, optional when reading.
+"""The format `csv`: a header `index,label`, which readers do not need, and a line for each image.
 
-Blank lines and spaces around numbers are passed over; quotes, comments and further columns are not CSV here.
+Blank lines and spaces around numbers are ignored. Quotes, comments and further columns are errors.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def write(payload: Payload, stream: BinaryIO) -> None:
 
 
 def _rows(number: int, block: bytes) -> NDArray[np.int64]:
-    """The rows (int64 [rows, 2]) of a block whose first line has this number."""
+    """Parse a block of lines to rows (int64 [rows, 2]); `number` is the number of its first line."""
     block = block.replace(b"\r\n", b"\n")
     if block.isspace() or not block:
         return np.empty((0, 2), np.int64)
@@ -65,10 +65,10 @@ def _rows(number: int, block: bytes) -> NDArray[np.int64]:
         except ValueError:
             pass
         else:
-            # Some releases of numpy read what is beyond int64 as a float, and come to any number below 0 or above this
+            # Some releases of numpy read numbers beyond int64 as floats: the result is then below 0 or above this
             if rows.shape[1] == 2 and rows.min() >= 0 and rows.max() < _SURELY_READ:
                 return rows
-    # numpy does not say in which line it stopped: this does, and reads what is unusual but right
+    # numpy does not tell the line of an error: this loop does, and it reads unusual but valid lines
     pairs = []
     for at, line in enumerate(block.split(b"\n"), number):
         if not line or line.isspace():

@@ -1,4 +1,4 @@
-"""The format `jsonl`: one JSON object {"index": .., "label": ..} a line.
+"""The format `jsonl`: a JSON object {"index": .., "label": ..} on each line.
 
 Further keys and blank lines are passed over.
 """

@@ -36,7 +36,7 @@ _SECTIONS = tuple(section.field for section in SECTIONS if section.field != "cla
 
 
 def read(source: Source) -> Contents:
-    """Read what is there; nothing is unpickled, and no array is made that the limits do not allow."""
+    """Read an archive; nothing is unpickled, and no array is made that exceeds the limits."""
     data = source.read_all()
     with faults_are("not an npz archive, or damaged"), zipfile.ZipFile(io.BytesIO(data)) as archive:
         arrays = _Arrays(archive, source.limits)
@@ -86,7 +86,7 @@ class _Arrays:
         return f"{name}.npy" in self.files
 
     def get(self, name: str) -> NDArray[Any]:
-        """An array that must be there. Its header is judged before the array is made."""
+        """A required array. Its header is checked before the array is made."""
         if name not in self:
             raise FileError(f"there is no array {name!r}", rule="file")
         with faults_are(f"{name!r} is damaged"):
@@ -94,7 +94,7 @@ class _Arrays:
                 shape, dtype = _header(file)
             if dtype.hasobject:
                 raise FileError(f"{name!r} holds pickled objects, which are not read", rule="file")
-            # each value as 8 bytes at least: text of no length takes no bytes in an array, but some in a list
+            # count at least 8 bytes for each value: an empty text takes no bytes in an array, but some in a list
             claimed = math.prod(shape) * max(8, dtype.itemsize)
             if claimed > self.limits.max_stream_bytes:
                 limit = f"the limit max_stream_bytes is {self.limits.max_stream_bytes}"
@@ -106,19 +106,19 @@ class _Arrays:
             return array
 
     def value(self, name: str) -> Any:
-        """An array that must be there; of text, its strings."""
+        """A required array; if it holds text, a list of strings."""
         array = self.get(name)
         return array.tolist() if array.dtype.kind == "U" else array
 
     def integer(self, name: str) -> int:
-        """An array of one integer."""
+        """The value of a required array of one integer."""
         array = self.get(name)
         if array.size != 1 or array.dtype.kind not in "iu":
             raise FileError(f"{name!r} must be one integer, not {array.dtype} of shape {array.shape}", rule="file")
         return int(array.item())
 
     def vector(self, name: str, kind: str, what: str) -> NDArray[Any]:
-        """An array of one dimension whose dtype is of this kind ("U"), or kind and size ("u1")."""
+        """A required array of one dimension, whose dtype has this kind ("U"), or kind and size ("u1")."""
         array = self.get(name)
         if array.ndim != 1 or kind not in (array.dtype.kind, array.dtype.str[1:]):
             raise FileError(

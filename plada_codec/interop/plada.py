@@ -9,7 +9,7 @@ from plada_codec.payload import Payload
 
 
 def read(source: Source) -> Contents:
-    """Decode a payload, with `source`'s limits."""
+    """Decode a payload within the limits of `source`."""
     from plada_codec.api import decode
 
     fields = dict(vars(decode(source.read_all(), limits=source.limits)))
@@ -17,7 +17,7 @@ def read(source: Source) -> Contents:
 
 
 def write(payload: Payload, stream: BinaryIO) -> None:
-    """Encode a payload in the fewest bytes. `encode` itself has more options."""
+    """Encode a payload in the fewest bytes. The function `plada_codec.encode` has more options."""
     from plada_codec.api import encode
 
     stream.write(encode(payload))

@@ -3,9 +3,9 @@
     idx-raw: k times u32 index, then k times u16 label
     bmp-raw: ceil(N / 8) bytes, image i at bit 7 - i mod 8 of byte i // 8, padding zero; then k times u16 label
 
-Little-endian, and nothing else: no header, no checksum. A damaged file may well read as another payload. Where
-every image is kept the paper sends the labels alone; these formats send the index part nevertheless, since
-nothing else would tell the two apart.
+Integers are little-endian. There is no header and no checksum, so a damaged file may be read as another payload. If
+every image is kept, the paper sends only the labels; these formats still send the index part, because otherwise a
+reader could not tell the two cases apart.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def read_index_list(source: Source) -> Contents:
 
 
 def write_index_list(payload: Payload, stream: BinaryIO) -> None:
-    """Write an index list; InvalidPayload if an index does not fit 32 bits."""
+    """Write an index list. Raises InvalidPayload if an index does not fit 32 bits."""
     if payload.kept and payload.indices[-1] > np.iinfo(INDEX).max:
         raise InvalidPayload(f"index {payload.indices[-1]} does not fit the 32 bits of idx-raw", rule="indices")
     stream.write(payload.indices.astype(INDEX).tobytes())
@@ -43,7 +43,7 @@ def write_index_list(payload: Payload, stream: BinaryIO) -> None:
 
 
 def read_bitmap(source: Source) -> Contents:
-    """Read a bitmap; N must be known."""
+    """Read a bitmap. The caller must give N."""
     size = source.reference_size
     bitmap_bytes = -(-size // 8)
     data = np.frombuffer(source.read_all(), np.uint8)
@@ -59,6 +59,6 @@ def read_bitmap(source: Source) -> Contents:
 
 
 def write_bitmap(payload: Payload, stream: BinaryIO) -> None:
-    """Write a bitmap; LimitExceeded if it has more than the default limit `max_stream_bytes`."""
+    """Write a bitmap. Raises LimitExceeded if it is larger than the default limit `max_stream_bytes`."""
     stream.write(Bitmap().encode(payload.indices, CodingContext(payload.reference_size, Limits()), thorough=False))
     stream.write(payload.labels.astype(LABEL).tobytes())

@@ -1,4 +1,4 @@
-"""The registry of file formats that payloads are read from and written to, one row each."""
+"""The registry of file formats for payloads: a row for each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Format(NamedTuple):
         read: reads a file. Its errors do not name the file.
         write: writes a payload.
         is_complete: whether a file holds everything that a payload can hold, or indices and labels only.
-        content: what a file looks like, for people.
+        content: description of a file, for people.
     """
 
     read: Callable[[Source], Contents]

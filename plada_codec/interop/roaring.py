@@ -1,9 +1,8 @@
-"""The format `roaring`: the indices in Roaring's portable serialisation, then k times u16 label. Extra `roaring`.
+"""The format `roaring`: the indices in Roaring's portable serialisation, then k times u16 label (extra `roaring`).
 
-The serialisation (github.com/RoaringBitmap/RoaringFormatSpec) is the one of 32-bit integers where N <= 2^32, and
-its 64-bit extension above. It has no place for labels, so they follow it as they follow the indices in the paper's
-raw layouts, little-endian; readers of Roaring stop where the bitmap ends. To read a bitmap written elsewhere,
-append the labels to it.
+The serialisation (github.com/RoaringBitmap/RoaringFormatSpec) is that of 32-bit integers if N <= 2^32, else its
+64-bit extension. It has no place for labels: they follow the bitmap, little-endian, as in the paper's raw layouts.
+Readers of Roaring stop at the end of the bitmap. To read a bitmap of another program, append the labels to it.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from plada_codec.payload import Payload
 
 
 def read(source: Source) -> Contents:
-    """Read bitmap and labels; N must be known."""
+    """Read bitmap and labels. The caller must give N."""
     kind, _ = _bitmap_type(source.reference_size)
     data = source.read_all()
     with faults_are(f"not a Roaring bitmap for N = {source.reference_size}"):
-        # pyroaring checks the bytes for consistency, so that what follows is safe
+        # pyroaring checks the bytes for consistency, so that the next calls are safe
         bitmap = kind.deserialize(data)
     kept = len(bitmap)
     source.check_kept(kept)
@@ -46,6 +45,6 @@ def write(payload: Payload, stream: BinaryIO) -> None:
 
 
 def _bitmap_type(reference_size: int) -> tuple[Any, type[np.unsignedinteger[Any]]]:
-    """The class of bitmap, and of what it holds."""
+    """The class of bitmap for N images, and the type of its integers."""
     pyroaring = extra_module("pyroaring", "roaring")
     return (pyroaring.BitMap, np.uint32) if reference_size <= 1 << 32 else (pyroaring.BitMap64, np.uint64)

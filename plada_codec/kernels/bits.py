@@ -1,4 +1,4 @@
-"""Bits in bytes, most significant first (spec section 2.3): what the other kernels are built on."""
+"""Write and read bits in bytes, most significant first (spec section 2.3). The other kernels use it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Compiled kernels on disk, so that the next process need not compile them.
+"""A cache of compiled kernels on disk, so that the next process need not compile them.
 
-They lie in a folder of the user's own. What numba keeps there are pickles and machine code, which do whatever whoever
-wrote them likes: a folder that anyone else can write to is neither read nor written. Where there is no such folder, or
-no room in it, kernels are compiled in memory, with one warning.
+The cache is a folder of the user. Its files are pickles and machine code of numba: whoever wrote them controls this
+process. So a folder that other users can write to is neither read nor written. If there is no private folder, or no
+room in it, kernels are compiled in memory, with one warning.
 
     $NUMBA_CACHE_DIR, or $XDG_CACHE_HOME/plada, or ~/.cache/plada
         kernels-<hash of the kernels' sources, of the versions of numba and Python, and of numba's settings>
@@ -24,9 +24,9 @@ from typing import Any
 
 from plada_codec.errors import PladaWarning
 
-#: Whether users have numbers; where they have none, modes say nothing of others.
+#: Whether users have numbers; if not, file modes do not describe the rights of others.
 _HAS_USERS = hasattr(os, "geteuid")
-#: Of a file's mode: others than its owner may write. Of a folder's: only the owner of a file in it may rename it.
+#: Bits of a file's mode: others may write it. Bit of a folder's mode: only the owner of a file in it may rename it.
 _WRITABLE_BY_OTHERS, _STICKY = stat.S_IWGRP | stat.S_IWOTH if _HAS_USERS else 0, stat.S_ISVTX
 _FOLDER_VARIABLE = "NUMBA_CACHE_DIR"
 _SUFFIX = ".kernel"
@@ -34,11 +34,11 @@ _DIGEST_BYTES = 32
 
 
 class _Unusable(Exception):
-    """There is no folder to keep kernels in; says why."""
+    """There is no folder to keep kernels in; the message says why."""
 
 
 def has(function: Callable[..., Any]) -> bool:
-    """Whether a kernel seems to be there, compiled. (For another processor, perhaps, and then it is of no use.)"""
+    """Whether the cache has a kernel compiled. (Perhaps for another processor: then it cannot be used.)"""
     try:
         return any(_folder().glob(f"{_stem(function)}-*{_SUFFIX}"))
     except (_Unusable, OSError):
@@ -46,7 +46,7 @@ def has(function: Callable[..., Any]) -> bool:
 
 
 def attach(dispatcher: Any) -> None:
-    """Have numba look for a function here before it compiles it, and keep it here after; warn if it cannot."""
+    """Let numba use this cache for a function. Warns if there is no folder."""
     try:
         folder = _folder()
     except _Unusable as error:
@@ -57,11 +57,11 @@ def attach(dispatcher: Any) -> None:
 
 @functools.cache
 def _folder() -> Path:
-    """The folder, made if it was not there. Raises _Unusable."""
+    """The folder of the cache, created if needed. Raises _Unusable."""
     folder = Path(os.environ.get(_FOLDER_VARIABLE) or _user_folder()) / f"kernels-{_version()}"
     try:
         _make_private(folder)
-        # Somebody else's link may lead elsewhere by the next call
+        # A link of another user could be changed before the next call
         folder = Path(os.path.realpath(folder))
         _check_private(folder)
     except OSError as error:
@@ -70,21 +70,21 @@ def _folder() -> Path:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder, and those above it, such that no one else can write to them, whatever the umask allows."""
+    """Make a folder and its missing parents, which no one else can write to, whatever the umask."""
     if not folder.exists():
         _make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _user_folder() -> Path:
-    """The folder of the user's caches, by the custom of the system."""
+    """The usual folder for caches of this user on this system."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "plada"
     named = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(named):  # noqa: PTH117 (another is to be ignored: XDG Base Directory Specification 0.8)
         return Path(named) / "plada"
     home = os.path.expanduser("~")  # noqa: PTH111 (never raises)
-    # A relative one would be in whatever folder this is called in; an empty one counts as that of the root
+    # A relative path would depend on the current folder; an empty one would count as the root
     if os.environ.get("HOME") == "" or not os.path.isabs(home):  # noqa: PTH117
         raise _Unusable("HOME is not the path of a folder")
     return Path(home) / ".cache" / "plada"
@@ -96,7 +96,7 @@ def _is_own(info: os.stat_result) -> bool:
 
 
 def _check_private(folder: Path) -> None:
-    """Raise _Unusable if anyone but this user and root can write into a folder, or put another in its place."""
+    """Raise _Unusable if anyone but this user and root can write into a folder, or replace it."""
     for each in (folder, *folder.parents):
         info = each.stat()
         if not _is_own(info):
@@ -106,7 +106,7 @@ def _check_private(folder: Path) -> None:
 
 
 def _version() -> str:
-    """A name for all that compiled kernels depend on: numba knows the file of a kernel, but not those of its parts."""
+    """A hash of everything that compiled kernels depend on: numba checks the file of a kernel, but not of its parts."""
     from importlib import metadata
 
     digest = hashlib.sha256(f"{sys.implementation.cache_tag} {metadata.version('numba')}".encode())
@@ -118,15 +118,15 @@ def _version() -> str:
 
 
 def _stem(function: Callable[..., Any]) -> str:
-    """The beginning of the names of a function's files."""
+    """The beginning of the names of the files of a function."""
     return f"{Path(function.__code__.co_filename).stem}.{function.__qualname__}"
 
 
 class _Cache:
-    """The cache that numba asks for the compiled code of a function, in place of its own.
+    """The cache of the compiled code of a function, which replaces numba's own.
 
-    A file is a digest, and a pickle of what numba makes of compiled code. Without the digest it would be machine code
-    that a loss of power has damaged, and end the process.
+    A file is a digest, and numba's pickle of compiled code. The digest detects a file that a loss of power damaged: its
+    machine code could end the process.
     """
 
     def __init__(self, folder: Path, function: Callable[..., Any]) -> None:
@@ -134,7 +134,7 @@ class _Cache:
         self._stem = _stem(function)
 
     def load_overload(self, signature: Any, context: Any) -> Any:
-        """The compiled code for types of arguments and a processor (numba's context); None if it is not there."""
+        """The compiled code for argument types and a processor (numba's context); None if the cache has none."""
         compiler: Any = importlib.import_module("numba.core.compiler")
         context.refresh()
         data = _read(self._path(signature, context.codegen()))
@@ -144,11 +144,11 @@ class _Cache:
             made = pickle.loads(data[_DIGEST_BYTES:])
             return compiler.CompileResult._rebuild(context, *made)
         except Exception:
-            # It is whole, but of another release of what numba is built on: that may raise anything
+            # The file is whole, but from another release of a package that numba uses: any error is possible
             return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Keep the compiled code; warn if it cannot."""
+        """Keep the compiled code. Warns if that fails."""
         serialize: Any = importlib.import_module("numba.core.serialize")
         data = serialize.dumps(compiled._reduce())
         try:
@@ -162,7 +162,7 @@ class _Cache:
 
 
 def _read(path: Path) -> bytes | None:
-    """The bytes of a file that no one else can write to; None if it is another, or none."""
+    """The bytes of a file that no one else can write to; None for any other file."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         with os.fdopen(os.open(path, flags), "rb") as file:
@@ -174,9 +174,9 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that is whole or not there at all, and that no one else can write to, whatever the umask.
+    """Write a file atomically, which no one else can write to, whatever the umask.
 
-    Unlike `files.atomic_write` it takes the place of whatever is there: a link is not followed, nor a pipe written to.
+    Unlike `files.atomic_write`, it replaces anything with this name: it does not follow a link or write to a pipe.
     """
     import tempfile
 
@@ -192,7 +192,7 @@ def _write(path: Path, data: bytes) -> None:
 
 @functools.cache
 def _warn(reason: str) -> None:
-    """Warns, once for each reason."""
-    what = "compiled kernels cannot be kept, and each process has to compile them anew, which takes seconds"
-    how = f"set {_FOLDER_VARIABLE} to a folder that you alone can write to"
+    """Warn once for each reason."""
+    what = "compiled kernels cannot be kept: each process compiles them again, which takes seconds"
+    how = f"set {_FOLDER_VARIABLE} to a folder that only you can write to"
     warnings.warn(f"{what}: {reason} ({how})", PladaWarning, stacklevel=2)

@@ -16,14 +16,14 @@ _GUESSES = 2
 _BUCKETS = 8
 _COUNTERS = _GUESSES * 3 * 8 * 4 * 2
 _STRENGTHS = 32
-#: Of each candidate: birth, weight, weight to be, share, labels counted.
+#: Columns of a candidate: birth, weight, next weight, share, labels counted.
 _COLUMNS = 5
 _CHANGE_BITS, _PRIOR_BITS = 4, 3
 _LARGEST_SHARE = 64_000
 
 
 def coding_steps(labels: int, num_classes: int) -> int:
-    """Work of `code_labels`, in steps: for each label a decision for each level of the tree, and the guesses."""
+    """Work of `code_labels` in steps: for each label, one decision per level of the tree, and the guesses."""
     return (labels + 1) * (1 + (num_classes - 1).bit_length())
 
 
@@ -176,7 +176,7 @@ def _code_labels(
                 left_classes = min(num_classes, first + (1 << height)) - first
                 right_classes = max(0, min(num_classes, first + (2 << height)) - first - left_classes)
                 left_count, right_count = all_counts[left], all_counts[right]
-                # Which guesses are below this node: bit e, if on the left, and bit e + 2, if on the right. Mostly none.
+                # The guesses below this node: bit e for the left side, bit e + 2 for the right side. Mostly none.
                 below = 0
                 for e in range(wrong):
                     if excluded[e] >> height == left:
@@ -235,7 +235,7 @@ def _code_labels(
 
 @part
 def _fill_strengths(strengths: Ints, prior_exponent: int) -> None:
-    """Fill in A(z) of spec section 7.5."""
+    """Fill the table A(z) of spec section 7.5."""
     for z in range(_STRENGTHS):
         strength = 32 << prior_exponent
         if z % 2:
@@ -245,7 +245,7 @@ def _fill_strengths(strengths: Ints, prior_exponent: int) -> None:
 
 @part
 def _fill_mixers(mixers: Rows) -> None:
-    """Set the mixers of guesses, by guess and bucket, and then those of the tree, by bucket."""
+    """Initialise the mixers of guesses, by guess and bucket, then those of the tree, by bucket."""
     for number in range((_GUESSES + 1) * _BUCKETS):
         mixer = mixers[number]
         is_of_guess = number < _GUESSES * _BUCKETS
@@ -256,7 +256,7 @@ def _fill_mixers(mixers: Rows) -> None:
 
 @part
 def _weakest(weights: Ints) -> int:
-    """The candidate of the least weight; of equals, the lowest numbered."""
+    """The candidate with the least weight; among equals, the one with the lowest number."""
     found = 0
     for i in range(1, _CANDIDATES):
         if weights[i] < weights[found]:
@@ -266,7 +266,7 @@ def _weakest(weights: Ints) -> int:
 
 @part
 def _strongest(weights: Ints) -> int:
-    """The candidate of the greatest weight; of equals, the lowest numbered."""
+    """The candidate with the greatest weight; among equals, the one with the lowest number."""
     found = 0
     for i in range(1, _CANDIDATES):
         if weights[i] > weights[found]:
@@ -276,7 +276,7 @@ def _strongest(weights: Ints) -> int:
 
 @part
 def _forget(counts: Rows, candidate: int, labels: Ints, born: int, end: int, leaves: int, depth: int) -> None:
-    """Set the counts of a candidate to 0: those it made since it was born, or all, whichever are fewer."""
+    """Set the counts of a candidate to 0: only the counts since its birth, or all, whichever are fewer."""
     if (end - born) * depth < 2 * leaves:
         for s in range(born, end):
             node = leaves + labels[s]
@@ -314,7 +314,7 @@ def _guess(counts: Rows, candidate: int, leaves: int, depth: int, previous: int,
 
 @part
 def _reweigh(weights: Ints, shares: Ints, ones: int, total: int, bit: int, products: Ints) -> int:
-    """Multiply each weight by the probability it gave the bit; return the new sum."""
+    """Multiply each weight by the probability that it gave to the bit; return the new sum."""
     if bit:
         for i in range(_CANDIDATES):
             products[i] = weights[i] * shares[i]

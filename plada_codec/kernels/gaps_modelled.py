@@ -1,4 +1,4 @@
-"""Positions by a hidden Markov model of the share that is kept (spec section 6.6). Frozen by format 1."""
+"""Positions by a hidden Markov model of the share of kept images (spec section 6.6). Frozen by format 1."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def code_positions(coder: Ints, data: Ints, positions: Ints, universe_size: int,
 
 @part
 def _centre_and_levels(universe_size: int, coded: int) -> tuple[int, int]:
-    """The level nearest to the share that is coded, and how many levels there are."""
+    """The level nearest to the share of coded positions, and the number of levels."""
     centre = min(_MAX_LEVELS - 1, 14 + 2 * (bit_length(universe_size // coded) - 1))
     return centre, min(_MAX_LEVELS, centre + _LEVELS_BELOW_CENTRE)
 
@@ -123,7 +123,7 @@ def _code_positions(
 
 @part
 def _fill_tables(empty: Rows, half: Rows, levels: int) -> None:
-    """Fill empty and half of spec section 6.6, each [41, levels]."""
+    """Fill the tables `empty` and `half` of spec section 6.6, each [41, levels]."""
     for level in range(levels):
         odds = _ROOT >> ((level + 1) // 2) if level % 2 else 1 << (39 - level // 2)
         share = as_uint64(0xFFFF_FFFF_FFFF_FFFF) // as_uint64((1 << 32) + odds)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from plada_codec.kernels.bits import peek, put
 from plada_codec.kernels.jit import Ints, Rows, bit_length, kernel, part, zeros, zeros_8
 
-#: What functions that read return instead of a bit position.
+#: Results of the reading functions instead of a bit position.
 ENDED, BAD_TABLE = -1, -2
 #: Spec section 5.4.
 MAX_CODE_BITS = 24
@@ -19,7 +19,7 @@ MAX_GAMMA_ZEROS = 31
 
 @kernel(writes=["counts"], work=lambda distances, counts: len(distances), unit_us=0.2, compile_s=0.2)
 def count_bit_lengths(distances: Ints, counts: Ints) -> None:
-    """Add the number of `distances` (int64, >= 1) of each floor(log2) to `counts` (int64)."""
+    """Count `distances` (int64, >= 1) by floor(log2): add to `counts` (int64)."""
     for distance in distances:
         counts[bit_length(distance) - 1] += 1
 
@@ -89,7 +89,7 @@ def _zigzag(delta: int) -> int:
 
 @part
 def _table(lengths: Ints, out: Ints, write: bool) -> int:
-    """Size of the table in bits; it is written into `out` if `write`."""
+    """Compute the size of the table in bits; write it into `out` if `write`."""
     at = 0
     symbol = 0
     previous = 0

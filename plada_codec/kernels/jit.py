@@ -1,23 +1,23 @@
-"""Two ways to run a kernel: the interpreter while there is little to do, numba's compiled code once that pays.
+"""Two ways to run a kernel: the interpreter for little work, numba's compiled code once that pays.
 
-To compile a kernel takes seconds, and to import numba a good part of one; a thousand labels are interpreted in a
-tenth of one. So every kernel begins interpreted, and is compiled as soon as all that was asked of it in this process
-would have paid for that. Which way a call runs decides how long it takes, and nothing else.
+Compiling a kernel takes seconds, and importing numba half a second; the interpreter codes a thousand labels in a tenth
+of a second. So every kernel is interpreted at first, and compiled as soon as its work in this process would have paid
+for that. The way only changes the time that a call takes, never its result.
 
-A module of kernels has functions of two sorts:
+A module of kernels has two kinds of functions:
 
     @kernel(...)    called from outside, with numpy arrays and integers
-    @part           called by kernels and other parts alone
+    @part           called only by kernels and other parts
 
-Both use only what means the same to the interpreter and to numba:
+Both only use operations that mean the same to the interpreter and to numba:
 
 - All numbers are integers below 2^63, or, through `as_uint64`, below 2^64. A value from a table that is a numpy array
-  goes through `as_int64`, and so does a comparison that is used as a number.
+  must pass through `as_int64`, and so must a comparison that is used as a number.
 - Arrays are made by `zeros`. They have one or two dimensions, and are indexed one dimension at a time: interpreted,
   they are lists. No numpy function takes them.
-- Arrays are made by kernels and given to parts, which have the loops: counting references to arrays, as numba does
-  where arrays can be made, takes half of the time of a loop that calls parts.
-- A 0 or 1 that decides what is coded is not made by a branch: compiled, that would double the code behind it.
+- Kernels make arrays and give them to parts, which have the loops. If a function makes arrays, numba counts references
+  to them, which would take half of the time of a loop that calls parts.
+- A 0 or 1 that decides what is coded is not made by a branch: compiled, a branch would double the code after it.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-#: An array of integers, and one of two dimensions: of numpy's, compiled; lists, interpreted.
+#: An array of integers, and one of two dimensions: numpy arrays if compiled, lists if interpreted.
 Ints: TypeAlias = Any
 Rows: TypeAlias = Any
 
-#: Environment variable: "compiled" or "interpreted" runs all kernels that way, "auto" leaves it to them.
+#: Environment variable: "compiled" or "interpreted" runs all kernels that way, "auto" lets each kernel decide.
 MODE_VARIABLE = "PLADA_KERNELS"
 _MODES = ("auto", "compiled", "interpreted")
-#: Lists take up to 40 bytes an integer: a call with larger arrays is compiled, whatever that costs.
+#: Lists take up to 40 bytes per integer: a call with larger arrays is always compiled.
 _MOST_INTERPRETED = 1 << 16
 #: Processor time to import numba, and to load a kernel that was compiled before.
 _IMPORT_S, _LOAD_S = 0.3, 0.02
 
-#: Held while kernels are compiled and while this process forks: a child would wait for ever for a lock of a thread
-#: that it has not.
+#: Held while kernels are compiled and while this process forks: a child would wait forever for a lock of a thread
+#: that it does not have.
 _compiling = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -66,7 +66,7 @@ _parts: list[Callable[..., Any]] = []
 
 
 def part(function: Function) -> Function:
-    """Mark a function that kernels call: itself in the interpreter, and compiled into each kernel that calls it.
+    """Mark a function as a part: the interpreter calls it, and numba compiles it into each kernel that calls it.
 
     It makes no arrays.
     """
@@ -82,20 +82,20 @@ def kernel(
     compile_s: float,
     makes_arrays: bool = False,
 ) -> Callable[[Callable[..., Any]], Kernel]:
-    """Make a kernel of a function.
+    """Make a function a kernel.
 
     Args:
         writes: names of the arrays that it writes into. It must not write into others, nor lengthen any.
-        work: a function of the same arguments that estimates the work, in units.
-        unit_us: time that the interpreter takes for a unit, in microseconds: a rough figure of any one machine.
-        compile_s: time to compile the kernel, in seconds: a rough figure too.
-        makes_arrays: whether it makes arrays.
+        work: a function of the same arguments that estimates the work in units.
+        unit_us: microseconds that the interpreter takes for a unit: a rough figure of some machine.
+        compile_s: seconds to compile the kernel: also a rough figure.
+        makes_arrays: whether the function makes arrays.
     """
     return lambda function: Kernel(function, writes, work, unit_us * 1e-6, compile_s, makes_arrays)
 
 
 class Kernel:
-    """A function that the interpreter runs while there is little to do, and numba's compiled code after that."""
+    """A function that the interpreter runs at first, and numba's compiled code later."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Kernel:
         self.__doc__ = function.__doc__
 
     def __call__(self, *arguments: Any) -> Any:
-        """Run the kernel: arrays are numpy arrays of int64, int32 or uint8, all else are integers."""
+        """Run the kernel: arrays are numpy arrays of int64, int32 or uint8; all other arguments are integers."""
         mode = os.environ.get(MODE_VARIABLE) or "auto"
         if mode not in _MODES:
             _warn_of_mode(mode)
@@ -134,7 +134,7 @@ class Kernel:
         return self.compiled(*self._prepared(arguments))
 
     def expect_work(self, units: int) -> None:
-        """Announce work, so that the kernel is compiled before it and not in the middle of it, if that pays."""
+        """Announce work, so that the kernel is compiled before the work begins, if that pays."""
         if self._is_worth_compiling(self._interpreted_s + self._unit_s * units):
             self._interpreted_s = math.inf
 
@@ -167,7 +167,7 @@ class Kernel:
                 self.compiled = compiled
 
     def _prepared(self, arguments: tuple[Any, ...]) -> list[Any]:
-        """The arguments in the one form that is compiled: arrays that are not written are read-only."""
+        """The arguments in the form for which the kernel is compiled: arrays that it does not write are read-only."""
         return [
             _read_only(one) if isinstance(one, np.ndarray) and not written else one
             for one, written in zip(arguments, self._written, strict=True)
@@ -175,13 +175,13 @@ class Kernel:
 
 
 def _numba() -> Any:
-    """The module numba. None where numba is told to compile nothing, or cannot be imported, which gives a warning."""
+    """Import numba. None if its settings forbid compiling, or, with a warning, if it cannot be imported."""
     try:
         numba: Any = importlib.import_module("numba")
     except Exception as error:
         # Any error: numba evaluates its environment variables when it is imported.
         what = f"numba cannot be imported ({type(error).__name__}: {error})"
-        warnings.warn(f"{what}: nothing is compiled, which takes its time", PladaWarning, stacklevel=4)
+        warnings.warn(f"{what}: nothing is compiled, so the work takes longer", PladaWarning, stacklevel=4)
         return None
     return None if numba.config.DISABLE_JIT else numba
 
@@ -189,7 +189,7 @@ def _numba() -> Any:
 @functools.cache
 def _warn_of_mode(mode: str) -> None:
     """Warn once of an unknown mode."""
-    what = f"{MODE_VARIABLE} is {mode!r}, but must be one of {', '.join(_MODES)}: auto is used"
+    what = f"{MODE_VARIABLE} is {mode!r}, but must be one of {', '.join(_MODES)}; auto is used"
     warnings.warn(what, PladaWarning, stacklevel=3)
 
 
@@ -199,16 +199,16 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-# --- what kernels are written with -----------------------------------------------------------------------------------
+# --- functions for kernels -------------------------------------------------------------------------------------------
 
 
 def as_int64(value: Any) -> int:
-    """A number as the signed integer that it is."""
+    """A number as a signed integer."""
     return int(value)
 
 
 def as_uint64(value: Any) -> int:
-    """A number as an unsigned integer below 2^64; numba does not mix these with signed ones."""
+    """A number as an unsigned integer below 2^64; numba cannot mix these with signed integers."""
     return int(value)
 
 
@@ -233,7 +233,7 @@ def zeros_64(rows: int, columns: int) -> Rows:
 
 
 class _LazyRows(dict[int, list[int]]):
-    """Rows of zeros, each made when it is first read: few of the many rows of a large table are used."""
+    """Rows of zeros, each made when it is first read: kernels use few rows of a large table."""
 
     def __init__(self, columns: int) -> None:
         self._columns = columns
@@ -244,7 +244,7 @@ class _LazyRows(dict[int, list[int]]):
 
 
 def bit_length(value: int) -> int:
-    """Number of bits of a number, 0 .. 2^63 - 1."""
+    """Number of bits of a value 0 .. 2^63 - 1."""
     return value.bit_length()
 
 

@@ -1,4 +1,4 @@
-"""What the modelled codings share: weights of hypotheses, and the mixer (spec section 5.5). Frozen by format 1."""
+"""Common parts of the modelled codings: weights of hypotheses, and the mixer (spec section 5.5). Frozen by format 1."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _WEIGHT_BITS = 30
 _MAX_DISTANCE = 1 << 32
 #: Spec section 5.5: learning rates of a mixer.
 FIRST_RATE, _LAST_RATE = 15_728, 2_097
-#: A mixer is an array of its weights, up to so many, and its rate.
+#: A mixer is an array: up to three weights, then, at this index, its rate.
 RATE = 3
 
 
 def _squash_table() -> np.ndarray:
-    """squash(-2815 .. 2815)."""
+    """The table of squash(-2815 .. 2815)."""
     decay = [1 << 30]
     for _ in range(_LARGEST):
         decay.append(decay[-1] - (decay[-1] >> 8))
@@ -29,7 +29,7 @@ def _squash_table() -> np.ndarray:
 
 
 def _stretch_table() -> np.ndarray:
-    """Stretch of 16 i + 8, for i = 0 .. 4095."""
+    """The table of stretch(16 i + 8), for i = 0 .. 4095."""
     steps = 16 * np.arange(4096) + 8
     return np.searchsorted(_SQUASH, steps) - _LARGEST
 
@@ -40,13 +40,13 @@ _STRETCH = _stretch_table().astype(np.int16)
 
 @part
 def stretch(probability: int) -> int:
-    """The log of odds of a probability (units of 2^-16), in units of 1/256."""
+    """The log-odds of a probability (units of 2^-16), in units of 1/256."""
     return as_int64(_STRETCH[probability >> 4])
 
 
 @part
 def code_mixed(coder: Ints, data: Ints, mixer: Ints, inputs: Ints, n: int, bit: int) -> int:
-    """Code a decision with a mixer (three weights, then the rate) of n inputs, which learns; return the bit."""
+    """Code a decision with a mixer of n inputs (three weights, then the rate); update the mixer; return the bit."""
     dot = 0
     for i in range(n):
         dot += mixer[i] * inputs[i]
@@ -61,14 +61,14 @@ def code_mixed(coder: Ints, data: Ints, mixer: Ints, inputs: Ints, n: int, bit: 
 
 @part
 def change_over(distance: int, exponent: int) -> int:
-    """The probability of a change over a distance of positions (>= 1), in units of 2^-20."""
+    """The probability of a change within `distance` positions (>= 1), in units of 2^-20."""
     near = min(distance, _MAX_DISTANCE)
     return (near << 20) // (near + (1 << exponent))
 
 
 @part
 def rescale(products: Ints, total: int, weights: Ints) -> int:
-    """Bring products (int64 [n], their sum `total`) to 30 bits, as `weights`; return the sum of these."""
+    """Bring products (int64 [n], their sum `total`) to 30 bits, in `weights`; return the sum of the weights."""
     excess = bit_length(total) - _WEIGHT_BITS
     scaled = 0
     if excess > 0:

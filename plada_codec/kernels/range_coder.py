@@ -1,8 +1,8 @@
 """The binary range coder (spec section 5.5). Frozen by format 1.
 
-One function, `code`, works in both directions, so that a model is written once: an encoder gives it the bit, a
-decoder takes the bit from it. A coder is an int64 [8] of the fields below; `data` (uint8) is the stream. An encoder
-that runs out of room goes on counting: `finish` then says how much room there must be.
+One function, `code`, works in both directions, so that a model is written once: an encoder passes the bit, a decoder
+gets the bit as the result. A coder is an int64 [8] of the fields below; `data` (uint8) is the stream. If an encoder
+has no room, it goes on counting bytes: `finish` then returns the size that `data` needs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from plada_codec.kernels.jit import Ints, as_int64, part
 
 #: Fields of a coder: the interval, the decoder's value in it, bytes read or written, the stream's size when decoding,
-#: what the encoder holds back because a carry may change it (a byte, and how many FF after it), the direction.
+#: the byte that the encoder holds back because a carry may change it, the number of FF bytes after it, the direction.
 LOW, RANGE, VALUE, AT, SIZE, HELD, HELD_FF, DECODING = range(8)
 _FIELDS = 8
 _NOTHING_HELD = -1
@@ -25,12 +25,12 @@ _FLUSHED_BYTES = 4
 
 
 def new_coder() -> np.ndarray:
-    """A coder, to be started by `start_encoder` or `start_decoder`."""
+    """Make a coder, for `start_encoder` or `start_decoder`."""
     return np.zeros(_FIELDS, np.int64)
 
 
 def start_encoder(coder: Ints) -> None:
-    """Begin a stream."""
+    """Begin to write a stream."""
     coder[:] = 0
     coder[RANGE] = _WHOLE_RANGE
     coder[SIZE] = _NO_END
@@ -49,7 +49,7 @@ def start_decoder(coder: Ints, data: Ints) -> None:
 
 @part
 def ended(coder: Ints) -> bool:
-    """Whether the decoder has needed bytes that the stream should have had."""
+    """Whether the decoder has needed bytes beyond the end of the stream."""
     return bool(coder[AT] - _FLUSHED_BYTES > coder[SIZE])
 
 
@@ -81,7 +81,7 @@ def code(coder: Ints, data: Ints, probability: int, bit: int) -> int:
 
 @part
 def code_raw(coder: Ints, data: Ints, number: int, bits: int) -> int:
-    """Code a number of `bits` bits, all numbers alike; return it."""
+    """Code a number of `bits` bits, all numbers equally likely; return it."""
     for shift in range(bits - 1, -1, -1):
         bit = code(coder, data, EVEN, (number >> shift) & 1)
         number = (number & ~(1 << shift)) | (bit << shift)
@@ -89,7 +89,7 @@ def code_raw(coder: Ints, data: Ints, number: int, bits: int) -> int:
 
 
 def finish(coder: Ints, data: Ints) -> int:
-    """End an encoder's stream, in as few bytes as decode alike; return its size, which `data` may not have had."""
+    """End an encoder's stream with as few bytes as possible; return its size, which may exceed that of `data`."""
     for zeros in range(32, -1, -1):
         value = ((coder[LOW] + coder[RANGE] - 1) >> zeros) << zeros
         if value >= coder[LOW]:
@@ -106,7 +106,7 @@ def finish(coder: Ints, data: Ints) -> int:
 
 
 def spent(coder: Ints) -> int:
-    """What an encoder has written so far, in units of 1/256 bit; in integers, so that encoders choose alike."""
+    """Cost of the stream so far in units of 1/256 bit; an integer, so that all encoders choose alike."""
     whole = coder[AT] + coder[HELD_FF]
     log = 0
     while coder[RANGE] >> (log + 1):
@@ -124,7 +124,7 @@ def _read_byte(coder: Ints, data: Ints) -> None:
 
 @part
 def _write_byte(coder: Ints, data: Ints) -> None:
-    """Move the top byte of LOW out, once no carry can change it any more."""
+    """Write the top byte of LOW out, once no carry can change it."""
     low = coder[LOW]
     if low < 0xFF << 24 or low >= 1 << 32:
         carry = low >> 32

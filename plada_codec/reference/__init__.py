@@ -1,4 +1,4 @@
-"""Reference sets: the ordered images that every client holds, and the digest that tells one set from another.
+"""Reference sets: the ordered images that every client holds, and the digest that identifies a set.
 
 A file for each source of images, and one registry (`registry.py`) with a row for each.
 """

@@ -1,4 +1,4 @@
-"""The interface of a source of images: N ordered images, fetched by number; and helpers that sources share."""
+"""The interface of a source of images: N ordered images, read by number; and helpers that sources share."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ImageSource(ABC):
         self._names = _Names()
 
     def _add(self, name: str, label: int = NO_LABEL) -> None:
-        """Add the next image. Subclasses call it once for each, when they are opened."""
+        """Add the next image. Subclasses call it for each image, when they are opened."""
         self._names.append(os.fsencode(name))
         self._labels.append(label)
 
@@ -53,7 +53,7 @@ class ImageSource(ABC):
         return os.fsdecode(self._names[self._checked(i)])
 
     def label(self, i: int) -> int | None:
-        """Class number of image `i`, or None where it has none."""
+        """Class number of image `i`, or None if it has none."""
         label = self._labels[self._checked(i)]
         return None if label == NO_LABEL else label
 
@@ -73,12 +73,12 @@ class ImageSource(ABC):
             raise self.bad_image(i, f"cannot be read ({error.strerror})", "image-unreadable") from error
 
     def bad_image(self, i: int, what: str, rule: str) -> SourceError:
-        """The error that says `what` is wrong with image `i`."""
+        """The error for image `i`; `what` says what is wrong."""
         return SourceError(f"image {i} of {self.source}, {self.name(i)}, {what}", rule=rule)
 
     @abstractmethod
     def _read(self, i: int) -> bytes:
-        """The bytes of image `i`, which exists. May raise OSError."""
+        """Read the bytes of image `i` (checked: 0 <= i < N). May raise OSError."""
 
     def _checked(self, i: int) -> int:
         if not 0 <= i < len(self):
@@ -87,7 +87,7 @@ class ImageSource(ABC):
 
 
 class _Names:
-    """A list of byte strings that costs 8 bytes each beyond their length."""
+    """A compact list of byte strings: 8 bytes for each, besides its length."""
 
     def __init__(self) -> None:
         self._text = bytearray()
@@ -107,13 +107,13 @@ def is_image(name: str) -> bool:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """The entries of `folder` in the order of the bytes of their names, without those that begin with a dot."""
+    """The entries of `folder`, sorted by the bytes of their names; names that begin with a dot are left out."""
     with os.scandir(folder) as entries:
         return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: os.fsencode(e.name))
 
 
 def is_file(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a regular file. Raises SourceError for a link to nothing."""
+    """Whether an entry is a regular file. Raises SourceError for a broken link."""
     if entry.is_symlink() and not Path(entry.path).exists():
-        raise SourceError(f"{entry.path} is a link to what does not exist", rule="source-unreadable")
+        raise SourceError(f"{entry.path} is a link to a file that does not exist", rule="source-unreadable")
     return entry.is_file()

@@ -1,4 +1,4 @@
-"""The reference digest: 32 bytes that tell one set of images from another (spec/reference-digest.md, section 1)."""
+"""The reference digest: 32 bytes that identify a set of images (spec/reference-digest.md, section 1)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def reference_digest(images: ImageSource, progress: Progress = no_progress) -> b
 
     Args:
         images: the reference set.
-        progress: called with the number of images read and N, now and then.
+        progress: called now and then with the number of images read, and N.
 
     Raises:
         SourceError: if an image cannot be read.

@@ -11,7 +11,7 @@ from plada_codec.reference.base import NO_LABEL, ImageSource, entries, is_file, 
 
 
 def open_folder(source: str, path: Path, mode: int) -> ImageSource | None:
-    """The images of a folder tree, or None if `path` is no folder."""
+    """Open a folder tree of images. None if `path` is not a folder."""
     return FolderImages(source) if stat.S_ISDIR(mode) else None
 
 
@@ -33,7 +33,7 @@ class FolderImages(ImageSource):
 
 
 def images_below(root: Path, folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-    """Paths, relative to `root`, of the images below `root/folder`, in order. `above`: the folders around it."""
+    """Paths of the images below `root/folder`, relative to `root`, in order. `above`: the folders that contain it."""
     here = root / folder
     status = here.stat()
     identity = (status.st_dev, status.st_ino)

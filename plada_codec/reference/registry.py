@@ -3,8 +3,8 @@
     images = open_images("ref-{000..007}.tar")     # or a folder of images, a folder of shards, one shard
     images.read(4711)                              # the bytes of image 4711, as stored
 
-To open a source is to list its images: of folders, names are read; of shards, headers. An image that is missing or
-cannot be read is an error that names it, at once or when it is fetched. Another image never takes its place.
+Opening a source lists its images: it reads the names in folders, and the headers of shards. A missing or unreadable
+image is an error that names it, when the source is opened or the image is read. Another image never takes its place.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class SourceType(NamedTuple):
 
     Attributes:
         name: what the source is, for people.
-        open: opens a source, or returns None for what is not of this type. Its arguments are the name that the user
+        open: opens a source, or returns None if it is not of this type. Its arguments are the name that the user
             gave, that name as a path, and the mode of the file or folder (`stat.st_mode`; 0 if there is none). May
             raise SourceError and OSError.
         is_file: whether the source is one file.
@@ -46,7 +46,7 @@ SOURCES = (
 
 
 def open_images(source: str | Path) -> ImageSource:
-    """The images of `source` and their order, as section 2 of the specification defines them.
+    """Open a source of images. Section 2 of the specification defines its images and their order.
 
     Args:
         source: a folder of images, a folder of `.tar` shards, one shard, or a pattern of shards in its last component
@@ -76,9 +76,9 @@ def open_images(source: str | Path) -> ImageSource:
 
 
 def _mode_of(path: Path) -> int:
-    """The mode of a file or folder, 0 if there is none; OSError if that cannot be known.
+    """The mode of a file or folder, 0 if it does not exist. May raise OSError.
 
-    From Python 3.14 on, Path.is_dir() and the like say no where they cannot look.
+    From Python 3.14 on, Path.is_dir() and similar functions return False for a path that cannot be checked.
     """
     try:
         return path.stat().st_mode

@@ -1,4 +1,4 @@
-"""WebDataset tar shards: one, a folder of them, or a pattern (spec/reference-digest.md, section 2.2)."""
+"""WebDataset tar shards: one shard, a folder of shards, or a pattern (spec/reference-digest.md, section 2.2)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_LABEL_BYTES = 32
 
 
 def open_shard_folder(source: str, path: Path, mode: int) -> ImageSource | None:
-    """The images of a folder of shards, or None if `path` is no folder or holds no shard."""
+    """Open a folder of shards. None if `path` is not a folder, or holds no shard."""
     if not stat.S_ISDIR(mode):
         return None
     shards = _shards_of_folder(path)
@@ -32,12 +32,12 @@ def open_shard_folder(source: str, path: Path, mode: int) -> ImageSource | None:
 
 
 def open_shard(source: str, path: Path, mode: int) -> ImageSource | None:
-    """The images of one shard, or None if `path` is none."""
+    """Open one shard. None if `path` is not a shard."""
     return ShardImages(source, [path]) if stat.S_ISREG(mode) and path.suffix == ".tar" else None
 
 
 def open_shard_pattern(source: str, path: Path, mode: int) -> ImageSource | None:
-    """The images of the shards that the last component of `path` stands for, or None if `path` exists."""
+    """Open the shards that match the last component of `path`. None if `path` exists, or is not a pattern."""
     if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
         return None
     shards = _shards_of_pattern(path)
@@ -86,7 +86,7 @@ class ShardImages(ImageSource):
 
     def _read(self, i: int) -> bytes:
         shard = self._shards[bisect_right(self._firsts, i) - 1]
-        # Opened for each image: a few microseconds, for no state to share between threads and forked processes.
+        # Opened for each image: that costs microseconds, and threads and forked processes share no state.
         fd = os.open(shard, os.O_RDONLY)
         try:
             data = os.pread(fd, self._sizes[i], self._starts[i])
@@ -105,7 +105,7 @@ def _shards_of_folder(folder: Path) -> list[str]:
 
 
 def _shards_of_pattern(pattern: Path) -> list[str] | None:
-    """File names of the shards that the last component of `pattern` stands for; None if it is no pattern."""
+    """Names of the shards that match the last component of `pattern`; None if it is not a pattern."""
     folder, name = pattern.parent, pattern.name
     if not name.endswith(".tar"):
         return None
@@ -126,12 +126,12 @@ def _shards_of_pattern(pattern: Path) -> list[str] | None:
     else:
         return None
     if not shards:
-        raise SourceError(f"{pattern} stands for no shards", rule="source-missing")
+        raise SourceError(f"{pattern} matches no shards", rule="source-missing")
     return shards
 
 
 def _without_holes(folder: Path, shards: list[str]) -> list[str]:
-    """`shards`, if their numbers show no hole (section 2.2)."""
+    """Check that no number is missing among `shards` (section 2.2); return `shards`."""
     matches = [re.fullmatch(r"(.*?)(\d+)\.tar", shard, re.ASCII | re.DOTALL) for shard in shards]
     numbered = [(match[1], match[2]) for match in matches if match]
     if len(shards) < 2 or len(numbered) < len(shards) or len({prefix for prefix, _ in numbered}) > 1:

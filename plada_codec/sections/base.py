@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SectionContext:
-    """The rest of the payload, which encoder and decoder know when they come to its sections.
+    """The parts of a payload that encoder and decoder know before its optional sections.
 
     Attributes:
         num_classes: C.
@@ -42,10 +42,10 @@ class SectionContext:
 
 
 class SectionCodec(Protocol):
-    """Three functions on the value of a section, which is an attribute of Payload."""
+    """Checks, writes and reads the value of a section, which is an attribute of Payload."""
 
     def check(self, value: Any, num_classes: int, labels: NDArray[np.int32], *, copy: bool) -> Any:
-        """The value as Payload keeps it: immutable, and a copy of arrays if `copy`.
+        """Check a value; return it as Payload keeps it: immutable, and a copy of arrays if `copy`.
 
         Args:
             value: the argument of Payload, not None.
@@ -59,7 +59,7 @@ class SectionCodec(Protocol):
         ...
 
     def encode(self, value: Any, context: SectionContext, decoder_class: str, *, thorough: bool) -> tuple[int, bytes]:
-        """Code of the coder, and bytes of the section: the fewest that `decoder_class` can read.
+        """The code of the coder and the bytes of the section: the fewest that `decoder_class` can read.
 
         Raises:
             LimitExceeded: if a decoder with `context.limits` would refuse the section.
@@ -67,7 +67,7 @@ class SectionCodec(Protocol):
         ...
 
     def decode(self, stream: Stream, coder: int, context: SectionContext) -> Any:
-        """The value of a section, as `check` would return it.
+        """Read the value of a section, in the form that `check` returns.
 
         Raises:
             Truncated, Corrupt, Unsupported, LimitExceeded: by the rules of the section of the specification.

@@ -22,7 +22,7 @@ _SEPARATOR = "\n"
 
 
 def checked_class_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
-    """`names` as a tuple, if spec section 8.1 allows them; InvalidPayload otherwise."""
+    """Check `names` by spec section 8.1; return them as a tuple. Raises InvalidPayload."""
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise InvalidPayload("class_names must be a sequence of strings", rule="class-names")
     if len(names) != num_classes:

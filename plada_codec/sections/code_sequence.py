@@ -25,14 +25,14 @@ _CODINGS = tuple(coding for coding in LABEL_CODINGS if coding.layout == "classes
 def encode_codes(
     codes: NDArray[np.uint8], context: CodingContext, decoder_class: str, *, thorough: bool
 ) -> tuple[int, bytes]:
-    """Code of the coder, and bytes of a sequence of codes (uint8 [n]): the fewest that `decoder_class` can read."""
+    """The code of the coder and the bytes of `codes` (uint8 [n]): the fewest that `decoder_class` can read."""
     candidates = candidate_codings(_CODINGS, "auto", decoder_class, thorough)
     coding, stream = write_smallest(candidates, codes.astype(np.int32), context, thorough)
     return coding.coder.code, stream
 
 
 def coding_of_coder(coder: int, offset: int) -> Coding:
-    """The label coding of a section's coder; Unsupported (rule coding) if there is none."""
+    """The label coding with a section's coder. Raises Unsupported (rule coding) if there is none."""
     for coding in _CODINGS:
         if coding.coder.code == coder:
             return coding
@@ -40,7 +40,7 @@ def coding_of_coder(coder: int, offset: int) -> Coding:
 
 
 def decode_codes(coding: Coding, stream: Stream, count: int, context: CodingContext) -> NDArray[np.uint8]:
-    """The codes of a sequence (uint8 [count]).
+    """Read a sequence of codes (uint8 [count]).
 
     Raises:
         Truncated, Corrupt, LimitExceeded: by the rules of the label codings.

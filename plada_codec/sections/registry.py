@@ -48,5 +48,5 @@ SECTIONS = (
 
 
 def section_of(code: int) -> SectionType | None:
-    """The type of a code in the payload, or None for a section that this codec skips."""
+    """The section type with this code in a payload, or None if this codec skips such sections."""
     return next((section for section in SECTIONS if section.code == code), None)

@@ -33,7 +33,7 @@ _CODE_OF_ONE, _CODES_PER_OCTAVE = 43, 2
 
 
 def quantised_concentrations(alpha: ArrayLike) -> NDArray[np.uint8]:
-    """The codes whose logarithms are nearest to those of concentrations.
+    """Quantise concentrations: for each, the code whose value is nearest on a logarithmic scale.
 
     Args:
         alpha: float [U, C], of 0 .. 1,217; a row for each used class, ascending. Values below 2^-21.25 become 0.

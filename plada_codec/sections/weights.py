@@ -1,4 +1,4 @@
-"""The section `weights` (spec section 8.3): how much each kept image counts in training (paper, appendix D.4.2).
+"""The section `weights` (spec section 8.3): the weight of each kept image in training (paper, appendix D.4.2).
 
 A code is a whole octave. Only the differences of codes count, as receivers scale weights to a mean of 1.
 
@@ -28,7 +28,7 @@ WEIGHT_CODES = 16
 
 
 def quantised_weights(weights: ArrayLike) -> NDArray[np.uint8]:
-    """The codes whose logarithms are nearest to those of weights; a factor of all weights makes no difference.
+    """Quantise weights: for each, the code nearest on a logarithmic scale. A common factor makes no difference.
 
     Args:
         weights: float [k], 0 or more and finite, not all 0. The largest gets the largest code. All up to 2^-14.5 times

@@ -1,1 +1,1 @@
-"""For people who test decoders and receivers: generated payloads, conformance tests, a link that damages frames."""
+"""Tools to test decoders and receivers: generated payloads, conformance tests, a link that damages frames."""

@@ -1,4 +1,4 @@
-"""All answers to a payload that the specification allows: more than one where it leaves a choice to decoders.
+"""The right answers to a payload: more than one if the specification leaves a choice to decoders.
 
 - A decoder may skip ancillary sections, and then reports nothing about them (section 8).
 - A decoder that reads streams side by side may report the error of a later one (section 9).
@@ -25,14 +25,14 @@ from plada_codec.payload import Payload
 from plada_codec.reader import varint_bytes
 from plada_codec.sections.registry import SectionType, section_of
 
-#: Stand-ins for broken streams have at most this many images: payloads that claim more have one right answer here.
+#: Stand-ins for broken streams have at most this many images. For payloads that claim more, one answer is accepted.
 _MAX_STAND_IN = 1 << 20
 _ZSTD_FRAME = "Corrupt zstd-frame"
-#: Section 5.3: judged before a frame is decompressed, so that no two libraries differ about it.
+#: Section 5.3: checked before a frame is decompressed, so that libraries cannot differ.
 _BEFORE_DECOMPRESSION = {"Corrupt zstd-size", "LimitExceeded limit-stream-bytes", "LimitExceeded limit-class-names"}
-#: RFC 8878, section 3.1.1: the content checksum, with which a frame ends.
+#: RFC 8878, section 3.1.1: the content checksum at the end of a frame.
 _CHECKSUM_BYTES = 4
-#: Section 5.5: all errors of a modelled stream of labels or codes. Positions decide which of them it has, if any.
+#: Section 5.5: all possible errors of a modelled stream of labels or codes. They depend on the positions.
 _MODELLED = {"Truncated stream-end", "Corrupt stream-length"}
 
 
@@ -41,8 +41,8 @@ class Answers:
     """The right answers to a payload or a stream of frames.
 
     Attributes:
-        outputs: SHA-256 of each output that may be written.
-        errors: "KIND RULE" of each error that may be reported.
+        outputs: SHA-256 of each allowed output.
+        errors: "KIND RULE" of each allowed error.
     """
 
     outputs: frozenset[str] = frozenset()
@@ -50,7 +50,7 @@ class Answers:
 
 
 def sha256_of(output: bytes) -> str:
-    """The hash of an output, as `Answers` has it."""
+    """SHA-256 of an output in hexadecimal, as in `Answers`."""
     return hashlib.sha256(output).hexdigest()
 
 
@@ -63,7 +63,7 @@ def _as_csv(payload: Payload) -> bytes:
 def right_answers(
     blob: bytes, limits: Limits = Limits(), expected_reference: bytes | None = None, sent: bytes | None = None
 ) -> Answers:
-    """All right answers to `blob`, which was the payload `sent` before it was damaged (None: it was not)."""
+    """The right answers to `blob`. `sent` is the payload before damage (None: it was not damaged)."""
 
     def answer(payload: bytes) -> Answers:
         try:
@@ -80,12 +80,12 @@ def right_answers(
     if first.outputs and parts.streams == as_sent.streams:
         return first
     if not parts.are_small or answer(parts.build(parts.any_index, parts.any_labels)).errors:
-        return first  # of steps 1 to 7, which leave no choice
+        return first  # an error of steps 1 to 7, which leave no choice
 
     errors = set(first.errors)
 
     def readable(name: str, build: Callable[[_Stream], bytes]) -> _Stream | None:
-        """The stream of this name, or the frame that was sent, if it may be read; notes the errors in it."""
+        """The stream of this name, or its sent frame, if a decoder may read it. Its errors are added to `errors`."""
         stream, frame = parts.streams[name], as_sent.streams.get(name)
         found = answer(build(stream)).errors
         errors.update(found)
@@ -113,7 +113,7 @@ def right_answers(
 
 @dataclass(frozen=True)
 class _Stream:
-    """A stream or section: the code of its coding or coder, the name of its coder, its bytes."""
+    """A stream or section: the code of its coding or coder, the name of its coder, and its bytes."""
 
     code: int
     coder: str
@@ -121,7 +121,7 @@ class _Stream:
 
 
 class _Parts:
-    """A payload taken apart, to be put together with other streams.
+    """The parts of a payload, to be combined with other streams.
 
     Attributes:
         streams: the streams "index" and "labels", and the sections that decoders read, by name.
@@ -150,17 +150,17 @@ class _Parts:
                 self.streams[type_.name] = stream(section.coder, name, section.offset, section.size)
 
     def coder_of(self, name: str) -> str | None:
-        """The coder of a stream or section, if it is there."""
+        """The coder of a stream or section; None if the payload does not have it."""
         return self.streams[name].coder if name in self.streams else None
 
     @property
     def are_small(self) -> bool:
-        """Whether stand-ins may be made."""
+        """Whether the payload is small enough for stand-ins."""
         return max(self._parsed.kept, 0 if self._has_all else self._parsed.coded) <= _MAX_STAND_IN
 
     @property
     def any_index(self) -> _Stream:
-        """An index stream without an error: the coded images are those at one end of the universe."""
+        """An index stream without an error: it codes the images at one end of the universe."""
         if self._has_all:
             return self.streams["index"]
         coded = self._parsed.coded
@@ -170,14 +170,14 @@ class _Parts:
 
     @property
     def any_labels(self) -> _Stream:
-        """A label stream without an error: every image is of class 0."""
+        """A label stream without an error: every image has class 0."""
         code = coding_named(LABEL_CODINGS, "constant-plain").code
         return _Stream(code, PLAIN.name, varint_bytes(0) if self._parsed.kept else b"")
 
     def build(
         self, index: _Stream, labels: _Stream, section: str | None = None, section_stream: _Stream | None = None
     ) -> bytes:
-        """The payload with these streams, and without sections but for one."""
+        """The payload with these streams, and at most one section."""
         sections = []
         if section is not None and section_stream is not None:
             sections.append((self.section_types[section].code, section_stream.code, section_stream.data))

@@ -1,4 +1,4 @@
-"""Payloads and streams of frames to test decoders on: the vectors of the specification, and generated ones."""
+"""Cases to test decoders on: the vectors of the specification, and generated payloads and streams of frames."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _VECTORS = (_PACKAGE / "vectors", _PACKAGE.parent / "spec" / "vectors")
 PAYLOAD_VECTOR_FOLDERS = tuple(folder / "payload" for folder in _VECTORS)
 FRAME_VECTOR_FOLDERS = tuple(folder / "frames" for folder in _VECTORS)
 
-#: Options that every receiver of frames must have: without them a stream cannot be read at all.
+#: Options that every receiver of frames must have: a stream cannot be read without them.
 _EVERY_RECEIVER_HAS = {"framing", "tag"}
-#: Damaged copies of each whole payload. To damage one takes a tenth of the time that it takes to make one.
+#: Damaged copies of each whole payload. Making a copy takes a tenth of the time of making a payload.
 _DAMAGED_COPIES = 3
-#: Damage hits these first bytes, most of which are the header, as often as all bytes together.
+#: Damage hits these first bytes (mostly the header) as often as all bytes together.
 _HEADER_BYTES = 40
 _CHECKSUM_BYTES = 4
 #: Bytes of a generated case that its comment shows.
@@ -46,10 +46,10 @@ class Case:
 
     Attributes:
         id: name of the vector, or number of a generated case.
-        comment: why it is there, or how it was generated.
+        comment: purpose of the vector, or origin of the generated case.
         data: its bytes.
         right: the right answers.
-        options: what the decoder is told besides, by name: limits, `expected_reference`, `framing`, `tag`.
+        options: options for the decoder, by name: limits, `expected_reference`, `framing`, `tag`.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Case:
 
     @property
     def needs_options(self) -> bool:
-        """Whether a decoder can answer only if it has options for limits and for the expected digest."""
+        """Whether the case needs a decoder with options for limits and the expected digest."""
         return not self.options.keys() <= _EVERY_RECEIVER_HAS
 
 
@@ -75,12 +75,12 @@ def frame_vectors() -> list[Case]:
 
 
 def _vectors(folders: tuple[Path, ...]) -> list[tuple[dict[str, Any], bytes]]:
-    """The entries of the index that is in one of these folders, with the bytes of their files."""
+    """Entries of the index in the first of these folders that has one, with the bytes of their files."""
     for folder in folders:
         if (folder / "index.json").exists():
             vectors = json.loads((folder / "index.json").read_text(encoding="utf-8"))["vectors"]
             return [(vector, (folder / vector["file"]).read_bytes()) for vector in vectors]
-    raise FileError(f"the test vectors are not where they belong, {folders[0]}", rule="vectors")
+    raise FileError(f"the test vectors are missing: there is no {folders[0]}", rule="vectors")
 
 
 def _payload_case(vector: dict[str, Any], data: bytes) -> Case:
@@ -114,16 +114,16 @@ def _error(vector: dict[str, Any]) -> str:
 
 
 def generated_payloads(examples: int, seed: int, progress: Progress = no_progress) -> list[Case]:
-    """Whole payloads, and damaged copies of each: the same ones for one seed and one release of hypothesis.
+    """Generate payloads, and damaged copies of each: always the same for one seed and one release of hypothesis.
 
-    `progress` is called with how many there are so far, and in the end.
+    `progress` is called with the number of finished payloads, and the final number.
 
     Raises:
         Unavailable: (rule extra) if hypothesis is not installed.
     """
     cases: list[Case] = []
     whole = -(-examples // (1 + _DAMAGED_COPIES))
-    # Of both steps, each about half of the time
+    # Two steps: generate, then damage and answer. Each takes about half of the time
     for number, sent in enumerate(_whole_payloads(whole, seed, lambda done: progress(done, 2 * whole))):
         progress(whole + number, 2 * whole)
         random = Random(f"{seed} {number}")
@@ -166,7 +166,7 @@ def _whole_payloads(examples: int, seed: int, progress: Callable[[int], None]) -
 
 
 def damaged_copy(sent: bytes, random: Random) -> bytes:
-    """A copy with bytes changed, cut out, added or cut off. Most copies get a right checksum: their damage goes far."""
+    """A copy with bytes changed, removed, added or cut off. Most get a right checksum, so that decoders go on."""
     blob = bytearray(sent)
     for _ in range(random.choice([1, 1, 2, 3])):
         at = random.randrange(min(len(blob), random.choice([_HEADER_BYTES, len(blob)])) + 1)
@@ -187,9 +187,9 @@ def damaged_copy(sent: bytes, random: Random) -> bytes:
 
 
 def generated_streams(examples: int, seed: int, progress: Progress = no_progress) -> list[Case]:
-    """Streams of frames of one object or two, as a link leaves them: the same ones for one seed.
+    """Generate streams of frames of one object or two, after a lossy link: always the same for one seed.
 
-    `progress` is called with how many there are so far, and in the end.
+    `progress` is called with the number of finished payloads, and the final number.
 
     Raises:
         Unavailable: (rule extra) if raptorq is not installed.
@@ -230,7 +230,7 @@ def _sent_frames(sender: Sender, random: Random) -> list[bytes]:
 
 
 def _right_of_stream(stream: bytes, framing: str, tag: int | None) -> Answers:
-    """The right answers to a stream. No frame is forged: so incomplete objects break one rule only, `incomplete`."""
+    """The right answers to a stream. No frame is forged: an incomplete object can only break the rule `incomplete`."""
     reassembler = Reassembler(FrameLimits(), tag)
     for frame in read_frames(io.BytesIO(stream), framing):
         reassembler.add(frame)

@@ -1,4 +1,4 @@
-"""A link that loses, damages, repeats and reorders frames: for tests, and to try how much repair is enough."""
+"""Simulate a link that loses, damages, repeats and reorders frames: for tests, and to choose the share of repair."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from random import Random
 from plada_codec.errors import InvalidArgument
 from plada_codec.links.loss import Loss
 
-#: As good as no flip at all, in bits.
+#: A distance between flips that is never reached, in bits.
 _NEVER = 2**60
 
 
@@ -22,17 +22,17 @@ def channel(
     reorder_frames: int = 0,
     seed: int = 0,
 ) -> Iterator[bytes]:
-    """The frames that arrive of those that are sent, while they are sent; always the same for a seed.
+    """Yield the frames that arrive, while `frames` are sent; always the same for one seed.
 
-    A frame is lost or not. One that is not may arrive twice; bits flip in each copy; and copies overtake one another.
+    A frame may be lost. If it is not, it may arrive twice; bits flip in each copy; copies may overtake each other.
 
     Args:
-        frames: any number, also without end.
-        loss: which frames are lost.
-        flip_rate: how likely a bit is flipped, whatever became of the others: 0 .. 1, not 1.
-        duplicate_rate: how likely a frame arrives twice: 0 .. 1.
-        reorder_frames: how many frames are under way at any time; any of them may be the next to arrive.
-        seed: of what is drawn.
+        frames: the frames that are sent; they may be endless.
+        loss: the loss of frames.
+        flip_rate: probability that a bit flips, independently of others: 0 or more, below 1.
+        duplicate_rate: probability that a frame arrives twice: 0 .. 1.
+        reorder_frames: number of frames that are under way at any time; any of them may arrive next.
+        seed: seed of the random numbers.
 
     Raises:
         InvalidArgument: (rule channel) if a rate or a number is outside its range.
@@ -47,7 +47,7 @@ def channel(
     if not 0 <= duplicate_rate <= 1:
         raise InvalidArgument(f"the duplicate rate {duplicate_rate:g} is not 0 .. 1", rule="channel")
     if reorder_frames < 0:
-        raise InvalidArgument(f"{reorder_frames} frames cannot be reordered: 0 or more can", rule="channel")
+        raise InvalidArgument(f"{reorder_frames} frames cannot be reordered: give 0 or more", rule="channel")
     random = Random(seed)
     return _reordered(_damaged(frames, loss.sampler(random), flip_rate, duplicate_rate, random), reorder_frames, random)
 
@@ -55,7 +55,7 @@ def channel(
 def _damaged(
     frames: Iterable[bytes], lost: Callable[[int], bool], flip_rate: float, duplicate_rate: float, random: Random
 ) -> Iterator[bytes]:
-    """The copies of each frame that arrive: none, one or two."""
+    """Copies of each frame that arrive: none, one or two."""
     flipped = _flipper(flip_rate, random)
     for frame in frames:
         if lost(len(frame)):
@@ -66,12 +66,12 @@ def _damaged(
 
 
 def _flipper(rate: float, random: Random) -> Callable[[bytes], bytes]:
-    """A function that flips bits of one frame after the other. It draws how many bits there are between two flips."""
+    """Return a function that flips bits in one frame after another. It draws the number of bits between two flips."""
     if not rate:
         return bytes
 
     def gap() -> int:
-        """Of a geometric distribution: 0 or more bits that stay as they are."""
+        """Number of bits before the next flip, from a geometric distribution."""
         return int(min(math.log1p(-random.random()) / math.log1p(-rate), _NEVER))
 
     until_next = gap()
@@ -89,7 +89,7 @@ def _flipper(rate: float, random: Random) -> Callable[[bytes], bytes]:
 
 
 def _reordered(frames: Iterable[bytes], waiting: int, random: Random) -> Iterator[bytes]:
-    """The frames in another order: `waiting` frames wait, and whenever another comes, any one of them goes."""
+    """Reorder frames: `waiting` frames wait, and when another comes, a random one leaves."""
     under_way: list[bytes] = []
     for frame in frames:
         under_way.append(frame)

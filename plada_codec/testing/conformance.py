@@ -1,30 +1,30 @@
-"""Tests other people's decoders on the vectors of the specification and on generated payloads.
+"""Test other decoders on the vectors of the specification and on generated cases.
 
 *A process for each payload.* The decoder is a command. It gets a payload on standard input. It writes CSV to standard
 output, a line `index,label` and then a line for each kept image, and exits with 0; or it refuses the payload, and exits
-with another code. (A process that a signal ends has crashed, and refused nothing.) Where kinds and rules are compared
-(section 10 of the specification), the last line on standard error must have them, for instance `Corrupt checksum`; of
-several in that line the last ones count.
-Limits, and the digest that is expected, are arguments under their names in the specification: `--max-kept 1000`,
-`--expected-reference 0123456789abcdef`. A decoder that does not take them is tested on the vectors that need none.
+with another code. (A process that a signal ends has crashed: that is no refusal.) If kinds and rules are compared
+(section 10 of the specification), the last line on standard error must hold them, for instance `Corrupt checksum`; if
+it holds several, the last ones count.
+Limits and the expected digest are arguments, with the names of the specification: `--max-kept 1000`,
+`--expected-reference 0123456789abcdef`. A decoder without these arguments is tested on the vectors that need none.
 
-*One process for all payloads.* It takes a decoder seconds where starting 10,000 takes hours. The decoder answers
-requests on standard input, one after the other, until that ends; then it exits with 0:
+*One process for all payloads.* This takes seconds; starting 10,000 processes takes hours. The decoder answers
+requests on standard input, one after the other, until standard input ends; then it exits with 0:
 
     request: u32 length of the options, the options, u32 length of the payload, the payload
-    answer:  u32 length of what follows, then + and the CSV, or - and kind and rule in ASCII (more words may follow)
+    answer:  u32 length of the rest, then + and the CSV, or - and kind and rule in ASCII (more words may follow)
 
 The lengths are little-endian. Options are ASCII lines, each ended by a line feed: `max_kept=1000`,
-`expected_reference=0123456789abcdef`. There may be none. A decoder must flush each answer before it reads on. Answers
-have at most 64 MiB. A process that gives no answer in time, dies or writes anything else is started anew for the next
-payload.
+`expected_reference=0123456789abcdef`. There may be no options. A decoder must flush each answer before it reads on. An
+answer has at most 64 MiB. A process that gives no answer in time, dies or writes anything else is restarted for the
+next payload.
 
-*Receivers of frames* get a stream of frames in place of the payload, and write the object in place of the CSV. Their
-options are `framing` (`length` or `slip`), always; `tag` (three hexadecimal digits), where one is asked for; and their
-limits. They must take `--framing` and `--tag` as arguments.
+*Receivers of frames* get a stream of frames instead of the payload, and write the object instead of the CSV. Their
+options are `framing` (`length` or `slip`), always; `tag` (three hexadecimal digits), if one is wanted; and limits. They
+must take `--framing` and `--tag` as arguments.
 
-A decoder may skip class names, soft labels and weights, and so accept a payload in which only they are bad. What else
-the specification leaves to its choice is in `plada_codec.testing.answers`.
+A decoder may skip class names, soft labels and weights, and so accept a payload in which only they are bad. The other
+choices that the specification leaves are in `plada_codec.testing.answers`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A vector or generated case that the decoder was not tested on, and why."""
+    """A vector or generated case that was left out, and why."""
 
     id: str
     reason: str
@@ -85,7 +85,7 @@ class Report:
     failures: tuple[Failure, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The object that `plada conformance --json` prints."""
+        """The fields as `plada conformance --json` prints them."""
         return asdict(self)
 
 
@@ -104,23 +104,23 @@ def run_conformance(
     """Test the decoder `command` on the vectors, and on `examples` generated cases.
 
     Args:
-        command: starts the decoder, as in a shell.
+        command: shell command that starts the decoder.
         examples: number of generated payloads (a quarter of them whole, the others damaged) or streams of frames.
-        seed: of what is generated.
+        seed: seed of the generated cases.
         timeout_s: seconds that an answer may take.
         progress: called while cases are generated, and then again, from 0, while the decoder answers.
-        frames: whether it is a receiver of frames.
-        options: whether it takes limits and the expected digest as arguments; a batch always has them.
+        frames: whether the decoder is a receiver of frames.
+        options: whether the decoder takes limits and the expected digest as arguments; with `batch`, it always does.
         rules: whether to compare kind and rule of each refusal.
-        batch: whether it is one process that answers requests.
+        batch: whether the decoder is one process that answers requests.
 
     Raises:
         InvalidArgument: (rule decoder) if the command cannot be run.
-        Unavailable: (rule extra) if cases are to be generated, and hypothesis or raptorq is not installed, or (rule
-            system) if this is not a POSIX system: decoders are waited for by their pipes, and ended by their groups.
+        Unavailable: (rule extra) if cases are generated, and hypothesis or raptorq is not installed; (rule system) if
+            this is not a POSIX system: the test needs its pipes and process groups.
     """
     if os.name != "posix":
-        raise Unavailable("decoders can be tested on POSIX systems alone", rule="system")
+        raise Unavailable("decoders can only be tested on POSIX systems", rule="system")
     arguments = _split(command)
     all_vectors = frame_vectors() if frames else payload_vectors()
     without_options = [] if options or batch else [case for case in all_vectors if case.needs_options]
@@ -156,7 +156,7 @@ def _split(command: str) -> list[str]:
     return arguments
 
 
-#: The failure of an answer to a case, or None.
+#: Returns the failure of an answer to a case, or None.
 _Judge = Callable[[Case, Answer], Failure | None]
 
 
@@ -174,7 +174,7 @@ def _judge_processes(
 
 
 def _judged(answered: Iterable[tuple[Case, Answer]], judge: _Judge) -> Iterator[Failure | None]:
-    """The failure of each answer, or None, until too many answers in a row come too late."""
+    """Yield the failure of each answer, or None, until too many answers in a row come too late."""
     timeouts = 0
     for case, answer in answered:
         yield judge(case, answer)
@@ -184,7 +184,7 @@ def _judged(answered: Iterable[tuple[Case, Answer]], judge: _Judge) -> Iterator[
 
 
 def _judge_batch(arguments: list[str], cases: list[Case], timeout_s: float, judge: _Judge) -> Iterator[Failure | None]:
-    """Start one process. Yield the failure of each answer, or None, in order, and that of the end of the process."""
+    """Start one process. Yield the failure of each answer, or None, in order; then that of the process's end."""
     with BatchDecoder(arguments, timeout_s) as decoder:
         done = 0
         for failure in _judged(((case, decoder.ask(case)) for case in cases), judge):
@@ -194,11 +194,11 @@ def _judge_batch(arguments: list[str], cases: list[Case], timeout_s: float, judg
             return
         fault = decoder.finish()
         if fault is not None:
-            yield Failure("end-of-input", "standard input ends behind the last request", fault.what)
+            yield Failure("end-of-input", "standard input ends after the last request", fault.what)
 
 
 def _judge(case: Case, answer: Answer, *, rules: bool, is_text: bool) -> Failure | None:
-    """Compare an answer with the right ones."""
+    """Compare an answer with the right answers."""
     what = _what_is_wrong(case.right, answer, rules=rules, is_text=is_text)
     return None if what is None else Failure(case.id, case.comment, what)
 

@@ -1,4 +1,4 @@
-"""Asks decoders: a process for each case, or one process for all. The protocols are in conformance.py."""
+"""The processes of a tested decoder: one for each case, or one for all cases. See `conformance` for the protocols."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from plada_codec.testing.cases import Case
 MAX_ANSWER_BYTES = 1 << 26
 _LENGTH_BYTES = 4
 _CHUNK_BYTES = 1 << 16
-#: A process that has closed its standard output has so long to end.
+#: Seconds in which a process must end after it has closed its standard output.
 _GRACE_S = 1.0
 
-#: So many characters of what a decoder says about itself are kept.
+#: Number of characters that are kept of a decoder's error message.
 _MESSAGE_LENGTH = 500
 
 _KINDS = ("Truncated", "Corrupt", "Unsupported", "LimitExceeded", "ReferenceMismatch", "InvalidPayload")
@@ -40,7 +40,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """A decoder refused, with "KIND RULE" (None: it does not say), and its own words."""
+    """A decoder refused: "KIND RULE" (None if it gives none), and its message."""
 
     error: str | None
     message: str
@@ -48,7 +48,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Fault:
-    """A decoder did something that is no answer. `timed_out`: it had to be waited for."""
+    """A decoder did not answer, or not by the protocol. `timed_out`: it took too long."""
 
     what: str
     timed_out: bool = False
@@ -58,7 +58,7 @@ Answer = Accepted | Refused | Fault
 
 
 def ask_process(command: list[str], case: Case, timeout_s: float) -> Answer:
-    """The answer of a new process, which gets the case on standard input, and its options as arguments.
+    """Start a process for one case, with its options as arguments; return its answer.
 
     Raises:
         InvalidArgument: (rule decoder) if the command cannot be run.
@@ -72,9 +72,9 @@ def ask_process(command: list[str], case: Case, timeout_s: float) -> Answer:
 
 
 class BatchDecoder:
-    """A decoder that is one process and answers requests. Where it gives no answer, it is started anew for the next.
+    """A decoder that is one process and answers requests. It is restarted after a request without an answer.
 
-    It is a context manager, at whose end the process is killed if it still runs.
+    It is a context manager: when it ends, the process is killed if it still runs.
     """
 
     def __init__(self, command: list[str], timeout_s: float) -> None:
@@ -89,7 +89,7 @@ class BatchDecoder:
         self._end()
 
     def ask(self, case: Case) -> Answer:
-        """The answer to one case.
+        """Ask for the answer to one case.
 
         Raises:
             InvalidArgument: (rule decoder) if the command cannot be run.
@@ -102,7 +102,7 @@ class BatchDecoder:
         return answer
 
     def finish(self) -> Fault | None:
-        """Close the decoder's standard input, with which it must end; say what it did instead."""
+        """Close standard input: then the decoder must end. Return the fault if it does not end properly."""
         return None if self._running is None else self._running.finish(self._timeout_s)
 
     def _end(self) -> None:
@@ -112,10 +112,10 @@ class BatchDecoder:
 
 
 class _Process:
-    """A running decoder. Requests are written while answers are read, so that no full pipe can stop both sides."""
+    """A running decoder. It writes requests while it reads answers, so that full pipes cannot block both sides."""
 
     def __init__(self, command: list[str]) -> None:
-        # A file takes whatever is written to standard error; a pipe would fill up.
+        # A file takes any amount of standard error; a pipe would fill up.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (kill closes it)
         try:
             self._process = subprocess.Popen(
@@ -129,7 +129,7 @@ class _Process:
         os.set_blocking(self._requests.fileno(), False)
 
     def ask_once(self, data: bytes, timeout_s: float) -> Answer:
-        """Write the data, and close standard input; the answer is the output as a whole, and how the process ends."""
+        """Write the data and close standard input; return the answer: the whole output, and the exit code."""
         deadline = time.monotonic() + timeout_s
         received = bytearray()
 
@@ -173,13 +173,13 @@ class _Process:
     def _converse(
         self, request: bytes, deadline: float, take: Callable[[bytes], Fault | bool], *, is_last: bool = False
     ) -> Fault | None:
-        """Write a request while it reads the output, until all is written and `take` has all that it wants.
+        """Write a request and read the output at the same time, until `take` has the whole answer.
 
-        `take` gets each piece of the output (an empty one is its end), and says whether that was all, or what is wrong
-        with it, which ends the conversation. Standard input is closed behind the last request.
+        `take` gets each piece of the output (an empty piece is its end). It returns whether the answer is complete, or
+        a fault, which ends the exchange. If `is_last`, standard input is closed after the request.
 
         Raises:
-            TimeoutError: if that takes until the deadline.
+            TimeoutError: if the answer is not complete at the deadline.
         """
         unsent, is_all = memoryview(request), False
         with selectors.DefaultSelector() as selector:
@@ -207,7 +207,7 @@ class _Process:
         return None
 
     def finish(self, timeout_s: float) -> Fault | None:
-        """Close standard input; the process must end then, with 0, and write nothing more."""
+        """Close standard input. The process must then end with exit code 0 and write nothing more."""
         self._requests.close()
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
@@ -221,7 +221,7 @@ class _Process:
         return Fault(_ended(code, _end_of(self._last_line()))) if code else None
 
     def kill(self) -> None:
-        """End the process, and those that it started, if they still run."""
+        """Kill the process, and the processes that it started, if they still run."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -229,11 +229,11 @@ class _Process:
             stream.close()
 
     def _write(self, unsent: memoryview) -> int:
-        """Write what the pipe takes; say how much that is."""
+        """Write as many bytes as the pipe takes; return their number."""
         try:
             return os.write(self._requests.fileno(), unsent[:_CHUNK_BYTES])
         except BrokenPipeError:
-            return len(unsent)  # nobody will read it: reading says why
+            return len(unsent)  # the process has ended: reading its output tells why
 
     def _how_it_ended(self, deadline: float) -> Fault:
         try:
@@ -243,7 +243,7 @@ class _Process:
         return Fault(_ended(code, _end_of(self._last_line())))
 
     def _last_line(self) -> str:
-        """The last line of standard error, if it is not too long; of a longer one, the end."""
+        """The last line of standard error, or the end of that line if it is too long."""
         size = self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, size - _CHUNK_BYTES))
         return self._errors.read().strip().rpartition(b"\n")[2].decode(errors="replace")
@@ -259,7 +259,7 @@ def _too_slow(timeout_s: float) -> Fault:
 
 
 def _what_is_wrong_with(received: bytearray) -> Fault | None:
-    """Of an answer in a batch, or the beginning of one."""
+    """The fault of an answer in a batch, as far as it has come; None if there is none yet."""
     if len(received) < _LENGTH_BYTES:
         return None
     size = _announced(received)

@@ -7,11 +7,11 @@
     def test_my_decoder(example):
         assert my_decoder(example.blob) == (example.payload.indices.tolist(), example.payload.labels.tolist())
 
-They are drawn so that every coding, every width and every boundary of the format is reached: sizes one less,
-one more and exactly at powers of two; nothing, one image and everything kept; runs, periods, chance, gaps of every
-scale, and a density that rises or falls throughout; one class, a few and 65,536; labels that all differ, and all
-but one alike; and what real selections look like: runs of alike images, each with a share that is kept and a
-favourite class of its own. Class names, soft labels and weights are there or not, each by itself.
+They reach every coding, every width and every boundary of the format: sizes at powers of two, one less and one more;
+no image, one image and all images kept; positions in runs, periodic or random, with gaps of every scale and a density
+that rises or falls; 1, a few and 65,536 classes; labels that all differ, or are all alike but one. They also imitate
+real selections: runs of similar images, each with its own share of kept images and its own most frequent class. Class
+names, soft labels and weights are present or not, independently.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BOUNDARY_SIZES = (1, 2, 7, 8, 9, 127, 128, 255, 256, 257, 16_383, 16_384, 65_535
 HUGE_SIZES = (2**32 - 1, 2**32, 2**32 + 1, 2**48)
 #: Numbers of classes at which label widths change.
 BOUNDARY_CLASSES = (1, 2, 3, 4, 5, 10, 128, 129, 255, 256, 257, 65_535, 65_536)
-#: Bitmaps are named by hand only up to this universe, so that examples stay small.
+#: The coding `bitmap` is only named up to this size of the universe, so that examples stay small.
 _MAX_BITMAP = 1 << 20
 #: Soft labels are drawn up to this many codes.
 _MAX_SOFT_LABEL_VALUES = 2_000
@@ -48,7 +48,7 @@ _CHECKSUM_BYTES = 4
 
 @dataclass(frozen=True)
 class Encoded:
-    """A payload, its bytes, and how they were asked for."""
+    """A payload, its bytes, and the arguments of `encode`."""
 
     payload: Payload
     blob: bytes
@@ -58,18 +58,18 @@ class Encoded:
 
 
 def reference_sizes() -> st.SearchStrategy[int]:
-    """Numbers of images N: boundaries, small ones and huge ones."""
+    """Numbers of images N: boundaries, small and huge numbers."""
     return st.one_of(st.sampled_from(BOUNDARY_SIZES), st.integers(1, 5_000), st.sampled_from(HUGE_SIZES))
 
 
 def class_counts() -> st.SearchStrategy[int]:
-    """Numbers of classes C: boundaries and anything between."""
+    """Numbers of classes C: boundaries and numbers between them."""
     return st.one_of(st.sampled_from(BOUNDARY_CLASSES), st.integers(1, 65_536))
 
 
 @st.composite
 def universes(draw: st.DrawFn, reference_size: int) -> Universe:
-    """Universes of a reference set: half the time all of it."""
+    """Universes of a reference set; half of them are the whole set."""
     if draw(st.booleans()):
         return Universe()
     offset = draw(st.integers(0, min(reference_size - 1, 20)) | st.integers(0, reference_size - 1))
@@ -111,7 +111,7 @@ def _selections(
 def _runs_of_alike_images(
     draw: st.DrawFn, size: int, num_classes: int, max_kept: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions and labels where each run of images has a share that is kept and a favourite class of its own."""
+    """Positions and labels in which each run of images has its own share of kept images and most frequent class."""
     images = draw(st.integers(1, min(size, 2 * max_kept)))
     first = draw(st.sampled_from([0, size - images]) | st.integers(0, size - images))
     length = draw(st.sampled_from([1, 2, 10, 100, 1_000]) | st.integers(1, images))
@@ -183,7 +183,7 @@ def _labels(draw: st.DrawFn, count: int, num_classes: int) -> NDArray[np.int64]:
 
 @st.composite
 def _soft_labels(draw: st.DrawFn, used_classes: int, num_classes: int) -> NDArray[np.int64] | None:
-    """Codes of soft labels, or none: no row is all 0."""
+    """Codes of soft labels, or None; no row is all 0."""
     if draw(st.booleans()):
         return None
     codes = draw(_codes(used_classes * num_classes, SOFT_LABEL_CODES)).reshape(used_classes, num_classes)
@@ -193,7 +193,7 @@ def _soft_labels(draw: st.DrawFn, used_classes: int, num_classes: int) -> NDArra
 
 @st.composite
 def _codes(draw: st.DrawFn, count: int, space: int) -> NDArray[np.int64]:
-    """`count` codes below `space`: alike, near a middle one or an end, with a period, listed or any."""
+    """`count` codes below `space`: constant, near the middle or an end, periodic, from a few values, or random."""
     largest = space - 1
     shape = draw(st.sampled_from(["alike", "near", "periods", "any", "listed"]))
     if shape == "listed" and count <= 20:
@@ -211,7 +211,7 @@ def _codes(draw: st.DrawFn, count: int, space: int) -> NDArray[np.int64]:
 
 @st.composite
 def encoded_payloads(draw: st.DrawFn, max_kept: int = 2_000) -> Encoded:
-    """Payloads with their bytes, in every profile and every coding that can express them."""
+    """Payloads with their bytes, in all profiles and all codings that can express them."""
     payload = draw(payloads(max_kept))
     profile = draw(st.sampled_from(PROFILES))
     bitmaps = payload.universe_size <= _MAX_BITMAP
@@ -229,7 +229,7 @@ def encoded_payloads(draw: st.DrawFn, max_kept: int = 2_000) -> Encoded:
 
 @st.composite
 def damaged_payloads(draw: st.DrawFn, max_kept: int = 200) -> bytes:
-    """Bytes that were a payload once: bits flipped, bytes changed, cut out, added, or the end cut off.
+    """Damaged payloads: bits flipped, bytes changed, removed or added, or the end cut off.
 
     Half of them get a new checksum, so that the damage reaches the checks behind it. Some damage is harmless
     (a digest has no wrong values): such bytes are another valid payload.
@@ -243,7 +243,7 @@ def damaged_payloads(draw: st.DrawFn, max_kept: int = 200) -> bytes:
 
 
 def _damage(draw: Any, blob: bytearray) -> None:
-    """One piece of damage, in place; the header's first fields and the whole header are hit as often as the rest."""
+    """Damage a payload once, in place. The first fields and the header are hit as often as the rest."""
     at = draw(st.integers(0, min(12, len(blob))) | st.integers(0, min(40, len(blob))) | st.integers(0, len(blob)))
     how = draw(st.sampled_from(["flip", "byte", "cut out", "add", "cut off"]))
     if how == "flip" and at < len(blob):

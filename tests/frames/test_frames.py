@@ -213,9 +213,9 @@ def test_what_cannot_be_sent_is_refused(object_bytes: int, frame_bytes: int, rul
     assert refused.value.rule == rule
 
 
-def test_frames_that_are_too_small_are_told_from_those_that_are_too_long() -> None:
+def test_frames_that_are_too_short_are_told_from_those_that_are_too_long() -> None:
     with pytest.raises(
-        InvalidArgument, match=r"frames of 256 bytes are too small .* 16,777,216 bytes: it needs 312 to 65,"
+        InvalidArgument, match=r"frames of 256 bytes are too short .* 16,777,216 bytes: it needs 312 to 65,"
     ):
         layout(1 << 24, 256)
     with pytest.raises(InvalidArgument, match="too long for an object of 100 bytes: it needs 9 to 65,535"):

@@ -441,7 +441,7 @@ def test_a_payload_for_another_reference_set_or_for_none_is_refused(sources: Pat
     assert student(sources, good).exit_code == 0
     other = encode(Payload([1, 2, 3], [0, 1, 2], 48, 3, bytes(8)))
     assert_fails(student(sources, other), "for the reference set 0000000000000000")
-    assert_fails(student(sources, encode(Payload([1, 2, 3], [0, 1, 2], 48, 3))), "does not say for which")
+    assert_fails(student(sources, encode(Payload([1, 2, 3], [0, 1, 2], 48, 3))), "does not name its reference set")
     assert_fails(student(sources, good[:-1]), f"plada-train: {sources / 'p.plada'}: ")
     assert_fails(student(sources, b"no payload"))
     assert_fails(student(sources, encode(Payload([], [], 48, 3, digest[:8]))), "keeps no image")
