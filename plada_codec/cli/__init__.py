@@ -1,1 +1,1 @@
-"""The command line `plada`, a file for each group of commands. Nothing else imports it, but that of plada_train."""
+"""The command line `plada`: a file for each group of commands. Only `plada_train.cli` imports it."""

@@ -1,4 +1,4 @@
-"""The commands that send an object in frames, and lose some: `packetize`, `carousel`, `channel`."""
+"""The commands that send frames: `packetize`, `carousel`, and `channel`, which simulates a lossy link."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from plada_codec.links.loss import Loss
     from plada_codec.progress import Progress
 
-#: As plada_codec.frames.sending has them, whose import would slow --help down.
+#: Defaults of plada_codec.frames.sending; importing it would slow --help down.
 _FRAME_BYTES, _ANNOUNCE_EVERY = 256, 16
 
 
@@ -110,7 +110,11 @@ _burst_option = click.option(
     help="Repair symbols, as a share of the file's symbols.  [default: 10%, at least 2]",
 )
 @click.option(
-    "--loss", "loss_rate", callback=quantity("ratio"), metavar="P", help="Expected share of frames that are lost."
+    "--loss",
+    "loss_rate",
+    callback=quantity("ratio"),
+    metavar="P",
+    help="Share of the frames that is expected to be lost.",
 )
 @_burst_option
 @click.option(
@@ -150,8 +154,8 @@ def packetize(
 
     OUT is a folder with a file for each frame, or a stream of frames. FILE may be any file. A frame holds a symbol: a
     piece of the file, or a repair symbol, which is made from all pieces. A receiver rebuilds the file from as many
-    symbols as there are pieces, and two more, whichever they are. Other frames hold the announce: the file's length and
-    SHA-256. Set the number of repair symbols with --repair, or let --loss choose it.
+    symbols as there are pieces, and two more: any symbols will do. Other frames hold the announce: the file's length
+    and SHA-256. Set the number of repair symbols with --repair, or let --loss choose it.
 
     \b
     More examples:
@@ -258,16 +262,20 @@ def carousel(
 
 
 @click.command()
-@_rate_option("--loss", "loss_rate", "Share of frames that are lost.")
+@_rate_option("--loss", "loss_rate", "Share of the frames that is lost.")
 @_burst_option
-@_rate_option("--flip", "flip_rate", "Share of bits that flip.")
-@_rate_option("--duplicate", "duplicate_rate", "Share of frames that arrive twice.")
+@_rate_option("--flip", "flip_rate", "Share of the bits that flips.")
+@_rate_option("--duplicate", "duplicate_rate", "Share of the frames that arrives twice.")
 @click.option(
     "--reorder", type=click.IntRange(0), default=0, metavar="N", help="Number of frames that overtake each other."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random numbers.")
 @click.option(
-    "--framing", type=RegistryChoice("plada_codec.frames.framing", "FRAMINGS"), default="length", show_default=True
+    "--framing",
+    type=RegistryChoice("plada_codec.frames.framing", "FRAMINGS"),
+    default="length",
+    show_default=True,
+    help="Framing of both streams.",
 )
 def channel(
     loss_rate: float,
@@ -284,7 +292,7 @@ def channel(
     Example:
       plada channel --loss 30% --burst 5 --flip 1e-4 --duplicate 10% --reorder 50 < sent.frames > received.frames
 
-    A stream of frames comes from standard input and goes to standard output. Bits flip inside frames only: the ends of
+    A stream of frames comes from standard input and goes to standard output. Bits only flip inside frames: the ends of
     frames stay known.
     """  # noqa: D301
     from plada_codec import frames
@@ -305,7 +313,7 @@ def channel(
 
 
 def _send(sent: Iterable[bytes], output: str, framing: str | None, baud: int | None, tag: int) -> None:
-    """Write frames of the object `tag`, as a stream or as a folder: the name of the output says which."""
+    """Write the frames of the object `tag` as a stream or as a folder, according to the name of the output."""
     from plada_codec.frames import write_files
 
     if _is_stream(output):
@@ -315,7 +323,7 @@ def _send(sent: Iterable[bytes], output: str, framing: str | None, baud: int | N
 
 
 def _stream(sent: Iterable[bytes], output: str, framing: str | None, baud: int | None) -> None:
-    """Write a stream of frames, until nobody reads it any more."""
+    """Write a stream of frames, until its reader stops."""
     from plada_codec.files import atomic_write
     from plada_codec.frames.framing import default_framing, write_frame
     from plada_codec.frames.ports import open_stream
@@ -332,41 +340,41 @@ def _stream(sent: Iterable[bytes], output: str, framing: str | None, baud: int |
                 write_frame(stream, frame, framing)
     except OSError as error:
         if output == "-":
-            # Python flushes what is left once more when it ends, which must not fail again.
+            # At its end, Python flushes the rest of the output once more: that must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), standard_output().fileno())
         if not isinstance(error, BrokenPipeError):
             raise
 
 
 def is_open_ended(output: str) -> bool:
-    """Whether any number of frames can be written: to standard output, a pipe or a device that is there."""
+    """Whether the output takes any number of frames: standard output, an existing pipe or device."""
     path = Path(output)
     return output == "-" or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def _is_stream(output: str) -> bool:
-    """Whether frames are written one behind the other, not as files in a folder."""
+    """Whether frames are written as one stream, not as files in a folder."""
     return is_open_ended(output) or output.endswith(".frames")
 
 
 def _check_output(output: str, source: str, framing: str | None, baud: int | None) -> None:
     if framing is not None and not _is_stream(output):
-        raise click.UsageError("--framing is for streams, not for a folder: a stream's file is named NAME.frames.")
+        raise click.UsageError("--framing is for streams, not for a folder: name the file of a stream NAME.frames.")
     check_baud(baud, output)
     check_not_input(output, source)
 
 
 def check_not_input(output: str, *inputs: str) -> None:
-    """Refuse to write over what is read."""
+    """Refuse an output that is one of the inputs."""
     for name in inputs:
         if name != "-" and os.path.realpath(name) == os.path.realpath(output):
-            raise click.UsageError(f"-o {output} would take the place of the input {name}.")
+            raise click.UsageError(f"-o {output} would overwrite the input {name}.")
 
 
 def check_baud(baud: int | None, *names: str) -> None:
-    """Refuse a speed where nothing has one."""
+    """Refuse a baud rate if there is no serial port."""
     if baud is not None and not any(Path(name).is_char_device() for name in names):
-        raise click.UsageError("--baud is for a serial port, by its name.")
+        raise click.UsageError("--baud needs the name of a serial port.")
 
 
 def _named(name: str, read: Iterable[bytes]) -> Iterator[bytes]:
@@ -381,7 +389,7 @@ def _with_progress(progress: Progress, sent: Iterable[bytes], count: int) -> Ite
 
 
 def _enough(layout: Layout, loss: Loss, receivers: int, probability: float) -> tuple[int, int]:
-    """Numbers of symbols and of announces after which all receivers have the file with this probability."""
+    """The numbers of symbols and announces with which all receivers get the file, with this probability."""
     from plada_codec.links.delivery.one_way_plan import plan_one_way
 
     plan = plan_one_way(

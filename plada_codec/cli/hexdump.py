@@ -1,4 +1,4 @@
-"""The annotated dump that `plada inspect --hex` prints: every field with its offset, bytes, name and value."""
+"""The annotated dump of `plada inspect --hex`: every field with its offset, bytes, name and value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BYTES_PER_LINE = 8
 
 
 def annotated_lines(blob: Buffer) -> Iterator[str]:
-    """Lines `offset  bytes  field: value` of a payload, in file order, every byte once.
+    """Lines `offset  bytes  field: value` of a payload, in the order of the file; every byte occurs once.
 
     Raises:
         Truncated, Corrupt, Unsupported: if the container cannot be taken apart.

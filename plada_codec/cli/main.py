@@ -1,7 +1,7 @@
-"""The command line `plada`: a thin layer over the Python API.
+"""The group of all commands of `plada`, and those on payloads and reference sets: `encode`, `decode`, `verify`, ...
 
-Exit codes: 0 done; 1 bad input, with one line on standard error; 2 wrong usage. Everything but click is imported
-where it is used, so that `plada --help` answers at once.
+The commands are a thin layer over the Python API. Exit codes: 0 done; 1 bad input, with one line on standard error; 2
+wrong usage. Everything but click is imported where it is used, so that `plada --help` answers at once.
 """
 
 from __future__ import annotations
@@ -405,7 +405,7 @@ def _digest(text: str | None) -> bytes | None:
 
 
 def _read(source: str, format: str | None, limits: Limits, options: dict[str, Any]) -> Payload:
-    """A payload from a file, and from the options of `_payload_options`."""
+    """Read a payload from a file and from the options of `_payload_options`."""
     from plada_codec import interop
     from plada_codec.universe import Universe
 

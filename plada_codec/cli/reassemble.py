@@ -21,9 +21,9 @@ from plada_codec.errors import FileError, Truncated
 if TYPE_CHECKING:
     from plada_codec.frames import Reassembler, ReceptionProgress, StateFile
 
-#: A live stream gets a complaint after this many bytes without a frame, or this many frames of other objects.
+#: The user is warned after this many bytes of a live stream without a frame, or this many frames of other objects.
 _PATIENCE_BYTES, _PATIENCE_FRAMES = 4_096, 16
-_ASK_FRAMING = ": is --framing what the sender's is?"
+_ASK_FRAMING = ": does --framing match the sender?"
 
 
 @click.command()
@@ -62,7 +62,7 @@ def reassemble(
     """  # noqa: D301
     if status:
         if state_path is None or sources or {output, framing, baud} != {None}:
-            raise click.UsageError("--status is for --state and --tag alone, without FRAMES, --output and --framing.")
+            raise click.UsageError("--status takes --state and --tag only, without FRAMES, --output and --framing.")
         _print_status(state_path, tag, as_json)
         return
     if output is None:
@@ -81,13 +81,13 @@ def reassemble(
             reassembler.add(frame)
         saved = Counter(reassembler.tags)
         if saved and tag is not None and tag not in saved:
-            raise _other_state(state_path, saved, f"not of {tag:03x}: give that a state file of its own")
+            raise _other_state(state_path, saved, f"not of {tag:03x}: give that object its own state file")
         if reassembler.complete and tag is None and any(map(_is_live, sources)):
             has = f"{state_path} already has object {_tags(reassembler.complete)} complete"
             if output == "-" or Path(output).exists():
                 but = "" if output == "-" else f", and there is a file {output}"
                 raise FileError(f"{has}{but}: give a new state, no FRAMES, or its --tag", rule="state")
-            # The same command goes on, if an interruption came between the last frame and the file.
+            # If an interruption came between the last frame and the file, the same command continues.
             complain(f"plada: {has}: nothing is received")
             sources = ()
         watch = partial(_watched, reassembler=reassembler, wanted=set(saved) if tag is None else {tag})
@@ -105,19 +105,19 @@ def reassemble(
 
 
 def _result(reassembler: Reassembler, tag: int | None, state_path: str | None) -> bytes:
-    """The object that is complete. An error about one that is not says how to go on."""
+    """The complete object. The error for an incomplete object says how to go on."""
     try:
         return reassembler.result(tag)
     except Truncated as error:
         if not reassembler.objects:
             raise
-        keeps = "with --state FILE, which keeps what came"
+        keeps = "with --state FILE, which keeps received frames"
         has = f"by the same command: {state_path} has these"
         raise Truncated(f"{error.args[0]}, {keeps if state_path is None else has}", rule=error.rule) from None
 
 
 def _report(reassembler: Reassembler, output: str, state_path: str | None, saved: Counter[int], as_json: bool) -> None:
-    """Print what was written, and complain about problems and objects that were left out."""
+    """Print the result, and warn of problems and of objects that were left out."""
     got = reassembler.progress(reassembler.complete[0])
     if as_json:
         click.echo(json.dumps(_as_dict(got), indent=2))
@@ -129,19 +129,19 @@ def _report(reassembler: Reassembler, output: str, state_path: str | None, saved
     elif state_path is not None:
         # With a tag, the reassembler does not know the other objects of the state file.
         rest = _tags(sorted(saved.keys() - {got.tag}))
-        complain(f"plada: {output} is complete: {state_path} is no longer needed{rest and f', but for {rest}'}")
+        complain(f"plada: {output} is complete: {state_path} is no longer needed{rest and f', except for {rest}'}")
 
 
 def _check_found(state_path: str | None, saved: Counter[int], reassembler: Reassembler) -> None:
-    """Refuse objects other than those of the state file: nobody asked for them."""
+    """Refuse objects other than those of the state file, if no tag asks for them."""
     complete, came = reassembler.complete, reassembler.tags - saved
     if not saved or len(complete) > 1:
         return
     if complete and complete[0] not in saved:
         tag = f"{complete[0]:03x}"
-        raise _other_state(state_path, saved, f"but what is complete is {tag}: --tag {tag} writes that")
+        raise _other_state(state_path, saved, f"but the complete object is {tag}: --tag {tag} writes it")
     if came and came.keys().isdisjoint(complete or saved):
-        but = f"but all frames that came are of {_tags(came)}: give each object a state file of its own"
+        but = f"but all received frames are of {_tags(came)}: give each object its own state file"
         raise _other_state(state_path, saved, but)
 
 
@@ -170,7 +170,7 @@ def _listed(words: list[str]) -> str:
 
 
 class _Input(NamedTuple):
-    """A source of frames."""
+    """A source of frames: a folder, files of one frame, or a stream."""
 
     name: str
     batches: Iterator[list[bytes]]
@@ -179,7 +179,7 @@ class _Input(NamedTuple):
 
 
 def _receive(inputs: Iterable[_Input], reassembler: Reassembler, state: StateFile | None, tag: int | None) -> list[str]:
-    """Collect frames until inputs end, or the object that is asked for is complete: on live ones, the first one.
+    """Collect frames until the inputs end, or the wanted object is complete (from live inputs: the first object).
 
     Returns a message about each input that ended without a frame.
     """
@@ -214,7 +214,7 @@ def _inputs(
     baud: int | None,
     watch: Callable[[Iterator[bytes], str], Iterator[bytes]],
 ) -> Iterator[_Input]:
-    """First folders, then files of one frame, then streams; `watch` is put between live ones and their frames."""
+    """The inputs: first folders, then files of one frame, then streams. `watch` wraps the chunks of live streams."""
     from plada_codec.frames.frame_files import frame_paths, read_files
 
     files: list[Path] = []
@@ -240,7 +240,7 @@ def _read(
     baud: int | None,
     watch: Callable[[Iterator[bytes], str], Iterator[bytes]] | None,
 ) -> Iterator[list[bytes]]:
-    """The frames of a stream, which is opened when the first one is asked for: a pipe then waits for its sender."""
+    """Read the frames of a stream. It is opened with the first frame: opening a pipe waits for its sender."""
     from plada_codec.frames.framing import FRAMINGS, default_framing
     from plada_codec.frames.ports import open_stream, read_chunks
 
@@ -256,11 +256,11 @@ def _read(
 
 
 def _watched(chunks: Iterator[bytes], name: str, reassembler: Reassembler, wanted: set[int]) -> Iterator[bytes]:
-    """Pass on the chunks of a live stream. Complain once where no frame comes, or no frame of the wanted objects."""
+    """Pass on the chunks of a live stream. Warn once if no frame comes, or no frame of the wanted objects."""
     before = Counter(reassembler.tags)
     read_bytes, is_told = 0, False
     for chunk in chunks:
-        yield chunk  # what follows sees what became of it
+        yield chunk  # the reassembler has taken its frames now
         read_bytes += len(chunk)
         came = reassembler.tags - before
         if not came and not is_told and read_bytes >= _PATIENCE_BYTES:
@@ -271,7 +271,7 @@ def _watched(chunks: Iterator[bytes], name: str, reassembler: Reassembler, wante
         if came.total() >= _PATIENCE_FRAMES:
             complain(
                 f"plada: {name}: all {came.total()} frames so far are of {_tags(came)}, not of "
-                f"{_tags(sorted(wanted))}: if that is meant, begin anew with its --tag and a state file of its own"
+                f"{_tags(sorted(wanted))}: to receive it, begin again with its --tag and its own state file"
             )
             break
     yield from chunks
@@ -285,7 +285,7 @@ def _is_live(source: str) -> bool:
 
 
 def _print_status(state_path: str, tag: int | None, as_json: bool) -> None:
-    """Print how far each object of a state file is, and the time that the rest takes at the rate so far."""
+    """Print the progress of each object in a state file, and the time left at the rate so far."""
     from plada_codec import frames
     from plada_codec.links.units import show_seconds
 
@@ -323,7 +323,7 @@ def _as_dict(got: ReceptionProgress) -> dict[str, Any]:
 
 
 def _share(got: ReceptionProgress) -> str:
-    """How far the reception of an object is, for people."""
+    """The progress of an object, for people."""
     if got.complete:
         return f"complete, from {got.have:,} symbols"
     if got.need is None:

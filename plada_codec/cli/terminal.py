@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from plada_codec.links.loss import Loss
 
-#: Piped output has no width, and is not folded. Terminals narrower than this fold lines themselves.
+#: Piped output has no width and is not folded. Narrower terminals fold lines themselves.
 _PIPED_COLUMNS, _LEAST_COLUMNS = 200, 80
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -40,14 +40,14 @@ class OneLineErrors(click.Group):
         try:
             return super().main(*args, **more)
         except OSError as error:
-            # Of what is printed before a command is invoked: the help, the version
+            # Printed before a command is invoked: the help, the version
             complain(f"{Path(sys.argv[0]).name}: {message_of(error)}")
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
         if sys.stdout is None:
             sys.stdout = _ClosedOutput()
-        # File names need not be UTF-8; a name that cannot be printed is no reason to fail.
+        # File names need not be UTF-8; a name that cannot be printed must not be an error.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
@@ -63,7 +63,7 @@ class OneLineErrors(click.Group):
             complain(f"{path}: {message}{'' if message.endswith('?') else '.'} See '{path} --help'.")
             ctx.exit(2)
         except BrokenPipeError:
-            raise  # whoever read the output has enough: click ends the process without a word
+            raise  # the reader of the output has stopped: click ends the process silently
         except (PladaError, OSError) as error:
             complain(f"{ctx.info_name}: {message_of(error)}")
             ctx.exit(1)
@@ -73,7 +73,7 @@ class OneLineErrors(click.Group):
 
 
 def _in_one_line(command: str | None, show_others: Callable[..., None]) -> Callable[..., None]:
-    """A `warnings.showwarning` that says ours in one line, and leaves others to `show_others`."""
+    """A `warnings.showwarning` that shows ours in one line; `show_others` shows the rest."""
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, PladaWarning):
@@ -85,19 +85,19 @@ def _in_one_line(command: str | None, show_others: Callable[..., None]) -> Calla
 
 
 def complain(message: str) -> None:
-    """Print one line on standard error, whatever is in it."""
+    """Print one line on standard error; characters that cannot be printed are escaped."""
     click.echo("".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in message), err=True)
 
 
 def message_of(error: Exception) -> str:
-    """An error in one line, with the file's name where the system's error has one."""
+    """The message of an error in one line, with the file's name if it is an error of the system with a file."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
 
 
 class RegistryChoice(click.Choice[str]):
-    """A choice of the names in a registry. The registry is imported when the option or its help is used."""
+    """A choice among the names of a registry, which is imported when the option or its help is used."""
 
     def __init__(self, module: str, registry: str) -> None:
         self._module, self._registry = module, registry
@@ -111,7 +111,7 @@ class RegistryChoice(click.Choice[str]):
 
 
 def option_group(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
-    """One decorator of several options, in the order in which the help lists them."""
+    """One decorator for several options; the help lists them in this order."""
 
     def add(command: _Command) -> _Command:
         for option in reversed(options):
@@ -122,7 +122,7 @@ def option_group(*options: Callable[[_Command], _Command]) -> Callable[[_Command
 
 
 def finite(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """A callback that refuses NaN and infinity, which are within click's ranges."""
+    """A callback that refuses NaN and infinity, which click's ranges allow."""
     for number in value if isinstance(value, tuple) else (value,):
         if number is not None and not math.isfinite(number):
             raise click.BadParameter(f"{number} is not a finite number")
@@ -130,7 +130,7 @@ def finite(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
 
 
 def quantity(reader: str) -> Callable[[click.Context, click.Parameter, str | None], Any]:
-    """A callback that reads what has a unit, by the function of plada_codec.links.units of that name."""
+    """A callback that reads a quantity with its unit. `reader` names a function of `plada_codec.links.units`."""
 
     def read(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Any:
         from plada_codec.links import units
@@ -148,7 +148,7 @@ def usage_errors(options: Mapping[str, str] = {}) -> Iterator[None]:
     """Turn errors about links and arguments into errors about the options that set them.
 
     Args:
-        options: the parameter of the command that sets a field, by the field that an error's message begins with.
+        options: the command's parameter for each field that a message of an error may begin with.
     """
     try:
         yield
@@ -191,7 +191,7 @@ def standard_output() -> BinaryIO:
 
 
 class _ClosedOutput(io.TextIOBase):
-    """In place of a standard output that is closed: an error for whoever writes to it."""
+    """Replaces a closed standard output: writing to it is an error."""
 
     @property
     def buffer(self) -> NoReturn:
@@ -206,7 +206,7 @@ def _closed(what: str) -> NoReturn:
 
 
 def write_bytes(data: bytes, target: str) -> None:
-    """Write a file that is complete or not there at all, or to standard output for `-`."""
+    """Write a file atomically, or write to standard output for `-`."""
     from plada_codec.files import atomic_write
 
     if target == "-":
@@ -230,7 +230,7 @@ def naming_file(source: str) -> Iterator[None]:
 
 @contextmanager
 def naming_device(name: str) -> Iterator[None]:
-    """Put a name into errors of the system that have none: those of reading and writing."""
+    """Put a name into errors of the system without a name: those of reading and writing."""
     try:
         yield
     except OSError as error:
@@ -239,9 +239,9 @@ def naming_device(name: str) -> Iterator[None]:
 
 
 def print_table(header: list[str], rows: Sequence[tuple[str, ...]], text: Collection[int] = (0,)) -> None:
-    """A table for people: the columns `text` are text (in a table of two, both are), the others are numbers.
+    """Print a table: the columns `text` are text (of two columns, both are), the others are numbers.
 
-    Of what is too wide, the last column is folded if it is text.
+    If the table is too wide, the last column is folded, provided that it is text.
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console

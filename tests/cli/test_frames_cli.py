@@ -262,7 +262,7 @@ def test_a_live_stream_ends_though_a_stray_frame_came_first(partial: Path) -> No
 def test_what_a_state_was_not_of_is_written_when_its_tag_is_said(partial: Path) -> None:
     fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
     said = fails(1, "reassemble", "b", "-o", "copy", "--state", "state")
-    assert "state is the state of 00a, but what is complete is 00b: --tag 00b writes that [state]" in said
+    assert "state is the state of 00a, but the complete object is 00b: --tag 00b writes it [state]" in said
     assert not (partial / "copy").exists()
     ok("reassemble", "-o", "copy", "--state", "state", "--tag", "00b")
     assert (partial / "copy").read_bytes() == b"short"
@@ -275,9 +275,9 @@ def test_a_state_of_another_object_is_an_error(partial: Path) -> None:
     symbol.unlink()
     fails(1, "reassemble", announce, "-o", "copy", "--state", "state")
     said = fails(1, "reassemble", "a", "-o", "copy", "--state", "state", "--tag", "00a")
-    assert "state is the state of 00b, not of 00a: give that a state file of its own [state]" in said
+    assert "state is the state of 00b, not of 00a: give that object its own state file [state]" in said
     said = fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
-    assert "but all frames that came are of 00a: give each object a state file of its own [state]" in said
+    assert "but all received frames are of 00a: give each object its own state file [state]" in said
     assert "[incomplete]" in fails(1, "reassemble", "a", announce, "-o", "copy", "--state", "state")
 
 
@@ -373,7 +373,7 @@ def test_a_live_stream_of_others_is_told_of_once(partial: Path, options: list[st
     (partial / "state").unlink()
     fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
     told, _ = said_of(sent("00c", 16) + sent("00d", 4), *options)
-    assert "standard input: all 20 frames so far are of 00c, 00d, not of 00a: if that is meant, begin anew" in told
+    assert "standard input: all 20 frames so far are of 00c, 00d, not of 00a: to receive it, begin again" in told
 
 
 def test_a_live_stream_that_brings_what_is_wanted_is_not_told_of(partial: Path) -> None:
@@ -384,10 +384,10 @@ def test_a_live_stream_that_brings_what_is_wanted_is_not_told_of(partial: Path) 
 @pytest.mark.parametrize(("sender", "receiver"), [("length", "slip"), ("slip", "length")])
 def test_a_live_stream_without_frames_is_told_of_once(folder: Path, sender: str, receiver: str) -> None:
     (end,) = said_of(sent("00a", 10, sender), "--framing", receiver)
-    assert end.endswith("standard input has no frames: is --framing what the sender's is? [incomplete]")
+    assert end.endswith("standard input has no frames: does --framing match the sender? [incomplete]")
     told, _ = said_of(sent("00a", 60, sender), "--framing", receiver)
     assert "standard input: no frames so far in 7," in told
-    assert told.endswith("bytes: is --framing what the sender's is?")
+    assert told.endswith("bytes: does --framing match the sender?")
 
 
 def test_a_port_that_hangs_up_on_the_receiver_is_named(folder: Path) -> None:
@@ -449,14 +449,14 @@ def test_a_state_is_needed_as_long_as_it_has_other_objects(partial: Path) -> Non
     fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
     fails(1, "reassemble", "b", "-o", "copy", "--state", "state")
     said = ok("reassemble", "-o", "copy", "--state", "state", "--tag", "00b").stderr
-    assert said.endswith("copy is complete: state is no longer needed, but for 00a\n")
+    assert said.endswith("copy is complete: state is no longer needed, except for 00a\n")
     said = ok("reassemble", "missing.frame", "-o", "copy", "--state", "state", "--tag", "00a").stderr
-    assert said.endswith("copy is complete: state is no longer needed, but for 00b\n")
+    assert said.endswith("copy is complete: state is no longer needed, except for 00b\n")
 
 
 def test_a_complete_state_does_not_pass_for_what_is_to_come(partial: Path) -> None:
     ok("reassemble", "b", "-o", "copy", "--state", "state")
-    assert "all frames that came are of 00a" in fails(1, "reassemble", "a", "-o", "other", "--state", "state")
+    assert "all received frames are of 00a" in fails(1, "reassemble", "a", "-o", "other", "--state", "state")
     assert not (partial / "other").exists()
 
 
@@ -538,8 +538,8 @@ def test_the_defaults_are_those_of_the_package() -> None:
         ("reassemble --status --state state -o copy", "--status"),
         ("reassemble --status --state state --framing slip", "--status"),
         ("reassemble --status --state state --baud 9600", "--status"),
-        ("reassemble note -o copy --state ./copy", "-o copy would take the place of the input ./copy"),
-        ("reassemble note -o ./note", "-o ./note would take the place of the input note"),
+        ("reassemble note -o copy --state ./copy", "-o copy would overwrite the input ./copy"),
+        ("reassemble note -o ./note", "-o ./note would overwrite the input note"),
     ],
 )
 def test_options_that_make_no_sense_are_wrong_usage(folder: Path, arguments: str, said: str) -> None:
@@ -553,7 +553,7 @@ def test_options_that_make_no_sense_are_wrong_usage(folder: Path, arguments: str
         ("packetize missing -o sent", "missing: No such file"),
         ("packetize task.plada -o .", "not empty"),
         ("packetize task.plada -o note", "note is a file"),
-        ("packetize task.plada -o /dev/null --baud 9600", "/dev/null is no serial port"),
+        ("packetize task.plada -o /dev/null --baud 9600", "/dev/null is not a serial port"),
         ("packetize large -o sent --frame-bytes 9", "[frame-bytes]"),
         ("reassemble missing -o copy", "missing: No such file"),
         ("reassemble missing.frame -o copy", "missing.frame: No such file"),

@@ -151,7 +151,7 @@ def _links(ids: tuple[str, ...], options: Mapping[str, Any]) -> list[Link]:
     if options["contact"] is not None:
         numbers["contact_s"], numbers["period_s"] = options["contact"]
     if both := numbers.keys() & options["set"].keys():
-        raise click.UsageError(f"--set {both.pop()}: an option of its own sets it, too.")
+        raise click.UsageError(f"--set {both.pop()}: another option sets it, too.")
     numbers |= options["set"]
     if not ids:
         if numbers:

@@ -75,12 +75,12 @@ class BudgetCommand(click.Command):
 
 
 def _above_zero(reader: str) -> _Reader:
-    """A callback as `quantity`, that refuses 0."""
+    """A callback like `quantity` that refuses 0."""
 
     def read(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Any:
         value = quantity(reader)(ctx, parameter, text)
         if value == 0:
-            raise click.BadParameter("0 is not possible: it must be more")
+            raise click.BadParameter("it must be more than 0")
         return value
 
     return read
@@ -89,14 +89,14 @@ def _above_zero(reader: str) -> _Reader:
 def _share(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Any:
     value = quantity("ratio")(ctx, parameter, text)
     if value is not None and value > 1:
-        raise click.BadParameter(f"{text} is more than 1, which is all: write 30% or 0.3")
+        raise click.BadParameter(f"{text} is more than 1 (100%): write 30% or 0.3")
     return value
 
 
 def _duty_cycle(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Any:
     value = _share(ctx, parameter, text)
     if value == 0:
-        raise click.BadParameter("0 is not possible: it must be more, and at most 100%")
+        raise click.BadParameter("it must be more than 0, and at most 100%")
     return value
 
 
@@ -157,7 +157,10 @@ conditions_options = option_group(
         help="Mean length of a burst of losses, in frames; needs --loss.",
     ),
     _delivery_option(
-        "--ber", callback=_share, metavar="P", help="Bit error rate, instead of --loss; also shows the best frames."
+        "--ber",
+        callback=_share,
+        metavar="P",
+        help="Bit error rate, instead of --loss; also shows the best frame length.",
     ),
     _delivery_option(
         "--distance",
@@ -185,7 +188,7 @@ conditions_options = option_group(
         "--frame-bytes",
         callback=_frame_bytes,
         metavar="F",
-        help="Length of the longest frame, or 'best'.  [default: the link's]",
+        help="Length of the longest frame in bytes, or 'best'.  [default: the link's]",
     ),
     _frames_option(
         "--header-bytes",
@@ -202,7 +205,7 @@ conditions_options = option_group(
         default="8",
         show_default=True,
         metavar="A",
-        help="Length of an acknowledgement or a NACK list; 0: the link's own.",
+        help="Length of an acknowledgement or NACK list in bytes; 0: the link's own.",
     ),
     _frames_option(
         "--return-loss",
@@ -228,10 +231,15 @@ link_options = option_group(
             ("--rate", _above_zero("bits_per_second"), "RATE", "Data rate, such as '463 bit/s'."),
             ("--packet-time", _above_zero("seconds"), "TIME", "Time that every packet takes, instead of --rate."),
             ("--mtu", _above_zero("size_bytes"), "SIZE", "Length of the longest packet."),
-            ("--speed", _above_zero("metres_per_second"), "SPEED", "Speed of the waves, such as '1500 m/s'."),
-            ("--delay", quantity("seconds"), "TIME", "Delay one way, besides that of the distance."),
+            (
+                "--speed",
+                _above_zero("metres_per_second"),
+                "SPEED",
+                "Propagation speed of the waves, such as '1500 m/s'.",
+            ),
+            ("--delay", quantity("seconds"), "TIME", "One-way delay, besides that of the distance."),
             ("--turnaround", quantity("seconds"), "TIME", "Time from receiving to sending."),
-            ("--duty-cycle", _duty_cycle, "D", "Share of the time that a sender may be on the air."),
+            ("--duty-cycle", _duty_cycle, "D", "Share of the time for which a sender may transmit."),
             ("--contact", _contact, "TIMES", "Length and period of contact windows, such as '8 h/24 h'."),
             ("--tx-power", quantity("watts"), "POWER", "Power that the sender draws while it sends."),
             ("--rx-power", quantity("watts"), "POWER", "Power that the sender draws while it waits for answers."),
@@ -242,6 +250,6 @@ link_options = option_group(
         callback=_settings,
         multiple=True,
         metavar="NAME=VALUE",
-        help="Any other number, by its name in -v, such as messages_per_day=70; repeatable.",
+        help="Another number of the link, by its name in -v, such as messages_per_day=70; repeatable.",
     ),
 )
