@@ -524,7 +524,7 @@ def test_the_defaults_are_those_of_the_package() -> None:
         ("reassemble task.plada - -o copy --baud 9600", "serial port"),
         ("carousel task.plada -o sent", "--count"),
         ("carousel task.plada -o sent.frames", "--count"),
-        ("packetize task.plada -o ./task.plada", "take the place of the input"),
+        ("packetize task.plada -o ./task.plada", "overwrite the input"),
         ("carousel task.plada -o sent --count 5 --start -1", "-1"),
         ("channel --loss 1", "nothing arrives"),
         ("channel --flip 2", "flip"),

@@ -158,7 +158,7 @@ def test_a_reader_that_waits_for_a_serial_line_ends_where_the_other_end_hangs_up
 def test_a_baud_rate_is_refused_where_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in (str(tmp_path / "file"), "/dev/null"):
-        with pytest.raises(FileError, match="no serial port"):
+        with pytest.raises(FileError, match="not a serial port"):
             open_stream(name, "rb", baud=9600)
     modem, port = os.openpty()
     with pytest.raises(FileError, match="9601"):
@@ -276,9 +276,9 @@ def test_a_file_of_another_kind_is_not_taken_for_a_state(tmp_path: Path, content
 def test_what_is_no_regular_file_is_not_taken_for_a_state(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(FileError, match="no regular file"), StateFile(path):
+        with pytest.raises(FileError, match="not a regular file"), StateFile(path):
             pass
-        with pytest.raises(FileError, match="no regular file"):
+        with pytest.raises(FileError, match="not a regular file"):
             read_state(path)
 
 
