@@ -26,7 +26,7 @@ from plada_codec.cli.terminal import (
     standard_output,
     usage_errors,
 )
-from plada_codec.links.defaults import PROBABILITY
+from plada_codec.links.defaults import PROBABILITY, RECEIVERS
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -121,7 +121,7 @@ _burst_option = click.option(
     "--receivers",
     type=click.IntRange(1),
     metavar="R",
-    help="Number of receivers that must all get the file.  [default: 1]",
+    help=f"Number of receivers that must all get the file.  [default: {RECEIVERS}]",
 )
 @click.option(
     "--probability",
@@ -174,9 +174,10 @@ def packetize(
     sender = frames.Sender(read_bytes(source), frame_bytes, tag)
     symbols, announces = sender.layout.symbols, 2
     if loss_rate is not None:
+        receivers = RECEIVERS if receivers is None else receivers
         probability = PROBABILITY if probability is None else probability
         with usage_errors():
-            symbols, announces = _enough(sender.layout, loss_of(loss_rate, burst_frames), receivers or 1, probability)
+            symbols, announces = _enough(sender.layout, loss_of(loss_rate, burst_frames), receivers, probability)
     elif repair is not None:
         symbols += math.ceil(repair * symbols)
     else:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from plada_codec.errors import InvalidArgument
-from plada_codec.links.defaults import PROBABILITY
+from plada_codec.links.defaults import (
+    ACKNOWLEDGEMENT_BYTES,
+    NACK_BURST_FRAMES,
+    PROBABILITY,
+    RECEIVERS,
+    RETURN_LOSS,
+)
 from plada_codec.links.delivery.job import check_range
 from plada_codec.links.delivery.registry import DEFAULT_STRATEGY
 from plada_codec.links.loss import Loss
@@ -41,14 +47,14 @@ class Conditions:
     strategy: str = DEFAULT_STRATEGY
     loss: Loss | None = None
     distance_m: float | None = None
-    receivers: int = 1
+    receivers: int = RECEIVERS
     probability: float = PROBABILITY
     frame_bytes: int | Literal["best"] | None = None
     piece_header_bytes: int | None = None
     padded_pieces: bool = False
-    acknowledgement_bytes: int = 8
-    return_loss: float = 0.0
-    nack_burst_frames: int = 32
+    acknowledgement_bytes: int = ACKNOWLEDGEMENT_BYTES
+    return_loss: float = RETURN_LOSS
+    nack_burst_frames: int = NACK_BURST_FRAMES
 
     def __post_init__(self) -> None:
         if not 1 <= self.receivers <= MAX_RECEIVERS:

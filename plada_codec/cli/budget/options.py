@@ -10,7 +10,13 @@ from typing import Any, TypeAlias
 import click
 
 from plada_codec.cli.terminal import finite, option_group, quantity
-from plada_codec.links.defaults import PROBABILITY
+from plada_codec.links.defaults import (
+    ACKNOWLEDGEMENT_BYTES,
+    NACK_BURST_FRAMES,
+    PROBABILITY,
+    RECEIVERS,
+    RETURN_LOSS,
+)
 
 _Reader: TypeAlias = Callable[[click.Context, click.Parameter, Any], Any]
 
@@ -171,7 +177,7 @@ conditions_options = option_group(
     _delivery_option(
         "--receivers",
         type=int,
-        default=1,
+        default=RECEIVERS,
         show_default=True,
         metavar="R",
         help="Number of receivers that must all get the file.",
@@ -202,7 +208,7 @@ conditions_options = option_group(
     _frames_option(
         "--ack-bytes",
         callback=quantity("size_bytes"),
-        default="8",
+        default=f"{ACKNOWLEDGEMENT_BYTES}",
         show_default=True,
         metavar="A",
         help="Length of an acknowledgement or NACK list in bytes; 0: the link's own.",
@@ -210,7 +216,7 @@ conditions_options = option_group(
     _frames_option(
         "--return-loss",
         callback=_share,
-        default="0",
+        default=f"{RETURN_LOSS:g}",
         show_default=True,
         metavar="P",
         help="Share of the acknowledgements or NACK lists that is lost.",
@@ -218,7 +224,7 @@ conditions_options = option_group(
     _frames_option(
         "--nack-burst",
         type=click.IntRange(1),
-        default=32,
+        default=NACK_BURST_FRAMES,
         show_default=True,
         metavar="M",
         help="Number of frames between two NACK lists.",

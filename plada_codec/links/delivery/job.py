@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plada_codec.errors import InvalidArgument, LinkError
-from plada_codec.links.defaults import PROBABILITY
+from plada_codec.links.defaults import (
+    ACKNOWLEDGEMENT_BYTES,
+    NACK_BURST_FRAMES,
+    PROBABILITY,
+    RECEIVERS,
+    RETURN_LOSS,
+)
 from plada_codec.links.link import Link
 from plada_codec.links.loss import FilledLoss, Loss
 
@@ -57,11 +63,11 @@ class DeliveryJob:
     announce_frame_bytes: int = 0
     loss: Loss
     distance_m: float | None = None
-    receivers: int = 1
+    receivers: int = RECEIVERS
     probability: float = PROBABILITY
-    return_loss: float = 0.0
-    acknowledgement_bytes: int = 8
-    nack_burst_frames: int = 32
+    return_loss: float = RETURN_LOSS
+    acknowledgement_bytes: int = ACKNOWLEDGEMENT_BYTES
+    nack_burst_frames: int = NACK_BURST_FRAMES
 
     def __post_init__(self) -> None:
         check_range("object_bytes", self.object_bytes, 1)

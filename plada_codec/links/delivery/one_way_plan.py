@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plada_codec.errors import InvalidArgument
-from plada_codec.links.defaults import PROBABILITY
+from plada_codec.links.defaults import PROBABILITY, RECEIVERS
 from plada_codec.links.delivery.distributions import TINY, extra_frames
 from plada_codec.links.delivery.job import check_coding, check_loss
 from plada_codec.links.loss import Loss
@@ -45,7 +45,7 @@ def plan_one_way(
     extra_symbols: int,
     loss: Loss,
     probability: float = PROBABILITY,
-    receivers: int = 1,
+    receivers: int = RECEIVERS,
     *,
     announce_parts: int = 0,
     frame_bytes: int = 1,
