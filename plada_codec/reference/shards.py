@@ -117,7 +117,7 @@ def _shards_of_pattern(pattern: Path) -> list[str] | None:
         for number in range(int(first), int(last) + 1):
             shards.append(f"{before}{number:0{width}}{after}")
             if not (folder / shards[-1]).is_file():
-                raise SourceError(f"shard {folder / shards[-1]} is missing", rule="shard-missing")
+                raise _missing(folder / shards[-1])
     elif any(character in name for character in "*?["):
         if not folder.is_dir():
             return None
@@ -128,6 +128,10 @@ def _shards_of_pattern(pattern: Path) -> list[str] | None:
     if not shards:
         raise SourceError(f"{pattern} matches no shards", rule="source-missing")
     return shards
+
+
+def _missing(shard: Path) -> SourceError:
+    return SourceError(f"shard {shard} is missing", rule="shard-missing")
 
 
 def _without_holes(folder: Path, shards: list[str]) -> list[str]:
@@ -141,8 +145,7 @@ def _without_holes(folder: Path, shards: list[str]) -> list[str]:
     for expected, number in enumerate(numbers, first):
         if number > expected:
             prefix, digits = numbered[0]
-            hole = folder / f"{prefix}{expected:0{len(digits)}}.tar"
-            raise SourceError(f"shard {hole} is missing", rule="shard-missing")
+            raise _missing(folder / f"{prefix}{expected:0{len(digits)}}.tar")
         if number < expected:
             raise SourceError(f"{folder} has two shards of number {number}", rule="shard-repeated")
     return shards
