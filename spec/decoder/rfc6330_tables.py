@@ -2,7 +2,7 @@
 
 They were read out of two implementations, `raptorq` 2.0.0 and `liblcrq` 0.0.1, which agree in every number of V and of
 SYSTEMATIC_INDICES; DEGREE_BOUNDS was found as a table in the second one only.
-`tests/test_frames_oracle.py` checks what must hold for them: primes, ranges, and blocks that can be decoded.
+`tests/frames/test_frames_oracle.py` checks what must hold for them: primes, ranges, and blocks that can be decoded.
 """
 
 #: Section 5.3.5.2: a symbol has the degree d if DEGREE_BOUNDS[d - 1] <= v < DEGREE_BOUNDS[d], v < 2^20 drawn evenly.
