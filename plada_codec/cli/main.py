@@ -38,6 +38,19 @@ if TYPE_CHECKING:
     from plada_codec.payload import Payload
 
 
+class _ListsFormats(click.Command):
+    """A command whose help lists the file formats."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from plada_codec.interop.registry import FORMATS
+
+        for title, is_complete in (("Formats of whole payloads", True), ("Formats of indices and labels", False)):
+            with formatter.section(title):
+                rows = FORMATS.items()
+                formatter.write_dl([(name, row.content) for name, row in rows if row.is_complete == is_complete])
+        super().format_epilog(ctx, formatter)
+
+
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="plada")
 def main() -> None:
@@ -141,7 +154,7 @@ def encode(
     write_bytes(blob, output)
 
 
-@main.command()
+@main.command(cls=_ListsFormats)
 @click.argument("source", metavar="IN.plada")
 @_output_option
 @_to_option
@@ -154,8 +167,7 @@ def decode(source: str, output: str, to_format: str | None, reference: str | Non
     Example:
       plada decode task.plada -o kept.npz
 
-    The suffix of OUT chooses the format: npz, csv, jsonl, arrow, parquet, roaring, idx-raw, bmp-raw or plada. Only npz,
-    arrow, parquet and plada hold class names, soft labels and weights.
+    The suffix of OUT chooses the format.
     """  # noqa: D301
     from plada_codec import api
 
@@ -294,7 +306,7 @@ def digest(source: str, as_json: bool) -> None:
         click.echo(f"{value.hex()}  {len(images)} images  {source}")
 
 
-@main.command()
+@main.command(cls=_ListsFormats)
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
 @_payload_options
@@ -307,8 +319,7 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
     Example:
       plada convert task.plada kept.jsonl
 
-    The formats are plada, npz, csv, jsonl, arrow, parquet, roaring, idx-raw and bmp-raw; the suffix of a file chooses
-    its format. Only npz, arrow, parquet and plada hold class names, soft labels and weights.
+    The suffix of a file chooses its format.
     """  # noqa: D301
     from plada_codec.limits import Limits
 
