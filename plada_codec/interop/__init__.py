@@ -46,7 +46,7 @@ def read(
     Args:
         source: a path, or a binary stream (which need not be seekable, and is left open).
         format: a name in `FORMATS`; by default the suffix of the path.
-        reference_size: N. This argument and the next six are as in Payload, and replace the values in the file.
+        reference_size: N. This argument and those up to `limits` are as in Payload, and replace the values in the file.
         num_classes: C.
         reference_digest: first bytes of the reference digest.
         universe: the images that the payload speaks of.
@@ -91,7 +91,7 @@ def read(
 def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: str | None = None) -> None:
     """Write a payload; a file is complete or not there at all (`atomic_write`).
 
-    A format that is not complete drops class names, soft labels and weights.
+    A format that is not complete holds indices and labels only.
 
     Args:
         payload: the payload to write.
