@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from plada_train.json_files import Count, Part, Positive, Range, Share
+from plada_train.constraints import Count, Part, Positive, Range, Share
 
 #: The target of an image: its class, the average soft label of the class, or one drawn anew in each step.
 Targets = Literal["hard", "average", "dirichlet"]

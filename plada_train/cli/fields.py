@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import cache
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
 from plada_codec.cli.terminal import finite
 from plada_codec.limits import MAX_VARINT
-from plada_train.json_files import Range, field_types
+from plada_train.constraints import Range
 from plada_train.recipe import Help
 
 Command = Callable[..., None]
@@ -20,6 +21,12 @@ Command = Callable[..., None]
 def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
     """An option whose default, if it has one, is shown."""
     return click.option(*names, show_default=settings.get("default") is not None, **settings)
+
+
+@cache
+def field_types(kind: type) -> dict[str, Any]:
+    """Types of a dataclass's fields, by name, with what `Annotated` adds."""
+    return get_type_hints(kind, include_extras=True)
 
 
 def field_option(kind: type, name: str, *names: str, **changes: Any) -> Callable[[Command], Command]:

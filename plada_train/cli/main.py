@@ -26,7 +26,6 @@ from click.core import ParameterSource
 
 from plada_codec.cli.terminal import OneLineErrors, complain, finite, naming_file, option_group
 from plada_codec.errors import InputError
-from plada_train import json_files
 from plada_train.cli import plan
 from plada_train.cli.fields import field_option, option
 from plada_train.cli.options import (
@@ -66,8 +65,8 @@ if TYPE_CHECKING:
     from plada_train.run_config import Selection
 
 #: The extra that installs a package.
-EXTRAS = dict.fromkeys(("PIL", "huggingface_hub", "jinja2", "safetensors", "sklearn", "timm"), "train")
-EXTRAS |= dict.fromkeys(("torch", "torchvision"), "train")
+EXTRAS = dict.fromkeys(("PIL", "huggingface_hub", "jinja2", "pydantic", "pydantic_core", "safetensors"), "train")
+EXTRAS |= dict.fromkeys(("sklearn", "timm", "torch", "torchvision"), "train")
 EXTRAS |= dict.fromkeys(("onnx", "onnx_ir", "onnxscript"), "export")
 
 #: Options of `run` that name a selection; without any, the planner makes one.
@@ -269,6 +268,7 @@ def run(
     from plada_train.distributed import check_alone
 
     check_alone("run")
+    from plada_train.json_files import dumps
     from plada_train.pipeline import run as run_all
     from plada_train.run_config import RunConfig, Sources
 
@@ -284,7 +284,7 @@ def run(
     )
     report = run_all(config, output)
     if as_json:
-        click.echo(json_files.dumps(report))
+        click.echo(dumps(report))
     else:
         from rich import print as rich_print
 
@@ -410,6 +410,7 @@ def select(scores: tuple[Path, ...], output: Path, as_json: bool, **options: Any
     """  # noqa: D301
     selection = _selection(options)
     from plada_train.files import output_file, write_bytes
+    from plada_train.json_files import dumps
     from plada_train.scores.reference_scores import Scores
     from plada_train.selection.payloads import selection_report
 
@@ -418,7 +419,7 @@ def select(scores: tuple[Path, ...], output: Path, as_json: bool, **options: Any
     payload, encoded = selection.select(loaded, sections_of(options))
     write_bytes(output, encoded)
     if as_json:
-        click.echo(json_files.dumps(selection_report(loaded[0], payload, encoded)))
+        click.echo(dumps(selection_report(loaded[0], payload, encoded)))
     else:
         click.echo(f"{output}: {payload.kept} of {payload.reference_size} images kept, {len(encoded)} bytes")
 
@@ -530,10 +531,11 @@ def leakage(targets: tuple[str, ...], reference: str, threshold: float, size: in
     images.
     """  # noqa: D301
     from plada_train.data.leakage import find, table
+    from plada_train.json_files import dumps
 
     report = find(targets, reference, threshold=threshold, size=size, threads=threads)
     if as_json:
-        click.echo(json_files.dumps(report))
+        click.echo(dumps(report))
     else:
         from rich import print as rich_print
 

@@ -9,7 +9,6 @@ import click
 
 from plada_codec.cli.terminal import complain, write_bytes
 from plada_codec.errors import InputError
-from plada_train import json_files
 from plada_train.cli.fields import field_option
 from plada_train.cli.options import (
     FILE,
@@ -112,6 +111,7 @@ def plan(
     from plada_train.data.labelled import check_unseen, open_test_images, open_training_images
     from plada_train.data.labelled import held_out as parted
     from plada_train.files import output_folder
+    from plada_train.json_files import dumps
     from plada_train.planning.plan import plan as search
     from plada_train.scores.reference_scores import Scores
 
@@ -131,7 +131,7 @@ def plan(
     if found.ended_early:
         complain(f"plada-train: {found.ended_early}; the same command goes on")
     if as_json:
-        click.echo(json_files.dumps(found))
+        click.echo(dumps(found))
         return
     print_plan(found)
     tried = ", ".join(f"{rung.measured} of {rung.candidates}" for rung in found.rungs)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from plada_codec.limits import MAX_CLASSES
+from plada_train.constraints import NumClasses, Part, Positive, Share
 from plada_train.data.labelled import Transform
-from plada_train.json_files import Part, Positive, Range, Share
 from plada_train.recipe import Deviation
 
 #: Share of its area that a training image is cropped to at least: light augmentation.
@@ -29,7 +28,7 @@ class ModelConfig:
 
     model: str
     model_args: dict[str, Any]
-    num_classes: Annotated[int, Range(1, MAX_CLASSES)]
+    num_classes: NumClasses
     class_names: tuple[str, ...] | None
     image_size: Positive
     mean: tuple[float, float, float]

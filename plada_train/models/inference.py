@@ -22,7 +22,9 @@ from plada_codec.errors import InputError, PladaError, first_line
 from plada_codec.progress import Progress
 from plada_codec.reference import ImageSource
 from plada_train.data.labelled import LabelledImages, Transform, picture
+from plada_train.json_files import dumps, loads
 from plada_train.models.classifier import Classifier
+from plada_train.models.config import ModelConfig
 from plada_train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -106,7 +108,9 @@ def batch_size(recipe: Recipe) -> int:
 
 def fingerprint(classifier: Classifier) -> str:
     """SHA-256 of everything that decides the logits: the weights, and how images are prepared. In hexadecimal."""
-    digest = hashlib.sha256(json.dumps(asdict(classifier.config), sort_keys=True).encode())
+    # As a checkpoint gives it back, where whole numbers of mean and std are floats
+    config = loads(dumps(classifier.config), ModelConfig, "the model")
+    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
     for name, tensor in sorted(classifier.network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())

@@ -10,8 +10,8 @@ import numpy as np
 from plada_codec import Universe
 from plada_codec.progress import progress_bar
 from plada_train import json_files
+from plada_train.constraints import Share
 from plada_train.files import write_bytes
-from plada_train.json_files import Share
 from plada_train.planning.workers import Task, Workers, judge, learn
 from plada_train.training import proxies
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plada_codec.errors import FileError
-from plada_train.json_files import Count, Positive, Seconds, Share, dumps, from_json, loads
+from plada_train.constraints import Count, Positive, Seconds, Share
+from plada_train.json_files import dumps, loads
 
 if TYPE_CHECKING:
     from plada_train.planning.candidates.grid import Candidate
@@ -93,11 +94,7 @@ class Log:
         for text in path.read_text(errors="replace").splitlines() if path.exists() else []:
             # A kill may have torn the last line, and another version may have written the file: its lines do not count
             with suppress(FileError):
-                row = loads(text, path)
-                if isinstance(row, dict) and "candidate" in row:
-                    self._take(from_json(row, MeasurementLine, path))
-                else:
-                    self._take(from_json(row, SearchLine, path))
+                self._take(loads(text, MeasurementLine | SearchLine, path))
 
     def _take(self, line: MeasurementLine | SearchLine) -> None:
         if isinstance(line, MeasurementLine):

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from plada_codec.limits import MAX_CLASSES
 from plada_train.charts.values import Point
-from plada_train.json_files import Count, Digest, Positive, Range, Seconds, Share
+from plada_train.constraints import Count, Digest, NumClasses, Positive, Range, Seconds, Share
 from plada_train.selection.optional_sections import OptionalSections
 
 #: Why a search ended before it had measured all that it was asked for.
 Stopped = Literal["time", "interrupt"]
-NumClasses = Annotated[int, Range(1, MAX_CLASSES)]
 
 
 @dataclass(frozen=True, kw_only=True)

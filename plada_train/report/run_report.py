@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from plada_train.json_files import Count, Digest, Positive, Seconds, Share
-from plada_train.planning.plan_file import NumClasses, Plan, PlanCandidate, Rung, Stopped
+from plada_train.constraints import Count, Digest, NumClasses, Positive, Seconds, Share
+from plada_train.planning.plan_file import Plan, PlanCandidate, Rung, Stopped
 from plada_train.recipe import Planning, Recipe
 from plada_train.run_config import RunConfig
 from plada_train.selection.registry import rule_to_json

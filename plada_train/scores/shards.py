@@ -24,10 +24,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from plada_codec.errors import FileError, InputError
-from plada_codec.limits import MAX_CLASSES, Limits
-from plada_train import json_files
+from plada_codec.limits import Limits
+from plada_train.constraints import Count, Digest, NumClasses, Part, Range
 from plada_train.files import read_bytes, write_bytes
-from plada_train.json_files import Count, Digest, Part, Range
 from plada_train.scores.registry import SCORES_OF_LOGITS
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Manifest:
     """
 
     images: Count
-    num_classes: Annotated[int, Range(1, MAX_CLASSES)]
+    num_classes: NumClasses
     class_names: tuple[str, ...] | None
     reference_digest: Digest
     teacher_digest: Digest
@@ -77,17 +76,22 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write `scores.json`. Raises FileError if that fails."""
+        from plada_train import json_files
+
         values = json_files.to_json(self)
         json_files.write(folder / "scores.json", {"format": FORMAT, **values, "digest": _digest_of_values(values)})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
         """Read `scores.json`. Raises InputError if `write` did not write it."""
+        from plada_train import json_files
+
         path = folder / "scores.json"
         try:
-            values = json_files.loads(read_bytes(path), path)
-            manifest = json_files.from_json(values, ManifestFile, path)
-            values = {name: value for name, value in values.items() if name not in ("format", "digest")}
+            text = read_bytes(path)
+            manifest = json_files.loads(text, ManifestFile, path)
+            # The values as they were written: as a field, a whole number is a float
+            values = {name: value for name, value in json.loads(text).items() if name not in ("format", "digest")}
             if manifest.digest != _digest_of_values(values):
                 raise FileError(f"{path} has another digest than its content", rule="file")
         except FileError as error:
@@ -97,7 +101,8 @@ class Manifest:
 
     def _decided_by(self, number: int) -> bytes:
         """What the content of shard `number` depends on."""
-        decisive = (self.num_classes, self.teacher_digest, self.temperature, self.amp, self.image_digests[number])
+        temperature = float(self.temperature)  # a whole number is read back as a float
+        decisive = (self.num_classes, self.teacher_digest, temperature, self.amp, self.image_digests[number])
         return json.dumps(decisive).encode()
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from plada_codec import Universe
 from plada_codec.errors import InputError
-from plada_train.json_files import from_json, to_json
+from plada_train.json_files import dumps, loads
 from plada_train.recipe import Planning, Recipe
 from plada_train.report.run_report import RunSettings
 from plada_train.run_config import RunConfig, Selection, Sources
@@ -42,7 +42,7 @@ sections = st.builds(
 @given(selections | plannings, sections)
 def test_settings_are_those_of_the_configuration(choice: Selection | Planning, sections: OptionalSections) -> None:
     config = RunConfig(sources=SOURCES, teacher=RECIPE, student=RECIPE, choice=choice, sections=sections, task="pets")
-    settings = from_json(to_json(RunSettings.of(config)), RunSettings, "FILE")
+    settings = loads(dumps(RunSettings.of(config)), RunSettings, "FILE")
     assert (settings.task, settings.reference, settings.target_test) == ("pets", "ref", "test")
     assert settings.planning == config.planning
     assert OptionalSections(settings.class_names, settings.soft_labels, settings.weights_tau) == sections

@@ -23,6 +23,7 @@ from PIL import Image
 from plada_codec import Payload, Universe, decode, encode
 from plada_codec.errors import InputError
 from plada_codec.links.profiles import links
+from plada_train import json_files
 from plada_train.report.gather import IMAGES_PER_PERCENT, PARTS, PERCENTS, gather
 from plada_train.report.model import Contents
 from plada_train.report.page import render
@@ -529,7 +530,7 @@ def test_a_file_name_that_is_not_utf_8_can_be_written_in_a_page(whole: Path, tmp
     run = copied(whole, tmp_path / "run")
     report = json.loads((run / "report.json").read_text())
     report["settings"]["target_train"] = "data/\udcff"
-    write(run / "report.json", report)
+    json_files.write(run / "report.json", report)
     assert "\\udcff" in render(gather(run)).encode().decode()
 
 

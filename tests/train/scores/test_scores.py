@@ -491,6 +491,19 @@ def test_a_teacher_saved_and_loaded_is_the_same_teacher(teacher: Classifier, tmp
     assert inference.fingerprint(loaded) != inference.fingerprint(teacher)
 
 
+def test_whole_numbers_are_the_same_numbers_when_they_are_read(
+    teacher: Classifier, reference: ImageSource, tmp_path: Path
+) -> None:
+    from plada_train.models.classifier import load_checkpoint
+
+    whole = replace(teacher, config=replace(teacher.config, mean=(0, 0, 0), std=(1, 1, 1)))
+    save_checkpoint(whole, tmp_path / "teacher.safetensors")
+    assert inference.fingerprint(load_checkpoint(tmp_path / "teacher.safetensors")) == inference.fingerprint(whole)
+    made = score(teacher, reference, tmp_path / "scores", temperature=1)
+    assert_equal(Scores.load(tmp_path / "scores"), made)
+    assert_equal(score(teacher, reference, tmp_path / "scores", temperature=1.0), made)
+
+
 # --- what cannot be used ---
 
 
