@@ -14,7 +14,7 @@ import numpy as np
 from plada_codec import container
 from plada_codec.codings.base import CodingContext, Stream
 from plada_codec.codings.choose_coding import candidate_codings, read_values, write_smallest
-from plada_codec.codings.coders import DECODER_CLASSES, coder_of
+from plada_codec.codings.coders import DECODER_CLASSES, PROFILES, coder_of
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding
 from plada_codec.container import ALL_PLAIN, Container
 from plada_codec.errors import InvalidArgument, LimitExceeded, ReferenceMismatch
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from plada_codec.codings.base import Integers
-
-#: `small` looks for the fewest bytes; `fast` avoids slow codings.
-PROFILES = ("small", "fast")
 
 
 def encode(

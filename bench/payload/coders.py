@@ -12,8 +12,8 @@ from bench.payload.measure import Coder, Task
 from bench.payload.peers import PEERS, Peer, Selection
 from bench.table import OURS, YARDSTICKS
 from plada_codec import Payload, decode, encode, inspect
-from plada_codec.api import PROFILES
 from plada_codec.codings.base import CodingContext, Stream
+from plada_codec.codings.coders import PROFILES
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding
 from plada_codec.limits import Limits
 

@@ -90,7 +90,7 @@ _limit_option = click.option(
 _coding_options = option_group(
     click.option(
         "--profile",
-        type=RegistryChoice("plada_codec.api", "PROFILES"),
+        type=RegistryChoice("plada_codec.codings.coders", "PROFILES"),
         default="small",
         show_default=True,
         help="Fewest bytes, or less time.",

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 #: Spec section 9, from the least able receiver to the most able.
 DECODER_CLASSES = ("core", "zstd", "full")
+#: How much work an encoder does: `small` looks for the fewest bytes; `fast` avoids slow codings.
+PROFILES = ("small", "fast")
 
 
 class Coder(NamedTuple):

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hypothesis import strategies as st
 
-from plada_codec.api import PROFILES, encode
+from plada_codec.api import encode
+from plada_codec.codings.coders import PROFILES
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS
 from plada_codec.errors import InvalidPayload, LimitExceeded
 from plada_codec.payload import Payload
