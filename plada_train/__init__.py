@@ -8,8 +8,9 @@ The rooms, in the order in which they may import each other:
     training/     the training loop, its targets, and its state on disk
     scores/       the teacher's label of each reference image, and how sure the teacher is
     selection/    which labels are sent, and what beside them
-    report/       a run as one HTML page
+    charts/       charts as SVG
     planning/     the planner: which selection teaches most within a budget of bytes
+    report/       a run as one HTML page
     stages.py     teacher, score, select and student, on objects
     pipeline.py   all stages, one after the other
     cli/          the same as commands, on files

@@ -1,17 +1,20 @@
 """Builds the distribution and uses its wheel where nothing else is: `python -m tests.package`, or `make package`.
 
 The wheel is installed without extras in a new virtual environment, and everything below runs there, outside the
-checkout: help, encoding, decoding, and every vector, which the wheel brings along.
+checkout: help, encoding, decoding, and every vector, which the wheel brings along; then the plain decoder is tested on
+those that `plada conformance` finds there.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+INSTALLED_ALONE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 #: Reads the vectors of an installed distribution; run in the new environment.
 READ_VECTORS = """
 import json
@@ -35,10 +38,10 @@ print(len(vectors), "vectors are read as they should be")
 
 
 def run(*command: str | Path, cwd: Path) -> None:
-    """Run a command; one that fails ends this one."""
+    """Run a command on what is installed, whatever PYTHONPATH names; one that fails ends this one."""
     words = [str(word) for word in command]
     print("$", *(word if "\n" not in word else "..." for word in words), flush=True)
-    subprocess.run(words, cwd=cwd, check=True)
+    subprocess.run(words, cwd=cwd, check=True, env=INSTALLED_ALONE)
 
 
 def environment(folder: Path, *packages: str | Path) -> Path:
@@ -66,6 +69,8 @@ def main() -> None:
         if (folder / "back.csv").read_bytes() != (folder / "kept.csv").read_bytes():
             raise SystemExit("what was decoded is not what was encoded")
         run(bare / "python", "-c", READ_VECTORS, cwd=folder)
+        plain_decoder = f"{bare / 'python'} {ROOT / 'spec' / 'decoder' / 'plada_decode.py'} --batch"
+        run(bare / "plada", "conformance", "--decoder", plain_decoder, "--batch", "--examples=0", cwd=folder)
 
 
 if __name__ == "__main__":

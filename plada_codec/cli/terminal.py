@@ -41,7 +41,7 @@ class OneLineErrors(click.Group):
             return super().main(*args, **more)
         except OSError as error:
             # Printed before a command is invoked: the help, the version
-            complain(f"{Path(sys.argv[0]).name}: {message_of(error)}")
+            complain(f"{more.get('prog_name') or Path(sys.argv[0]).name}: {message_of(error)}")
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -337,7 +337,7 @@ def test_a_full_disk_is_one_line_whatever_was_to_be_printed(arguments: str) -> N
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
     [line] = result.stderr.splitlines()
-    assert not line.startswith("main")
+    assert line.startswith("plada")
     assert line.endswith("No space left on device")
 
 
