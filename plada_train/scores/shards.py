@@ -17,7 +17,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -89,15 +89,15 @@ class Manifest:
         path = folder / "scores.json"
         try:
             text = read_bytes(path)
-            manifest = json_files.loads(text, ManifestFile, path)
+            found = json_files.loads(text, ManifestFile, path)
             # The values as they were written: as a field, a whole number is a float
             values = {name: value for name, value in json.loads(text).items() if name not in ("format", "digest")}
-            if manifest.digest != _digest_of_values(values):
+            if found.digest != _digest_of_values(values):
                 raise FileError(f"{path} has another digest than its content", rule="file")
+            return cls(**{field.name: getattr(found, field.name) for field in fields(cls)})
         except FileError as error:
             what = f"{folder} is not a folder of scores, which `plada-train score` writes ({error.args[0]})"
             raise InputError(what, rule="scores") from error
-        return manifest
 
     def _decided_by(self, number: int) -> bytes:
         """What the content of shard `number` depends on."""

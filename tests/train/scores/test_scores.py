@@ -290,6 +290,15 @@ def test_a_shard_of_the_first_version_has_the_same_arrays_and_the_same_digest(tm
 # --- going on ---
 
 
+def test_a_description_of_scores_that_was_read_can_be_written_again(tmp_path: Path) -> None:
+    Scores(np.zeros(2, np.int32), {"energy": np.zeros(2, np.float32)}, bytes(32), 2, ("a", "b")).save(tmp_path)
+    path = tmp_path / "scores.json"
+    before, manifest = path.read_bytes(), Manifest.read(tmp_path)
+    manifest.write(tmp_path)
+    assert path.read_bytes() == before
+    assert Manifest.read(tmp_path) == manifest
+
+
 def test_killed_at_any_moment_labelling_goes_on_to_the_same_bytes(
     teacher: Classifier, reference: ImageSource, tmp_path: Path
 ) -> None:
