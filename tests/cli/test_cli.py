@@ -238,10 +238,10 @@ def test_wrong_usage_is_exit_code_2(plada: Path) -> None:
 
 
 def test_help_imports_neither_numpy_nor_numba() -> None:
-    # Not that of budget, which lists the registry of strategies, and with it their formulas.
+    # Some help lists a registry of code, and needs the code.
     code = (
         "import sys\nfrom plada_codec.cli.main import main\n"
-        "for command in [[], *([name] for name in main.commands if name != 'budget')]:\n"
+        "for command in [[], *([name] for name in main.commands if name not in ('budget', 'convert', 'decode'))]:\n"
         "    try: main([*command, '--help'])\n"
         "    except SystemExit: pass\n"
         "print([m for m in ('numpy', 'numba', 'rich', 'construct', 'zstandard') if m in sys.modules], file=sys.stderr)"
