@@ -1,4 +1,4 @@
-"""`python -m plada_train` is the command `plada-train`: torchrun starts it by this name."""
+"""`python -m plada_train`, the command `plada-train`. torchrun starts it by this name."""
 
 from plada_train.cli.main import main
 

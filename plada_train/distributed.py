@@ -1,8 +1,8 @@
-"""Training by several processes, which torchrun or accelerate start: each has a part of every batch.
+"""Training by several processes that torchrun or accelerate started: each takes a part of every batch.
 
-Within `joined` the processes work together; elsewhere there is one process, and these functions cost nothing.
-Gradients are summed as one tensor, always in the same order: torch's DistributedDataParallel rearranges them after its
-first step, so that a training that continues from a checkpoint would differ in the last bits.
+Within `joined`, the processes work together. Elsewhere there is one process, and these functions do nothing. Gradients
+are summed as one tensor, always in the same order: torch's DistributedDataParallel reorders them after its first step,
+so that a training that continues from a checkpoint would differ in the last bits.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def joined(device: str) -> Iterator[str]:
         if on_gpu:
             torch.cuda.set_device(device)
         distributed.init_process_group("nccl" if on_gpu else "gloo")
-    except (ValueError, RuntimeError, OSError, AssertionError) as error:  # the last from a torch without CUDA
+    except (ValueError, RuntimeError, OSError, AssertionError) as error:  # AssertionError: this torch has no CUDA
         what = f"cannot join the other processes ({first_line(error)}): start them with torchrun"
         raise InputError(what, rule="processes") from error
     try:
@@ -53,7 +53,7 @@ def joined(device: str) -> Iterator[str]:
         else:
             with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
                 yield device
-    except Exception:  # whatever ends the work of this process
+    except Exception:  # any error of this process
         if _failed_before():
             raise SystemExit(1) from None
         raise
@@ -74,7 +74,7 @@ def _are_several() -> bool:
 
 
 def _failed_before() -> bool:
-    """Whether another process has failed before: the error of this process is then a consequence, or the same.
+    """Whether another process failed before: then the error of this process is the same, or a consequence.
 
     The store through which the processes met counts the failures; torch has no public name for it.
     """
@@ -86,12 +86,12 @@ def _failed_before() -> bool:
 
 
 def world_size() -> int:
-    """Number of joined processes, 1 where none are joined."""
+    """Number of joined processes; 1 if none are joined."""
     return distributed.get_world_size() if _is_joined() else 1
 
 
 def rank() -> int:
-    """Number of this process, 0 where none are joined."""
+    """Number of this process; 0 if none are joined."""
     return distributed.get_rank() if _is_joined() else 0
 
 
@@ -101,12 +101,12 @@ def is_first() -> bool:
 
 
 def part(items: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The part of a batch for this process; sizes of parts differ by one at most."""
+    """The part of a batch for this process; the sizes of parts differ by at most one."""
     return items[rank() :: world_size()]
 
 
 def mean(losses: torch.Tensor) -> torch.Tensor:
-    """Mean of the losses [B] of all processes; its gradients, summed over the processes, are the mean's."""
+    """Mean of the losses [B] of all processes. Its gradients, summed over the processes, are those of the mean."""
     if world_size() == 1:
         return losses.mean()
     total = torch.stack([losses.detach().sum(), losses.new_tensor(len(losses))])
@@ -129,7 +129,7 @@ def sum_gradients(module: nn.Module) -> None:
 
 @torch.no_grad()
 def share(tensors: Iterable[torch.Tensor]) -> None:
-    """Copy tensors of the first process, such as buffers, to all: each process has seen other images."""
+    """Copy tensors (such as buffers) of the first process to all others, which have seen other images."""
     if world_size() > 1:
         for tensor in tensors:
             value = tensor.contiguous()

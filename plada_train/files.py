@@ -1,4 +1,4 @@
-"""Write and read files. `output_folder` and `output_file` check before an hour of work that a result can be written."""
+"""Write and read files, and check before long work that a result can be written."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from plada_codec.errors import FileError
 from plada_codec.files import atomic_write
 
-#: Suffix of the state of a training, which is kept beside its result until that is there.
+#: Suffix of the state of a training, which is kept beside its result until the result is complete.
 UNFINISHED = ".unfinished"
 
 
 def output_folder(path: Path) -> Path:
-    """`path`, made if it is not there. Raises FileError if nothing can be written to it."""
+    """Create a folder if needed, and check that files can be written to it. Raises FileError; returns `path`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -29,7 +29,7 @@ def output_folder(path: Path) -> Path:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Hold a lock on a folder. Raises FileError if another process holds it."""
-    # Windows does not have it, where commands that need no lock must still start
+    # Imported here: Windows does not have it, but commands without a lock must start there
     import fcntl
 
     with ExitStack() as stack:
@@ -37,7 +37,7 @@ def alone(folder: Path) -> Iterator[None]:
             file = stack.enter_context((folder / ".plada-lock").open("w"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            what = f"another process is at work in {folder}"
+            what = f"another process works in {folder}"
             raise FileError(f"{what}: wait for it, or name another folder", rule="file") from None
         except OSError as error:
             raise FileError(f"cannot lock {folder}: {error.strerror}", rule="file") from None
@@ -45,7 +45,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def output_file(path: Path) -> Path:
-    """`path`, its folder made if it is not there. Raises FileError if it cannot be written."""
+    """Create the folder of a file if needed, and check it. Raises FileError; returns `path`."""
     output_folder(path.parent)
     if path.is_dir():
         raise FileError(f"cannot write {path}: it is a folder", rule="file")
@@ -59,9 +59,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def rewrite(path: Path, *parts: bytes | memoryview) -> None:
-    """Write a large file, the parts one after the other, in place of an earlier one. Raises FileError if that fails.
+    """Write a large file from its parts, in place of an earlier one. Raises FileError if that fails.
 
-    The temporary file always has the same name, so that those of killed processes do not fill the disk.
+    The temporary file always has the same name, so that killed processes do not fill the disk with such files.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -77,7 +77,7 @@ def rewrite(path: Path, *parts: bytes | memoryview) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file. Raises FileError if it cannot be read."""
+    """Read the bytes of a file. Raises FileError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The whole method: a server's stages, a payload, a client's stages, and a report of the result."""
+"""Run the whole method: the server's stages, the payload, the client's stages, and a report."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: A confusion of more classes is too large to read, and is left out.
+#: The confusion of more classes is too large to read: it is left out.
 MAX_CONFUSION_CLASSES = 200
 
 
 def run(config: RunConfig, output: Path) -> RunReport:
-    """Run all stages, and write the result of each to a folder. Continue a run that was interrupted.
+    """Run all stages and write their results to a folder, or continue an interrupted run.
 
-    The folder then has `teacher.safetensors`, `scores`, `payload.plada`, `student.safetensors` (the models with a
-    `.json` each), `report.json` and `report.html`; and `plan`, if the selection is planned. The student is made from
-    the reference set, opened again, and the bytes of `payload.plada` alone. Ctrl-C during the planner's search ends the
-    search alone: the best candidate so far is chosen.
+    The folder then holds `teacher.safetensors`, `scores`, `payload.plada`, `student.safetensors` (each model has a
+    `.json` beside it), `report.json` and `report.html`; and `plan`, if the selection is planned. The student is made
+    only from the reference set, which is opened again, and the bytes of `payload.plada`. Ctrl-C during the planner's
+    search only ends the search: the best candidate so far is chosen.
 
     Args:
-        config: everything that is asked for.
-        output: the folder; made if it is not there.
+        config: all settings of the run.
+        output: the folder; created if needed.
 
     Returns:
-        The report, as `report.json` holds it.
+        The report, as in `report.json`.
 
     Raises:
         PladaError: if anything in `config` cannot be used, or if `output` holds another run.
@@ -60,7 +60,7 @@ def run(config: RunConfig, output: Path) -> RunReport:
     teacher_path, student_path = output / "teacher.safetensors", output / "student.safetensors"
     teacher_state, student_state = (path.with_suffix(UNFINISHED) for path in (teacher_path, student_path))
     if (output / "scores").exists() and not teacher_state.exists():
-        what = f"{output} holds a run that is finished, or scores of another teacher"
+        what = f"{output} holds a finished run, or scores of another teacher"
         raise InputError(f"{what}: name another folder, or remove it", rule="output")
     inputs = _open_inputs(config)
     seconds: dict[str, float] = {}
@@ -88,7 +88,7 @@ def run(config: RunConfig, output: Path) -> RunReport:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """The images of a run: `train` is without those that are held out for the planner."""
+    """The images of a run; `train` has no images that are held out for the planner."""
 
     reference: ImageSource
     train: LabelledImages
@@ -105,7 +105,7 @@ class _Tested:
 
 
 def _open_inputs(config: RunConfig) -> _Inputs:
-    """Open all images, and raise every PladaError that can be found before the first of the long stages."""
+    """Open all images, and check everything that can be checked before the first long stage. Raises PladaError."""
     sources, planning = config.sources, config.planning
     train = open_training_images(sources.target_train)
     test = open_test_images(sources.target_test, train.num_classes, train.class_names)
@@ -136,7 +136,7 @@ def _choose(config: RunConfig, inputs: _Inputs, scores: Scores, output: Path) ->
         write_bytes(payload, encoded)
         return None
     if payload.exists():
-        # The search is over, as the student may have begun to learn from its result
+        # The search is over: the student may already have learnt from its result
         found = json_files.read(folder / "plan.json", Plan)
         _check_same_plan(found, config.planning, config, output)
         return found
@@ -157,13 +157,13 @@ def _choose(config: RunConfig, inputs: _Inputs, scores: Scores, output: Path) ->
         seed=config.student.seed,
     )
     if found.ended_early:
-        warnings.warn(f"{found.ended_early}; going on with it", PladaWarning, stacklevel=3)
+        warnings.warn(f"{found.ended_early}; the run continues with it", PladaWarning, stacklevel=3)
     write_bytes(payload, read_bytes(folder / "payload.plada"))
     return found
 
 
 def _check_same_plan(found: Plan, planning: Planning, config: RunConfig, output: Path) -> None:
-    """Raise InputError if the payload in `output` is of a plan with other settings."""
+    """Raise InputError if the payload in `output` comes from a plan with other settings."""
     theirs = vars(found.sending) | {"budgets": list(found.budgets), "candidates": found.candidates_asked}
     theirs["proxy_steps"] = found.rungs[-1].steps
     ours = vars(config.sections) | {"budgets": [planning.budget_bytes], "candidates": planning.candidates}
@@ -215,7 +215,7 @@ def _counts(test: LabelledImages, predicted: NDArray[np.int64]) -> Counts:
 
 @contextmanager
 def _without_missing_classes() -> Iterator[None]:
-    """Ignore warnings of missing classes: the selection gives them, once."""
+    """Ignore warnings of missing classes: the selection has already given them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MissingClasses)
         yield

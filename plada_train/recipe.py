@@ -14,10 +14,10 @@ from plada_train.constraints import Count, Part, Positive, Range, Share
 
 #: The target of an image: its class, the average soft label of the class, or one drawn anew in each step.
 Targets = Literal["hard", "average", "dirichlet"]
-#: Models of teachers and students, and the label smoothing of teachers, if no others are asked for.
+#: Default models of teachers and students, and default label smoothing of teachers.
 TEACHER_MODEL, STUDENT_MODEL, TEACHER_LABEL_SMOOTHING = "convnextv2_tiny", "resnet18", 0.1
 
-#: Temperature of the scores. Images of a shard of scores: on a GPU, a minute of work that a kill may cost; 800 kB.
+#: Temperature of the scores. Number of images in a shard of scores: about a minute of work on a GPU, and 800 kB.
 TEMPERATURE, SHARD_SIZE = 1.0, 65_536
 
 #: A rate, well within float32; a standard deviation; a seed.
@@ -31,7 +31,7 @@ class Help:
     """The help of the command-line option that sets a field.
 
     Attributes:
-        text: one sentence or two.
+        text: one or two sentences.
         metavar: stands for the value in the help.
     """
 
@@ -46,33 +46,33 @@ class Recipe:
     Attributes:
         model: name of a timm architecture.
         model_args: further arguments of `timm.create_model`.
-        weights: weights to start from, without their classifier: a file (safetensors or pth), the name of published
+        weights: weights to start from, without their last layer: a file (safetensors or pth), the name of published
             weights (see `models.classifier.parse_weights`), or None: random weights.
         image_size: side of the square that images are scaled and cropped to, in pixels; None: the model's own.
         mean: mean of each input channel on a scale of 0 .. 1; None: that of the weights or the model.
-        std: standard deviation, likewise.
-        freeze: keep the weights and train the last layer alone, on features that are computed once and held in
-            memory (4 bytes a feature, thousands for each image). Each of several processes computes and holds all.
+        std: standard deviation of each input channel; None: that of the weights or the model.
+        freeze: keep the weights and only train the last layer, on features that are computed once and held in
+            memory (thousands of features for each image, 4 bytes each). Each process computes and holds all features.
         epochs: passes over the images.
-        batch_size: images in a step; also where nothing is trained, except on a CPU.
+        batch_size: images in a step. Forward passes without training use it too, except on a CPU.
         learning_rate: peak rate of AdamW, reached after the warm-up and followed by a cosine to zero.
         warmup: share of the steps in which the rate rises, 0 .. 1.
-        weight_decay: of AdamW, on weights but not on biases and norms.
+        weight_decay: weight decay of AdamW, for weights but not for biases and norms.
         label_smoothing: share of each hard target that is spread over all classes, 0 .. 1; soft targets have none.
         targets: the targets of training. All but "hard" need a payload with soft labels.
         importance: use the payload's importance weights, if it has any.
-        flip: mirror half of the training images; wrong for digits, letters and the like. Not with `freeze`.
+        flip: mirror half of the training images; wrong for images such as digits and letters. Not used with `freeze`.
         amp: compute in bfloat16 where that loses little (torch.autocast). Training is then repeatable only if
             torch's bfloat16 kernels are; those for CPUs are not.
-        seed: of the weights, the order of images and their augmentation.
+        seed: seed of the weights, the order of images and their augmentation.
         device: where torch computes: "cpu", "cuda", "cuda:1", ...
-        workers: processes that decode images; 0: this process, in a thread where nothing is trained.
+        workers: processes that decode images; 0: this process decodes (in a thread, if nothing is trained).
         checkpoint_s: seconds between two checkpoints, if training keeps any.
     """
 
     model: str
     model_args: Annotated[
-        dict[str, Any], Help("A further argument of timm.create_model; may be repeated.", "NAME=VALUE")
+        dict[str, Any], Help("Another argument of timm.create_model; may be repeated.", "NAME=VALUE")
     ] = field(default_factory=dict)
     weights: Annotated[
         str | Path | None,
@@ -83,7 +83,7 @@ class Recipe:
         ),
     ] = None
     image_size: Annotated[
-        Positive | None, Help("Side of the model's input. [default: that of the model]", "PIXELS")
+        Positive | None, Help("Side of the model's square input. [default: that of the model]", "PIXELS")
     ] = None
     mean: Annotated[
         tuple[float, float, float] | None, Help("Mean of each input channel. [default: that of the weights or model]")
@@ -92,10 +92,10 @@ class Recipe:
         tuple[Deviation, Deviation, Deviation] | None,
         Help("Standard deviation of each input channel. [default: that of the weights or model]"),
     ] = None
-    freeze: Annotated[bool, Help("Train the last layer alone, on features that are computed once.")] = False
+    freeze: Annotated[bool, Help("Only train the last layer, on features that are computed once.")] = False
     epochs: Annotated[Positive, Help("Passes over the images.", "N")] = 30
     batch_size: Annotated[
-        int, Range(1, 1 << 20), Help("Images in a step; on a CPU, always 16 where nothing is trained.", "N")
+        int, Range(1, 1 << 20), Help("Images in a step. On a CPU, steps without training always have 16.", "N")
     ] = 64
     learning_rate: Annotated[Rate, Help("Peak learning rate of AdamW.", "X")] = 1e-3
     warmup: Annotated[Share, Help("Share of the steps in which the learning rate rises.", "P")] = 0.1
@@ -109,17 +109,16 @@ class Recipe:
         ),
     ] = 0.0
     targets: Annotated[
-        Targets, Help("Learn classes, or the payload's soft labels: their averages, or labels drawn anew in each step.")
+        Targets,
+        Help("Targets of training: classes, or soft labels of the payload: averages, or labels drawn in each step."),
     ] = "hard"
     importance: bool = True
     flip: Annotated[bool, Help("Mirror half of the training images.")] = True
     amp: Annotated[bool, Help("Compute in bfloat16 where that loses little.")] = False
-    seed: Annotated[Seed, Help("The same seed gives the same results.", "N")] = 0
+    seed: Annotated[Seed, Help("Seed of the random numbers; the same seed gives the same results.", "N")] = 0
     device: Annotated[str, Help("Where torch computes: cpu, cuda, cuda:1, ...")] = "cpu"
-    workers: Annotated[
-        Count, Help("Processes that decode images; 0: this process, in a thread where nothing is trained.", "N")
-    ] = 0
-    checkpoint_s: Annotated[Rate, Help("Seconds between two checkpoints of an unfinished training.", "S")] = 300
+    workers: Annotated[Count, Help("Processes that decode images; 0: only this process.", "N")] = 0
+    checkpoint_s: Annotated[Rate, Help("Seconds between two checkpoints during a training.", "S")] = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,30 +129,33 @@ class Planning:
         budget_bytes: largest size of the payload.
         held_out: share of the target's training images that the teacher does not learn from: candidates are measured
             on them.
-        candidates: number of candidates to measure; None: as many as there is time for.
-        minutes: limit of the search.
+        candidates: number of candidates to measure; None: as many as the time allows.
+        minutes: time limit of the search.
         proxy_steps: training steps of the longest trainings of the search.
         workers: processes of the search.
     """
 
     budget_bytes: Positive
     held_out: Annotated[
-        Part, Help("Share of the training images that the planner measures on, and the teacher does not see.", "P")
+        Part,
+        Help(
+            "Share of the training images that the teacher does not see; the planner measures candidates on them.", "P"
+        ),
     ] = 0.1
     candidates: Annotated[
         Positive | None,
         Help(
-            "Number of selections to try; it makes the choice the same on any machine. "
-            "[default: those there is time for]",
+            "Number of candidates to try; with it, the choice is the same on any machine. "
+            "[default: as many as the time allows]",
             "N",
         ),
     ] = None
     minutes: Annotated[
         float,
         Range(above=0, maximum=1e6),
-        Help("Time limit of the planner: what has begun is finished, and the best so far is chosen.", "M"),
+        Help("Time limit of the planner; measurements that have begun are finished.", "M"),
     ] = 15
     proxy_steps: Annotated[
-        int, Range(1, 1_000_000), Help("Training steps of the planner's longest trainings.", "N")
+        int, Range(1, 1_000_000), Help("Training steps of the longest trainings of proxies.", "N")
     ] = 400
     workers: Annotated[int, Range(1, 1024), Help("Processes that train proxies.", "N")] = 2

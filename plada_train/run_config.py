@@ -1,4 +1,4 @@
-"""`RunConfig`: everything that a run of the whole method is asked for."""
+"""`RunConfig`: all settings of a run of the whole method."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Sources:
     Attributes:
         reference: the reference set.
         target_train: the target's labelled images that the teacher learns from.
-        target_test: those that both accuracies are measured on.
+        target_test: the target's labelled images on which both accuracies are measured.
     """
 
     reference: str
@@ -34,13 +34,13 @@ class Sources:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """A selection that is named, not planned: how many images are kept, and which.
+    """A selection that the user names instead of the planner: the number of kept images, and the rule.
 
     Attributes:
         keep: share of the universe's images to keep (see `selection.payloads.select`, also for the next two).
-        kept: their number, instead.
-        max_bytes: largest size of the payload; fewer images are kept if need be.
-        rule: chooses the images.
+        kept: number of images to keep, instead of `keep`.
+        max_bytes: largest size of the payload; fewer images are kept if needed.
+        rule: the selection rule.
         offset: first image of the universe.
         stride: distance of the universe's images.
     """
@@ -56,7 +56,7 @@ class Selection:
         """The universe in a reference set of N images.
 
         Raises:
-            InputError: if there is none, or if it has too few images to keep.
+            InputError: if it would be empty, or has fewer images than are to be kept.
         """
         universe = universe_of(reference_size, self.offset, self.stride)
         most_kept(universe.size(reference_size), keep=self.keep, kept=self.kept, max_bytes=self.max_bytes)
@@ -77,15 +77,15 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything that a run of the whole method is asked for.
+    """All settings of a run of the whole method.
 
     Attributes:
-        sources: of the images.
-        teacher: how the teacher is made.
-        student: how the student is made.
-        choice: which images are kept, or the limits within which the planner chooses them.
+        sources: the sources of images.
+        teacher: recipe of the teacher.
+        student: recipe of the student.
+        choice: the named selection, or the limits of the planner.
         sections: optional sections of the payload.
-        task: name of the task, for the report. None: that of the folder of `sources.target_train`.
+        task: name of the task, for the report. None: the name of the folder of `sources.target_train`.
 
     Raises:
         InputError: if the student is to learn soft labels that the payload does not have.
@@ -110,5 +110,5 @@ class RunConfig:
 
     @property
     def selection(self) -> Selection:
-        """The named selection; if it is planned, one that keeps its defaults."""
+        """The named selection; for a planned one, a `Selection` with default values."""
         return self.choice if isinstance(self.choice, Selection) else Selection()

@@ -1,9 +1,9 @@
 """The four stages (paper, section 4.1): a server's teacher, scores and selection, and a client's student.
 
-- `teach`: the target's images to a teacher
-- `score`: teacher and reference set to scores
-- `select` (`selection.payloads`): scores to a payload, a few hundred or thousand bytes, all that is sent
-- `virtual_dataset` and `learn`: reference set and payload to a student
+- `teach`: the target's images -> a teacher
+- `score`: teacher and reference set -> scores
+- `select` (`selection.payloads`): scores -> a payload, a few hundred or thousand bytes; nothing else is sent
+- `virtual_dataset` and `learn`: reference set and payload -> a student
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ def score(
     temperature: float = TEMPERATURE,
     shard_size: int = SHARD_SIZE,
 ) -> Scores:
-    """Label and scores of every reference image, shard by shard.
+    """Label and score every reference image, shard by shard.
 
     Args:
         teacher: the classifier.
         reference: the reference set.
-        recipe: its `batch_size`, `device`, `workers` and `amp` are used.
-        folder: for the shards (see `scores.shards`). Shards in it are not labelled again, so that an interrupted run
-            continues to the same bytes, after it has read the whole reference set again for its digest. But a shard
-            that lacks a score of the registry is. None: shards are not kept.
+        recipe: settings of the computation: `batch_size`, `device`, `workers` and `amp`.
+        folder: for the shards (see `scores.shards`). Shards that it holds with all scores of the registry are not
+            labelled again, so that an interrupted run continues to the same bytes, after it has read the whole
+            reference set again for its digest. None: shards are not kept.
         temperature: of the scores.
         shard_size: images of a shard.
 
     Raises:
         SourceError: if an image cannot be read or decoded.
-        InputError: if a logit is not finite, or if the folder holds other scores; as `inference.computing`.
+        InputError: if a logit is not finite, if the folder holds other scores, or as `inference.computing`.
         FileError: if a shard cannot be written.
 
     Warns:
@@ -84,7 +84,7 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
 
     Args:
         reference: the client's reference set; its digest is computed here.
-        payload: its bytes; soft labels and weights, if it has any, become part of the training set.
+        payload: bytes of the payload; its soft labels and weights, if any, become part of the training set.
 
     Raises:
         ReferenceMismatch: if the payload is for another reference set, or does not name its reference set.
@@ -96,7 +96,7 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
     """
     announced = inspect(payload)
     if announced.reference_digest and announced.reference_size != len(reference):
-        # The header alone shows it, before all images are read
+        # The header shows it before all images are read
         raise ReferenceMismatch(
             f"the payload is for the reference set {announced.reference_digest.hex()} of {announced.reference_size} "
             f"images, but {reference.source} has {len(reference)}",
@@ -127,12 +127,12 @@ def learn(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) 
 
 
 def predict(classifier: Classifier, data: LabelledImages, recipe: Recipe) -> NDArray[np.int64]:
-    """Predicted classes of the target's test images, int64 [n]. Errors: `inference.forward`."""
+    """Predict the classes of the target's test images: int64 [n]. Errors: `inference.forward`."""
     with progress_bar("testing", "images") as progress:
         return inference.predicted(classifier, data, recipe, progress)
 
 
 def digest_of(images: ImageSource) -> bytes:
-    """The reference digest, 32 bytes, with a progress bar. Raises SourceError if an image cannot be read."""
+    """Compute the reference digest, 32 bytes, with a progress bar. Raises SourceError if an image cannot be read."""
     with progress_bar("computing the reference digest", "images") as progress:
         return reference_digest(images, progress)

@@ -1,1 +1,1 @@
-"""Charts as SVG, for the page of a run and for the planner: `values.py` holds what `svg.py` draws."""
+"""Charts as SVG, for the page of a run and for the planner. `svg.py` draws the values of `values.py`."""

@@ -1,4 +1,4 @@
-"""Charts as SVG from plain values: no script, no dependency, and every text is text.
+"""Draw charts as SVG from plain values: without scripts or dependencies, and texts stay texts.
 
 Colours and fonts are classes of `charts.css`, so that a chart in a page follows the reader's light or dark scheme; a
 standalone file includes the style sheet. A chart is drawn for a width in pixels and not scaled, so that it can be read
@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from plada_train.charts.values import Confusion, Histogram, Point, Section
 
-#: Pixels: the column of a page on a desk, and that of a phone.
+#: Width in pixels of the column of a page on a desktop, and on a phone.
 WIDE, NARROW = 680, 340
 #: Series of a chart differ in shape and in colour (class series-1 to series-5). Corners are in units of half the size.
 SHAPES = {
@@ -40,7 +40,7 @@ _CHARACTER, _LINE, _LEFT = 7, 20, 48
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps values from `low` to `high` to pixels from `start` to `end`, by their logarithm if `is_log`."""
+    """Maps values from `low` .. `high` to pixels `start` .. `end`, on a logarithmic scale if `is_log`."""
 
     low: float
     high: float
@@ -50,7 +50,7 @@ class Scale:
 
     @classmethod
     def around(cls, values: Iterable[float], start: float, end: float, *, is_log: bool = False) -> Scale:
-        """A scale of all `values` with some room on both sides, even if they are all the same."""
+        """Make a scale of all `values` with some room on both sides, even if all are equal."""
         known = [math.log(value) if is_log else value for value in values]
         room = max(0.05 * (max(known) - min(known)), 0.01)
         low, high = min(known) - room, max(known) + room
@@ -80,7 +80,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of bars: their `values`, from 0; the texts `shown` beside them; and `mark`, their class of colour."""
+    """A column of bars: `values` from 0, the texts `shown` beside them, and `mark`, the class of their colour."""
 
     title: str
     values: Sequence[float]
@@ -89,7 +89,7 @@ class Column:
 
 
 def frontier_svg(points: Sequence[Point], *, standalone: bool = False, width: int = WIDE) -> str:
-    """Accuracy against bytes: candidates, baselines, the frontier and the choice (the paper's Figure 5).
+    """Draw accuracy against bytes: candidates, baselines, the frontier and the choice (the paper's Figure 5).
 
     Bytes are on a logarithmic axis. The frontier is a stair: a candidate also fits in more bytes than it
     needs.
@@ -134,12 +134,12 @@ def frontier_svg(points: Sequence[Point], *, standalone: bool = False, width: in
 
 
 def frontier_finding(points: Sequence[Point]) -> str:
-    """The finding of `frontier_svg`, as sentences."""
+    """Describe the chart of `frontier_svg` in sentences."""
     found = [f"Candidates shown: {len(points):,}."]
     for point in points:
         if point.is_chosen:
             found.append(
-                f"The chosen one, {point.name}, reaches {point.accuracy:.1%} with {point.payload_bytes:,} bytes."
+                f"The chosen candidate, {point.name}, reaches {point.accuracy:.1%} with {point.payload_bytes:,} bytes."
             )
     bests = [
         max((point for point in points if point.series == series), key=lambda point: point.accuracy)
@@ -152,21 +152,21 @@ def frontier_finding(points: Sequence[Point]) -> str:
 
 
 def baseline_shapes(points: Iterable[Point]) -> dict[str, tuple[str, str]]:
-    """Shape and colour class of each baseline among the points; all differ, for up to five."""
+    """Shape and colour class of each baseline among the points; up to five differ."""
     names = sorted({point.series for point in points} - {"candidates"})
     shapes = list(SHAPES)
     return {name: (shapes[i % len(shapes)], f"series-{i % len(shapes) + 1}") for i, name in enumerate(names)}
 
 
 def energies_svg(histogram: Histogram, title: str, finding: str, width: int) -> str:
-    """Two histograms over one axis, of all images and of the kept images, and the paper's cut through both.
+    """Draw two histograms over one axis, of all images and of kept images, with the paper's cut through both.
 
     Each has its own scale: on a common scale the kept images, about 1% of all, could not be seen.
     """
     panel, gap, top = 96, 30, 44
     x = Scale(histogram.edges[0], histogram.edges[-1], _LEFT, width - 16)
     cut = x(min(max(histogram.cut, x.low), x.high))
-    # Texts stand on the side that has room
+    # Texts are on the side with room
     anchor, head_x, head_anchor = ("start", x.end, "end") if cut < width / 2 else ("end", x.start, "start")
     marks: list[str] = []
     heads: list[str] = []
@@ -191,7 +191,7 @@ def energies_svg(histogram: Histogram, title: str, finding: str, width: int) -> 
 
 
 def bars_svg(names: Sequence[str], columns: Sequence[Column], title: str, finding: str, width: int) -> str:
-    """Rows of horizontal bars, each column on its own scale from 0."""
+    """Draw rows of horizontal bars, each column on its own scale from 0."""
     left = min(max(map(_room, names)) + 8, 0.3 * width)
     span = (width - left) / len(columns)
     top = 24
@@ -210,7 +210,7 @@ def bars_svg(names: Sequence[str], columns: Sequence[Column], title: str, findin
 
 
 def anatomy_svg(sections: Sequence[Section], title: str, finding: str, width: int) -> str:
-    """One bar of all bytes, cut into sections, and a line for each section with the same number and colour."""
+    """Draw one bar of all bytes, cut into sections, and a line of text for each section."""
     whole = sum(section.payload_bytes for section in sections)
     ends = list(accumulate((section.payload_bytes for section in sections), initial=0))
     x = Scale(0, max(whole, 1), 0, width)
@@ -230,7 +230,7 @@ def anatomy_svg(sections: Sequence[Section], title: str, finding: str, width: in
 
 
 def confusion_svg(confusion: Confusion, names: Sequence[str], title: str, finding: str) -> str:
-    """A heat map of the shares of each true class (row), `NARROW`; in per cent, up to `NAMED_CLASSES` classes."""
+    """Draw a heat map of the shares of each true class (row); up to `NAMED_CLASSES` classes, with per cents."""
     is_named = len(names) <= NAMED_CLASSES
     left = min(max(map(_room, names)) + 6, 92) if is_named else 4
     cell, gap = (NARROW - left) / len(names), 1 if is_named else 0
@@ -257,7 +257,7 @@ def confusion_svg(confusion: Confusion, names: Sequence[str], title: str, findin
 
 
 def signed(value: float) -> str:
-    """A number with a real minus sign, which is as wide as a plus sign and which screen readers read out."""
+    """A number with a real minus sign, which is as wide as a plus sign, and which screen readers read."""
     return f"{value:.4g}".replace("-", "−")
 
 
@@ -270,7 +270,7 @@ def style() -> str:
 
 
 def _y_axis(y: Scale, right: float, show: Callable[[float], str], most: int) -> list[str]:
-    """Lines across the chart, with their values on the left."""
+    """Draw lines across the chart, with their values on the left."""
     marks = []
     for tick in y.ticks(most):
         marks.append(_tag("line", x1=_LEFT, x2=right, y1=y(tick), y2=y(tick), class_="grid"))
@@ -287,7 +287,7 @@ def _x_axis(x: Scale, y: float, show: Callable[[float], str], title: str) -> lis
 
 
 def _legend(keys: Sequence[tuple[str, Callable[[float, float], str]]], width: float) -> tuple[list[str], int]:
-    """The legend, in lines that are no wider than the chart; and its lower end."""
+    """Draw the legend in lines that are not wider than the chart; return it and its lower end."""
     marks, x, y = [], 0.0, 10
     for name, draw in keys:
         room = 32 + _room(name)
@@ -322,7 +322,7 @@ def _text(x: float, y: float, text: str, class_: str = "", anchor: str = "start"
 
 
 def _fit(text: str, room: float) -> str:
-    """The part of a text that fits a width."""
+    """Shorten a text to a width."""
     if _room(text) <= room:
         return text
     some = text[: max(int(room / _CHARACTER), 1)]
@@ -355,7 +355,7 @@ def _svg(width: int, height: int, title: str, finding: str, *marks: str, standal
 
 
 def _tag(name: str, *inside: str, **attributes: str | float) -> str:
-    """An XML element with markup in it; empty attributes are left out."""
+    """Make an XML element with markup in it; empty attributes are left out."""
     written = "".join(
         f" {key.rstrip('_').replace('_', '-')}={quoteattr(value if isinstance(value, str) else _number(value))}"
         for key, value in attributes.items()
@@ -365,7 +365,7 @@ def _tag(name: str, *inside: str, **attributes: str | float) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text as markup, without the characters that XML does not allow."""
+    """Convert a text to markup, without characters that XML does not allow."""
     return escape("".join(character if character.isprintable() else " " for character in text))
 
 

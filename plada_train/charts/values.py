@@ -1,4 +1,4 @@
-"""The values that charts show: points of candidates, histograms, sections of a payload, confusions."""
+"""The values of charts: points of candidates, histograms, sections of a payload, confusions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Numbers of reference images, and of kept ones among them, in bins of the energy between `edges` [bins + 1].
+    """Numbers of reference images, and of kept images, in bins of the energy between `edges` [bins + 1].
 
     The first and the last bin also hold the values beyond them. `cut` is the energy at which the paper's filter would
     cut to keep as many images: those below it, or above it for an inverse rule.
@@ -38,7 +38,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the payload, and its purpose in the words of the format specification."""
+    """A part of the payload, and its purpose."""
 
     name: str
     what: str

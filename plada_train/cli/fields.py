@@ -56,7 +56,7 @@ def field_option(kind: type, name: str, *names: str, **changes: Any) -> Callable
 
 
 def click_type(annotation: Any) -> click.ParamType[Any]:
-    """The click type of a number in a range, of a text, or of one of some texts."""
+    """The click type for a number in a range, a text, or a choice of texts."""
     kind, limits = _kind_and_range(annotation)
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
@@ -82,7 +82,7 @@ def _type_settings(annotation: Any) -> dict[str, Any]:
 
 
 def _kind_and_range(annotation: Any) -> tuple[Any, Range]:
-    """A type without `Annotated` and None, and its range."""
+    """Split a type into its kind, without `Annotated` and None, and its range."""
     limits = Range()
     while get_origin(annotation) is Annotated or NoneType in get_args(annotation):
         annotation, *metadata = (each for each in get_args(annotation) if each is not NoneType)

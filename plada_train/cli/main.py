@@ -1,4 +1,4 @@
-"""The command `plada-train`: the whole method (`run`), its stages one by one on files, and a demonstration.
+"""The commands of `plada-train`: the whole method (`run`), each stage on files, and a demonstration.
 
 `plan` and `report` are in `plan.py`.
 
@@ -69,7 +69,7 @@ EXTRAS = dict.fromkeys(("PIL", "huggingface_hub", "jinja2", "pydantic", "pydanti
 EXTRAS |= dict.fromkeys(("sklearn", "timm", "torch", "torchvision"), "train")
 EXTRAS |= dict.fromkeys(("onnx", "onnx_ir", "onnxscript"), "export")
 
-#: Options of `run` that name a selection; without any, the planner makes one.
+#: Options of `run` that name a selection; without any of them, the planner chooses one.
 SELECTING = ("keep", "kept", "score", "inverse", *OPTIONS, "stride", "offset")
 #: Options of `run` that are for the planner.
 FOR_THE_PLANNER = ("held_out", "candidates", "minutes", "proxy_steps")
@@ -95,8 +95,8 @@ class _Commands(OneLineErrors):
 def main() -> None:
     """PLADA, end to end: teacher, scores, selection, payload, student.
 
-    SRC is a folder of images (of the target: one folder for each class), a folder of WebDataset shards, one shard, or a
-    pattern such as 'ref-{000..007}.tar' (of the target: with .cls members).
+    SRC is a source of images: a folder of images, a folder of WebDataset shards, one shard, or a pattern such as
+    'ref-{000..007}.tar'. Images of the target need labels: a folder for each class, or .cls members in the shards.
     """
 
 
@@ -117,7 +117,7 @@ _compute_options = option_group(
     field_option(Recipe, "batch_size"),
     field_option(Recipe, "device"),
     field_option(Recipe, "workers"),
-    threads_option("Threads of torch."),
+    threads_option("Number of threads of torch."),
 )
 _recipe_options = option_group(
     field_option(Recipe, "weights", default="hub"),
@@ -143,32 +143,37 @@ _student_options = option_group(
     option("--no-weights", is_flag=True, help="Count all images alike, even if the payload has importance weights."),
 )
 _select_options = option_group(
-    option("--keep", callback=rate, metavar="P", help="Share of the images to keep: floor(P M) of M."),
-    option("--kept", type=POSITIVE, metavar="K", help="Number of images to keep, instead."),
+    option("--keep", callback=rate, metavar="P", help="Share of the images to keep, such as 0.05; rounded down."),
+    option("--kept", type=POSITIVE, metavar="K", help="Number of images to keep, instead of --keep."),
     option(
-        "--max-bytes", type=POSITIVE, metavar="B", help="Largest size of the payload; fewer images are kept if need be."
+        "--max-bytes",
+        type=POSITIVE,
+        metavar="B",
+        help="Largest size of the payload in bytes; fewer images are kept if needed.",
     ),
     option(
         "--score",
         type=click.Choice(SCORES_OF_LOGITS),
         multiple=True,
         default=["energy"],
-        help="Score of the images, of which the lowest are kept; repeat it for the consensus of several. "
+        help="Score of the images: those with the lowest score are kept. Repeat it for the consensus of several. "
         + " ".join(f"{name}: {SCORES[name].description}" for name in SCORES_OF_LOGITS),
     ),
     option(
-        "--inverse", is_flag=True, help="Keep the highest scores instead (for a target far from the reference set)."
+        "--inverse",
+        is_flag=True,
+        help="Keep the images with the highest scores (for a target that differs much from the reference set).",
     ),
     rule_options,
-    option("--stride", type=POSITIVE, default=1, metavar="S", help="Use every S-th image only ..."),
-    option("--offset", type=NATURAL, default=0, metavar="O", help="... from image O on."),
+    option("--stride", type=POSITIVE, default=1, metavar="S", help="Use only every S-th image of the reference set."),
+    option("--offset", type=NATURAL, default=0, metavar="O", help="Number of the first image that is used."),
     section_options,
 )
 _target_test_option = click.option("--target-test", required=True, metavar="SRC", help="Images to measure accuracy on.")
 
 
 def _recipe(model: str, threads: int, options: dict[str, Any], **defaults: Any) -> Recipe:
-    """The recipe of a command's options, with `defaults` for those that were not given."""
+    """Make the recipe from a command's options; `defaults` replace options that were not given."""
     import torch
 
     from plada_train.models.classifier import parse_weights
@@ -181,14 +186,14 @@ def _recipe(model: str, threads: int, options: dict[str, Any], **defaults: Any) 
 
 
 def _named(ctx: click.Context, names: tuple[str, ...]) -> str | None:
-    """The first of these options of a command that was given."""
+    """The first of these options that the user gave to the command; None if there is none."""
     given = (param for param in ctx.command.params if param.name in names)
     given = (param for param in given if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE)
     return next((param.opts[0] for param in given), None)
 
 
 def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --max-bytes") -> Selection:
-    """The selection that is named by a command's options, which are taken out of them."""
+    """Make the selection that a command's options name; remove these options."""
     sizes = {name: options.pop(name) for name in ("keep", "kept", "max_bytes")}
     if all(size is None for size in sizes.values()):
         raise click.UsageError(f"{sizes_named} is needed.")
@@ -213,8 +218,12 @@ def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --
 @link_options
 @field_option(Planning, "held_out")
 @planning_options
-@option("--teacher", default=TEACHER_MODEL, metavar="MODEL", help="The teacher's architecture, a timm model.")
-@option("--student", default=STUDENT_MODEL, metavar="MODEL", help="The student's architecture, a timm model.")
+@option(
+    "--teacher", default=TEACHER_MODEL, metavar="MODEL", help="Architecture of the teacher: the name of a timm model."
+)
+@option(
+    "--student", default=STUDENT_MODEL, metavar="MODEL", help="Architecture of the student: the name of a timm model."
+)
 @_student_options
 @_recipe_options
 @click.option("--task", metavar="NAME", help="Name of the task, for the report.  [default: the target's folder]")
@@ -242,23 +251,26 @@ def run(
     """Run the whole method: teacher, scores, payload, student, report.
 
     \b
-    Examples:
+    Example:
       plada-train run --reference REF --target-train TRAIN --target-test TEST --max-bytes 1000 --output out
+
+    If only a budget of bytes is given (--max-bytes, or --link and --within), the planner chooses the images that are
+    kept. To choose yourself, give --keep, --kept, --score, --inverse, --safety-net, --reserved, --stride or --offset.
+
+    If a run is interrupted, the same command continues it. The results are the same; on GPUs or with --amp they may
+    differ in the last bits. The planner makes the same choice on any machine if its --minutes suffice for --candidates
+    N. Ctrl-C during the planner's search only ends the search: the best candidate so far is chosen.
+
+    \b
+    More examples:
       plada-train run --reference REF --target-train TRAIN --target-test TEST \\
       --link nanomodem-v3 --within '20 s' --output out
       plada-train run --reference REF --target-train TRAIN --target-test TEST \\
       --keep 0.05 --safety-net 0 --output out
-
-    With a budget of bytes alone (--max-bytes, or --link and --within), the planner chooses which images are kept. To
-    choose yourself, give --keep, --kept, --score, --inverse, --safety-net, --reserved, --stride or --offset.
-
-    If a run is interrupted, the same command continues it, to the same results; on GPUs or with --amp not to the bit.
-    The planner makes the same choice on any machine if its --minutes suffice for --candidates N. Ctrl-C while the
-    planner measures ends its search alone, and the best so far is chosen.
     """  # noqa: D301
     selecting, for_the_planner = _named(ctx, SELECTING), _named(ctx, FOR_THE_PLANNER)
     if selecting and for_the_planner:
-        raise click.UsageError(f"{for_the_planner} is for the planner, which {selecting} leaves out.")
+        raise click.UsageError(f"{for_the_planner} is for the planner, but {selecting} names a selection without it.")
     max_bytes = () if options["max_bytes"] is None else (options["max_bytes"],)
     options["max_bytes"] = budget_bytes = next(iter(budgets_of(max_bytes, link_id, within_s)), None)
     choice: Selection | Planning = _selection(options, "--max-bytes, --link, --kept or --keep")
@@ -272,7 +284,7 @@ def run(
     from plada_train.pipeline import run as run_all
     from plada_train.run_config import RunConfig, Sources
 
-    # Taken out of the options first: the others are those of the recipes
+    # Removed from the options first: the remaining ones are for the recipes
     sections = sections_of(options)
     config = RunConfig(
         sources=Sources(reference=reference, target_train=target_train, target_test=target_test),
@@ -297,14 +309,14 @@ def run(
 @main.command()
 @target_train_option
 @_target_test_option
-@option("--model", default=TEACHER_MODEL, metavar="MODEL", help="Its architecture, a timm model.")
+@option("--model", default=TEACHER_MODEL, metavar="MODEL", help="Architecture of the model: the name of a timm model.")
 @field_option(
     Planning,
     "held_out",
     "--held-out",
     "held_out_share",
     default=None,
-    help="Share of the training images that it does not see, for `plada-train plan --held-out P`.",
+    help="Share of the training images that the teacher does not see, for `plada-train plan --held-out P`.",
 )
 @_recipe_options
 @folder_option
@@ -320,13 +332,16 @@ def teacher(
     """Train a teacher on the target.
 
     \b
-    Examples:
+    Example:
       plada-train teacher --target-train train --target-test test --output out
-      torchrun --nproc-per-node 2 -m plada_train teacher --target-train train --target-test test --output out
 
-    Writes teacher.safetensors and teacher.json. If it is interrupted, the same command continues from
-    teacher.unfinished, to the same result; on GPUs or with --amp not to the bit. torchrun may start it as several
-    processes.
+    The results are teacher.safetensors and teacher.json. If the training is interrupted, the same command continues it
+    from teacher.unfinished. The result is the same; on GPUs or with --amp it may differ in the last bits. torchrun can
+    start the command as several processes.
+
+    \b
+    More examples:
+      torchrun --nproc-per-node 2 -m plada_train teacher --target-train train --target-test test --output out
     """  # noqa: D301
     from plada_train import stages
     from plada_train.data.labelled import held_out, open_test_images, open_training_images
@@ -349,7 +364,7 @@ def teacher(
 
 
 def _finish(classifier: Classifier, test: LabelledImages | None, recipe: Recipe, path: Path) -> None:
-    """Measure a trained model, if there are test images, write it, and remove the state of its training."""
+    """Measure a trained model on the test images (if any), write it, and remove the state of its training."""
     from plada_train import stages
     from plada_train.models.classifier import save_checkpoint
 
@@ -362,9 +377,18 @@ def _finish(classifier: Classifier, test: LabelledImages | None, recipe: Recipe,
 @main.command(context_settings={"default_map": {"workers": 1}})
 @reference_option
 @click.option("--teacher", required=True, type=FILE, help="The checkpoint teacher.safetensors.")
-@option("--temperature", type=TEMPERATURES, callback=finite, default=TEMPERATURE, metavar="T", help="Of the scores.")
+@option(
+    "--temperature",
+    type=TEMPERATURES,
+    callback=finite,
+    default=TEMPERATURE,
+    metavar="T",
+    help="Temperature of the scores.",
+)
 @option("--shard-size", type=POSITIVE, default=SHARD_SIZE, metavar="N", help="Images in each file of scores.")
-@field_option(Recipe, "amp", help="Compute in bfloat16 where that loses little: faster, and other scores.")
+@field_option(
+    Recipe, "amp", help="Compute in bfloat16 where that loses little. It is faster, and the scores differ a little."
+)
 @_compute_options
 @click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for the scores.")
 def score(
@@ -376,8 +400,9 @@ def score(
     Example:
       plada-train score --reference 'ref-{000..007}.tar' --teacher out/teacher.safetensors --output out/scores
 
-    Writes the scores shard by shard. If it is interrupted, the same command continues after the last whole shard, to
-    the same bytes; on GPUs or with --amp not to the bit. First it reads the whole reference set again, for its digest.
+    The scores are written shard by shard. If the command is interrupted, the same command reads the whole reference set
+    again for its digest, and continues after the last whole shard. The bytes are the same; on GPUs or with --amp the
+    last bits may differ.
     """  # noqa: D301
     from plada_codec.reference import open_images
     from plada_train import stages
@@ -396,11 +421,15 @@ def score(
 
 @main.command()
 @click.option(
-    "--scores", required=True, multiple=True, type=FILE, help="What `score` wrote; may be repeated: their consensus."
+    "--scores",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Folder that `plada-train score` wrote; repeat it for a consensus.",
 )
 @_select_options
-@click.option("--output", required=True, type=FILE, metavar="FILE", help="The payload.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was kept, class by class, as JSON.")
+@click.option("--output", required=True, type=FILE, metavar="FILE", help="File for the payload.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers of kept images, class by class, as JSON.")
 def select(scores: tuple[Path, ...], output: Path, as_json: bool, **options: Any) -> None:
     """Choose the labels to send, and write them as a payload.
 
@@ -426,9 +455,9 @@ def select(scores: tuple[Path, ...], output: Path, as_json: bool, **options: Any
 
 @main.command()
 @reference_option
-@click.option("--payload", required=True, type=FILE, help="The payload that was received.")
+@click.option("--payload", required=True, type=FILE, help="File with the received payload.")
 @click.option("--target-test", metavar="SRC", help="Images to measure accuracy on, if the client has any.")
-@option("--model", default=STUDENT_MODEL, metavar="MODEL", help="Its architecture, a timm model.")
+@option("--model", default=STUDENT_MODEL, metavar="MODEL", help="Architecture of the model: the name of a timm model.")
 @_student_options
 @_recipe_options
 @folder_option
@@ -446,13 +475,16 @@ def student(
     """Train a student from a reference set and a payload.
 
     \b
-    Examples:
+    Example:
       plada-train student --reference 'ref-{000..007}.tar' --payload task.plada --output out
-      torchrun --nproc-per-node 2 -m plada_train student --reference ref --payload task.plada --output out
 
-    This is the client's side. Writes student.safetensors and student.json. If it is interrupted, the same command
-    continues from student.unfinished, to the same result; on GPUs or with --amp not to the bit. torchrun may start it
-    as several processes.
+    Clients use this command. The results are student.safetensors and student.json. If the training is interrupted, the
+    same command continues it from student.unfinished. The result is the same; on GPUs or with --amp it may differ in
+    the last bits. torchrun can start the command as several processes.
+
+    \b
+    More examples:
+      torchrun --nproc-per-node 2 -m plada_train student --reference ref --payload task.plada --output out
     """  # noqa: D301
     from plada_codec import decode
     from plada_codec.reference import open_images
@@ -471,7 +503,7 @@ def student(
         encoded = read_bytes(payload)
         with naming_file(str(payload)):
             said = decode(encoded)
-        # Errors are found now, not after all images of the reference set were read for its digest
+        # Find errors now, before all images of the reference set are read for its digest
         test = open_test_images(target_test, said.num_classes, said.class_names) if target_test else None
         make_classifier(recipe, said.num_classes)
         received = stages.virtual_dataset(open_images(reference), encoded)
@@ -481,8 +513,10 @@ def student(
 
 
 @main.command()
-@click.option("--checkpoint", required=True, type=FILE, help="student.safetensors or teacher.safetensors.")
-@click.option("--output", required=True, type=FILE, metavar="FILE", help="The file to write; its suffix is the format.")
+@click.option("--checkpoint", required=True, type=FILE, help="File student.safetensors or teacher.safetensors.")
+@click.option(
+    "--output", required=True, type=FILE, metavar="FILE", help="File to write; its suffix chooses the format."
+)
 def export(checkpoint: Path, output: Path) -> None:
     """Write a model for other runtimes, such as ONNX.
 
@@ -490,8 +524,8 @@ def export(checkpoint: Path, output: Path) -> None:
     Example:
       plada-train export --checkpoint out/student.safetensors --output student.onnx
 
-    The suffix of the output is its format: .onnx, or the plain state_dict as .pt or .safetensors. The ONNX file takes
-    `images`, float32 [N, 3, S, S], and gives `logits`. Its metadata tell how to prepare images, and name the classes.
+    The suffix of the output chooses the format: .onnx, or the plain state_dict as .pt or .safetensors. The ONNX file
+    maps `images`, float32 [N, 3, S, S], to `logits`. Its metadata say how to prepare images, and name the classes.
     """  # noqa: D301
     from plada_train.files import output_file
     from plada_train.models.classifier import load_checkpoint
@@ -515,10 +549,10 @@ def export(checkpoint: Path, output: Path) -> None:
     callback=finite,
     default=0.02,
     metavar="D",
-    help="Mean absolute difference, 0 .. 1, of pixels.",
+    help="Largest mean difference of the pixels of two copies, 0 .. 1.",
 )
 @option("--size", type=POSITIVE, default=32, metavar="PIXELS", help="Side of the square that images are scaled to.")
-@threads_option("Images that are decoded at a time.")
+@threads_option("Number of images that are decoded at a time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def leakage(targets: tuple[str, ...], reference: str, threshold: float, size: int, threads: int, as_json: bool) -> None:
     """Find images of the target that are also in the reference set.
@@ -527,8 +561,7 @@ def leakage(targets: tuple[str, ...], reference: str, threshold: float, size: in
     Example:
       plada-train leakage --target train --target test --reference 'ref-{000..007}.tar'
 
-    See the paper, Appendix A. It finds copies, also in other sizes and encodings; it does not find crops and mirrored
-    images.
+    Copies are found in any size and encoding. Crops and mirrored images are not found. See the paper, Appendix A.
     """  # noqa: D301
     from plada_train.data.leakage import find, table
     from plada_train.json_files import dumps

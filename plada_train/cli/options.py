@@ -32,11 +32,11 @@ def threads_option(help: str) -> Callable[[Command], Command]:
 
 
 def rate(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
-    """A number that is kept as it is written, such as 0.29 or 1/3."""
+    """A callback that checks a number such as 0.29 or 1/3, and returns it as text, so that it stays exact."""
     try:
         if text is not None:
             if len(text) > MAX_RATE_LENGTH or re.search(r"[eE][+-]?\d{4}", text):
-                raise ValueError("a fraction of so many digits takes for ever")
+                raise ValueError("a fraction with so many digits takes forever")
             Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise click.BadParameter(f"{text!r} is not a number") from None
@@ -50,8 +50,10 @@ _KINDS: dict[type, dict[str, Any]] = {
     Fraction: {"callback": rate},
 }
 
-reference_option = click.option("--reference", required=True, metavar="SRC", help="The reference set.")
-target_train_option = click.option("--target-train", required=True, metavar="SRC", help="Images to train a teacher.")
+reference_option = click.option("--reference", required=True, metavar="SRC", help="Source of the reference set.")
+target_train_option = click.option(
+    "--target-train", required=True, metavar="SRC", help="Source of the target's images to train the teacher."
+)
 folder_option = click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for the results.")
 planning_options = option_group(
     field_option(Planning, "candidates"),
@@ -72,10 +74,10 @@ section_options = option_group(
         type=TEMPERATURES,
         callback=finite,
         metavar="TAU",
-        help="Send a weight of each image too, exp(-score / TAU), TAU in standard deviations of the kept images'.",
+        help="Send a weight for each image, exp(-score / TAU); TAU is in standard deviations of the scores.",
     ),
 )
-#: Which images are kept: an option for each of those of the selection rules.
+#: Options of the selection rules.
 rule_options = option_group(
     *(
         option(
@@ -93,7 +95,7 @@ link_options = option_group(
         "--link",
         "link_id",
         metavar="ID",
-        help="Instead of --max-bytes: as many as this link of `plada budget` carries ...",
+        help="Link of `plada budget`: the budget is what it carries within --within, instead of --max-bytes.",
     ),
     option(
         "--within",
@@ -101,17 +103,17 @@ link_options = option_group(
         "within_s",
         callback=quantity("seconds"),
         metavar="TIME",
-        help="... in so many seconds, or '20 min'. For losses and distances, ask `plada budget ... --max-bytes`.",
+        help="Time for --link, in seconds or as '20 min'. For losses and distances, see `plada budget --max-bytes`.",
     ),
 )
 
 
 def budgets_of(max_bytes: tuple[int, ...], link_id: str | None, within_s: float | None) -> tuple[int, ...]:
-    """The budgets in bytes: those of --max-bytes, or that of --link and --within, which is told on standard error.
+    """The budgets in bytes: of --max-bytes, or of --link and --within (this one is printed on standard error).
 
     Raises:
-        UsageError: if both do, or one of the two is missing.
-        InputError: if not one byte gets over the link.
+        UsageError: if both are given, or --link or --within is missing.
+        InputError: if not one byte fits the link and the time.
     """
     if link_id is None and within_s is None:
         return max_bytes
@@ -129,7 +131,7 @@ def budgets_of(max_bytes: tuple[int, ...], link_id: str | None, within_s: float 
         size = bytes_that_fit(profile, within_s)
     time = show_seconds(within_s)
     if size == 0:
-        raise InputError(f"not one byte gets over {link_id} in {time}: give it more time, or another link", rule="link")
+        raise InputError(f"not one byte gets over {link_id} in {time}: give more time, or another link", rule="link")
     sure = f"{Conditions().probability:.0%} sure"
     loss = f"{sure} at its loss of {profile.loss:.0%}" if profile.loss else "without loss"
     complain(f"{link_id}: {size} bytes in {time}, {loss}, at no distance")
@@ -137,5 +139,5 @@ def budgets_of(max_bytes: tuple[int, ...], link_id: str | None, within_s: float 
 
 
 def sections_of(options: dict[str, Any]) -> OptionalSections:
-    """The optional sections that `section_options` name, taken out of a command's options."""
+    """Make the optional sections that `section_options` name; remove these options."""
     return OptionalSections(**{field.name: options.pop(field.name) for field in fields(OptionalSections)})

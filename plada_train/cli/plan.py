@@ -1,4 +1,4 @@
-"""`plada-train plan` chooses a payload within a budget; `plada-train report` shows a run as a page."""
+"""The commands `plan`, which chooses a payload within a budget, and `report`, which shows a run as a page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _source_or_share(ctx: click.Context, parameter: click.Parameter, text: str |
     if text is None:
         raise click.UsageError(
             "--held-out is needed: labelled images that the teacher did not learn from, or the share P of "
-            "--target-train that `plada-train teacher --held-out P` kept from it."
+            "--target-train that `plada-train teacher --held-out P` held out."
         )
     try:
         share = float(text)
@@ -42,16 +42,16 @@ def _source_or_share(ctx: click.Context, parameter: click.Parameter, text: str |
 
 
 def _check_held_out(share: float, of_teacher: float | None, scores: Path) -> None:
-    """Raise InputError if a teacher learnt from images that are to be held out, as far as its scores say."""
+    """Raise InputError if, by its scores, a teacher learnt from images that are to be held out."""
     if of_teacher is None:
         raise InputError(
-            f"{scores} does not say that its teacher held images out: `plada-train teacher --held-out {share}`, then "
-            "`plada-train score`; or name images that it did not learn from, --held-out SRC",
+            f"{scores} does not say that its teacher held images out: run `plada-train teacher --held-out {share}`, "
+            "then `plada-train score`; or name images that it did not learn from with --held-out SRC",
             rule="held-out",
         )
     if of_teacher != share:
         what = f"the teacher of {scores} was taught with --held-out {of_teacher}, not {share}"
-        raise InputError(f"{what}: name its share, or teach another", rule="held-out")
+        raise InputError(f"{what}: give the same share, or train another teacher", rule="held-out")
 
 
 @click.command()
@@ -62,10 +62,14 @@ def _check_held_out(share: float, of_teacher: float | None, scores: Path) -> Non
     "--held-out",
     callback=_source_or_share,
     metavar="SRC|P",
-    help="Images of the target to measure on: a source, or the share P that the teacher held out.  [required]",
+    help="Images of the target to measure candidates on: a source, or the share P that was held out.  [required]",
 )
 @click.option(
-    "--max-bytes", type=POSITIVE, multiple=True, metavar="B", help="Largest size of the payload; may be repeated."
+    "--max-bytes",
+    type=POSITIVE,
+    multiple=True,
+    metavar="B",
+    help="Largest size of the payload in bytes; may be repeated.",
 )
 @link_options
 @planning_options
@@ -90,18 +94,21 @@ def plan(
     """Choose the payload that teaches most within a budget of bytes.
 
     \b
-    Examples:
+    Example:
       plada-train plan out/scores --reference REF --target-train TRAIN --held-out 0.1 --max-bytes 1000 --output plan
+
+    SCORES are folders that `plada-train score` wrote; several make a consensus. The planner tries candidates with
+    different strides, sizes, scores and Safety-Nets. It encodes each candidate, trains proxies (small networks) on it,
+    and measures them on images that the teacher did not learn from. The most accurate candidate wins.
+
+    Ctrl-C ends the search, and the best candidate so far is chosen; the same command continues the search. Each
+    --max-bytes has its own winner. `plada budget` computes the budget of a link with losses and distance: --max-bytes
+    "$(plada budget --link ID --loss 10% --within TIME --max-bytes)".
+
+    \b
+    More examples:
       plada-train plan out/scores --reference REF --target-train TRAIN --held-out VAL \\
       --link nanomodem-v3 --within '20 s' --output plan
-
-    SCORES are folders that `plada-train score` wrote; several make a consensus. The planner tries strides, keep rates,
-    scores and Safety-Nets. It encodes each candidate, trains proxies, small networks, on it, and measures them on
-    images that the teacher did not learn from. The most accurate candidate wins.
-
-    Ctrl-C ends the search, and the best so far is chosen; the same command continues the search. Each --max-bytes has a
-    winner of its own. `plada budget` computes how many bytes losses and distances leave: --max-bytes "$(plada budget
-    --link ID --loss 10% --within TIME --max-bytes)".
     """  # noqa: D301
     budgets = budgets_of(max_bytes, link_id, within_s)
     if not budgets:
@@ -129,7 +136,7 @@ def plan(
     sections = sections_of(options)
     found = search(loaded, open_images(reference), train, held, output, budgets=budgets, sections=sections, **options)
     if found.ended_early:
-        complain(f"plada-train: {found.ended_early}; the same command goes on")
+        complain(f"plada-train: {found.ended_early}; the same command continues the search")
     if as_json:
         click.echo(dumps(found))
         return
@@ -140,7 +147,7 @@ def plan(
     for winner in found.winners:
         size = winner.budget_bytes
         if winner.candidate is None:
-            complain(f"plada-train: nothing that fits {size} bytes was measured in this time: give it more --minutes")
+            complain(f"plada-train: no candidate that fits {size} bytes was measured in this time: give more --minutes")
         elif len(budgets) > 1:
             payloads.append(f"payload-{size}.plada")
     click.echo(f"{output}: {', '.join([*payloads, 'plan.json', 'plan.svg'])}")
@@ -148,8 +155,10 @@ def plan(
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=FILE)
-@click.option("--reference", metavar="SRC", help="The reference set.  [default: where it was]")
-@click.option("--output", metavar="FILE", help="The page; - is standard output.  [default: DIR/report.html]")
+@click.option("--reference", metavar="SRC", help="Source of the reference set.  [default: that of the run]")
+@click.option(
+    "--output", metavar="FILE", help="File for the page, or - for standard output.  [default: DIR/report.html]"
+)
 def report(folder: Path, reference: str | None, output: str | None) -> None:
     """Show a run as one HTML page.
 

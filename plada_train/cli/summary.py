@@ -1,4 +1,4 @@
-"""Reports and plans as tables for people."""
+"""Print reports and plans as tables for people."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def print_plan(plan: Plan) -> None:
 
 
 def summary(report: RunReport) -> Table:
-    """The result of a run. Airtimes are those of `plada budget`."""
+    """The result of a run. Airtimes are as `plada budget` computes them."""
     from rich.table import Table
 
     from plada_codec.links.profiles import link

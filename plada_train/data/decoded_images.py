@@ -1,7 +1,7 @@
-"""Images at low resolution, each decoded once, in a file of pixels that fills as they are asked for.
+"""A cache of images at low resolution: a file of pixels, in which each image is decoded when it is first needed.
 
-Processes may share the file: each writes the same bytes for an image, and marks the image when they are there. Only the
-images that were asked for take space on the disk, as the file has holes.
+Processes may share the file: all write the same bytes for an image, and then mark the image as decoded. Only decoded
+images take space on the disk, because the file is sparse.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class DecodedImages:
-    """The images of a source as squares of `image_size` pixels.
+    """The images of a source as squares of `image_size` pixels, decoded once.
 
     Args:
         images: the source.
-        digest: its reference digest, for the names of the files.
-        folder: of the files.
+        digest: reference digest of the source, for the names of the files.
+        folder: folder of the files.
         image_size: side S.
     """
 
@@ -36,7 +36,7 @@ class DecodedImages:
         try:
             self._pixels, self._is_decoded = (open_memmap(path, mode="r+") for path in (pixels, is_decoded))
         except (OSError, ValueError):
-            # The files are new, or one of them is lost, and the other is of no use without it
+            # The files are new, or one of them is lost: then the other is useless
             shape = (len(images), image_size, image_size, 3)
             self._pixels = open_memmap(pixels, mode="w+", dtype=np.uint8, shape=shape)
             self._is_decoded = open_memmap(is_decoded, mode="w+", dtype=np.bool_, shape=shape[:1])

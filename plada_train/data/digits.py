@@ -1,7 +1,7 @@
-"""The demonstration: scikit-learn's handwritten digits, real scans of 8 x 8 pixels that come with the library.
+"""Images for the demonstration: the handwritten digits of scikit-learn, real scans of 8 x 8 pixels.
 
-Half of them play the reference set, without labels; the rest are the target, in images that the teacher learns from and
-images that accuracies are measured on. All are written as PNG in WebDataset shards, as any images would be given.
+Half of them are the reference set, without labels. The rest is the target: images that the teacher learns from, and
+images on which accuracies are measured. All are written as PNG in WebDataset shards, like the images of any user.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 from plada_train import json_files
 from plada_train.files import output_folder, write_bytes
 
-#: Number of images: the other 297 of 1797 are for testing.
+#: Numbers of images; the other 297 of 1797 are test images.
 REFERENCE, TRAIN = 900, 600
 PER_SHARD = 300
 SEED = 0

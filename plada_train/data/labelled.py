@@ -1,8 +1,7 @@
-"""Labelled images, and the batches of tensors that a classifier is trained on.
+"""Labelled images, and batches of tensors to train a classifier on.
 
-An image that cannot be decoded ends the work with an error that names it, also from a loader's worker process. A batch
-of training is a function of the seed and of its number: training can continue at any batch, and is the same with any
-number of worker processes.
+An image that cannot be decoded ends the work with an error that names it, even in a worker process. A batch depends
+only on the seed and its number: so training can continue at any batch, with any number of worker processes.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from plada_train import distributed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: From an RGB picture to a float32 tensor [3, H, W].
+#: Maps an RGB picture to a float32 tensor [3, H, W].
 Transform = Callable[[Image.Image], torch.Tensor]
-#: Purposes of random numbers: the first part of the key that they are seeded with.
+#: Purposes of random numbers: the first part of the key of their seed.
 ORDER, AUGMENTATION, STEP = range(3)
 
 
@@ -56,10 +55,10 @@ class LabelledImages:
         numbers: int64 [n], numbers of images in the source.
         labels: int64 [n], the class of each image, 0 <= label < num_classes.
         num_classes: number of classes C.
-        class_names: their names, where they are known.
+        class_names: names of the classes, if known.
         weights: float64 [n], importance weight of each image, mean 1 (paper, D.4.2), or None: all equal.
-        concentrations: float64 [U, C], for each of the U classes among `labels`, ascending, the parameters of the
-            Dirichlet distribution of its images' soft labels (paper, D.3.2), or None where they are not known.
+        concentrations: float64 [U, C], parameters of a Dirichlet distribution of soft labels for each of the U
+            classes among `labels`, ascending (paper, D.3.2); None if not known.
     """
 
     images: ImageSource
@@ -71,12 +70,12 @@ class LabelledImages:
     concentrations: NDArray[np.float64] | None = None
 
     def missing_classes(self) -> list[str]:
-        """Names, or else numbers, of the classes without an image."""
+        """Names (or numbers, if there are no names) of the classes without an image."""
         missing = np.flatnonzero(np.bincount(self.labels, minlength=self.num_classes) == 0)
         return [self.class_name(int(c)) for c in missing]
 
     def class_name(self, c: int) -> str:
-        """Name, or else number, of class `c`."""
+        """Name of class `c`, or its number if there are no names."""
         return self.class_names[c] if self.class_names else str(c)
 
     def accuracy(self, predicted: NDArray[np.int64]) -> float:
@@ -84,7 +83,7 @@ class LabelledImages:
         return float(np.mean(predicted == self.labels))
 
     def confusion(self, predicted: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Numbers of images by label (row) and `predicted` class (column), for `predicted` [n]: int64 [C, C]."""
+        """Number of images for each label (row) and `predicted` class (column): int64 [C, C]."""
         cells = np.bincount(self.labels * self.num_classes + predicted, minlength=self.num_classes**2)
         return cells.reshape(self.num_classes, self.num_classes)
 
@@ -106,7 +105,7 @@ def open_training_images(source: str | Path) -> LabelledImages:
 
 
 def open_test_images(source: str | Path, num_classes: int, class_names: tuple[str, ...] | None) -> LabelledImages:
-    """Open the target's images that accuracy is measured on. If both sides have class names, labels follow the names.
+    """Open the target's images on which accuracy is measured. If both sides have class names, they decide the labels.
 
     Raises:
         SourceError: as `open_images`.
@@ -117,7 +116,7 @@ def open_test_images(source: str | Path, num_classes: int, class_names: tuple[st
     if names and class_names:
         number = {name: label for label, name in enumerate(class_names)}
         if unknown := [name for name in names if name not in number]:
-            raise InputError(f"{images.source} has a class {unknown[0]!r} that the task has not", rule="target")
+            raise InputError(f"{images.source} has a class {unknown[0]!r} that the task does not have", rule="target")
         labels = np.array([number[name] for name in names], dtype=np.int64)[_check_range(images, labels, len(names))]
     elif names and len(names) != num_classes:
         raise InputError(f"{images.source} has {len(names)} classes, but the task has {num_classes}", rule="target")
@@ -126,7 +125,7 @@ def open_test_images(source: str | Path, num_classes: int, class_names: tuple[st
 
 
 def held_out(data: LabelledImages, share: float, seed: int = 0) -> tuple[LabelledImages, LabelledImages]:
-    """Split a target's images at random into those to train on and those held out.
+    """Split a target's images at random into training images and held-out images.
 
     Of the n_c images of each class, round(share n_c) are held out, but at least one and not all. Equal arguments give
     an equal split.
@@ -135,11 +134,11 @@ def held_out(data: LabelledImages, share: float, seed: int = 0) -> tuple[Labelle
         InputError: if a class has a single image, or if `share` is not between 0 and 1.
     """
     if not 0 < share < 1:
-        raise InputError(f"the share held out, {share}, is not between 0 and 1", rule="held-out")
+        raise InputError(f"the held-out share {share} is not between 0 and 1", rule="held-out")
     counts = np.bincount(data.labels, minlength=data.num_classes)
     if (counts == 1).any():
-        what = f"class {data.class_name(int(np.argmax(counts == 1)))} of {data.images.source} has one image only"
-        raise InputError(f"{what}: it cannot be both taught with and held out", rule="held-out")
+        what = f"class {data.class_name(int(np.argmax(counts == 1)))} of {data.images.source} has only one image"
+        raise InputError(f"{what}: it cannot be both a training image and held out", rule="held-out")
     order = np.random.default_rng(seed).permutation(len(data.labels))
     order = order[np.argsort(data.labels[order], kind="stable")]
     rank_in_class = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -154,12 +153,12 @@ def _part(data: LabelledImages, chosen: NDArray[np.bool_]) -> LabelledImages:
 
 
 def check_unseen(held_out: LabelledImages, train: LabelledImages) -> None:
-    """Raise InputError if an image of `held_out` is among those of `train`, byte for byte. Reads all of them."""
+    """Raise InputError if `train` holds the same bytes as an image of `held_out`. Reads all images."""
     learnt = {_digest(train, number) for number in train.numbers}
     for number in held_out.numbers:
         if _digest(held_out, number) in learnt:
             what = f"image {number} of {held_out.images.source}, {held_out.images.name(int(number))}, is held out"
-            raise InputError(f"{what} and in {train.images.source} too: hold out other images", rule="held-out")
+            raise InputError(f"{what}, but also in {train.images.source}: hold out other images", rule="held-out")
 
 
 def _digest(data: LabelledImages, number: np.int64) -> bytes:
@@ -182,27 +181,28 @@ def _check_range(images: ImageSource, labels: NDArray[np.int64], num_classes: in
 
 
 def picture(images: ImageSource, i: int) -> Image.Image:
-    """Image `i`, decoded to RGB. Raises SourceError if it cannot be read or decoded."""
+    """Decode image `i` to RGB. Raises SourceError if it cannot be read or decoded."""
     data = images.read(i)
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.convert("RGB")
     except MemoryError:
         raise
-    except Exception as error:  # decoders raise errors of any kind on damaged files
+    except Exception as error:  # decoders raise all kinds of errors for damaged files
         raise images.bad_image(i, "is not an image that can be decoded", "image-unreadable") from error
 
 
 def shuffled(count: int, batch_size: int, seed: int, start: int, stop: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """The items in batches `start` to `stop` - 1 of a training: the epoch, and this process's part, int64 [B].
+    """Yield batches `start` to `stop` - 1 of a training: the epoch, and the items for this process, int64 [B].
 
-    Each epoch has another order, and drops a last batch of fewer items; fewer items than a batch make one batch.
+    Each epoch has another order, and drops an incomplete last batch. If there are fewer items than in a batch, they
+    make one batch.
 
     Args:
         count: number of items.
         batch_size: items in a batch, of all processes together.
-        seed: of the orders.
-        start: number of the first batch, counted through all epochs.
+        seed: seed of the orders.
+        start: number of the first batch; batches are numbered through all epochs.
         stop: number of the batch after the last.
     """
     per_epoch = batches_in(count, batch_size)
@@ -215,16 +215,16 @@ def shuffled(count: int, batch_size: int, seed: int, start: int, stop: int) -> I
 
 
 def batches_in(count: int, batch_size: int) -> int:
-    """Batches in an epoch of `shuffled`."""
+    """Number of batches in an epoch of `shuffled`."""
     return max(1, count // batch_size)
 
 
 def reseed(*key: int) -> None:
-    """Seed all generators that a transform or a model draws from, with natural numbers."""
+    """Seed all random generators that transforms and models use, from natural numbers."""
     # Four times as fast as numpy's SeedSequence: this is done for every image
     seed = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "little")
     random.seed(seed)
-    # torch.manual_seed visits every kind of device, which takes longer than decoding many images
+    # torch.manual_seed visits every kind of device, which takes longer than decoding several images
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
@@ -237,7 +237,7 @@ class FeatureBatches:
         features: float32 [n, F].
         labels: int64 [n].
         batch_size: images in a batch.
-        seed: of their order.
+        seed: seed of the order.
         weights: float64 [n], importance weights, or None.
     """
 
@@ -271,10 +271,10 @@ class ImageBatches:
 
     Args:
         data: the images.
-        transform: from picture to tensor.
+        transform: maps a picture to a tensor.
         batch_size: images in a batch.
-        seed: of order and transform.
-        workers: processes that decode; 0: this process.
+        seed: seed of the order and the transform.
+        workers: number of processes that decode; 0: this process decodes.
     """
 
     def __init__(
@@ -290,7 +290,7 @@ class ImageBatches:
         return batches_in(*self._plan[:2])
 
     def run(self, start: int, stop: int) -> Iterator[Batch]:
-        """Raise SourceError if an image cannot be read or decoded."""
+        """Decode and yield batches. Raises SourceError if an image cannot be read or decoded."""
         plan = shuffled(*self._plan, start, stop)
         loader: DataLoader[Any] = DataLoader(
             self._pictures,
@@ -310,7 +310,7 @@ def _float32(weights: NDArray[np.float64] | None) -> torch.Tensor | None:
 
 
 class _Pictures(Dataset[tuple[int, torch.Tensor] | PladaError]):
-    """Images by epoch and item. Errors are items: if a worker raised one, it would arrive as another kind."""
+    """Images by epoch and item. Errors are returned as items: raised in a worker, they would change their class."""
 
     def __init__(self, data: LabelledImages, transform: Transform, seed: int) -> None:
         self._images = data.images

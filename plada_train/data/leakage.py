@@ -1,20 +1,21 @@
-"""Images of the target that are also in the reference set (paper, Appendix A).
+"""Find images of the target that are also in the reference set (paper, Appendix A).
 
-A test on images whose labels were sent measures nothing. Two images count as the same if their mean absolute
+Accuracy on test images whose labels were sent has no meaning. Two images count as the same if their mean absolute
 difference is below a strict threshold: over all pixels and channels, on a scale of 0 .. 1, both scaled to the same
 square (their aspect ratio is not kept).
 
-As in the paper, mean and variance of an image's values put it in one of 1024 buckets (32 equal parts of the mean's
-range 0 .. 1, by 32 of the variance's 0 .. 1/4), and images of buckets are compared. The paper compares images of the
-same bucket, and misses a copy that the border of a bucket separates from its original. Here every bucket is searched
-that can hold an image within the threshold: a difference below t moves the mean by less than t and the variance by less
-than 2 t. The result is that of a comparison of all pairs.
+As in the paper, the mean and variance of an image's values put it in one of 1024 buckets (32 equal parts of the mean's
+range 0 .. 1, and 32 of the variance's range 0 .. 1/4), and images of buckets are compared. The paper only compares
+images of the same bucket, and misses a copy that lies just across the border of a bucket. This module searches every
+bucket that can hold an image within the threshold: a difference below t changes the mean by less than t, and the
+variance by less than 2 t. The result is the same as a comparison of all pairs.
 
-The square should be no larger than the smaller of a copy and its original: of 200 photographs of 64 px, scaled to 32
-px or made JPEG at 224 px, all are found at 32 px and a threshold of 0.02, but 3% and 57% at 64 px.
+The square should not be larger than the copy or its original. Measured with 200 photographs of 64 px and a threshold of
+0.02: of the copies that were scaled to 32 px, or saved as JPEG at 224 px, a square of 32 px finds all; a square of 64
+px finds 3% and 57%.
 
-It does not find crops, mirrored, turned or recoloured copies, and copies with a frame. It does find different images
-that are almost one flat colour, although they are no copies.
+Crops, mirrored, rotated or recoloured copies, and copies with a frame are not found. Different images that consist
+almost of a single colour are found, although they are not copies.
 """
 
 from __future__ import annotations
@@ -39,20 +40,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Group
 
-#: Parts of the ranges of mean and of variance: 32 x 32 = 1024 buckets.
+#: Number of parts of the range of the mean, and of the variance: 32 x 32 = 1024 buckets.
 PARTS = 32
 MAX_VARIANCE = 0.25
-#: The summary of an image has the means of so many blocks each way, in each channel.
+#: The summary of an image has the means of this many blocks in each direction, for each channel.
 BLOCKS = 4
-#: Images that are summarised or compared at a time.
+#: Number of images that are summarised or compared at a time.
 CHUNK = 4096
-#: Bytes of the pixels of reference images that are held, since one image is often compared with several.
+#: Bytes of pixels of reference images that are kept in memory: an image is often compared with several others.
 HELD_BYTES = 2**26
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image of the target, one of the reference set, by number, and their difference on a scale of 0 .. 1."""
+    """Numbers of an image of the target and one of the reference set, and their difference on a scale of 0 .. 1."""
 
     target: int
     reference: int
@@ -66,7 +67,7 @@ class Summary:
     Attributes:
         images: the source.
         size: side of the square that images were scaled to, in pixels.
-        bucket: uint16 [N], part of the mean x PARTS + part of the variance.
+        bucket: uint16 [N], (part of the mean) x PARTS + part of the variance.
         blocks: uint8 [3 x BLOCKS x BLOCKS, N], mean of each block in each channel, rounded.
     """
 
@@ -78,7 +79,7 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class NamedPair:
-    """A pair of images with their names in their sources; numbers and difference as those of `Pair`."""
+    """A pair of images with their names in their sources; see `Pair`."""
 
     target: int
     target_name: str
@@ -93,8 +94,8 @@ class TargetLeakage:
 
     Attributes:
         target: the source.
-        images: number of its images.
-        leaked: number of those that are also in the reference set.
+        images: number of images.
+        leaked: number of images that are also in the reference set.
         pairs: the pairs, the smallest difference first.
     """
 
@@ -110,9 +111,9 @@ class LeakageReport:
 
     Attributes:
         reference: source of the reference set.
-        images: number of its images.
+        images: number of reference images.
         threshold, size: arguments of `find`.
-        targets: one for each of the target's sources.
+        targets: the results for each source of the target.
     """
 
     reference: str
@@ -139,7 +140,7 @@ def find(
 
     Raises:
         SourceError: if a source or an image cannot be read.
-        InputError: for another size.
+        InputError: if `size` is not a multiple of BLOCKS.
     """
     sources = [open_images(source) for source in (reference, *targets)]
     with progress_bar("reading the reference set") as progress:
@@ -172,7 +173,7 @@ def find(
 
 
 def table(report: LeakageReport) -> Group:
-    """The report of `find` as a table."""
+    """Format the report of `find` as tables."""
     from rich.console import Group
     from rich.table import Column, Table
     from rich.text import Text
@@ -192,20 +193,20 @@ def table(report: LeakageReport) -> Group:
 
 
 def summarise(images: ImageSource, size: int, threads: int, progress: Progress) -> Summary:
-    """The first pass: decodes every image once.
+    """Summarise a source (first pass): decode every image once.
 
     Args:
         images: the source.
         size: side of the square that images are scaled to, a multiple of BLOCKS, in pixels.
         threads: number of images that are decoded at a time.
-        progress: called with the number of images done and N.
+        progress: called with the number of finished images and N.
 
     Raises:
         SourceError: if an image cannot be read or decoded.
-        InputError: for another size.
+        InputError: if `size` is not a multiple of BLOCKS.
     """
     if size < BLOCKS or size % BLOCKS:
-        raise InputError(f"images of {size} px do not divide into {BLOCKS} x {BLOCKS} blocks", rule="size")
+        raise InputError(f"images of {size} px cannot be divided into {BLOCKS} x {BLOCKS} blocks", rule="size")
     total = len(images)
     bucket, blocks = np.empty(total, np.uint16), np.empty((3 * BLOCKS * BLOCKS, total), np.uint8)
     with ThreadPoolExecutor(threads) as pool:
@@ -218,15 +219,15 @@ def summarise(images: ImageSource, size: int, threads: int, progress: Progress) 
 
 
 def pairs(target: Summary, reference: Summary, threshold: float, progress: Progress) -> Iterator[Pair]:
-    """The second pass: all pairs of images whose difference is below `threshold`, by target image, then reference.
+    """Find all pairs with a difference below `threshold` (second pass), by target image, then reference image.
 
     Only images whose blocks are similar enough are decoded again, and compared pixel by pixel.
 
     Args:
-        target: summaries of its images.
+        target: summaries of the target's images.
         reference: summaries of the reference set, of the same size.
-        threshold: on a scale of 0 .. 1.
-        progress: called with the number of target images done and of all.
+        threshold: largest difference, on a scale of 0 .. 1.
+        progress: called with the number of finished target images, and of all.
 
     Raises:
         SourceError: if an image cannot be read or decoded any more.
@@ -246,7 +247,7 @@ def pairs(target: Summary, reference: Summary, threshold: float, progress: Progr
 
 
 def _pixels(images: ImageSource, i: int, size: int) -> NDArray[np.int16]:
-    """int16 [size, size, 3], 0 .. 255."""
+    """Pixels of image `i`, int16 [size, size, 3], 0 .. 255."""
     return np.asarray(picture(images, i).resize((size, size), Image.Resampling.BICUBIC), np.int16)
 
 
@@ -267,11 +268,11 @@ def _part(value: float, maximum: float) -> int:
 def _candidates(
     target: Summary, reference: Summary, threshold: float, progress: Progress
 ) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Target images, in order, each with the reference images that may be within the threshold of it, in order.
+    """Yield target images in order, each with the reference images that may be within the threshold, in order.
 
-    The mean difference of two images' blocks is never more than that of their pixels.
+    The mean difference of the blocks of two images never exceeds that of their pixels.
     """
-    # Rounding its means moves a block's difference by one at most
+    # Rounding the means changes the difference of a block by at most one
     most = len(target.blocks) * (255 * threshold + 1)
     order = np.argsort(reference.bucket, kind="stable")
     buckets, blocks = reference.bucket[order], reference.blocks[:, order]
@@ -289,7 +290,7 @@ def _candidates(
 
 
 def _reach(bucket: int, threshold: float, buckets: NDArray[np.uint16]) -> Iterator[slice]:
-    """Slices of ascending `buckets` that can hold an image within the threshold of one in `bucket`."""
+    """Slices of ascending `buckets` that can hold images within the threshold of an image in `bucket`."""
     mean, variance = divmod(bucket, PARTS)
     means, variances = ceil(threshold * PARTS), ceil(2 * threshold / MAX_VARIANCE * PARTS)
     for part in range(max(mean - means, 0), min(mean + means + 1, PARTS)):
@@ -300,6 +301,6 @@ def _reach(bucket: int, threshold: float, buckets: NDArray[np.uint16]) -> Iterat
 
 
 def _difference(one: NDArray[np.uint8], many: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Sum of absolute differences of columns: uint16 [n], of uint8 [D, 1] and [D, n], D <= 257."""
+    """Sums of absolute differences of columns of uint8 [D, 1] and [D, n], D <= 257: uint16 [n]."""
     difference: NDArray[np.uint16] = (np.maximum(one, many) - np.minimum(one, many)).sum(axis=0, dtype=np.uint16)
     return difference

@@ -1,4 +1,4 @@
-"""Images that are decoded once and held in memory, and batches of them for training.
+"""Decode images to pixels in memory, and make batches of them for training.
 
 At 32 or 64 pixels a small network trains faster than JPEG files can be decoded. Decoded once, a reference set of
 40,000 images at 32 pixels is 123 MB.
@@ -31,7 +31,7 @@ MEAN = STD = 0.5
 def decoded(
     images: ImageSource, image_size: int, progress: Progress, numbers: NDArray[np.int64] | None = None
 ) -> NDArray[np.uint8]:
-    """Images of a source, all or those with these `numbers`, scaled (bicubic) to squares: uint8 [n, S, S, 3].
+    """Decode the images of a source (or those with these `numbers`), scaled (bicubic) to squares: uint8 [n, S, S, 3].
 
     Raises:
         SourceError: if an image cannot be read or decoded.
@@ -45,17 +45,17 @@ def decoded(
 
 
 def square(images: ImageSource, i: int, image_size: int) -> NDArray[np.uint8]:
-    """Image `i`, scaled (bicubic) to a square: uint8 [S, S, 3]. Raises SourceError if it cannot be read or decoded."""
+    """Decode image `i`, scaled (bicubic) to a square: uint8 [S, S, 3]. Raises SourceError if that fails."""
     return np.asarray(picture(images, i).resize((image_size, image_size), Image.Resampling.BICUBIC))
 
 
 def normalised(pixels: NDArray[np.uint8]) -> torch.Tensor:
-    """A model's input, float32 [B, 3, S, S], of pixels uint8 [B, S, S, 3]."""
+    """Convert pixels, uint8 [B, S, S, 3], to a model's input, float32 [B, 3, S, S]."""
     return ((torch.from_numpy(pixels).float() / 255 - MEAN) / STD).permute(0, 3, 1, 2)
 
 
 def augmented(pixels: NDArray[np.uint8], random: np.random.Generator, *, flip: bool = True) -> torch.Tensor:
-    """`normalised` pixels, each image moved and, with `flip`, half of them mirrored at random."""
+    """Augment at random: `normalised` pixels, each image moved and, with `flip`, half of them mirrored."""
     side = pixels.shape[1]
     reach = side // SHIFT
     around = ((0, 0), (reach, reach), (reach, reach), (0, 0))
@@ -68,12 +68,12 @@ def augmented(pixels: NDArray[np.uint8], random: np.random.Generator, *, flip: b
 
 
 def unchanged(features: NDArray[np.float32], random: np.random.Generator) -> torch.Tensor:
-    """The model's input is the rows themselves, such as features."""
+    """Return the rows unchanged: they are the model's input, such as features."""
     return torch.from_numpy(features)
 
 
 class MemoryBatches:
-    """Batches of rows of an array (see `training.loop.Batches`), `steps` of them, for training by one process.
+    """`steps` batches of rows of an array (see `training.loop.Batches`), for training by one process.
 
     The rows come in one random order after another, cut into batches of exactly `batch_size`: runs of equal numbers of
     steps see equal numbers of images, however few they choose from.
@@ -110,7 +110,7 @@ class MemoryBatches:
         return self._steps
 
     def run(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches `start` to `stop` - 1: each is a function of the seed and its number."""
+        """Yield batches `start` to `stop` - 1: each depends only on the seed and its number."""
         images = len(self._labels)
         orders: dict[int, NDArray[np.int64]] = {}
         for number in range(start, stop):

@@ -1,1 +1,1 @@
-"""Classifiers: timm models with their weights, what they answer, and files of them for other runtimes."""
+"""Classifiers: timm models with their weights, their forward pass, and their export."""

@@ -1,4 +1,4 @@
-"""Classifiers, which are timm models: made from a recipe with weights of the hub or a file, and kept in checkpoints.
+"""Make classifiers (timm models) from a recipe, with weights from the hub or a file; save and load checkpoints.
 
 A checkpoint is `NAME.safetensors`, the weights by timm's names, and `NAME.json`, its `CheckpointInfo`.
 """
@@ -25,19 +25,20 @@ from plada_train.models.config import CheckpointInfo, ModelConfig
 from plada_train.models.timm_import import timm
 from plada_train.recipe import Recipe
 
-#: The hub counts as out of reach if it does not answer within this time.
+#: The hub counts as unreachable if it does not answer within this time.
 HUB_TIMEOUT_S = 5
-#: Names of weights on the hub: timm's own weights of a model, and those of any repository.
+#: Prefixes of names of weights: timm's own weights of a model, and weights of any repository.
 TIMM_HUB, ANY_HUB = "hub", "hf-hub"
-#: Files in which a repository may keep its weights, if timm does not name another.
+#: Names of files with weights in a repository, unless timm names another.
 HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def parse_weights(text: str) -> Path | str | None:
-    """The `weights` of a recipe for a value of `--weights`: a name on the hub, a file, or None for random weights.
+    """Convert a value of `--weights` to `Recipe.weights`: a name on the hub, a file, or None for random weights.
 
     `hub` and `hub:TAG` are timm's pre-trained weights of the model, `hf-hub:OWNER/NAME[@REVISION]` those of any
-    repository of the Hugging Face hub, and `none` random weights; all else is a file (a file called hub is `./hub`).
+    repository of the Hugging Face hub, `none` random weights. Everything else is a file (for a file named hub, write
+    `./hub`).
     """
     if text == "none":
         return None
@@ -49,10 +50,10 @@ class Classifier:
     """A network that maps float32 [B, 3, S, S] to logits, float32 [B, C], and its description.
 
     Attributes:
-        network: in evaluation mode, except while it is trained.
-        config: the model, and how images are prepared for it.
-        held_out: share of the target's images that it did not learn from (`data.labelled.held_out`); None: it learnt
-            from all, as far as is known.
+        network: the network, in evaluation mode except during training.
+        config: the model, and the preparation of its images.
+        held_out: share of the target's images that it did not learn from (`data.labelled.held_out`); None if it learnt
+            from all, or this is not known.
     """
 
     network: nn.Module
@@ -60,7 +61,7 @@ class Classifier:
     held_out: float | None = None
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """The input of the last layer: float32 [B, F]."""
+        """Compute the input of the last layer: float32 [B, F]."""
         network: Any = self.network
         features: torch.Tensor = network.forward_head(network.forward_features(pixels), pre_logits=True)
         return features
@@ -80,14 +81,14 @@ class Classifier:
 
 
 def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ...] | None = None) -> Classifier:
-    """A model with a new last layer for `num_classes` classes, that starts at zero.
+    """Make a model with a new last layer for `num_classes` classes, whose weights are zero.
 
-    The size, mean, standard deviation and interpolation of the input are those of the recipe, or else those that come
-    with the weights (for files see `_metadata_of_file`).
+    The size, mean, standard deviation and interpolation of the input come from the recipe, or else from the weights
+    (for files, see `_metadata_of_file`).
 
     Raises:
-        InputError: for a model that timm does not have or that does not take these arguments or images, for weights
-            that cannot be found or read or do not fit, and for a device that is not there.
+        InputError: if timm does not have the model, if the model does not take these arguments or images, if weights
+            cannot be found or read or do not fit, or if the device does not exist.
     """
     _check_model(recipe.model)
     weights = recipe.weights
@@ -115,7 +116,7 @@ def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ..
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.startswith(last):
-                # A large random layer keeps some frozen models far from their best (72% for 79% on resisc12)
+                # With a large random layer, some frozen models stay far below their best (72%, not 79%, on resisc12)
                 parameter.zero_()
     _try_out(network, config)
     return _on_device(Classifier(network, config), recipe.device)
@@ -133,9 +134,9 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Classifier:
 
     Raises:
         FileError: if its description cannot be read or is damaged.
-        PladaError: if the class names in it are not those of a payload.
-        InputError: if the weights cannot be read or do not fit the model, if timm cannot make the model, and for a
-            device that is not there.
+        PladaError: if a payload cannot have its class names.
+        InputError: if the weights cannot be read or do not fit the model, if timm cannot make the model, or if
+            the device does not exist.
     """
     info = json_files.read(path.with_suffix(".json"), CheckpointInfo)
     config = info.config
@@ -157,42 +158,42 @@ def _check_model(model: str) -> None:
 
 
 def _create(model: str, model_args: dict[str, Any], num_classes: int, hub_weights: str | None = None) -> nn.Module:
-    """A timm model, with random weights, or with `hub_weights`, which `_metadata_of_hub` has checked."""
+    """Make a timm model with random weights, or with `hub_weights`, which `_metadata_of_hub` has checked."""
     name = hub_weights if hub_weights and hub_weights.startswith(f"{ANY_HUB}:") else model
     try:
         network: nn.Module = timm.create_model(
             name, pretrained=hub_weights is not None, num_classes=num_classes, **model_args
         )
-    except Exception as error:  # each of timm's models takes arguments of its own, and checks few of them
+    except Exception as error:  # each model of timm has its own arguments, and few are checked
         how = f"{model_args} and weights {hub_weights}" if hub_weights else f"{model_args}"
         raise InputError(f"{model} cannot be made with {how} ({first_line(error)})", rule="model") from error
     return network
 
 
 def _metadata_of_hub(weights: str, model: str) -> dict[str, Any]:
-    """The `model` of weights on the hub, which is timm's name with their tag, and its `model_args`."""
+    """Check weights on the hub; return `model` (timm's name with a tag) or `model_args`."""
     architecture, _, tag = model.partition(".")
     source, _, name = weights.partition(":")
     if source == ANY_HUB:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+(@[^@]+)?", name):
-            raise InputError(f"weights {weights!r} are not named {ANY_HUB}:OWNER/NAME", rule="weights")
+            raise InputError(f"weights {weights!r} must be named {ANY_HUB}:OWNER/NAME", rule="weights")
         _reach_hub(name, "config.json")
         try:
             config, of_architecture, model_args = timm.models.load_model_config_from_hf(name)
             # Only the repository knows this size: a model made from its name alone would have timm's usual size
             size = {"img_size": config["input_size"][-1]} if config.get("fixed_input_size") else {}
-        except Exception as error:  # timm takes the repository's config.json to be what it should be
-            raise InputError(f"{weights} is not a model of timm ({first_line(error)})", rule="weights") from error
+        except Exception as error:  # timm does not check the repository's config.json
+            raise InputError(f"{weights} is not a timm model ({first_line(error)})", rule="weights") from error
         if of_architecture != architecture:
-            raise InputError(f"{weights} does not fit {model}: it is of {of_architecture}", rule="weights")
+            raise InputError(f"{weights} does not fit {model}: its architecture is {of_architecture}", rule="weights")
         _reach_hub(name, *HUB_WEIGHTS)
         return {"model_args": {**size, **model_args}}
     tags = [known.partition(".")[2] for known in timm.list_pretrained(architecture)]
     if not tags:
-        raise InputError(f"timm has no weights of {architecture}: give --weights FILE or none", rule="weights")
+        raise InputError(f"timm has no weights for {architecture}: give --weights FILE or none", rule="weights")
     tag = name or tag or timm.get_pretrained_cfg(architecture).tag or ""
     if tag not in tags:
-        raise InputError(f"timm has no weights {tag!r} of {architecture}, but {', '.join(tags)}", rule="weights")
+        raise InputError(f"timm has no weights {tag!r} for {architecture}; it has {', '.join(tags)}", rule="weights")
     tagged = f"{architecture}.{tag}" if tag else architecture
     config = timm.get_pretrained_cfg(tagged)
     if config.hf_hub_id:
@@ -201,7 +202,7 @@ def _metadata_of_hub(weights: str, model: str) -> dict[str, Any]:
 
 
 def _reach_hub(repository: str, *filenames: str) -> None:
-    """Raise InputError at once if none of the files can be had: timm itself would try for a minute."""
+    """Raise InputError at once if the hub has none of the files: timm itself would try for a minute."""
     name, _, at = repository.partition("@")
     revision = at or None
     cached = (huggingface_hub.try_to_load_from_cache(name, filename, revision=revision) for filename in filenames)
@@ -211,18 +212,18 @@ def _reach_hub(repository: str, *filenames: str) -> None:
         url = huggingface_hub.hf_hub_url(name, filenames[0], revision=revision)
         huggingface_hub.get_hf_file_metadata(url, timeout=HUB_TIMEOUT_S)
     except EntryNotFoundError:
-        pass  # the hub answers, and has the weights under another name, which timm knows
+        pass  # the hub answers; timm knows another name of the weights
     except HfHubHTTPError as error:
         raise InputError(f"the hub does not give {repository} ({first_line(error)})", rule="weights") from error
-    except Exception as error:  # huggingface_hub lets through the errors of its HTTP client, of which it has had two
+    except Exception as error:  # huggingface_hub passes on errors of its HTTP client, which changed between versions
         what = f"weights {repository} are not in the cache and the hub cannot be reached ({first_line(error)})"
         raise InputError(f"{what}: give --weights FILE or none", rule="weights") from error
 
 
 def _metadata_of_file(path: Path, model: str) -> dict[str, Any]:
-    """`model_args`, `mean` and `std` by the metadata `pad_type` and `input` (x / 127.5 - 1) of a safetensors file."""
+    """Read `model_args`, `mean` and `std` from the metadata `pad_type` and `input` of a safetensors file."""
     if not path.is_file():
-        raise InputError(f"{path} is no file of weights", rule="weights")
+        raise InputError(f"{path} is not a file of weights", rule="weights")
     if path.suffix != ".safetensors":
         return {}
     try:
@@ -232,7 +233,7 @@ def _metadata_of_file(path: Path, model: str) -> dict[str, Any]:
         raise _bad_weights(path, error) from error
     architecture = model.partition(".")[0]
     if metadata.get("arch", architecture) != architecture:
-        raise InputError(f"{path} does not fit {model}: it is of {metadata['arch']}", rule="weights")
+        raise InputError(f"{path} does not fit {model}: its architecture is {metadata['arch']}", rule="weights")
     said: dict[str, Any] = {}
     if "pad_type" in metadata:
         said["model_args"] = {"pad_type": metadata["pad_type"]}
@@ -242,13 +243,13 @@ def _metadata_of_file(path: Path, model: str) -> dict[str, Any]:
 
 
 def _load_weights(network: nn.Module, path: Path, model: str) -> None:
-    """Load all weights but those of the last layer, which is for other classes."""
+    """Load all weights except those of the last layer, which is for other classes."""
     last = _last_layer_prefixes(network)
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items() if not name.startswith(last)}
     try:
         weights = timm.models.load_state_dict(str(path), weights_only=True)
         given = {name: tensor.shape for name, tensor in weights.items() if not name.startswith(last)}
-    except Exception as error:  # an unpickler of damaged bytes raises anything, and they may hold anything
+    except Exception as error:  # unpickling damaged bytes may raise any error, and the file may hold any object
         raise _bad_weights(path, error) from error
     if wrong := sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name)):
         raise InputError(
@@ -265,11 +266,11 @@ def _last_layer_prefixes(network: nn.Module) -> tuple[str, ...]:
 
 
 def _try_out(network: nn.Module, config: ModelConfig) -> None:
-    """Raise InputError now, and not in the middle of the work, if a model does not take images of this size."""
+    """Raise InputError if a model does not take images of this size, so that this does not fail later."""
     try:
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, config.image_size, config.image_size))
-    except Exception as error:  # models assert, index and divide before they notice that an image is too small
+    except Exception as error:  # models may raise any error for images that are too small
         size = config.image_size
         raise InputError(f"{config.model} takes no images of {size} px ({first_line(error)})", rule="model") from error
 
@@ -280,7 +281,7 @@ def _on_device(classifier: Classifier, device: str) -> Classifier:
         network: Any = classifier.network
         network.to(device, memory_format=torch.channels_last)
         torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
+    except (RuntimeError, AssertionError) as error:  # AssertionError: this torch has no CUDA
         raise InputError(f"device {device!r} cannot be used ({first_line(error)})", rule="device") from error
     return classifier
 

@@ -1,4 +1,4 @@
-"""A checkpoint's description: the model, its input, and what is known of its training."""
+"""The description of a checkpoint: the model, its input, and facts on its training."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from plada_train.constraints import NumClasses, Part, Positive, Share
 from plada_train.data.labelled import Transform
 from plada_train.recipe import Deviation
 
-#: Share of its area that a training image is cropped to at least: light augmentation.
+#: A random crop keeps at least this share of the area of a training image: light augmentation.
 MIN_CROP = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """All that is needed to make a model for given weights, and to prepare images for it.
+    """Everything that is needed to make a model for given weights, and to prepare images for it.
 
     Attributes:
         model, model_args: timm's name, and further arguments of `timm.create_model`.
         num_classes: number of classes C.
-        class_names: their names, where they are known.
+        class_names: names of the classes, if known.
         image_size: side of the input, in pixels.
-        mean, std: of each input channel, on a scale of 0 .. 1.
-        interpolation: how images are scaled.
+        mean, std: mean and standard deviation of each input channel, on a scale of 0 .. 1.
+        interpolation: method to scale images.
     """
 
     model: str
@@ -36,15 +36,15 @@ class ModelConfig:
     interpolation: Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
 
     def transform(self) -> Transform:
-        """For images to be classified: scaled and cropped to the central square."""
+        """The transform of images to classify: scaled, and cropped to the central square."""
         return self._transform(is_training=False, crop_pct=1.0)
 
     def training_transform(self, flip: bool) -> Transform:
-        """Light augmentation: a random crop, and half of the images mirrored if `flip`."""
+        """The transform of training images: a random crop, and half of the images mirrored if `flip`."""
         return self._transform(is_training=True, scale=(MIN_CROP, 1.0), hflip=0.5 * flip, color_jitter=None)
 
     def _transform(self, **options: Any) -> Transform:
-        # Imported here, as a report reads descriptions without making models
+        # Imported here, because reports read descriptions without making models
         from plada_train.models.timm_import import timm
 
         made: Transform = timm.data.create_transform(
@@ -59,8 +59,8 @@ class CheckpointInfo:
 
     Attributes:
         config: the model.
-        held_out: share of the target's images that it did not learn from; null: it learnt from all, as far as is known.
-        accuracy: on the test images, 0 .. 1; null where it was not measured.
+        held_out: share of the target's images that it did not learn from; null if it learnt from all, or unknown.
+        accuracy: accuracy on the test images, 0 .. 1; null if it was not measured.
     """
 
     config: ModelConfig

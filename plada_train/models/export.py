@@ -1,7 +1,7 @@
-"""Export models for other runtimes: as ONNX, or the weights alone.
+"""Export models for other runtimes: as ONNX, or only the weights.
 
-An ONNX file takes `images`, float32 [N, 3, S, S] with any N, and gives `logits`, float32 [N, C]. How images are to be
-prepared is in its metadata, each value as JSON: scale the shorter side of an RGB image to `image_size` pixels by
+An ONNX file maps `images`, float32 [N, 3, S, S] with any N, to `logits`, float32 [N, C]. Its metadata, each value as
+JSON, say how to prepare images: scale the shorter side of an RGB image to `image_size` pixels by
 `interpolation`, crop the central square, scale its values to 0 .. 1, subtract `mean` and divide by `std`, by channel.
 """
 
@@ -22,9 +22,9 @@ from plada_train.files import write_bytes
 from plada_train.models.classifier import Classifier
 from plada_train.models.config import ModelConfig
 
-#: Version of ONNX's operators, and the oldest version of its files that has them, which older runtimes read too.
+#: Version of ONNX's operators, and the oldest version of files that has them: older runtimes read it too.
 OPSET, IR_VERSION = 18, 8
-#: The most that protobuf, and so a single ONNX file, can hold, less a margin for the graph.
+#: The limit of protobuf, and so of a single ONNX file, minus a margin for the graph.
 MAX_ONNX_BYTES = 2**31 - 2**24
 
 
@@ -32,12 +32,12 @@ def export(classifier: Classifier, path: Path) -> None:
     """Write a model in the format that the suffix of `path` names; see `FORMATS`.
 
     Raises:
-        InputError: for another suffix, and for a model that ONNX cannot express or hold in one file.
+        InputError: if there is no format with this suffix, or if ONNX cannot express the model or hold it in one file.
         FileError: if the file cannot be written.
-        ModuleNotFoundError: for ONNX, if the extra `export` is not installed.
+        ModuleNotFoundError: if the format is ONNX and the extra `export` is not installed.
     """
     if path.suffix not in FORMATS:
-        raise InputError(f"{path} ends in none of {', '.join(FORMATS)}", rule="format")
+        raise InputError(f"{path} must end in one of {', '.join(FORMATS)}", rule="format")
     write_bytes(path, FORMATS[path.suffix](classifier))
 
 
@@ -48,12 +48,12 @@ def image_metadata(config: ModelConfig) -> dict[str, str]:
 
 
 def _onnx(classifier: Classifier) -> bytes:
-    import onnxscript  # noqa: F401  # torch's own error that it is missing has many lines
+    import onnxscript  # noqa: F401  # if it is missing, torch's own error has many lines
 
     network, config = classifier.network.eval(), classifier.config
     if sum(tensor.nbytes for tensor in network.state_dict().values()) > MAX_ONNX_BYTES:
-        raise InputError(f"{config.model} does not fit one ONNX file, 2 GB: export .safetensors", rule="format")
-    images = torch.zeros(2, 3, config.image_size, config.image_size)  # a batch of one would be taken for a constant
+        raise InputError(f"{config.model} does not fit one ONNX file (2 GB): export .safetensors", rule="format")
+    images = torch.zeros(2, 3, config.image_size, config.image_size)  # torch would take a batch of one for a constant
     try:
         with warnings.catch_warnings(action="ignore"):
             program: Any = torch.onnx.export(
@@ -66,13 +66,13 @@ def _onnx(classifier: Classifier) -> bytes:
                 dynamo=True,
                 verbose=False,
             )
-    except Exception as error:  # the exporter runs the model's own code, on values that stand for tensors
+    except Exception as error:  # the exporter runs the model's code on symbolic values: any error is possible
         raise InputError(f"{config.model} cannot be exported to ONNX ({first_line(error)})", rule="format") from error
     model: Any = program.model_proto
     model.ir_version = IR_VERSION
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        part.ClearField("metadata_props")  # of the exporter, stack traces among them; newer than IR_VERSION
+        part.ClearField("metadata_props")  # the exporter's notes, such as stack traces; newer than IR_VERSION
     for key, value in image_metadata(config).items():
         model.metadata_props.add(key=key, value=value)
     data: bytes = model.SerializeToString(deterministic=True)
@@ -85,7 +85,7 @@ def _state_dict(classifier: Classifier) -> bytes:
     return data.getvalue()
 
 
-#: The formats by suffix: ONNX, and the plain `state_dict`, by timm's names, of torch and of safetensors.
+#: The formats by suffix: ONNX; and the plain `state_dict`, with timm's names, as torch and as safetensors.
 FORMATS: dict[str, Callable[[Classifier], bytes]] = {
     ".onnx": _onnx,
     ".pt": _state_dict,

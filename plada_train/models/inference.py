@@ -1,7 +1,7 @@
-"""The forward pass: logits, predicted classes or features of images.
+"""The forward pass: compute logits, predicted classes or features of images.
 
-Images are decoded while the model computes on those before them, by worker processes or, without any, by a thread.
-The same classifier, images, batch size, machine and number of threads give the same values, with any number of workers.
+Worker processes, or a thread if there are none, decode images while the model computes on the previous ones. The same
+classifier, images, batch size, machine and number of threads give the same values, with any number of workers.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ CPU_BATCH_SIZE = 16
 def logits(
     classifier: Classifier, images: ImageSource, numbers: NDArray[np.int64], recipe: Recipe, progress: Progress
 ) -> Iterator[NDArray[np.float32]]:
-    """Logits of the images `numbers`, a batch at a time: float32 [B, C]. Raises SourceError as `forward`."""
+    """Compute the logits of the images `numbers`, a batch at a time: float32 [B, C]. Errors: `forward`."""
     return forward(classifier, classifier.network, images, numbers, recipe, progress)
 
 
 def predicted(classifier: Classifier, data: LabelledImages, recipe: Recipe, progress: Progress) -> NDArray[np.int64]:
-    """The class of the largest logit of each image of `data`: int64 [n]. Raises SourceError as `forward`."""
+    """Predict the class of each image of `data`, that of the largest logit: int64 [n]. Errors: `forward`."""
     batches = logits(classifier, data.images, data.numbers, recipe, progress)
     return np.concatenate([batch.argmax(axis=1) for batch in batches])
 
@@ -55,15 +55,15 @@ def forward(
     recipe: Recipe,
     progress: Progress,
 ) -> Iterator[NDArray[np.float32]]:
-    """The output of `function`, a part of `classifier`, for the images `numbers`: a batch at a time, float32 [B, ...].
+    """Compute `function`, a part of `classifier`, for the images `numbers`, a batch at a time: float32 [B, ...].
 
     Args:
-        classifier: prepares the images; put into evaluation mode.
-        function: from pixels, float32 [B, 3, S, S], to a tensor [B, ...].
+        classifier: the classifier; it is put into evaluation mode.
+        function: maps pixels, float32 [B, 3, S, S], to a tensor [B, ...].
         images: the source.
-        numbers: int64 [n], numbers of its images.
-        recipe: its `batch_size` (except on a CPU), `device`, `workers` and `amp` are used.
-        progress: called for each batch when the next one is asked for.
+        numbers: int64 [n], numbers of images in the source.
+        recipe: settings of the computation: `batch_size` (except on a CPU), `device`, `workers` and `amp`.
+        progress: called after each batch, when the next one is requested.
 
     Raises:
         SourceError: if an image cannot be read or decoded.
@@ -102,12 +102,12 @@ def computing(what: str) -> Iterator[None]:
 
 
 def batch_size(recipe: Recipe) -> int:
-    """Images in a batch of a forward pass."""
+    """Number of images in a batch of a forward pass."""
     return CPU_BATCH_SIZE if torch.device(recipe.device).type == "cpu" else recipe.batch_size
 
 
 def fingerprint(classifier: Classifier) -> str:
-    """SHA-256 of everything that decides the logits: the weights, and how images are prepared. In hexadecimal."""
+    """SHA-256, in hexadecimal, of everything that decides the logits: the weights and the preparation of images."""
     # As a checkpoint gives it back, where whole numbers of mean and std are floats
     config = loads(dumps(classifier.config), ModelConfig, "the model")
     digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
@@ -118,7 +118,7 @@ def fingerprint(classifier: Classifier) -> str:
 
 
 def _fetched_ahead(items: Iterable[Any]) -> Iterator[Any]:
-    """The items; a thread fetches the next one while the caller works on the one before."""
+    """Yield the items; a thread fetches the next item while the caller uses the current one."""
     iterator = iter(items)
     end = object()
     with ThreadPoolExecutor(1) as thread:
@@ -129,7 +129,7 @@ def _fetched_ahead(items: Iterable[Any]) -> Iterator[Any]:
 
 
 class _Batches(Dataset[torch.Tensor | PladaError]):
-    """Batches of images, in order. Errors are items: if a worker raised them, they would arrive with its traceback."""
+    """Batches of images in order. Errors are returned as items: raised in a worker, they would get its traceback."""
 
     def __init__(self, images: ImageSource, numbers: NDArray[np.int64], size: int, transform: Transform) -> None:
         self._images = images

@@ -1,8 +1,8 @@
-"""Import timm, also where torchvision does not import. All modules that need timm take it from here.
+"""Import timm even if torchvision cannot be imported. All modules that need timm import it from here.
 
-timm imports torchvision, and PyPI's torchvision fails to import beside the CPU build of torch: it looks for
-two operators that its compiled part, which cannot load there, should have declared (`operator torchvision::nms does
-not exist`). This module declares them; nothing in this package calls them. A torchvision that imports is left alone.
+timm imports torchvision, but PyPI's torchvision cannot be imported with the CPU build of torch: it looks for two
+operators that its compiled part, which cannot be loaded, should have declared (`operator torchvision::nms does not
+exist`). This module declares them; nothing in this package calls them. A working torchvision stays unchanged.
 """
 
 from __future__ import annotations

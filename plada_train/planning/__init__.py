@@ -1,4 +1,4 @@
-"""The planner: from a budget of bytes to the payload that teaches most.
+"""The planner: finds the payload that teaches most within a budget of bytes.
 
 - `plan.py`: the whole of it; `plan_folder.py`: the files that it writes; `plan_file.py`: plan.json.
 - `candidates/`: the selections to try, their order, and the registry of the ways in which they differ.

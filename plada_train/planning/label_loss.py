@@ -1,4 +1,4 @@
-"""The score "loss" of the labels of a reference set (see `proxies.label_loss`), computed once for each plan."""
+"""Compute the score "loss" of reference images (see `proxies.label_loss`), once for each plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Proxies learn the target in so many passes over its images, within these limits of steps.
+#: Proxies learn the target in this many passes over its images, within these limits of steps.
 EPOCHS = 10
 LEAST_STEPS, MOST_STEPS = 200, 800
 #: Number of images in each task of a worker.
@@ -28,10 +28,10 @@ _CHUNK = 2_000
 
 
 def judge_labels(task: Task, sample: Universe, workers: Workers) -> dict[str, float]:
-    """Compute the loss of the labels of a universe, and write it: float32 [N] in `task.loss_path`, NaN elsewhere.
+    """Compute the loss of the labels in a universe; write it to `task.loss_path`: float32 [N], NaN elsewhere.
 
     Returns:
-        The accuracy, on held-out images, of each proxy that learnt the target itself.
+        The accuracy on held-out images of each proxy that learnt the target itself.
     """
     said = task.folder / "proxies.json"
     if task.loss_path.exists() and said.exists():

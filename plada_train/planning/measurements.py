@@ -1,7 +1,7 @@
 """Measurements of candidates, and the file `measurements.jsonl` that keeps them.
 
-A search writes a line when it begins and after each measurement. A search that continues finds them there, with the
-time that they took.
+A search writes a line when it begins and after each measurement. A search that continues reads them, and the time that
+they took.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Measurement:
     Attributes:
         kept: number of kept images.
         payload_bytes: size of the payload.
-        accuracies: of each proxy on held-out images, 0 .. 1.
+        accuracies: accuracy of each proxy on held-out images, 0 .. 1.
     """
 
     kept: Positive
@@ -41,7 +41,7 @@ class Measurement:
 
     @property
     def accuracy(self) -> float:
-        """The mean over proxies."""
+        """Mean accuracy of the proxies."""
         return sum(self.accuracies.values()) / len(self.accuracies)
 
 
@@ -50,11 +50,11 @@ class MeasurementLine:
     """A line of `measurements.jsonl`: a candidate was measured.
 
     Attributes:
-        candidate: its key (`Candidate.key`).
+        candidate: key of the candidate (`Candidate.key`).
         rung: number of the rung, from 0.
-        measurement: null if no payload fits the candidate's level.
+        measurement: the result; null if no payload fits the candidate's level.
         seconds: elapsed seconds of the search.
-        search: the search's name, which is its budgets.
+        search: name of the search: its budgets.
     """
 
     candidate: str
@@ -69,9 +69,9 @@ class SearchLine:
     """A line of `measurements.jsonl`: a search began to measure.
 
     Attributes:
-        search_began_s: elapsed seconds at which it began.
+        search_began_s: elapsed seconds when the search began.
         seconds: the same.
-        search: its name, which is its budgets.
+        search: name of the search: its budgets.
     """
 
     search_began_s: Seconds
@@ -82,7 +82,7 @@ class SearchLine:
 class Log:
     """Measurements by candidate and rung, and the elapsed seconds of a search, in a file that only grows.
 
-    Searches share measurements, but not their time: `search` names one.
+    Searches share measurements, but each has its own time: `search` is the name of one.
     """
 
     def __init__(self, path: Path, search: str = "") -> None:
@@ -92,7 +92,7 @@ class Log:
         self._search_began_s: float | None = None
         self._began_s = time.monotonic()
         for text in path.read_text(errors="replace").splitlines() if path.exists() else []:
-            # A kill may have torn the last line, and another version may have written the file: its lines do not count
+            # Ignore half a line of a killed process, and lines of another version
             with suppress(FileError):
                 self._take(loads(text, MeasurementLine | SearchLine, path))
 
@@ -114,7 +114,7 @@ class Log:
         return (candidate.key, rung) in self._found
 
     def measured(self, candidates: Iterable[Candidate], rung: int) -> dict[Candidate, Measurement]:
-        """Measurements of candidates on a rung, in their order; without those that have no payload that fits."""
+        """Measurements of candidates on a rung, in the order of candidates; those without a payload are left out."""
         found = ((one, self._found.get((one.key, rung))) for one in candidates)
         return {one: measurement for one, measurement in found if measurement is not None}
 
@@ -132,7 +132,7 @@ class Log:
         )
 
     def began_s(self) -> float:
-        """Elapsed seconds at which the search began to measure: now, if it has not yet."""
+        """Elapsed seconds when the search began to measure; it begins now if it has not begun."""
         if self._search_began_s is None:
             now = self._search_began_s = round(self.seconds, 2)
             self._write(SearchLine(search_began_s=now, seconds=now, search=self._search))
@@ -142,7 +142,7 @@ class Log:
         text = dumps(line, indent=None)
         try:
             with self._path.open("a") as file:
-                # The newline goes first, so that it also ends a line that a kill tore
+                # The newline comes first, so that it also ends a half line of a killed process
                 file.write(f"{text}\n" if file.tell() == 0 else f"\n{text}")
         except OSError as error:
             raise FileError(f"cannot write {self._path}: {error.strerror}", rule="file") from None

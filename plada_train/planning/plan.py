@@ -1,9 +1,9 @@
 """Find the payload that teaches most within a budget of bytes, by measuring candidates.
 
     candidates.grid   the candidates, in the order in which they are tried
-    label_loss        proxies learn the target: the score "loss"
+    label_loss        proxies learn the target: their loss is the score "loss"
     search            proxies learn from each candidate; their accuracy on held-out images is its measurement
-    plan_folder       plan.json, payload.plada, plan.svg
+    plan_folder       the results: plan.json, payload.plada, plan.svg
 
 The folder keeps the state of a plan: the same call continues one that was interrupted.
 """
@@ -48,9 +48,9 @@ from plada_train.training import proxies
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-#: A search encodes about so many payloads.
+#: A search encodes about this many payloads.
 _ENCODINGS = 100
-#: Of a larger reference set, the planner first uses a sample of about so many images.
+#: If the reference set is larger, the planner first uses a sample of about this many images.
 MAX_SAMPLE = 200_000
 
 
@@ -81,30 +81,30 @@ def plan(
     Args:
         scores: labels and scores of the reference set; several make a consensus.
         reference: the reference set.
-        train: images that the teacher learnt from; for the score "loss" proxies learn from them too.
+        train: images that the teacher learnt from; proxies learn from them too, for the score "loss".
         held_out: images that the teacher did not learn from: candidates are measured on them.
         output: folder for the results, and for the state of the plan.
         budgets: largest sizes of a payload, in bytes.
         candidates: number of candidates to measure: the choice is then the same on any machine if `minutes` suffice.
-            None: as many as there is time for.
-        minutes: limit of the search, earlier calls included; measurements that have begun by then are finished.
+            None: as many as the time allows.
+        minutes: time limit of the search, earlier calls included; measurements that have begun are finished.
         proxy_steps: training steps of the longest trainings.
         batch_size: images in a step, at most `proxies.BATCH_SIZE`.
-        flip: whether mirrored images are of the same class.
+        flip: whether proxies learn from mirrored images too.
         sections: optional sections of the payloads; proxies do not use them.
         workers: number of processes that measure, one thread each.
-        seed: of all training.
+        seed: seed of all trainings.
         images: folder for decoded images, which plans with the same reference set can share; None: one in `output`.
 
     Returns:
-        The plan, as `plan.json` holds it.
+        The plan, as in `plan.json`.
 
     Raises:
         InputError: if a budget is smaller than the smallest payload, if `reference`, `scores`, `train` and `held_out`
             do not belong together, or if `output` holds another plan.
         SourceError: if an image cannot be read or decoded.
         FileError: if a file cannot be written.
-        KeyboardInterrupt: if it is interrupted before it has a measurement; later, the best so far is chosen.
+        KeyboardInterrupt: if it is interrupted before the first measurement; later, the best so far is chosen.
     """
     several = (scores,) if isinstance(scores, Scores) else tuple(scores)
     output_folder(output)
@@ -125,7 +125,7 @@ def plan(
 
 
 def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> Plan:
-    """The result of a search; `smallest` is the size of the smallest payload, in bytes."""
+    """Run the search, and write its result. `smallest` is the size of the smallest payload, in bytes."""
     budgets = limits.budgets
     plan_folder.begin(task)
     output_folder(task.folder / "payloads")
@@ -135,8 +135,8 @@ def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> 
     sample = Universe(0, -(-len(task.reference) // MAX_SAMPLE))
     try:
         with Workers(task, workers) as pool:
-            # Kernels are compiled while the workers begin; the workers then find them on the disk
-            kept = min(sample.size(len(task.reference)), max(budgets))  # a byte an image, roughly
+            # Kernels are compiled while the workers start; the workers then find them in the cache
+            kept = min(sample.size(len(task.reference)), max(budgets))  # about one byte per image
             expect_encodings(_ENCODINGS, kept, task.num_classes)
             all_levels = levels(budgets, smallest)
             strides = [_densest(task, sample, level) for level in all_levels]
@@ -167,7 +167,7 @@ def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> 
                     more=lambda candidate: siblings(candidate, sample),
                 )
     except BrokenProcessPool:
-        what = "a process of the planner was killed, perhaps as memory or disk space ran out"
+        what = "a process of the planner was killed, perhaps because memory or disk space ran out"
         raise InputError(f"{what}: the same command continues the plan", rule="workers") from None
     if not any(found.rungs):
         raise KeyboardInterrupt
@@ -175,19 +175,19 @@ def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> 
 
 
 def _check(scores: Scores, reference: ImageSource, train: LabelledImages, held_out: LabelledImages) -> None:
-    """Raise InputError if these do not belong together."""
+    """Raise InputError if the arguments do not belong together."""
     if len(scores.label) != len(reference):
         what = f"the scores are of {len(scores.label)} images, and {reference.source} has {len(reference)}"
         raise InputError(f"{what}: give the reference set that was scored", rule="reference")
     for name, data in (("training", train), ("held-out", held_out)):
         if data.num_classes != scores.num_classes:
             what = f"the {name} images are of {data.num_classes} classes, and the scores of {scores.num_classes}"
-            raise InputError(f"{what}: give the target that the teacher learnt", rule="scores")
+            raise InputError(f"{what}: give the images of the teacher's target", rule="scores")
         if data.class_names and scores.class_names and data.class_names != scores.class_names:
             what = f"the {name} images have other class names than the scores"
-            raise InputError(f"{what}: give the target that the teacher learnt", rule="scores")
+            raise InputError(f"{what}: give the images of the teacher's target", rule="scores")
     if len(set(held_out.labels.tolist())) < 2:
-        raise InputError("the held-out images are of one class: any payload would be right", rule="held-out")
+        raise InputError("the held-out images are all of one class: any payload would be right", rule="held-out")
     with progress_bar("computing the reference digest", "images") as progress:
         digest = reference_digest(reference, progress)
     if digest != scores.reference_digest:
@@ -202,7 +202,7 @@ def _examples(data: LabelledImages, progress: Progress) -> Examples:
 
 
 def _densest(task: Task, sample: Universe, level_bytes: int) -> int:
-    """The smallest stride whose whole universe takes no more than `level_bytes`."""
+    """The smallest stride with which all images of the universe fit `level_bytes`."""
     size = len(task.reference)
 
     def fits(factor: int) -> bool:
@@ -210,6 +210,6 @@ def _densest(task: Task, sample: Universe, level_bytes: int) -> int:
         encoder = payload_encoder(task.scores, LOWEST_ENERGY, universe, task.sections)
         return len(encoder(universe.size(size))[1]) <= level_bytes
 
-    # Sizes fall as strides grow, but for ripples
+    # Sizes fall as strides grow, with small ripples
     factors = range(1, -(-size // sample.stride) + 1)
     return factors[min(bisect_left(factors, True, key=fits), len(factors) - 1)] * sample.stride

@@ -9,26 +9,26 @@ from plada_train.charts.values import Point
 from plada_train.constraints import Count, Digest, NumClasses, Positive, Range, Seconds, Share
 from plada_train.selection.optional_sections import OptionalSections
 
-#: Why a search ended before it had measured all that it was asked for.
+#: The reason why a search ended before it had measured all candidates.
 Stopped = Literal["time", "interrupt"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanCandidate:
-    """A candidate, and its measurement on the last rung that it came to.
+    """A candidate, and its measurement on its last rung.
 
     Attributes:
-        id: its number in this plan.
-        name: human-readable.
+        id: number of the candidate in this plan.
+        name: human-readable name.
         rule: the selection rule: its scores, its direction, and its options.
-        stride, offset: its universe.
-        level_bytes: the most bytes that its payload may take; null keeps the whole universe.
-        baseline: name of the baseline that it is, if it is one.
+        stride, offset: the universe.
+        level_bytes: largest size of the payload; null keeps the whole universe.
+        baseline: name of the baseline, if the candidate is one.
         kept: number of kept images.
-        payload_bytes: size of its payload.
-        accuracies: of each proxy on held-out images, 0 .. 1.
+        payload_bytes: size of the payload.
+        accuracies: accuracy of each proxy on held-out images, 0 .. 1.
         rung: the last rung that it was measured on, from 0.
-        accuracy: mean of `accuracies`. Accuracies of different rungs do not compare.
+        accuracy: mean of `accuracies`. Accuracies of different rungs cannot be compared.
     """
 
     id: Count
@@ -52,7 +52,7 @@ class Rung:
     Attributes:
         steps: training steps of the proxies.
         candidates: number of candidates that the rung was to measure.
-        measured: number of those that it measured.
+        measured: number of candidates that it measured.
     """
 
     steps: Positive
@@ -81,26 +81,26 @@ class Plan:
 
     Attributes:
         budgets: the budgets in bytes.
-        stopped: why the search ended early: "time" or "interrupt"; null if it measured all that it was asked for.
-        winners: one for each budget.
+        stopped: why the search ended early: "time" or "interrupt"; null if it measured all candidates.
+        winners: the winner of each budget.
         candidates: all measured candidates.
         frontier: ids of the candidates of the last rung that no other beats in both bytes and accuracy, by bytes.
         rungs: the rounds of the search.
         proxies: names of the proxies.
         image_size: side of the proxies' input, in pixels.
         reference_size: number of reference images N.
-        reference_digest: of the reference set, in hexadecimal.
+        reference_digest: digest of the reference set, in hexadecimal.
         num_classes: number of classes C.
-        class_names: their names, where they are known.
-        train_images: number of images that proxies learnt the target from.
-        held_out_images: number of images that accuracies were measured on.
+        class_names: names of the classes, if known.
+        train_images: number of images from which proxies learnt the target.
+        held_out_images: number of images on which accuracies were measured.
         sending: optional sections of the payloads.
-        seed: of all training.
-        versions: of the software, by package.
-        candidates_asked: number of candidates to try; null: as many as there was time for.
-        minutes: limit of the search.
+        seed: seed of all trainings.
+        versions: versions of the software, by package.
+        candidates_asked: number of candidates to try; null: as many as the time allowed.
+        minutes: time limit of the search.
         seconds: elapsed seconds of the search, earlier calls included.
-        proxy_accuracy: of each proxy that learnt the target itself, on held-out images, 0 .. 1.
+        proxy_accuracy: accuracy on held-out images of each proxy that learnt the target itself, 0 .. 1.
 
     Raises:
         ValueError: if its parts contradict each other.
@@ -132,9 +132,9 @@ class Plan:
         ids = {candidate.id for candidate in self.candidates}
         named = {*self.frontier, *(winner.candidate for winner in self.winners if winner.candidate is not None)}
         if not self.candidates or not named <= ids:
-            raise ValueError("winners or frontier name candidates that there are not")
+            raise ValueError("winners or frontier name candidates that do not exist")
         if max(candidate.rung for candidate in self.candidates) >= len(self.rungs):
-            raise ValueError("a candidate has a rung that there is not")
+            raise ValueError("a candidate has a rung that does not exist")
         if self.class_names is not None and len(self.class_names) != self.num_classes:
             raise ValueError(f"{len(self.class_names)} class names for {self.num_classes} classes")
 
@@ -152,7 +152,7 @@ class Plan:
         return None
 
     def baselines_beside(self, winner: Winner) -> tuple[PlanCandidate, ...]:
-        """The most accurate candidate of each baseline within a winner's budget, of those measured on the same rung."""
+        """The best candidate of each baseline within a winner's budget, among those measured on the same rung."""
         fitting = [
             candidate
             for candidate in self.candidates
@@ -162,16 +162,16 @@ class Plan:
 
     @property
     def ended_early(self) -> str | None:
-        """Why the search measured fewer candidates than it was asked for; None if it did not."""
+        """A message that says why the search measured fewer candidates than asked for; None if it measured all."""
         if self.stopped == "time":
             minutes = f"the planner's {self.minutes:g} minutes did not suffice"
-            return f"{minutes}: another machine, or more --minutes, may choose otherwise"
+            return f"{minutes}: on another machine or with more --minutes, the choice may differ"
         return "the planner was interrupted: this is the best so far" if self.stopped else None
 
     def points(self) -> tuple[Point, ...]:
         """The winners, and all candidates of the last rung, as points of a chart.
 
-        Winners of earlier rungs were measured in shorter trainings, and do not compare: their names say so.
+        Winners of earlier rungs were measured in shorter trainings and cannot be compared: their names say so.
         """
         last = max(candidate.rung for candidate in self.candidates)
         chosen = self.largest_winner

@@ -1,4 +1,4 @@
-"""The folder of a plan: the files that identify it, and those of its result (`plan.json`, payloads, `plan.svg`)."""
+"""Write the folder of a plan: its identity, and its results (`plan.json`, payloads, `plan.svg`)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def begin(task: Task) -> None:
-    """Write to a folder which plan it is of (`plan-of.json`). Raises InputError if it holds another plan."""
+    """Write the identity of a plan (`plan-of.json`). Raises InputError if the folder holds another plan."""
     path = task.folder / "plan-of.json"
     ours = _identity(task)
     if not path.exists():
@@ -43,7 +43,7 @@ def begin(task: Task) -> None:
 def _identity(task: Task) -> dict[str, str]:
     """Everything that measurements depend on, by name.
 
-    Budgets and minutes are not among it: searches with other limits share the measurements.
+    Budgets and minutes are not part of it: searches with other limits share the measurements.
     """
     columns = [column for one in task.scores for column in (one.label, *one.columns.values())]
     options = asdict(task.sections) | {"flip": task.flip, "seed": task.seed}
@@ -67,12 +67,12 @@ def _digest(columns: Sequence[NDArray[Any]]) -> str:
 
 
 def write(task: Task, found: Found, limits: SearchLimits, seconds: float, proxy_accuracy: dict[str, float]) -> Plan:
-    """Write `plan.json`, the payloads of the winners, and `plan.svg`; return the first.
+    """Write `plan.json`, the payloads of the winners, and `plan.svg`; return the plan.
 
     Args:
-        task: what was measured.
-        found: by the search.
-        limits: of the search.
+        task: the data of the measurements.
+        found: result of the search.
+        limits: limits of the search.
         seconds: elapsed seconds of the search.
         proxy_accuracy: see `Plan`.
     """
@@ -138,7 +138,7 @@ def _plan_candidate(number: int, one: Candidate, found: Found) -> PlanCandidate:
 
 
 def _write_payloads(folder: Path, payloads: dict[int, bytes], largest: int, *, several: bool) -> None:
-    """Write the payloads, by budget, and remove those of an earlier call with other budgets."""
+    """Write the payloads of the budgets; remove payloads of earlier calls with other budgets."""
     named = {f"payload-{budget}.plada": payload for budget, payload in payloads.items()} if several else {}
     if largest in payloads:
         named["payload.plada"] = payloads[largest]

@@ -1,8 +1,8 @@
 """The search: successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943) over candidates.
 
-The first rung measures candidates by short trainings of the proxies: as many as are asked for, or all. The next rung
-measures the best third for each budget by longer trainings, and so on. The last rung has the winner. The time may be
-limited: each rung then ends with its share of it. Whenever the search ends, the best measured candidate is known.
+The first rung measures candidates in short trainings of the proxies: as many as asked for, or all. The next rung
+measures the best third for each budget by longer trainings, and so on. The winner comes from the last rung. If the
+time is limited, each rung has a share of it. Whenever the search ends, the best measured candidate is known.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from plada_train.planning.candidates.grid import Candidate
 from plada_train.planning.measurements import Log, Measurement
 from plada_train.planning.plan_file import Stopped
 
-#: Training steps of the proxies on each rung, as shares of those on the last one.
+#: Training steps of the proxies on each rung, as shares of the steps on the last rung.
 _STEPS = (0.125, 0.35, 1.0)
-#: In fewer steps a network from scratch learns next to nothing, whatever the payload.
+#: In fewer steps, a network with random weights learns almost nothing from any payload.
 _LEAST_STEPS = 40
-#: One in so many candidates of each budget comes to the next rung.
+#: One in this many candidates of each budget comes to the next rung.
 KEEP_ONE_OF = 3
 
 #: Begins the measurement of a candidate on a rung.
@@ -36,8 +36,8 @@ class SearchLimits:
 
     Attributes:
         budgets: largest sizes of a payload, in bytes.
-        candidates: number of candidates to measure on the first rung; None: as many as there is time for.
-        minutes: time of the search, earlier calls included.
+        candidates: number of candidates to measure on the first rung; None: as many as the time allows.
+        minutes: time limit of the search, earlier calls included.
     """
 
     budgets: tuple[int, ...]
@@ -46,7 +46,7 @@ class SearchLimits:
 
 
 def rungs_of(steps: int) -> tuple[int, ...]:
-    """Training steps of the proxies, rung by rung, if the last rung has so many."""
+    """Training steps of the proxies on each rung; `steps` are those of the last rung."""
     return tuple(max(round(share * steps), min(_LEAST_STEPS, steps)) for share in _STEPS)
 
 
@@ -54,7 +54,7 @@ def rungs_of(steps: int) -> tuple[int, ...]:
 class Found:
     """The result of a search: for each rung, the number of candidates to measure, and the measurements.
 
-    `stopped` is the reason if the search ended before it had measured all: "time" or "interrupt".
+    `stopped` is the reason if the search ended early: "time" or "interrupt".
     """
 
     asked: list[int] = field(default_factory=list)
@@ -62,13 +62,13 @@ class Found:
     stopped: Stopped | None = None
 
     def last(self, candidate: Candidate) -> int | None:
-        """The last rung that a candidate was measured on."""
+        """The last rung on which a candidate was measured."""
         return max((number for number, rung in enumerate(self.rungs) if candidate in rung), default=None)
 
     def winner(self, budget_bytes: int) -> Candidate | None:
-        """The most accurate candidate within a budget, of equal ones the smallest; None if none was measured.
+        """The most accurate candidate within a budget, the smallest among equals; None if none was measured.
 
-        It is taken from the last rung, unless that rung ended before it measured the best candidate of the rung before.
+        It comes from the last rung, unless that rung ended before it measured the best candidate of the previous rung.
         """
         best = None
         for rung in self.rungs:
@@ -79,7 +79,7 @@ class Found:
         return best
 
     def frontier(self) -> list[Candidate]:
-        """Candidates of the last rung that no other beats in both bytes and accuracy, by bytes."""
+        """Candidates of the last rung that no other candidate beats in both bytes and accuracy, sorted by bytes."""
         rung = next((rung for rung in reversed(self.rungs) if rung), {})
         best, found = -1.0, []
         for one in sorted(rung, key=lambda one: (rung[one].payload_bytes, -rung[one].accuracy)):
@@ -95,16 +95,16 @@ def promoted(
     always: Iterable[Candidate] = (),
     more: Callable[[Candidate], Iterable[Candidate]] = lambda candidate: (),
 ) -> list[Candidate]:
-    """The candidates of the next rung, the most accurate first, the budgets in turns.
+    """Choose the candidates of the next rung: the most accurate first, budgets taking turns.
 
-    The budget of the best candidate comes first. Wherever the next rung ends, it has measured the best candidates of
-    each budget.
+    The budget of the best candidate comes first. So the next rung has measured the best candidates of each budget,
+    wherever it ends.
 
     Args:
         measured: the measurements of the rung.
-        budgets: in bytes. A candidate belongs to the smallest budget that its payload fits; without one it cannot win.
-        always: candidates that the next rung is to have in any case, after the best of each budget.
-        more: further candidates that one of them brings along, right behind it.
+        budgets: in bytes. A candidate belongs to the smallest budget that its payload fits; without one, it cannot win.
+        always: candidates that the next rung always has, after the best of each budget.
+        more: returns further candidates that follow a promoted candidate directly.
     """
     by_budget: dict[int, list[Candidate]] = {}
     for one in sorted(measured, key=lambda one: -measured[one].accuracy):
@@ -121,7 +121,7 @@ def promoted(
 
 
 class _RungWork:
-    """The measurements of one rung: those made, those that are being made, and the candidates that are left."""
+    """The work of one rung: finished measurements, running ones, and the remaining candidates."""
 
     def __init__(self, rung: int, tried: Sequence[Candidate], log: Log) -> None:
         self.rung = rung
@@ -137,7 +137,7 @@ class _RungWork:
         self.running[submit(one, self.rung)] = one
 
     def wait(self) -> None:
-        """Wait for running measurements, a second at most, and keep those that are finished."""
+        """Wait for running measurements for at most a second; keep the finished ones."""
         for done in wait(self.running, timeout=1, return_when=FIRST_COMPLETED).done:
             one, measurement = self.running.pop(done), done.result()
             self._log.add(one, self.rung, measurement)
@@ -151,10 +151,10 @@ class _RungWork:
 
 
 def _share_of_time(left: int, tried: int, rungs: Sequence[int]) -> float:
-    """The largest share of the remaining time that a rung can need, so that the next rungs have theirs.
+    """The largest share of the remaining time that a rung may need, so that time is left for the next rungs.
 
-    Of `tried` candidates `left` are not measured yet. The time of a measurement is proportional to its steps or, if
-    its beginning takes nearly all of it, the same for all. `rungs` are the steps of this rung and the next ones.
+    `left` of the `tried` candidates are not measured yet. The time of a measurement is proportional to its steps or, if
+    starting it takes most of the time, always the same. `rungs` are the steps of this rung and the next ones.
     """
     counts = [left]
     for _ in rungs[1:]:
@@ -181,20 +181,20 @@ def search(
     """Measure candidates rung by rung.
 
     Args:
-        candidates: of the first rung, in the order in which they are tried.
+        candidates: candidates of the first rung, in the order in which they are tried.
         budgets: see `promoted`.
         log: earlier measurements; new ones are added to it.
         submit: begins a measurement.
         workers: number of measurements at a time.
         until_s: value of `log.seconds` until which measurements may begin, except that of the first candidate of each
-            budget. Each rung has an equal share of the time since the search began or, if `most` is given, all that it
-            needs if the time suffices.
-        tell: called after measurements.
+            budget. Each rung has an equal share of the time since the search began; if `most` is given, each rung has
+            the time that it needs, if the time suffices.
+        tell: called after each measurement.
         rungs: training steps of each rung.
         most: number of candidates to measure on the first rung; None: all. With it, the measured candidates do not
-            depend on the time, unless that is too short for all of them.
-        always: candidates that every rung is to have.
-        more: the candidates that one of the last rung brings along.
+            depend on the time, unless the time is too short for all of them.
+        always: candidates that every rung has.
+        more: returns the candidates that the last rung adds for a promoted candidate.
     """
     found = Found()
     begin_s = log.began_s()
@@ -213,7 +213,7 @@ def search(
                     work.left
                     and len(work.running) < workers
                     and found.stopped != "interrupt"
-                    # Whatever the time, the first rung has a candidate for each budget
+                    # However short the time, the first rung measures a candidate for each budget
                     and (
                         log.seconds < ends_s
                         or (rung == 0 and (work.left[0] in sure or not (work.measured or work.running)))
@@ -229,7 +229,7 @@ def search(
         except KeyboardInterrupt:
             # Further rungs have only the measurements of earlier calls
             found.stopped = "interrupt"
-        # In the order of the candidates, not of the clock: equal ones compete alike in every call
+        # In the order of the candidates, not of time, so that equal candidates compete alike in every call
         found.rungs.append(log.measured(work.tried, rung))
         is_before_last = rung == len(rungs) - 2
         wanted = promoted(found.rungs[-1], budgets, always, more if is_before_last else lambda candidate: ())

@@ -1,4 +1,4 @@
-"""The planner's worker processes: they learn the target, compute the loss of labels, and measure candidates.
+"""The planner's worker processes: they train proxies on the target, compute label losses, and measure candidates.
 
 A worker receives the data that all its work needs at its beginning (`Task`). When it is told to stop, it ends its work
 at the next training step.
@@ -95,20 +95,20 @@ class Task:
 
     @property
     def loss_path(self) -> Path:
-        """The file for the loss of all labels."""
+        """The file with the loss of all labels."""
         return self.folder / "loss.npy"
 
     def payload_path(self, candidate: Candidate) -> Path:
-        """The file for a candidate's payload."""
+        """The file with a candidate's payload."""
         return self.folder / "payloads" / f"{candidate.key}.plada"
 
 
 class Stopped(Exception):
-    """The work was ended because the planner ends."""
+    """The work was stopped because the planner ends."""
 
 
 class Workers:
-    """A pool of worker processes for a task; it tells them to stop when the `with` statement ends."""
+    """A pool of worker processes for a task. They are told to stop when the `with` statement ends."""
 
     def __init__(self, task: Task, number: int) -> None:
         context = get_context("forkserver")
@@ -135,7 +135,7 @@ class Workers:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Ignore Ctrl-C: it would kill a process that the pool is beginning, and the pool would wait for it for ever."""
+    """Ignore Ctrl-C: it would kill a starting process, and the pool would wait for that process forever."""
     if current_thread() is not main_thread():
         yield
         return
@@ -167,7 +167,7 @@ def _nothing() -> None:
 
 
 def _end_with_planner() -> None:
-    """End this process when the planner is killed: it would wait for work for ever."""
+    """End this process when the planner is killed: it would wait for work forever."""
     planner = parent_process()
     assert planner is not None
     planner.join()
@@ -180,10 +180,10 @@ def _step(done: int, total: int) -> None:
 
 
 def filled(encoder: Encoder, most: int, level_bytes: int) -> bytes | None:
-    """A payload of at most `level_bytes`, and at least `FULL` of that if `most` images take so much. None: none fits.
+    """Encode as many images as fill `level_bytes`: at least `FULL` of it, or `most` images. None if none fits.
 
-    Above the bytes of a single image, bytes grow nearly in proportion to the number of images: the next number to try
-    follows from the proportion, or bisects the known range where that does not help.
+    Sizes grow almost in proportion to the number of images. So the next number to try follows from the proportion, or
+    bisects the known range if that does not help.
     """
     best = encoder(1)[1]
     if len(best) > level_bytes:
@@ -207,13 +207,13 @@ def filled(encoder: Encoder, most: int, level_bytes: int) -> bytes | None:
 
 @cache
 def _scores() -> tuple[Scores, ...]:
-    """The scores of the task, with the loss of the labels of the first ones."""
+    """The scores of the task with the loss of labels, which is that of the labels of the first scores."""
     loss = np.load(_task.loss_path)
     return tuple(one.with_column("loss", loss) for one in _task.scores)
 
 
 def _payload(candidate: Candidate) -> bytes | None:
-    """A candidate's payload, encoded once."""
+    """Encode a candidate's payload, once."""
     path = _task.payload_path(candidate)
     if path.exists():
         return read_bytes(path)
@@ -270,7 +270,7 @@ def learn(model: str, steps: int) -> float:
 
 
 def judge(first: int, stop: int, stride: int) -> NDArray[np.float32]:
-    """Loss of the labels of every `stride`-th reference image from `first` to before `stop`: float32 [n]."""
+    """Compute the label loss of every `stride`-th reference image from `first` to before `stop`: float32 [n]."""
     if _stop.is_set():
         raise Stopped
     numbers = np.arange(first, stop, stride)

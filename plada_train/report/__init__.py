@@ -1,4 +1,4 @@
-"""The report of a run: one HTML page that shows the payload, the accuracies, and why these images were chosen.
+"""The report of a run: one HTML page that shows the payload, the accuracies, and the reasons for its choice of images.
 
 - `run_report.py`: the file report.json.
 - `model.py`: the content of a page, in plain values.

@@ -1,4 +1,4 @@
-"""Sentences about a run: its title, how its images were chosen, and the facts to reproduce it by."""
+"""Sentences about a run: its title, the rule by which images were chosen, and facts to reproduce it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from plada_train.report.run_report import RunReport
 from plada_train.selection.registry import rule_from_json
 from plada_train.selection.rule import selection_name
 
-#: Names of folders that name a part of a target, and not the target.
+#: Names of folders for a part of a target: they do not name the target.
 _PARTS = {"train", "training", "target-train", "images", "data"}
 
 
 def title(run: Run, names: tuple[str, ...]) -> str:
-    """The task and its classes."""
+    """Title of the report: the task and its classes."""
     named = first(lambda: run.report().settings.task)
     source = first(lambda: Path(run.report().settings.target_train))
     folder = Path() if source is None else source.parent if source.suffix == ".tar" else source
@@ -48,7 +48,7 @@ def choice(run: Run) -> tuple[str, int | None]:
 
 
 def facts(run: Run) -> Iterator[tuple[str, str]]:
-    """The facts to reproduce a run by, from report.json, plan.json or both, by name."""
+    """Facts to reproduce a run, by name, from report.json, plan.json or both."""
     report, plan = first(run.report), first(run.plan)
     if report is None and plan is None:
         run.report()

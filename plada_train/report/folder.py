@@ -1,4 +1,4 @@
-"""The files in a run's folder, any of which may be missing or damaged.
+"""Read the files in a run's folder; each of them may be missing or damaged.
 
     report.json               accuracies, confusion and settings     `plada-train run`
     scores/                   labels and energies                    `plada-train score`
@@ -6,7 +6,7 @@
     plan/plan.json            candidates (or plan.json)              `plada-train plan`
     teacher.json, student.json  an accuracy each                     `plada-train teacher`, `student`
 
-A report is about the payload: files of another payload or another reference set count as missing.
+A report describes the payload: files of another payload or another reference set count as missing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from plada_train.scores.reference_scores import Scores
 
 T = TypeVar("T")
 
-#: The commands that write each file, for the error that it is missing.
+#: Commands that write each file, for the error if it is missing.
 WRITTEN_BY = {
     "report.json": "`plada-train run` writes it in the end",
     "scores": "`plada-train score` writes it",
@@ -53,7 +53,7 @@ class Sent:
 
 
 class File(Generic[T]):
-    """The content of a file, read once. A call returns it, or raises the InputError that says why it cannot be used."""
+    """The content of a file, read once. A call returns it, or raises an InputError that says why it cannot be used."""
 
     def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
         self.path = path
@@ -73,11 +73,11 @@ class File(Generic[T]):
 
 
 class Run:
-    """The files of a run. If they are of different reference sets, only those of the first one's can be used."""
+    """The files of a run. If their reference sets differ, only files with the first one's reference set are used."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise InputError(f"there is no folder {folder}: name one that `plada-train run` wrote", rule="report")
+            raise InputError(f"there is no folder {folder}: name a folder that `plada-train run` wrote", rule="report")
         plan, planned = folder / "plan" / "plan.json", folder / "plan" / "payload.plada"
         payload = folder / "payload.plada"
         self.folder = folder
@@ -89,16 +89,16 @@ class Run:
         self.model = {who: File(folder / f"{who}.json", _read_checkpoint_info) for who in ("teacher", "student")}
         files: tuple[File[Any], ...] = (self.sent, self.report, self.scores, self.plan, *self.model.values())
         if not any(file.exists for file in files):
-            what = f"{folder} holds nothing of a run ({', '.join(WRITTEN_BY)})"
+            what = f"{folder} has no file of a run ({', '.join(WRITTEN_BY)})"
             raise InputError(f"{what}: name a folder that `plada-train run` wrote", rule="report")
 
     def payload_bytes(self) -> int:
-        """Size of the payload, or the size that the report names."""
+        """Size of the payload, or its size by the report if the payload is missing."""
         sent = first(lambda: len(self.sent().encoded))
         return self.report().payload_bytes if sent is None else sent
 
     def chosen(self) -> tuple[PlanCandidate, int]:
-        """The planner's choice: a candidate, and the budget in bytes that it is for."""
+        """The planner's choice: a candidate, and its budget in bytes."""
         if (report := first(self.report)) is not None:
             if report.plan is None:
                 raise InputError("the selection was named, not planned", rule="report")
@@ -124,7 +124,7 @@ class Run:
         report = json_files.read(path, RunReport)
         sent = first(self.sent)
         if sent and (report.kept, report.payload_bytes) != (sent.payload.kept, len(sent.encoded)):
-            raise InputError(f"{path} is of another payload than payload.plada", rule="report")
+            raise InputError(f"{path} belongs to another payload than payload.plada", rule="report")
         self._check_reference(path, report.reference_digest)
         return report
 
@@ -136,7 +136,7 @@ class Run:
         if sent and sizes != (sent.payload.reference_size, sent.payload.num_classes):
             raise InputError(f"{path} has other numbers of images or classes than payload.plada", rule="report")
         if not sizes[0] or not 0 <= scores.label.min() <= scores.label.max() < scores.num_classes:
-            raise InputError(f"{path} has no labels, or labels that are no classes", rule="report")
+            raise InputError(f"{path} has no labels, or labels that are not classes", rule="report")
         return scores
 
     def _read_plan(self, path: Path) -> Plan:
@@ -145,7 +145,7 @@ class Run:
         return plan
 
     def _check_reference(self, path: Path, digest: str) -> None:
-        """Digests, in hexadecimal, may be cut off or empty in a payload, which is read first."""
+        """Check a digest in hexadecimal. That of a payload, which is read first, may be shortened or empty."""
         if not digest.startswith(self._digest):
             what = f"({digest[:16]}) than {self._said_by} ({self._digest[:16]})"
             raise InputError(f"{path} is of another reference set {what}", rule="report")
@@ -157,7 +157,7 @@ def _read_checkpoint_info(path: Path) -> CheckpointInfo:
 
 
 def first(*ways: Callable[[], T | None]) -> T | None:
-    """The result of the first of the `ways` that has one; None if all raise a PladaError or return None."""
+    """The first result of the `ways`; None if all raise a PladaError or return None."""
     for way in ways:
         with suppress(PladaError):
             if (value := way()) is not None:

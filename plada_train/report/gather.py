@@ -64,17 +64,17 @@ PARTS = {
     "confusions": "Confusion of teacher and student",
     "facts": "Settings",
 }
-#: Those of the paper's Figure 3, and more of the lowest energies, which are kept.
+#: The percentiles of the paper's Figure 3, and more of low energies, which are kept.
 PERCENTS = (0, 1, 5, 25, 50, 75, 100)
 IMAGES_PER_PERCENT = 8
 #: Thumbnails: all of them take less than 200 kB, even if they show noise.
 PIXELS, JPEG_QUALITY = 56, 70
 BINS = 60
-#: Bins reach from one percentile to the other; the first and the last bin also hold the few images beyond them.
+#: The bins reach from one percentile to the other; the first and last bin also hold the few images beyond.
 OUTER_PERCENTS = (0.1, 99.9)
-#: Bits of classes are counted up to these sizes: above them, encoding without each class takes minutes.
+#: Bits of classes are computed up to these sizes; beyond, encoding without each class takes minutes.
 CODED_CLASSES, CODED_KEPT = 60, 50_000
-#: Length of frames on a link whose profile gives no longest frame.
+#: Length of frames on a link whose profile has no longest frame.
 FRAME_BYTES = 256
 _PARTS_OF_PAYLOAD = {
     "header": "sizes, codings and lengths",
@@ -87,15 +87,15 @@ _PARTS_OF_PAYLOAD = {
 
 
 def gather(folder: Path, reference: str | None = None) -> Contents:
-    """Gather the parts of a report. Those that are missing or damaged are named in `Contents.missing`: no error.
+    """Gather the parts of a report. Missing or damaged parts are no error: `Contents.missing` names them.
 
     Args:
-        folder: what `plada-train run` wrote, or any part of it; or what `plada-train plan` wrote.
-        reference: source of the reference set, for its thumbnails; None: the one that report.json names. Only the
-            images that are shown are read: that it is the right one is checked by its size.
+        folder: a folder that `plada-train run` or `plada-train plan` wrote, or any part of it.
+        reference: source of the reference set, for its thumbnails; None: the source in report.json. Only shown images
+            are read, so only the size of the set is checked.
 
     Raises:
-        InputError: if there is no such folder, or nothing of a run in it.
+        InputError: if there is no such folder, or no file of a run in it.
     """
     run = Run(folder)
     missing: list[Missing] = []
@@ -135,7 +135,7 @@ def gather(folder: Path, reference: str | None = None) -> Contents:
 
 
 def _names(run: Run) -> tuple[str, ...]:
-    """Names of the classes, or else their numbers; empty if no file gives the number of classes."""
+    """Names of the classes, or their numbers if there are no names; empty if the number of classes is unknown."""
     num_classes = first(
         lambda: run.sent().payload.num_classes,
         lambda: run.scores().num_classes,
@@ -155,7 +155,7 @@ def _names(run: Run) -> tuple[str, ...]:
 
 
 def _verdict(run: Run) -> Verdict:
-    """The verdict without accuracies. Sizes are those of the payload, or else those that the report names."""
+    """The verdict without accuracies. Sizes come from the payload, or from the report if the payload is missing."""
     sent = first(run.sent)
     sizes = run.report() if sent is None else sent.payload
     rule, budget_bytes = choice(run)
@@ -175,7 +175,7 @@ def _verdict(run: Run) -> Verdict:
 
 
 def _accuracy(run: Run, who: Who) -> float:
-    """The accuracy of the teacher or the student, from the report or else from its own file."""
+    """The accuracy of the teacher or the student, from the report or from its own file."""
     if (report := first(run.report)) is not None:
         return report.teacher_accuracy if who == "teacher" else report.student_accuracy
     accuracy = run.model[who]().accuracy
@@ -208,7 +208,7 @@ def link_time(payload_bytes: int, link: Link) -> LinkTime:
 def _percentiles(
     run: Run, reference: str | None, names: tuple[str, ...], missing: list[Missing]
 ) -> tuple[Percentile, ...]:
-    """Thumbnails by percentile. Images that cannot be decoded are left out, and named in `missing`."""
+    """Thumbnails by percentile. Images that cannot be decoded are left out; `missing` names them."""
     scores = run.scores()
     images = _reference(run, reference)
     if len(images) != len(scores.label):
@@ -242,7 +242,7 @@ def _reference(run: Run, reference: str | None) -> ImageSource:
     if reference is None:
         reference = first(lambda: run.report().settings.reference)
     if reference is None:
-        raise InputError("nothing says where the reference set is: name it with --reference", rule="reference")
+        raise InputError("the place of the reference set is not known: name it with --reference", rule="reference")
     try:
         return open_images(reference)
     except PladaError as error:
@@ -281,13 +281,13 @@ def _classes(run: Run, names: tuple[str, ...]) -> tuple[ClassRow, ...]:
 
 
 def _bits_of_classes(sent: Sent) -> list[float] | list[None]:
-    """Bits that each class adds: those of the payload, minus those of the payload without the images of the class."""
+    """Bits that each class adds: the bits of the payload minus those of the payload without the class."""
     payload = sent.payload
     if payload.num_classes > CODED_CLASSES or payload.kept > CODED_KEPT:
         return [None] * payload.num_classes
     bits = []
     with progress_bar(f"encoding without each class ({FIRST_RUN})") as progress:
-        # The payload is encoded again, as another release may have encoded the one that was sent
+        # The payload is encoded again, because another release may have encoded the one that was sent
         whole = len(encode(payload))
         for label in range(payload.num_classes):
             bits.append(8.0 * (whole - len(encode(_without(payload, label)))))
@@ -327,5 +327,5 @@ def _anatomy(sent: Sent) -> Anatomy:
 
 def _confusions(report: RunReport, num_classes: int) -> tuple[Confusion, ...]:
     if report.confusion is None:
-        raise InputError(f"{num_classes} classes are too many to be read", rule="report")
+        raise InputError(f"{num_classes} classes are too many to show", rule="report")
     return (Confusion("teacher", report.confusion.teacher), Confusion("student", report.confusion.student))

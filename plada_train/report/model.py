@@ -1,4 +1,4 @@
-"""The content of a report, in plain values: `gather` fills it from a folder, `render` makes a page of it.
+"""The contents of a report as dataclasses: `gather` fills them from a folder, `render` makes a page from them.
 
 A part that the folder lacks is None or empty, and `missing` gives the reason. Accuracies and rates are shares.
 """
@@ -44,7 +44,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A reference image, as JPEG in a `data:` address, and the teacher's label and energy.
+    """A reference image as JPEG in a `data:` URL, with the teacher's label and energy.
 
     `is_kept` is None if no payload says which images are kept.
     """
@@ -66,7 +66,7 @@ class Percentile:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """Images of a class: labelled in the universe, kept by energy alone (the paper's Figure 4, left), and as sent."""
+    """Images of a class: labelled in the universe, kept by energy alone (the paper's Figure 4, left), and sent."""
 
     name: str
     labelled: int
@@ -77,7 +77,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """The sections of a payload. `bits_per_image` is of all bytes; `label_bits` and `index_bits` are of a section."""
+    """The sections of a payload. `bits_per_image` counts all bytes; `label_bits` and `index_bits` count one section."""
 
     sections: tuple[Section, ...]
     bits_per_image: float
@@ -87,7 +87,7 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class LinkTime:
-    """Times of the payload over a link: on the air, and until it has arrived, in seconds; None if it cannot be sent.
+    """Times of the payload over a link, in seconds: airtime and wall time; None if it cannot be sent.
 
     `loss` is the share of lost frames in the link's profile; None, counted as 0, if the profile has none.
     """
@@ -101,7 +101,7 @@ class LinkTime:
 
 @dataclass(frozen=True)
 class Missing:
-    """A part of the report that cannot be shown, and why; `why` includes the cure."""
+    """A part of the report that cannot be shown, and why; `why` includes advice."""
 
     what: str
     why: str
@@ -109,7 +109,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Contents:
-    """All parts of a report, in the order in which it shows them."""
+    """All parts of a report, in the order of the page."""
 
     title: str
     verdict: Verdict | None
@@ -127,7 +127,7 @@ class Contents:
 
     @property
     def missing_by_reason(self) -> tuple[Missing, ...]:
-        """`missing`, with the parts that have the same reason joined."""
+        """`missing`, where parts with the same reason are joined."""
         parts: dict[str, list[str]] = {}
         for each in self.missing:
             parts.setdefault(each.why, []).append(each.what)

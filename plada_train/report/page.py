@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no network, no script (its policy forbids both), no font.
+"""Make one HTML page from a report. It needs no network and no script (its policy forbids both), and no font.
 
 What its reader needs comes first; each chart says its finding in words, and holds its numbers as a table.
 """
@@ -21,26 +21,26 @@ from plada_train.report.model import Anatomy, ClassRow, Contents, LinkTime, Sear
 from plada_train.scores.registry import SCORES
 from plada_train.selection.registry import SELECTION_RULES
 
-#: Charts draw at most so many classes: the half with the most labels, and the half with the fewest.
+#: Charts draw at most this many classes: the half with the most labels, and the half with the fewest.
 _DRAWN_CLASSES = 30
 #: Confusions of more classes are not drawn: a table of the most frequent mistakes replaces them.
 _DRAWN_CONFUSION, _CONFUSED_PAIRS = 60, 15
-#: The longest table. Nobody reads more rows, and 21,841 classes would make a page of megabytes.
+#: Most rows of a table. Nobody reads more, and 21,841 classes would make a page of megabytes.
 _MOST_ROWS = 500
-#: Sentences cut longer names to so many characters; tables show them whole.
+#: Sentences shorten names to this many characters; tables show whole names.
 _LONG_NAME = 40
-#: Links named at the top: under water, on land, over the horizon, from Titan. If none can carry the payload: others.
+#: Links at the top of the page: under water, on land, over the horizon, from Titan. If none works: others.
 _FIRST_LINKS = ("nanomodem-v3", "lorawan-eu868-dr0", "hf-datac4", "titan-dte")
-#: Glossary: for each word, the text by which a page is known to use it (empty: every page does), and its meaning.
+#: Glossary: for each word, the text that shows that a page uses it (empty: every page does), and its meaning.
 _WORDS = {
     **{name.capitalize(): ("" if name == "energy" else name, SCORES[name].description) for name in sorted(SCORES)},
     "Keep rate": ("", "The share of the reference set’s images that is sent, and learnt from."),
     **{row.title: (row.title, row.description) for row in SELECTION_RULES if row.title},
-    "Stride": ("stride", "Every so many-th image is kept, sure or not: then no bytes are spent on which."),
+    "Stride": ("stride", "Every n-th image is kept, sure or not: then no bytes are needed to say which images."),
     "Proxy": ("proxy", "A small network that learns from a candidate’s payload, as the student would, in little time."),
     "Held-out images": (
         "held-out",
-        "Labelled images of the task that the teacher has not learnt from: they are to judge by.",
+        "Labelled images of the task that the teacher did not learn from: candidates are measured on them.",
     ),
 }
 #: Widths of charts, by the class of the screens that show them.
@@ -59,7 +59,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart for each class of screens (class "": any screen), its finding as a sentence, and its numbers."""
+    """A chart for each class of screens ("": any screen), with its finding as a sentence and its numbers."""
 
     charts: dict[str, Markup]
     finding: str
@@ -68,7 +68,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Tile:
-    """A number that a reader looks for first, and notes to compare it with."""
+    """A number that readers look for first, with numbers to compare it with."""
 
     name: str
     value: str
@@ -76,7 +76,7 @@ class Tile:
 
 
 def render(contents: Contents) -> str:
-    """The page: HTML5, UTF-8. It leaves out the parts that `contents` lacks; its last section names them, and why."""
+    """Make the page (HTML5, UTF-8). Missing parts are left out; the last section names them, and the reasons."""
     folder = files("plada_train.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(folder.joinpath("page.html.jinja").read_text(encoding="utf-8"))
@@ -143,7 +143,7 @@ def _tiles(verdict: Verdict, links: Sequence[LinkTime]) -> list[Tile]:
 
 
 def _search(search: Search) -> list[str]:
-    """Sentences on how reliable the accuracies of candidates are."""
+    """Sentences on the reliability of the candidates' accuracies."""
     first, *others = search.rungs
     measured = [
         f"{first.measured:,} of {first.candidates:,} candidates in {first.steps:,} training steps of the proxies"
@@ -152,14 +152,16 @@ def _search(search: Search) -> list[str]:
         f"{rung.measured:,} of the best {rung.candidates:,} in {rung.steps:,}" for rung in others if rung.measured
     ]
     ended = {
-        "time": " Its time did not suffice for more: on another machine it may choose otherwise.",
+        "time": " The time was too short for more: on another machine the choice may differ.",
         "interrupt": " Then it was interrupted.",
     }.get(search.stopped or "", "")
     if first.measured < first.candidates:
-        ended += " What was not measured may be better."
+        ended += " Candidates that were not measured may be better."
     trust = f"Accuracies are the proxies’ ({_listed(search.proxies)}) on {search.held_out_images:,} held-out images."
     if first.measured > 1:
-        trust += " That of the chosen candidate is a little optimistic: it is the best of many on the same images."
+        trust += (
+            " The accuracy of the chosen candidate is slightly optimistic: it is the best of many on the same images."
+        )
     return [f"The planner measured {_listed(measured)}.{ended}", trust]
 
 
@@ -170,8 +172,8 @@ def _frontier(points: Sequence[Point]) -> Figure:
     ]
     return _figure(
         lambda width: svg.frontier_svg(points, width=width),
-        "Each point is a candidate: the bytes of its payload, and what proxies learn from it. On the frontier, no "
-        "other has fewer bytes and a higher accuracy.",
+        "Each point is a candidate: the bytes of its payload, and the accuracy of proxies that learn from it. On the "
+        "frontier, no other candidate has fewer bytes and a higher accuracy.",
         Table("Candidates, by bytes", ("candidate", "what it is", "bytes", "accuracy"), rows, texts=2),
     )
 
@@ -182,7 +184,7 @@ def _roles(point: Point) -> str:
 
 
 def _choice(points: Sequence[Point], budget_bytes: int | None) -> Table | None:
-    """The chosen candidate beside the best of each baseline within the same bytes; None if none was chosen."""
+    """A table of the chosen candidate and the best of each baseline within the same bytes; None without a choice."""
     chosen = next((point for point in points if point.is_chosen), None)
     if chosen is None:
         return None
@@ -202,7 +204,7 @@ def _choice(points: Sequence[Point], budget_bytes: int | None) -> Table | None:
 
 
 def _words(contents: Contents) -> list[tuple[str, str]]:
-    """The entries of the glossary for the words that this page uses."""
+    """Entries of the glossary for the words of this page."""
     rules = [contents.verdict.rule] if contents.verdict else []
     said = " ".join([*rules, *(f"{point.name} {point.series} proxy held-out" for point in contents.points)])
     return [(word, meaning) for word, (sign, meaning) in _WORDS.items() if sign in said]
@@ -212,7 +214,7 @@ def _words(contents: Contents) -> list[tuple[str, str]]:
 
 
 def _links(links: Sequence[LinkTime]) -> Table:
-    """Links, the fastest first; those that cannot carry the payload last."""
+    """A table of links: the fastest first, links that cannot carry the payload last."""
     ordered = sorted(links, key=lambda link: (link.wall_s is None, link.wall_s or 0, link.name))
     rows = [
         (
@@ -223,8 +225,8 @@ def _links(links: Sequence[LinkTime]) -> Table:
         for link in ordered
     ]
     return Table(
-        "Time until the payload is there, and on the air; the fastest link first",
-        ("link", "there after", "on the air"),
+        "Time until the payload has arrived, and airtime; the fastest link first",
+        ("link", "arrives after", "on the air"),
         rows,
     )
 
@@ -234,8 +236,8 @@ def _energies(histogram: Histogram) -> Figure:
     bins = list(zip(pairwise(histogram.edges), histogram.labelled, histogram.kept, strict=True))
     finding = (
         f"{sum(histogram.labelled):,} images are labelled, and {sum(histogram.kept):,} kept. To keep as many "
-        f"by energy alone, the paper’s filter cuts at {signed(histogram.cut)}. The outermost bars hold all that lies "
-        "beyond them too."
+        f"by energy alone, the paper’s filter cuts at {signed(histogram.cut)}. The outermost bars also hold all images "
+        "beyond them."
     )
     rows = [(f"{signed(low)} to {signed(high)}", f"{labelled:,}", f"{kept:,}") for (low, high), labelled, kept in bins]
     return _figure(
@@ -258,7 +260,7 @@ def _classes(classes: Sequence[ClassRow]) -> Figure:
         f"{lost_by_energy:,} would have none."
     )
     if drawn is not ordered:
-        finding += f" Drawn are the {half} classes with the most labels, and the {half} with the fewest."
+        finding += f" The chart shows the {half} classes with the most labels, and the {half} with the fewest."
     columns = [
         Column(head, counts, [f"{count:,}" for count in counts], mark)
         for head, counts, mark in (
@@ -314,13 +316,13 @@ def _confusion(confusion: Confusion, class_names: Sequence[str]) -> Figure:
         if count and row != column
     )
     shown = [(names[row], names[column], f"{-n:,}", _percent(-n / totals[row])) for n, row, column in pairs]
-    finding = f"The {confusion.who} takes no class for another."
+    finding = f"The {confusion.who} confuses no classes."
     if shown:
         true, predicted, count, share = shown[0]
         taken = f"“{_short(true)}” for “{_short(predicted)}”"
         finding = f"The {confusion.who} most often takes {taken}: {share} of its images, {count} in all."
     if len(names) > svg.NAMED_CLASSES:
-        head = ("true class", "taken for", "times", "of the class")
+        head = ("true class", "predicted class", "times", "share of the class")
         table = Table(f"{title}: its most frequent mistakes", head, shown[:_CONFUSED_PAIRS], texts=2)
     else:
         rows = [(name, *(f"{count:,}" for count in row)) for name, row in zip(names, counts, strict=True)]
@@ -354,7 +356,7 @@ def _duration(seconds: float | None) -> str:
 
 
 def _short(name: str) -> str:
-    """A name, cut to a length that fits a sentence."""
+    """A name, shortened to fit a sentence."""
     return name if len(name) <= _LONG_NAME else f"{name[:_LONG_NAME].rstrip()}…"
 
 

@@ -1,4 +1,4 @@
-"""The file `report.json`: what a run measured, and the settings to run it again."""
+"""The file `report.json`: the measurements of a run, and its settings."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Confusions:
     """Test images by true class (row) and predicted class (column).
 
     Attributes:
-        teacher: as the teacher classifies them.
-        student: as the student does.
+        teacher: classified by the teacher.
+        student: classified by the student.
     """
 
     teacher: Counts
@@ -50,7 +50,7 @@ class PlanSummary:
 
     @classmethod
     def of(cls, plan: Plan) -> PlanSummary:
-        """The choice of a plan for one budget."""
+        """Make the summary of a plan for one budget."""
         chosen = plan.largest_winner
         assert chosen is not None, "a plan of one budget has measured its winner"
         winner, candidate = chosen
@@ -73,18 +73,18 @@ class Seeds:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Everything that a run was asked for.
+    """All settings of a run.
 
     Attributes:
-        task: its name; null: that of the folder of `target_train`.
+        task: name of the task; null: the name of the folder of `target_train`.
         reference, target_train, target_test: sources of images.
-        keep, kept, max_bytes: share, number or bytes of the images to keep, as they were given.
+        keep, kept, max_bytes: share, number or bytes of the images to keep, as given.
         rule: the selection rule: its scores, its direction, and its options.
         offset, stride: the universe.
-        planning: the planner's limits, where it chose; null where the selection was named.
+        planning: the planner's limits; null if the selection was named.
         class_names, soft_labels, weights_tau: optional sections of the payload.
-        teacher, student: how each was made.
-        threads: of torch.
+        teacher, student: recipes of the models.
+        threads: number of threads of torch.
     """
 
     task: str | None
@@ -107,7 +107,7 @@ class RunSettings:
 
     @classmethod
     def of(cls, config: RunConfig) -> RunSettings:
-        """The settings of a run in this process."""
+        """Make the settings of a run in this process."""
         selection = config.selection
         return cls(
             task=config.task,
@@ -131,24 +131,24 @@ class RunReport:
     """The result of a run.
 
     Attributes:
-        teacher_accuracy, student_accuracy: on the test images, 0 .. 1.
+        teacher_accuracy, student_accuracy: accuracies on the test images, 0 .. 1.
         reference_size: number of reference images N.
-        reference_digest: of the reference set, in hexadecimal.
+        reference_digest: digest of the reference set, in hexadecimal.
         num_classes: number of classes C.
         kept: number of kept images.
         payload_bytes: size of the payload.
-        paper_zstd_bytes: size of the paper's coding of the same payload (its smaller layout, zstd level 19).
-        plan: the planner's choice; null where the selection was named.
-        confusion: null where the classes are too many to be read.
-        class_names: names of the classes, where they are known.
-        held_out_images: number of images that the planner measured on; null without one.
-        seconds: of each stage, in the last call alone.
-        seeds: of the trainings.
-        settings: everything that the run was asked for.
-        versions: of the software, by package.
+        paper_zstd_bytes: size of the same payload in the paper's coding (its smaller layout, zstd level 19).
+        plan: the planner's choice; null if the selection was named.
+        confusion: confusions of both models; null if there are too many classes to show.
+        class_names: names of the classes, if known.
+        held_out_images: number of images on which the planner measured; null without a planner.
+        seconds: time of each stage in the last call.
+        seeds: seeds of the trainings.
+        settings: all settings of the run.
+        versions: versions of the software, by package.
 
     Raises:
-        ValueError: if confusion or names are not of so many classes.
+        ValueError: if the confusions or names have another number of classes.
     """
 
     teacher_accuracy: Share

@@ -25,9 +25,9 @@ from plada_train.scores.softmax import probabilities
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Classes that a warning names.
+#: Largest number of classes that a warning names.
 NAMED_CLASSES = 20
-#: Fields of a manifest that all shards of a folder have in common, and their names in an error.
+#: Fields of a manifest that all shards of a folder share, with their names in error messages.
 DECISIVE = {
     "teacher_digest": "teacher",
     "temperature": "temperature",
@@ -44,7 +44,7 @@ def manifest_of(
     shard_size: int,
     progress: Progress,
 ) -> Manifest:
-    """The manifest of scores to be computed. Reads every image once. Raises SourceError if one cannot be read."""
+    """Make the manifest of new scores. Reads every image once. Raises SourceError if one cannot be read."""
     noted = _NotedImages(reference, shard_size)
     digest = reference_digest(noted, progress)
     return Manifest(
@@ -62,10 +62,10 @@ def manifest_of(
 
 
 def prepare(folder: Path, manifest: Manifest) -> None:
-    """Make `folder` one for the shards of `manifest`, and keep shards that it has already.
+    """Prepare `folder` for the shards of `manifest`; keep the shards that it already holds.
 
-    An image may have been mended since the folder was begun: the reference set is then another, but shards whose images
-    have not changed are as good as before.
+    An image may have been repaired since the folder was created. Then the reference set is another one, but shards with
+    unchanged images are still valid.
 
     Raises:
         FileError: if nothing can be written there.
@@ -79,7 +79,7 @@ def prepare(folder: Path, manifest: Manifest) -> None:
         try:
             found = Manifest.read(folder)
         except InputError as error:
-            what = f"{error.args[0]}: remove {path}, and shards that are good are kept"
+            what = f"{error.args[0]}: remove {path}; good shards are kept"
             raise InputError(what, rule=error.rule) from error
         differs = [what for name, what in DECISIVE.items() if getattr(found, name) != getattr(manifest, name)]
         same_images = any(a == b for a, b in zip(found.image_digests, manifest.image_digests, strict=False))
@@ -100,7 +100,7 @@ def shards(
     folder: Path | None,
     progress: Progress,
 ) -> Iterator[Shard]:
-    """All shards, in order: read from `folder` where it has them, else labelled, and written there if it is given."""
+    """Yield all shards in order: read from `folder` if it has them; else labelled, and written to `folder` if given."""
     for number in range(manifest.num_shards):
         shard = None if folder is None else _finished(folder, manifest, number)
         if shard is None:
@@ -112,13 +112,13 @@ def shards(
 
 
 def record(shard: Shard, rows: slice, batch: NDArray[np.float32], temperature: float) -> None:
-    """Write the labels and scores of some images into their shard, and add to its sums.
+    """Add the labels and scores of some images to their shard and its sums.
 
     Args:
-        shard: where the images are `rows`, not recorded before.
-        rows: B of its images.
-        batch: the teacher's logits of them, float32 [B, C].
-        temperature: of the scores.
+        shard: the shard.
+        rows: places of the B images in the shard; they were not recorded before.
+        batch: the teacher's logits for these images, float32 [B, C].
+        temperature: temperature of the scores.
     """
     label, p = batch.argmax(axis=1), probabilities(batch)
     shard.label[rows] = label
@@ -130,19 +130,19 @@ def record(shard: Shard, rows: slice, batch: NDArray[np.float32], temperature: f
 
 
 def warn_of_unused_classes(scores: Scores) -> None:
-    """Warn of classes that label no reference image, in one line."""
+    """Warn in one line of classes that label no reference image."""
     unused = np.flatnonzero(np.bincount(scores.label, minlength=scores.num_classes) == 0)
     if not len(unused):
         return
     named = ", ".join(scores.class_names[c] if scores.class_names else str(c) for c in unused[:NAMED_CLASSES])
     more = f" and {len(unused) - NAMED_CLASSES} more" if len(unused) > NAMED_CLASSES else ""
     warnings.warn(
-        f"no reference image is labelled {named}{more}: a student cannot learn it", MissingClasses, stacklevel=3
+        f"no reference image is labelled {named}{more}: a student cannot learn that class", MissingClasses, stacklevel=3
     )
 
 
 def _finished(folder: Path, manifest: Manifest, number: int) -> Shard | None:
-    """A shard that an earlier call wrote; None if there is none, or none with all scores of the registry."""
+    """Read a shard of an earlier call; None if there is none, or it lacks a score of the registry."""
     if not shard_path(folder, number).exists():
         return None
     try:
@@ -180,7 +180,7 @@ def _labelled(
 
 
 class _NotedImages(ImageSource):
-    """The images of another source; of each shard of them, the digest is taken as they are read one after the other."""
+    """The images of another source. Reading them in order computes the digest of each shard."""
 
     def __init__(self, images: ImageSource, shard_size: int) -> None:
         super().__init__(images.source)

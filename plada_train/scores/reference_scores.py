@@ -23,16 +23,16 @@ class Scores:
     """Labels and scores of a reference set of N images, from one teacher. On disk, a folder (see `scores.shards`).
 
     Attributes:
-        label: int32 [N], the class of the largest logit (the first of equal ones).
-        columns: float32 [N] for each score, by its name in the registry. `loss`, which the planner computes, is in no
-            folder of scores, and not finite where it was not computed.
+        label: int32 [N], the class of the largest logit (the first if several are equal).
+        columns: float32 [N] for each score, by its name in the registry. `loss` comes from the planner: it is in no
+            folder of scores, and not finite for images without a computed loss.
         reference_digest: 32 bytes.
         num_classes: number of classes C.
-        class_names: their names, where they are known.
-        temperature: of the scores.
+        class_names: names of the classes, if known.
+        temperature: temperature of the scores.
         soft_sum: float64 [C, C], row c: the sum of softmax(f(x)) over the images labelled c (paper, appendix D.3); None
-            where it is not known, or C too large for a payload to carry soft labels.
-        own_square_sum: float64 [C], the sum of softmax(f(x))_c ** 2 over the images labelled c; None likewise.
+            if unknown, or if C is too large for soft labels in a payload.
+        own_square_sum: float64 [C], the sum of softmax(f(x))_c ** 2 over the images labelled c; None as above.
         held_out: share of the target's images that the teacher did not learn from (see `models.Classifier`).
     """
 
@@ -47,7 +47,7 @@ class Scores:
     held_out: float | None = None
 
     def column(self, name: str) -> NDArray[np.float32]:
-        """The score of a name, float32 [N]. Raises InputError, which names the cure, if it is not known."""
+        """The score with this name, float32 [N]. Raises InputError, with advice, if it is not known."""
         if name in self.columns:
             return self.columns[name]
         if SCORES[name].function is None:
@@ -56,11 +56,11 @@ class Scores:
         raise InputError(f"the scores were made without the {name}: {cure}", rule="score")
 
     def with_column(self, name: str, column: NDArray[np.float32]) -> Scores:
-        """These scores and one more, float32 [N]."""
+        """A copy with one more score, float32 [N]."""
         return replace(self, columns={**self.columns, name: column})
 
     def save(self, folder: Path) -> None:
-        """Write a folder of one shard, which does not name its teacher. Raises FileError if that fails."""
+        """Write a folder of one shard, without the digest of the teacher. Raises FileError if that fails."""
         manifest = Manifest(
             images=len(self.label),
             num_classes=self.num_classes,
@@ -79,9 +79,9 @@ class Scores:
 
     @classmethod
     def load(cls, folder: Path) -> Scores:
-        """Read a folder of scores. Raises InputError if it is none, or if a shard of it is missing or damaged.
+        """Read a folder of scores. Raises InputError if it is not one, or if a shard is missing or damaged.
 
-        A score that a shard lacks, as another version made it, is left out.
+        Scores that a shard of another version lacks are left out.
         """
         manifest = Manifest.read(folder)
         scores = cls.of_shards(manifest, (Shard.read(folder, manifest, i) for i in range(manifest.num_shards)))
@@ -91,7 +91,7 @@ class Scores:
 
     @classmethod
     def of_shards(cls, manifest: Manifest, shards: Iterable[Shard]) -> Scores:
-        """The rows of all shards, in order, and the sums of their sums. A score that a shard lacks is left out."""
+        """Join the rows of all shards in order, and add their sums. A score that a shard lacks is left out."""
         whole = Shard.of_zeros(manifest.images, manifest.num_classes)
         columns, soft_sum, own_square_sum = whole.columns, whole.soft_sum, whole.own_square_sum
         for number, shard in enumerate(shards):
@@ -115,5 +115,5 @@ class Scores:
 
 
 def _sum(total: NDArray[np.float64] | None, part: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    """Their sum, which is not known if one of them is not."""
+    """The sum; None if one of the two is not known."""
     return None if total is None or part is None else total + part

@@ -1,4 +1,4 @@
-"""The scores: a row for each. A score orders reference images; lower is surer.
+"""The registry of scores, a row for each. A score orders reference images; lower is surer.
 
 To add one, write `plada_train/scores/<name>.py` with a function of logits, and add its row to `SCORES` (see
 docs/extending/score.md). Folders of scores, labelling, `--score`, the planner and reports follow from the row. Nothing
@@ -25,11 +25,11 @@ class Score:
     """A row of the registry.
 
     Attributes:
-        name: as in folders of scores, on the command line and in reports.
-        description: one line for people who do not know it.
+        name: its name in folders of scores, on the command line and in reports.
+        description: an explanation in one line, for help texts and reports.
         function: of logits [n, C] and temperature to float [n], as "module:function". None for a score that the
-            planner computes: it is in no folder of scores.
-        planned: the combinations with other scores (or alone) that the planner tries because of this one, in order.
+            planner computes: no folder of scores holds it.
+        planned: the combinations of scores with this one that the planner tries, in order.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Score:
         return function
 
 
-#: By name; the planner tries them in this order.
+#: Scores by name; the planner tries them in this order.
 SCORES = {
     score.name: score
     for score in (
@@ -69,5 +69,5 @@ SCORES = {
         ),
     )
 }
-#: Names of the scores that are computed from logits: the columns of a folder of scores.
+#: Names of the scores that are computed from logits: the columns in a folder of scores.
 SCORES_OF_LOGITS = tuple(name for name, score in SCORES.items() if score.function is not None)

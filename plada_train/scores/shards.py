@@ -1,14 +1,14 @@
-"""Scores as a folder of shards, so that labelling millions of images can stop at any moment and go on from there.
+"""Folders of scores: one file for each shard, so that labelling can be interrupted and continued at any time.
 
-    scores.json         the reference set and the teacher of the scores: a `Manifest`, and a digest of it
+    scores.json         the reference set and the teacher of the scores: a `Manifest`, and its digest
     shard-00000.npz     labels and scores of images 0 .. shard_size - 1: a `Shard`
     shard-00001.npz     ...
 
-A shard is an npz file: a column `label`, a column for each score of the registry, the sums, and a digest. Another
-version may have had other scores: columns are read by their names.
+A shard is an npz file: a column `label`, a column for each score of the registry, the sums, and a digest. Versions
+may have different scores: columns are read by name.
 
-A file is whole or not there at all. Each shard holds a digest of its content and of all that decided it, so that it
-cannot pass for one of another teacher, of other images or with a damaged byte. The same content has the same bytes.
+Files are written atomically. Each shard holds a digest of its content and of everything that the content depends on:
+so a shard of another teacher, of other images or with a damaged byte is detected. Equal content has equal bytes.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT: Literal["plada-scores-1"] = "plada-scores-1"
-#: Values C * C of a shard's soft sums at most, 32 MiB: decoders take no more soft labels.
+#: Largest number C * C of a shard's soft sums, 32 MiB: decoders do not accept more soft labels.
 MAX_SOFT_SUM_VALUES = Limits.max_soft_label_values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Origin of a folder of scores. Digests are SHA-256 in hexadecimal, empty where they are not known.
+    """Origin of a folder of scores. Digests are SHA-256 in hexadecimal, empty if they are not known.
 
     Attributes:
         images: number of reference images N.
         num_classes: number of classes C.
-        class_names: their names, where they are known.
-        reference_digest: of the reference set (spec/reference-digest.md).
-        teacher_digest: of the teacher (`inference.fingerprint`).
-        temperature: of the scores.
+        class_names: names of the classes, if known.
+        reference_digest: digest of the reference set (spec/reference-digest.md).
+        teacher_digest: digest of the teacher (`inference.fingerprint`).
+        temperature: temperature of the scores.
         amp: whether the teacher computed in bfloat16.
-        shard_size: images of a shard; the last has fewer.
-        image_digests: of each shard, the digest of its images' bytes, one after the other.
+        shard_size: number of images in a shard; the last shard may have fewer.
+        image_digests: for each shard, the digest of the bytes of its images, in order.
         held_out: share of the target's images that the teacher did not learn from (see `models.Classifier`).
     """
 
@@ -93,14 +93,14 @@ class Manifest:
             # The values as they were written: as a field, a whole number is a float
             values = {name: value for name, value in json.loads(text).items() if name not in ("format", "digest")}
             if found.digest != _digest_of_values(values):
-                raise FileError(f"{path} has another digest than its content", rule="file")
+                raise FileError(f"{path} does not match its digest", rule="file")
             return cls(**{field.name: getattr(found, field.name) for field in fields(cls)})
         except FileError as error:
             what = f"{folder} is not a folder of scores, which `plada-train score` writes ({error.args[0]})"
             raise InputError(what, rule="scores") from error
 
     def _decided_by(self, number: int) -> bytes:
-        """What the content of shard `number` depends on."""
+        """Everything that the content of shard `number` depends on."""
         temperature = float(self.temperature)  # a whole number is read back as a float
         decisive = (self.num_classes, self.teacher_digest, temperature, self.amp, self.image_digests[number])
         return json.dumps(decisive).encode()
@@ -111,7 +111,7 @@ class ManifestFile(Manifest):
     """The file `scores.json`: a manifest, its format and its digest.
 
     Attributes:
-        format: of the folder.
+        format: name of the format.
         digest: SHA-256 of all other keys.
     """
 
@@ -121,7 +121,7 @@ class ManifestFile(Manifest):
 
 @dataclass(frozen=True)
 class Shard:
-    """Labels and scores of the n images of a shard. See `scores.Scores`, whose rows and summands they are.
+    """Labels and scores of the n images of a shard: rows and summands of `Scores`.
 
     Attributes:
         label: int32 [n].
@@ -137,7 +137,7 @@ class Shard:
 
     @classmethod
     def of_zeros(cls, images: int, num_classes: int) -> Shard:
-        """A shard to be filled, with all scores of logits; it has no sums if they had over `MAX_SOFT_SUM_VALUES`."""
+        """An empty shard with all scores of logits; without sums if they exceed `MAX_SOFT_SUM_VALUES`."""
         summed = num_classes**2 <= MAX_SOFT_SUM_VALUES
         return cls(
             label=np.zeros(images, np.int32),
@@ -147,7 +147,7 @@ class Shard:
         )
 
     def write(self, folder: Path, manifest: Manifest, number: int) -> None:
-        """Write it as shard `number`. Raises FileError if that fails."""
+        """Write the file of shard `number`. Raises FileError if that fails."""
         sums = {"soft_sum": self.soft_sum, "own_square_sum": self.own_square_sum}
         arrays: dict[str, Any] = {"label": self.label, **self.columns}
         arrays |= {name: total for name, total in sums.items() if total is not None}
@@ -161,7 +161,7 @@ class Shard:
         """Read shard `number`. Raises InputError if it is missing or damaged, FileError if it cannot be read."""
         path = shard_path(folder, number)
         if not path.exists():
-            what = f"{path} is missing: run `plada-train score` again, it goes on where it stopped"
+            what = f"{path} is missing: run `plada-train score` again, it continues where it stopped"
             raise InputError(what, rule="scores-unfinished")
         data = io.BytesIO(read_bytes(path))
         rows = manifest.rows(number)
@@ -169,13 +169,13 @@ class Shard:
             with np.load(data, allow_pickle=False) as file:
                 arrays: dict[str, Any] = {name: file[name] for name in file.files}
             if arrays.pop("digest").tobytes() != _digest(arrays, manifest._decided_by(number)):
-                raise ValueError("its digest is another")
+                raise ValueError("its digest is wrong")
             label, sums = arrays.pop("label"), [arrays.pop(name, None) for name in ("soft_sum", "own_square_sum")]
             shard = cls(label, arrays, *sums)
             if any(len(column) != rows.stop - rows.start for column in (label, *shard.columns.values())):
-                raise ValueError("the number of its rows is another")
-        except Exception as error:  # damaged bytes make zipfile, zlib and numpy raise errors of many kinds
-            what = f"{path} is damaged or of other images ({error}): `plada-train score` labels these again"
+                raise ValueError("it has a wrong number of rows")
+        except Exception as error:  # damaged bytes make zipfile, zlib and numpy raise many kinds of errors
+            what = f"{path} is damaged, or of other images ({error}): `plada-train score` labels its images again"
             raise InputError(what, rule="scores-damaged") from error
         return shard
 

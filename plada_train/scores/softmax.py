@@ -1,4 +1,4 @@
-"""Softmax of logits in float64, without overflow: what scores are computed from."""
+"""Softmax of logits in float64, without overflow. Scores are computed from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def probabilities(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> NDArray[np.float64]:
-    """softmax(f / T) of logits [n, C]: float64 [n, C]."""
+    """The softmax of f / T for logits f [n, C] and temperature T: float64 [n, C]."""
     _, below, log_sum = below_top(logits, temperature)
     result: NDArray[np.float64] = np.exp(below - log_sum[:, None])
     return result
@@ -20,7 +20,7 @@ def probabilities(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -
 def below_top(
     logits: NDArray[np.floating[Any]], temperature: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Parts of the softmax of logits [n, C], none of which overflows.
+    """Parts of the softmax of logits [n, C]; none of them overflows.
 
     Returns:
         The largest f / T of each row [n], all f / T minus it [n, C], and the log of the sum of the exponentials of

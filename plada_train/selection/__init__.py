@@ -1,4 +1,4 @@
-"""Selection: which images are kept, and the payload that is sent of them.
+"""Selection: which images are kept, and the payload that carries them.
 
 registry.py, rule.py          the selection rules; each has a file of its own, such as safety_net.py
 ranking.py, counts.py         orders of images by their scores; numbers of images

@@ -1,4 +1,4 @@
-"""How many images are kept, and of how many: keep rates, numbers, and universes within a reference set."""
+"""Numbers of kept images and sizes of universes, from the user's keep rate, number, offset and stride."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from plada_codec.errors import InputError
 
 
 def kept_count(keep: float | str | Fraction, universe_size: int) -> int:
-    """The number of kept images k = floor(p M), p taken as it is written (0.29 of 100 images is 29, not 28).
+    """The number of kept images k = floor(p M), with p exact as written (0.29 of 100 images is 29, not 28).
 
     Args:
         keep: keep rate p.
         universe_size: number M of images to choose from.
 
     Raises:
-        InputError: if p is not above 0 and at most 1, or so small that nothing is kept.
+        InputError: if p is not above 0 and at most 1, or too small to keep an image.
     """
     rate = Fraction(str(keep))
     if not 0 < rate <= 1:
@@ -34,7 +34,7 @@ def most_kept(
     kept: int | None = None,
     max_bytes: int | None = None,
 ) -> int:
-    """The largest number k of images to keep: that of `keep` or `kept`; all where only the bytes are limited.
+    """The largest number k of images to keep: by `keep` or `kept`; all if only bytes are limited.
 
     Raises:
         InputError: if none of the three is given, if both `keep` and `kept` are, or if there are fewer than k images.

@@ -1,4 +1,4 @@
-"""The selection rule `lowest-cost`: the k images of the lowest cost, whatever their classes (paper, section 4.3)."""
+"""The selection rule `lowest-cost`: the k images with the lowest cost, whatever their classes (paper, section 4.3)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LowestCost(Rule):
-    """Keep the k images of the lowest cost."""
+    """Keeps the k images with the lowest cost."""
 
     def choose(
         self, cost: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], num_classes: int, k: int

@@ -1,4 +1,4 @@
-"""`OptionalSections`: which optional sections a payload carries besides indices and labels (paper, appendix D)."""
+"""`OptionalSections`: the optional sections that a payload carries besides indices and labels (paper, appendix D)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from plada_codec.limits import Limits
 
 @dataclass(frozen=True)
 class OptionalSections:
-    """Which optional sections a payload carries (spec section 8).
+    """The optional sections that a payload carries (spec section 8).
 
     Attributes:
         class_names: send the names of the classes.
         soft_labels: send the soft labels of the classes (see `soft_labels_and_weights.dirichlet_concentrations`).
-        weights_tau: if given, send importance weights of this temperature (see
+        weights_tau: if given, send importance weights with this temperature (see
             `soft_labels_and_weights.importance_weights`).
     """
 
@@ -27,10 +27,10 @@ class OptionalSections:
         """Raise InputError if these sections cannot be sent for a target.
 
         Args:
-            class_names: names of its classes, where they are known.
-            num_classes: number of its classes C.
+            class_names: names of the classes, if known.
+            num_classes: number of classes C.
         """
         if self.class_names and class_names is None:
-            raise InputError("the classes have no names that could be sent", rule="class-names")
+            raise InputError("the classes have no names to send", rule="class-names")
         if self.soft_labels and num_classes**2 > Limits.max_soft_label_values:
             raise InputError(f"{num_classes} classes are too many for soft labels", rule="soft-labels")

@@ -1,4 +1,4 @@
-"""Payloads of a selection: the images that a rule likes best, by number or by bytes (paper, sections 4.3 and D.2)."""
+"""Make the payload of a selection: the best images under a rule, limited by number or bytes (paper, 4.3 and D.2)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from plada_train.selection.ranking import ranking
 from plada_train.selection.rule import Rule
 from plada_train.selection.soft_labels_and_weights import dirichlet_concentrations, importance_weights
 
-#: Bytes of the reference digest that a payload carries: enough against mistakes (format specification, section 12).
+#: Bytes of the reference digest in a payload: enough to detect mistakes (format specification, section 12).
 DIGEST_BYTES = 8
-#: The payload's size grows with the number of kept images, but for ripples; so many further ones are tried.
+#: The size of a payload grows with the number of kept images, with small ripples: this many more numbers are tried.
 RIPPLE = 8
 
-#: Encodes the payload of a number of kept images.
+#: Makes the payload with a number of kept images, and its bytes.
 Encoder = Callable[[int], tuple[Payload, bytes]]
 
 
@@ -42,17 +42,17 @@ def select(
     universe: Universe = Universe(),
     sections: OptionalSections = OptionalSections(),
 ) -> tuple[Payload, bytes]:
-    """The payload that keeps the images that a rule likes best, and its bytes.
+    """Make the payload with the best images under a rule; return it and its bytes.
 
     Args:
-        scores: labels and scores of the reference set. Several, of other teachers or temperatures, make a consensus;
-            labels, names and soft labels are those of the first.
+        scores: labels and scores of the reference set. Several (of other teachers or temperatures) make a consensus;
+            labels, names and soft labels come from the first.
         keep: share p of the universe's images to keep: k = floor(p M) (see `kept_count`).
-        kept: their number k, instead.
-        max_bytes: the largest size of the payload. If those k images (all, if neither is given) take more bytes, the
-            largest k that fits is sought by encoding: the payload that is returned fits, and those of the next
+        kept: number k of images to keep, instead of `keep`.
+        max_bytes: the largest size of the payload. If those k images (all, if neither is given) take more bytes, a
+            search by encoding finds the largest k that fits: the returned payload fits, and those of the next
             `RIPPLE` larger k do not.
-        rule: which k images; it sees the images of the universe only.
+        rule: chooses the k images among those of the universe.
         universe: the images to choose from.
         sections: optional sections of the payload.
 
@@ -61,7 +61,7 @@ def select(
             optional section is not known.
 
     Warns:
-        MissingClasses: of classes that the payload has no image of.
+        MissingClasses: if classes have no image in the payload.
     """
     first = scores if isinstance(scores, Scores) else scores[0]
     universe_size = universe.size(len(first.label))
@@ -89,11 +89,11 @@ def payload_encoder(
     several = [scores] if isinstance(scores, Scores) else list(scores)
     first = several[0]
     if any(one.reference_digest != first.reference_digest for one in several):
-        raise InputError("scores of another reference: all must be of the same images", rule="scores")
+        raise InputError("the scores are of different reference sets: all must be of the same images", rule="scores")
     sections.check(first.class_names, first.num_classes)
     candidates = np.arange(universe.offset, len(first.label), universe.stride)
     cost = rule.cost(several, candidates)
-    # Sorted once: each number of images that is tried finds them in order, and sorts in one pass
+    # Sorted once: each number of images that is tried finds them in order, so that sorting again takes one pass
     best_first = ranking(cost)
     candidates, cost = candidates[best_first], cost[best_first]
     labels = first.label[candidates]
@@ -123,10 +123,10 @@ def payload_encoder(
 
 
 def _largest(encoder: Encoder, most: int, max_bytes: int) -> tuple[Payload, bytes] | None:
-    """The result of `encoder` for the largest k < `most` that fits, as `select` defines it; None if none does."""
+    """Find the largest k < `most` that fits, as `select` defines it; return its payload, or None."""
     best, fits, fails = None, 0, most
     while fails - fits > 1:
-        # The geometric mean: few kept images are encoded fast
+        # The geometric mean: small numbers of kept images are encoded fast
         middle = max(fits + 1, isqrt(max(fits, 1) * fails))
         tried = encoder(middle)
         if len(tried[1]) <= max_bytes:
@@ -150,10 +150,10 @@ class SelectionReport:
         payload_bytes: size of the payload.
         reference_size: number of reference images N.
         num_classes: number of classes C.
-        class_names: their names, where they are known.
+        class_names: names of the classes, if known.
         class_counts: number of kept images of each class.
-        missing_classes: classes without a kept image that label images of the reference set.
-        empty_classes: classes that label no image of the reference set.
+        missing_classes: classes that label reference images, but have no kept image.
+        empty_classes: classes that label no reference image.
     """
 
     kept: int
@@ -167,7 +167,7 @@ class SelectionReport:
 
 
 def selection_report(scores: Scores, payload: Payload, encoded: bytes) -> SelectionReport:
-    """Summary of a selection."""
+    """Summarise a selection."""
     labelled, counts = (np.bincount(labels, minlength=scores.num_classes) for labels in (scores.label, payload.labels))
     return SelectionReport(
         kept=payload.kept,

@@ -1,6 +1,6 @@
-"""Orders of images by their scores, and the consensus of several orders (paper, equations 10 and 11).
+"""Rank images by their scores, and by the consensus of several scores (paper, equations 10 and 11).
 
-Equal scores are taken in the order of the reference set, so that a selection can be made again.
+Equal scores are ranked in the order of the reference set, so that a selection is repeatable.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def ranking(scores: NDArray[Any]) -> NDArray[np.int64]:
-    """Positions of `scores` [n] from the lowest to the highest, equal ones by position: int64 [n]."""
+    """Positions of `scores` [n] from the lowest to the highest; equal scores by position: int64 [n]."""
     return np.argsort(scores, kind="stable")
 
 
@@ -29,9 +29,9 @@ def rank_normalised(scores: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def consensus(*scores: NDArray[Any]) -> NDArray[np.float64]:
-    """The worst of each image's normalised ranks in several `scores` [n] (paper, eq. 11): float64 [n].
+    """For each image, the worst of its normalised ranks in several `scores` [n] (paper, eq. 11): float64 [n].
 
-    The images of the lowest consensus are among the best by every one of the scores.
+    Images with a low consensus are among the best by each score.
     """
     worst = rank_normalised(scores[0])
     for others in scores[1:]:
@@ -40,5 +40,5 @@ def consensus(*scores: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def lowest(scores: NDArray[Any], k: int) -> NDArray[np.int64]:
-    """Positions of the k lowest of `scores` [n], equal ones by position: int64 [min(k, n)], increasing."""
+    """Positions of the k lowest `scores` [n]; equal scores by position: int64 [min(k, n)], increasing."""
     return np.sort(ranking(scores)[:k])

@@ -26,8 +26,8 @@ class Option:
     Attributes:
         flag: as it is written, such as "--safety-net".
         field: the field that it sets. No two rules have options with the same field.
-        kind: float, int, bool for a flag, or Fraction for a number that is kept as it is written.
-        metavar: stands for the value in the help.
+        kind: float, int, bool for a flag, or Fraction for a number that stays as it is written.
+        metavar: name of the value in the help.
         help: one sentence.
         default: the value if the option is not given. None (of a flag, False) for the first option of a rule.
     """
@@ -49,12 +49,12 @@ class SelectionRule:
     """A row of the registry.
 
     Attributes:
-        name: of the rule.
+        name: name of the rule.
         rule: the subclass of `Rule`, as "module:class".
-        title: the word by which the names of selections call the rule; empty for the default rule, which has none.
-        description: meaning of that word, for the glossary of reports.
-        options: its options. The rule is chosen by giving the first one; the others are refused without it. Only the
-            default rule has none.
+        title: the rule's word in the names of selections; empty for the default rule.
+        description: meaning of the title, for the glossary of reports.
+        options: its options. The first one chooses the rule; the others are refused without it. Only the default
+            rule has none.
     """
 
     name: str
@@ -84,24 +84,26 @@ SELECTION_RULES = (
                 "alpha",
                 float,
                 "ALPHA",
-                "Keep some of each class: quotas as n^ALPHA of its n images; 1 proportional, 0 equal, paper -0.2.",
+                "Quotas for the classes, n^ALPHA for n images of a class: 0 equal, 1 proportional, -0.2 the paper's.",
             ),
-            Option("--reserved", "reserved", Fraction, "P", "Share of the kept images that quotas get.", default="1"),
+            Option(
+                "--reserved", "reserved", Fraction, "P", "Share of the kept images that the quotas get.", default="1"
+            ),
         ),
     ),
 )
 
 #: All options, by the field that they set.
 OPTIONS = {option.field: option for row in SELECTION_RULES for option in row.options}
-#: Keys in the JSON of every rule, whatever its own options: readers of report.json and plan.json find them there.
+#: Keys in the JSON of every rule, so that readers of report.json and plan.json always find them.
 _ALWAYS_IN_JSON = {"alpha": None, "reserved": "1"}
 
 
 def row_of(options: Mapping[str, Any]) -> SelectionRule:
-    """The row of the selection rule that options choose.
+    """Find the row of the selection rule that options choose.
 
     Args:
-        options: values by field, of any selection rules; those that are missing have their defaults.
+        options: values by field, of any selection rules; missing options have their defaults.
 
     Raises:
         InputError: if options choose two rules, or belong to a rule that they do not choose.
@@ -119,7 +121,7 @@ def row_of(options: Mapping[str, Any]) -> SelectionRule:
 
 
 def make_rule(score: tuple[str, ...], inverse: bool, options: Mapping[str, Any]) -> Rule:
-    """The rule that options choose. Arguments and errors: `Rule` and `row_of`."""
+    """Make the rule that options choose. Arguments and errors: `Rule` and `row_of`."""
     row = row_of(options)
     own = {option.field for option in row.options}
     return row.load()(score, inverse, **{name: value for name, value in options.items() if name in own})
@@ -133,7 +135,7 @@ def rule_to_json(rule: Rule) -> dict[str, Any]:
 
 
 def rule_from_json(values: Mapping[str, Any]) -> Rule:
-    """The rule that `rule_to_json` made this of. Raises InputError if there is none."""
+    """Make the rule that `rule_to_json` wrote. Raises InputError if the values are not of a rule."""
     options = dict(values)
     try:
         return make_rule(tuple(options.pop("score")), options.pop("inverse"), options)

@@ -1,7 +1,7 @@
-"""`Rule`: which images are kept, whatever their number. Each selection rule is a subclass with a file of its own.
+"""`Rule`: the base class of selection rules, which choose the images to keep. Each rule has its own file.
 
-A rule orders images by a cost, lower is better: a score of the teacher's, or the consensus of several. It then chooses
-k images by their costs and labels.
+A rule orders images by a cost, lower is better: a score, or the consensus of several. It then chooses k images by their
+costs and labels, for any k.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rule(ABC):
-    """Which images are kept, whatever their number. Subclasses add their options as fields, and a row in the registry.
+    """Chooses the images to keep, for any number of them. Subclasses add options as fields, and a row in the registry.
 
     Attributes:
         score: names of the scores to order images by (see `plada_train.scores.registry`); several make a consensus.
-        inverse: order by the highest scores instead of the lowest, as if every score had the other sign.
+        inverse: keep the highest scores instead of the lowest, as if every score had the other sign.
 
     Raises:
-        InputError: if a score is not known, or an option is out of its range.
+        InputError: if a score is unknown, or an option is outside its range.
     """
 
     score: tuple[str, ...] = ("energy",)
@@ -40,7 +40,9 @@ class Rule(ABC):
 
     def __post_init__(self) -> None:
         if not self.score or not set(self.score) <= set(SCORES):
-            raise InputError(f"{self.score} are not scores: they are {', '.join(sorted(SCORES))}", rule="score")
+            raise InputError(
+                f"{self.score} are not all scores: the scores are {', '.join(sorted(SCORES))}", rule="score"
+            )
 
     @property
     def name(self) -> str:
@@ -51,7 +53,7 @@ class Rule(ABC):
         """The cost by which images are ordered, lower is better: [n] for the `candidates` [n] of a reference set.
 
         Raises:
-            InputError: if a score is not known for each of them.
+            InputError: if a score is not known for all candidates.
         """
         columns = [_column(one, name, candidates) for one in scores for name in self.score]
         if self.inverse:
@@ -65,7 +67,7 @@ class Rule(ABC):
         """Positions of the images to keep.
 
         Args:
-            cost: [n], lower is better; of equal costs, the first position is taken.
+            cost: [n], lower is better; among equal costs, the first position is better.
             labels: class of each image, integers [n].
             num_classes: number of classes C.
             k: number of images to keep, 1 .. n.
@@ -76,7 +78,7 @@ class Rule(ABC):
 
 
 def selection_name(rule: Rule | None, universe: Universe = Universe()) -> str:
-    """Human-readable name of a selection; a rule of None keeps all of the universe.
+    """Human-readable name of a selection; the rule None keeps all images of the universe.
 
     >>> from plada_train.selection.safety_net import SafetyNet
     >>> selection_name(SafetyNet(("energy", "loss"), alpha=0.0), Universe(stride=4))

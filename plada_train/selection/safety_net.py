@@ -1,4 +1,4 @@
-"""The selection rule `safety-net`: quotas for the classes, so that none is lost (paper, section 4.3)."""
+"""The selection rule `safety-net`: quotas for the classes, so that no class is lost (paper, section 4.3)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from plada_train.selection.rule import Rule
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-#: The largest |alpha|: beyond it the quotas are those of infinity, and the powers soon not finite.
+#: The largest |alpha|: larger values do not change the quotas, and their powers may be infinite.
 MAX_ALPHA = 10.0
 
 
 @dataclass(frozen=True)
 class SafetyNet(Rule):
-    """Keep the lowest costs of each class first, as many as its quota; then the lowest costs of all others.
+    """Keeps the lowest costs of each class first, up to its quota; then the lowest costs of all other images.
 
     Attributes:
         alpha: quotas are proportional to n_c^alpha for a class of n_c images (see `quotas`); the paper uses -0.2.
-        reserved: share of the kept images that the quotas get, 0 .. 1. Also with 0 they get one image for each class
-            (see `safety_net`). The paper does not state its share. The default is 1, as only then the classes get what
-            alpha says: with alpha 0 and 1% of 100,000 images of three real teachers kept, the classes were in effect
-            (exponential of their entropy) 6.7 to 9.5 of 10 or 12 with 0.5, and all with 1, in 4 to 10% more bytes than
-            with 0.5; without Safety-Net they were 3.4 to 7.1.
+        reserved: share of the kept images that the quotas get, 0 .. 1. Even with 0 they get one image for each class
+            (see `safety_net`). The paper does not state its share. The default is 1, because only then the classes get
+            the proportions of alpha. With alpha 0, and 1% of 100,000 images kept (three real teachers, 10 or 12
+            classes), the effective number of classes (exponential of their entropy) was 3.4 to 7.1 without Safety-Net,
+            6.7 to 9.5 with 0.5, and all with 1, in 4 to 10% more bytes than with 0.5.
     """
 
     alpha: float = -0.2
@@ -38,9 +38,9 @@ class SafetyNet(Rule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not -MAX_ALPHA <= self.alpha <= MAX_ALPHA:
-            raise InputError(f"alpha {self.alpha} is not {-MAX_ALPHA:g} .. {MAX_ALPHA:g}", rule="alpha")
+            raise InputError(f"alpha {self.alpha} is not in {-MAX_ALPHA:g} .. {MAX_ALPHA:g}", rule="alpha")
         if not 0 <= Fraction(str(self.reserved)) <= 1:
-            raise InputError(f"reserved share {self.reserved} is not 0 .. 1", rule="reserved")
+            raise InputError(f"reserved share {self.reserved} is not in 0 .. 1", rule="reserved")
 
     @property
     def name(self) -> str:
@@ -56,19 +56,19 @@ class SafetyNet(Rule):
 
 
 def quotas(class_counts: ArrayLike, budget: int, alpha: float) -> NDArray[np.int64]:
-    """Shares of a budget for classes of n_c images, proportional to n_c^alpha (paper, eq. 6).
+    """Divide a number of images among classes of n_c images, in proportion to n_c^alpha (paper, eq. 6).
 
-    No class gets more than its n_c. Each class that has images gets at least one if the budget allows. The others share
-    the rest in the same proportion. Shares are rounded down, then up where the remainders are largest, equal ones by
-    class.
+    No class gets more than its n_c. Each class with images gets at least one if the budget allows. The other classes
+    share the rest in the same proportion. Shares are rounded down; then those with the largest remainders are rounded
+    up (equal remainders by class).
 
     Args:
         class_counts: numbers of images n_c, integers [C].
-        budget: number of images to share out.
-        alpha: 1 keeps the proportions of the classes, 0 treats them alike, below 0 favours the small; see `MAX_ALPHA`.
+        budget: number of images to divide.
+        alpha: 1 keeps the proportions of the classes, 0 treats them alike, below 0 favours small ones; see `MAX_ALPHA`.
 
     Returns:
-        int64 [C], their sum is `budget`, or the number of all images if that is less.
+        int64 [C]. The sum is `budget`, or the number of all images if that is smaller.
     """
     counts = np.asarray(class_counts, np.int64)
     budget = min(budget, int(counts.sum()))
@@ -81,7 +81,7 @@ def quotas(class_counts: ArrayLike, budget: int, alpha: float) -> NDArray[np.int
         rest = budget - shares[~is_open].sum()
         wanted = np.where(is_open, rest * weights / weights[is_open].sum(), shares)
         shares = np.clip(wanted, least, counts)
-        # Raising adds images and capping takes some; in the end they must cancel. The side that prevails is final
+        # Raising shares adds images, capping them removes some; in the end both must cancel. The larger side is final
         closed = shares > wanted if shares.sum() >= wanted.sum() else shares < wanted
         if not closed.any():
             break
@@ -99,24 +99,24 @@ def safety_net(
     alpha: float,
     reserved: float | str | Fraction = 1,
 ) -> NDArray[np.int64]:
-    """Positions of k images, the lowest costs of each class in `quotas` first.
+    """Positions of k images: first the lowest costs of each class up to its quota, then the lowest of all others.
 
     Args:
-        cost: [n], lower is better; equal ones are taken by position.
+        cost: [n], lower is better; equal costs by position.
         labels: class of each image, integers [n].
         num_classes: number of classes C.
-        k: number of images to take.
-        alpha: of the quotas.
-        reserved: share of k for the quotas, floor(reserved k), but no fewer than one image for each class that has
-            any, as far as k goes: no class is lost, even with 0. The rest goes to the lowest costs whatever their
-            class. The paper does not state its share; see `SafetyNet`.
+        k: number of images to choose.
+        alpha: the exponent of the quotas.
+        reserved: share of k for the quotas, floor(reserved k); but at least one image for each class with images, as
+            far as k allows: no class is lost, even with 0. The rest goes to the lowest costs, whatever their class.
+            The paper does not state its share; see `SafetyNet`.
 
     Returns:
         int64 [min(k, n)], increasing.
     """
     order = ranking(cost)
     counts = np.bincount(labels, minlength=num_classes)
-    # Such small integers are sorted ten times as fast
+    # Small integers are sorted ten times as fast
     ordered = labels[order].astype(np.min_scalar_type(len(counts)))
     rank_in_class = np.empty(len(order), np.int64)
     rank_in_class[ranking(ordered)] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -1,1 +1,1 @@
-"""The training of classifiers, which continues after an interruption, and of proxies."""
+"""The training of classifiers, which can be interrupted and continued, and of proxies."""

@@ -1,6 +1,6 @@
-"""The state of an unfinished training, in a file from which the same command continues.
+"""Keep the state of an unfinished training in a file, from which the same command continues.
 
-Batches, augmentation and learning rate are functions of the step's number: the state is step, module and optimizer.
+Batches, augmentation and learning rate depend only on the number of the step: the state is step, module and optimizer.
 The file is 32 bytes, the SHA-256 of the rest, and the output of `torch.save`.
 """
 
@@ -29,17 +29,17 @@ from plada_train.recipe import Recipe
 
 #: Fields of a recipe that do not change the result.
 IRRELEVANT = {"workers", "checkpoint_s"}
-#: Bytes of SHA-256, with which the file begins.
+#: Bytes of the SHA-256 at the beginning of the file.
 DIGEST_BYTES = 32
 
 
 class Checkpoint:
-    """The file `path`, which keeps the state of one training.
+    """The file with the state of one training.
 
     Args:
-        path: of the file.
-        identity: everything that the training depends on, by name; only a state with an equal identity is used.
-        interval_s: seconds between two states that are kept; the last state always is.
+        path: path of the file.
+        identity: everything that the training depends on, by name; only a state with the same identity is used.
+        interval_s: seconds between two saved states; the last state is always saved.
     """
 
     def __init__(self, path: Path, identity: dict[str, str], interval_s: float) -> None:
@@ -49,12 +49,12 @@ class Checkpoint:
         self._kept_at_s = time.monotonic()
 
     def resume(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-        """Load the state in the file, if there is one, into module and optimizer; return the number of steps done.
+        """Load the state in the file, if any, into module and optimizer; return the number of finished steps.
 
         A damaged file is ignored, with a warning.
 
         Raises:
-            InputError: if the state is of another training.
+            InputError: if the state belongs to another training.
             FileError: if the file cannot be read.
         """
         state = distributed.from_first(self._load() if distributed.is_first() else None)
@@ -65,7 +65,7 @@ class Checkpoint:
         return int(state["step"])
 
     def keep(self, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, *, now: bool) -> None:
-        """Write the state after `step` steps, if `now` or if the interval is over. Raises FileError if that fails."""
+        """Write the state after `step` steps, if `now` or the interval has passed. Raises FileError if that fails."""
         if not distributed.is_first() or not (now or time.monotonic() - self._kept_at_s >= self._interval_s):
             return
         data = io.BytesIO()
@@ -80,7 +80,7 @@ class Checkpoint:
         self._kept_at_s = time.monotonic()
 
     def drop(self) -> None:
-        """Remove the file, if there is one, as its state is of no use."""
+        """Remove the file, if there is one: its state is useless."""
         if distributed.is_first():
             self.path.unlink(missing_ok=True)
 
@@ -102,7 +102,7 @@ class Checkpoint:
                 if theirs.get(name) != ours.get(name)
             ]
             raise InputError(
-                f"{self.path} is of another training ({', '.join(changes)}): repeat that one, or remove the file",
+                f"{self.path} belongs to another training ({', '.join(changes)}): repeat that one, or remove the file",
                 rule="checkpoint",
             )
         return state
@@ -111,8 +111,8 @@ class Checkpoint:
 def identity_of(data: LabelledImages, recipe: Recipe, classifier: Classifier) -> dict[str, str]:
     """Everything that the training of a new `classifier` depends on, by name.
 
-    Fields of the recipe, the weights to begin with, labels, software, threads and processes. Images count by their
-    names: reading all of them would take too long.
+    These are the fields of the recipe, the starting weights, labels, software, threads and processes. Images are
+    identified by name: reading all of them would take too long.
     """
     fields = {name: str(value) for name, value in asdict(recipe).items() if name not in IRRELEVANT}
     digest = hashlib.sha256(repr((data.num_classes, data.class_names)).encode())

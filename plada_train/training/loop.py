@@ -1,9 +1,9 @@
 """The training of a classifier.
 
 Training is repeatable: the same recipe, images, machine and numbers of threads and processes give the same weights,
-also where it was interrupted and went on from a checkpoint, and with any number of worker processes. That is as far as
-torch's kernels are repeatable: on CPUs they are, but for bfloat16; for GPUs see torch.use_deterministic_algorithms.
-Elsewhere what went on is as good as what was never interrupted, but not the same to the bit.
+even if it was interrupted and continued from a checkpoint, and with any number of worker processes. This needs
+repeatable kernels of torch: those for CPUs are, except in bfloat16; for GPUs, see torch.use_deterministic_algorithms.
+With other kernels, a continued training is as good as an uninterrupted one, but the last bits may differ.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 
 
 class Batches(Protocol):
-    """The batches of a training. They are numbered through all epochs; each is a function of its number alone."""
+    """The batches of a training. They are numbered through all epochs; each depends only on its number."""
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
 
     def run(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches `start` to `stop` - 1: of each, the part for this process (see `distributed.part`)."""
+        """Yield batches `start` to `stop` - 1: the part of each for this process (see `distributed.part`)."""
 
 
 def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: Path | None = None) -> Classifier:
-    """A classifier of `data`'s classes, made and trained on `data` by `recipe`.
+    """Make a classifier for the classes of `data`, and train it on `data` by `recipe`.
 
     Args:
-        data: images, labels, and soft labels and weights where they are known.
+        data: images and labels; soft labels and weights, if known.
         recipe: the model and its training.
         progress: called after each step.
-        checkpoint: file for the state of the training, every `recipe.checkpoint_s` seconds and at the end. If it is
-            there, training goes on from it.
+        checkpoint: file for the state of the training, written every `recipe.checkpoint_s` seconds and at the end. If
+            the file exists, training continues from it.
 
     Raises:
         SourceError: if an image cannot be read or decoded.
@@ -63,8 +63,8 @@ def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: 
     processes = distributed.world_size()
     if min(len(data.numbers), recipe.batch_size) < processes:
         raise InputError(
-            f"a batch of {recipe.batch_size} of {len(data.numbers)} images has not one for each of "
-            f"{processes} processes",
+            f"a batch of {recipe.batch_size} of {len(data.numbers)} images has fewer images than "
+            f"there are processes, {processes}",
             rule="batch",
         )
     random.seed(recipe.seed)
@@ -79,7 +79,9 @@ def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: 
         fit(layer, batches, recipe, progress, objective=objective, checkpoint=state)
         return classifier
     if len(data.numbers) < 2:
-        raise InputError("one image is not enough to train a whole model on: keep more, or freeze it", rule="kept")
+        raise InputError(
+            "one image is not enough to train a whole model: keep more images, or use --freeze", rule="kept"
+        )
     transform = classifier.config.training_transform(recipe.flip)
     images = ImageBatches(data, transform, recipe.batch_size, recipe.seed, recipe.workers)
     fit(classifier.network, images, recipe, progress, objective=objective, checkpoint=state)
@@ -109,16 +111,17 @@ def fit(
     """Train `module` in place, with AdamW, a linear warm-up and a cosine to zero (paper, section 5.1).
 
     Args:
-        module: maps a batch's inputs to logits, float32 [B, C]; is on `recipe.device`, and left in evaluation mode.
-        batches: to learn from; the training takes `recipe.epochs` times `len(batches)` of them.
-        recipe: the training; its model and weights are ignored.
+        module: maps a batch's inputs to logits, float32 [B, C]. It is on `recipe.device`, and ends in evaluation
+            mode.
+        batches: batches to learn from; the training takes `recipe.epochs` times `len(batches)` of them.
+        recipe: settings of the training; model and weights are ignored.
         progress: called after each step.
-        objective: the loss of each image, which the batch's weights multiply; by default cross entropy with
+        objective: computes the loss of each image, which is multiplied by its weight; by default cross entropy with
             `recipe.label_smoothing`.
-        checkpoint: keeps the state of the training, and continues from the state it holds, if any.
+        checkpoint: saves the state of the training; training continues from its state, if any.
 
     Raises:
-        InputError: if the loss is not finite (the checkpoint is dropped then); as `computing` and `Checkpoint.resume`.
+        InputError: if the loss is not finite (the checkpoint is then removed); as `computing` and `Checkpoint.resume`.
         FileError: if the checkpoint cannot be written.
     """
     objective = objective or hard(recipe.label_smoothing)
@@ -162,7 +165,7 @@ def fit(
 def _loss(module: nn.Module, batch: Batch, recipe: Recipe, objective: Objective) -> torch.Tensor:
     device = torch.device(recipe.device)
     inputs = batch.inputs
-    # Images in the models' memory format
+    # Images use the memory format of the models
     memory_format = torch.channels_last if inputs.dim() == 4 else torch.preserve_format
     with torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp):
         logits = module(inputs.to(device, memory_format=memory_format))

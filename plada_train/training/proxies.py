@@ -1,11 +1,11 @@
-"""Proxies: small networks trained end to end on pixels, in place of the clients' students.
+"""Proxies: small networks, trained end to end on pixels, that stand for the clients' students.
 
 The planner measures a candidate by the accuracy of proxies that learn from its labels, on held-out images. A student on
-frozen features would not do: it copies the teacher's function from almost any images.
+frozen features cannot serve: it copies the teacher's function from almost any images.
 
-Proxies that learn the target itself, from the images that taught the teacher, show which labels of the reference set a
-network can confirm from pixels alone: `label_loss`, a score like energy. That small losses mark the labels worth
-learning from is known of noisy labels (Co-teaching, Han et al. 2018, arXiv 1804.06872).
+Proxies that learn the target itself, from the teacher's training images, show which labels of the reference set a
+network can confirm from pixels: `label_loss`, a score like energy. For noisy labels, a small loss is known to mark
+labels worth learning from (Co-teaching, Han et al. 2018, arXiv 1804.06872).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-#: Two architectures, as those of clients are unknown: a student of one alone might like what no other does. They
-#: are the two of timm's test models that learn most in a second at 32 pixels on a CPU (bench/results/frontier.csv
-#: measures another architecture).
+#: Two architectures, because those of clients are unknown: a single one might prefer payloads that no other does. Among
+#: timm's test models, these two learn most per second at 32 pixels on a CPU (bench/results/frontier.csv measures
+#: another architecture).
 MODELS = ("test_resnet", "test_byobnet")
 IMAGE_SIZE = 32
 #: Images in a step, unless the student takes fewer.
@@ -42,7 +42,7 @@ _RECIPE = Recipe(model="", image_size=IMAGE_SIZE, learning_rate=4e-3, epochs=1)
 
 
 def untrained(model: str, num_classes: int) -> nn.Module:
-    """A proxy with random weights, in evaluation mode."""
+    """Make a proxy with random weights, in evaluation mode."""
     return make_classifier(replace(_RECIPE, model=model), num_classes).network.eval()
 
 
@@ -58,7 +58,7 @@ def trained(
     flip: bool,
     progress: Progress,
 ) -> nn.Module:
-    """A proxy that learnt from images, uint8 [n, S, S, 3], and their labels [n], for a number of steps."""
+    """Train a proxy on images, uint8 [n, S, S, 3], and their labels [n], for a number of steps."""
     reseed(seed)
     network = untrained(model, num_classes)
     prepare = partial(augmented, flip=flip)
@@ -68,7 +68,7 @@ def trained(
 
 
 def log_probabilities(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Logarithms of the probabilities that a proxy gives the classes of images, uint8 [n, S, S, 3]: float32 [n, C]."""
+    """Logarithms of a proxy's class probabilities for images, uint8 [n, S, S, 3]: float32 [n, C]."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(pixels), _CHUNK):
@@ -78,12 +78,12 @@ def log_probabilities(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[
 
 
 def accuracy(network: nn.Module, pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> float:
-    """Share of images whose label a proxy gets right."""
+    """Share of images whose label a proxy predicts."""
     return float(np.mean(log_probabilities(network, pixels).argmax(1) == labels))
 
 
 def label_loss(log_p: Sequence[NDArray[np.float32]], labels: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-    """-log of the mean probability that proxies give to labels [n], of their `log_p` [n, C]: float32 [n]."""
+    """-log of the mean probability that proxies with `log_p` [n, C] give to labels [n]: float32 [n]."""
     of_labels = [one[np.arange(len(labels)), labels] for one in log_p]
     loss: NDArray[np.float32] = np.float32(np.log(len(of_labels))) - np.logaddexp.reduce(of_labels)
     return loss

@@ -1,4 +1,4 @@
-"""The targets of training: the class of each image, or the soft targets of the paper's Appendix D.
+"""The objectives of training: for hard targets (classes), or the soft targets of the paper's Appendix D.
 
 An objective maps logits, float32 [B, C], and labels, int64 [B], to the loss of each image, float32 [B].
 """
@@ -24,13 +24,13 @@ Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def objective_of(data: LabelledImages, recipe: Recipe) -> Objective:
-    """The objective that a recipe asks for. Raises InputError if it needs soft labels and the data have none."""
+    """The objective of a recipe. Raises InputError if it needs soft labels and the data have none."""
     if recipe.targets == "hard":
         return hard(recipe.label_smoothing)
     if data.concentrations is None:
         raise InputError(
             f"the payload has no soft labels for {recipe.targets} targets: learn hard targets, "
-            "or have it made with plada-train select --soft-labels",
+            "or ask for a payload of `plada-train select --soft-labels`",
             rule="targets",
         )
     return soft(data.concentrations, data.labels, data.num_classes, recipe.targets, recipe.device)
@@ -43,14 +43,14 @@ def soft(
     targets: Literal["average", "dirichlet"],
     device: str = "cpu",
 ) -> Objective:
-    """The objective with the soft targets of a payload's concentrations.
+    """The objective for soft targets, from a payload's concentrations.
 
     Args:
         concentrations: float64 [U, C], a row for each of the U classes among `labels`, ascending.
-        labels: of the kept images, integers [k].
+        labels: classes of the kept images, integers [k].
         num_classes: number of classes C.
         targets: the kind of targets, see `average` and `dirichlet`.
-        device: of the logits.
+        device: device of the logits.
     """
     rows = np.zeros(num_classes, np.int64)
     used = np.unique(labels)
@@ -60,7 +60,7 @@ def soft(
 
 
 def hard(label_smoothing: float = 0.0) -> Objective:
-    """Cross entropy with the class, of which a share `label_smoothing` is spread over all classes."""
+    """The objective for classes: cross entropy, with a share `label_smoothing` spread over all classes."""
 
     def losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
@@ -69,10 +69,10 @@ def hard(label_smoothing: float = 0.0) -> Objective:
 
 
 def average(concentrations: NDArray[np.float64], rows: NDArray[np.int64], device: str = "cpu") -> Objective:
-    """KL(target || prediction) with the average soft label of each image's class (paper, D.3.1).
+    """The objective KL(target || prediction) with the average soft label of each class (paper, D.3.1).
 
     Args:
-        concentrations: float64 [U, C], parameters of Dirichlet distributions; a row over its sum is its mean.
+        concentrations: float64 [U, C], parameters of Dirichlet distributions; a row divided by its sum is its mean.
         rows: int64 [C], the row of each class.
         device: of the logits.
     """
@@ -82,7 +82,7 @@ def average(concentrations: NDArray[np.float64], rows: NDArray[np.int64], device
 
 
 def dirichlet(concentrations: NDArray[np.float64], rows: NDArray[np.int64], device: str = "cpu") -> Objective:
-    """KL(target || prediction) with targets drawn from their class's distribution each time (paper, D.3.2).
+    """The objective KL(target || prediction) with targets drawn from the class's distribution (paper, D.3.2).
 
     Drawn by torch's generator, which `training.fit` seeds for each step. Arguments as of `average`.
     """
@@ -92,7 +92,7 @@ def dirichlet(concentrations: NDArray[np.float64], rows: NDArray[np.int64], devi
 
 
 def drawn(concentrations: torch.Tensor) -> torch.Tensor:
-    """One draw from each row's Dirichlet distribution, float64 [B, C]; a concentration of 0 gives probability 0.
+    """Draw once from the Dirichlet distribution of each row, float64 [B, C]; a concentration of 0 gives probability 0.
 
     A gamma variable of shape a is one of shape a + 1 times u^(1/a), u uniform. Its logarithm, unlike itself, does not
     underflow for small a, and torch's own Dirichlet takes no 0.

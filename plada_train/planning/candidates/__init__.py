@@ -1,1 +1,1 @@
-"""The candidates of the planner: `axes.py` is the registry of the ways in which they differ; `grid.py` orders them."""
+"""The candidates of the planner: `axes` is the registry of their differences, `grid` puts them in order."""

@@ -1,4 +1,4 @@
-"""The axes of the planner: a row for each way in which candidates differ.
+"""The registry of the planner's axes: a row for each property in which candidates differ.
 
 To add a value, add it to a row; to add an axis, add a row to `AXES`, or to `SIBLING_AXES` (see
 docs/extending/planner-axis.md). The grid of candidates, the order in which they are tried, and their siblings follow
@@ -20,18 +20,18 @@ from plada_train.selection.safety_net import SafetyNet
 if TYPE_CHECKING:
     from plada_train.planning.candidates.grid import Candidate
 
-#: Gives a candidate another value; `sample` is the universe that all others are part of. None: it cannot have it.
+#: Gives a candidate another value; None if that is impossible. `sample` is the universe that contains all others.
 Change = Callable[["Candidate", Any, Universe], "Candidate | None"]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A way in which candidates differ.
+    """A property in which candidates differ.
 
     Attributes:
-        name: of the axis.
-        values: the values that are tried, in this order.
-        usual: the value of the candidate that the search begins at, which won most often in `bench/planning/run.py`.
+        name: name of the axis.
+        values: values to try, in this order.
+        usual: the value with which the search begins; it won most often in `bench/planning/run.py`.
         change: gives a candidate another value.
     """
 
@@ -67,18 +67,18 @@ def _offset(candidate: Candidate, share: float, sample: Universe) -> Candidate |
 
 def _all_images(candidate: Candidate, all_images: bool, sample: Universe) -> Candidate | None:
     is_of_sample = sample.stride > 1 and candidate.universe.stride == sample.stride
-    # The loss is known of the sample alone
+    # The loss is only known for the sample
     if not is_of_sample or candidate.level_bytes is None or "loss" in candidate.rule.score:
         return None
     return replace(candidate, universe=Universe())
 
 
-#: Selection rules of which the highest scores are tried too.
+#: Selection rules that are also tried with the highest scores.
 _INVERTED = (SafetyNet(alpha=0.0), LowestCost())
 
 #: Axes of the grid, the outermost loop first: every combination of their values is a candidate.
 AXES = (
-    # Of the universe that a rule chooses from, in units of the sample's stride
+    # Stride of the universe that a rule chooses from, in units of the sample's stride
     Axis("stride", (1, 4, 2, 10), usual=1, change=_stride),
     Axis("inverse", (False, True), usual=False, change=_inverse),
     Axis(
@@ -94,11 +94,11 @@ AXES = (
         change=_score,
     ),
 )
-#: Shares of a single budget that candidates fill: fewer images can teach more. The innermost loop of the grid.
+#: Shares of a single budget that candidates fill (fewer images can teach more): the innermost loop of the grid.
 LEVEL_SHARES = (1.0, 0.5, 0.25, 0.125)
 #: Axes along which the best candidates are varied before the last rung, one at a time.
 SIBLING_AXES = (
-    # Of the universe, as a share of its stride: it costs no bytes
+    # Offset of the universe, as a share of its stride: it costs no bytes
     Axis("offset", (0.0, 0.5, 0.25, 0.75), usual=0.0, change=_offset),
     # Whether a rule chooses from all images instead of the sample
     Axis("all images", (False, True), usual=False, change=_all_images),

@@ -1,9 +1,9 @@
-"""Candidates: what the planner can choose from, and the order in which it tries it.
+"""Candidates: the selections that the planner can choose from, in the order in which it tries them.
 
-A candidate is a rule, the universe that it chooses from, and a level of bytes that it fills; or a whole universe, all
-of whose images are kept. Not every candidate can be tried, so their order matters. First come the baselines and the
+A candidate is a rule, the universe that it chooses from, and a level of bytes that it fills; or a whole universe, in
+which all images are kept. Not every candidate can be tried, so their order matters. First come the baselines and the
 usual candidate, which has the usual value on every axis (see `axes`); then those that differ from it on one axis, so
-that every value is tried; then those that differ on two, and so on.
+that every value is tried; then those that differ on two axes, and so on.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 #: The paper's two rules (sections 4.3 and 5.1).
 LOWEST_ENERGY, PAPER_SAFETY_NET = LowestCost(), SafetyNet(alpha=-0.2)
-#: The winner is compared with these, by the names that reports use.
+#: The winner is compared with these rules; reports use these names.
 BASELINES = {"lowest energy": LOWEST_ENERGY, "Safety-Net -0.2": PAPER_SAFETY_NET}
 STRIDE = "stride"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to choose images. `level_bytes` is what its payload may take; None keeps the whole universe."""
+    """A way to choose images. `level_bytes` is the largest size of its payload; None keeps the whole universe."""
 
     rule: Rule
     universe: Universe
@@ -42,7 +42,7 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """Its name in files: the same for equal candidates only. `bench/results` has such names."""
+        """The name in files: equal candidates have equal keys. Files in `bench/results` hold such keys."""
         values = rule_to_json(self.rule)
         common = [values.pop(name) for name in ("score", "inverse", "alpha", "reserved")]
         rule = (*common, *values.items())
@@ -56,7 +56,7 @@ class Candidate:
 
     @property
     def baseline(self) -> str | None:
-        """The baseline that it is, if it is one."""
+        """Name of the baseline, if the candidate is one."""
         if self.level_bytes is None:
             return STRIDE
         return next(
@@ -65,19 +65,19 @@ class Candidate:
 
 
 def rules() -> list[Rule]:
-    """All rules, in the order of the grid."""
+    """All selection rules with their scores, in the order of the grid."""
     return _without_repeats(candidate.rule for _, candidate in _combinations(Universe(), 0))
 
 
 def check_scores(scores: Sequence[Scores]) -> None:
-    """Raise InputError, which names the cure, if scores lack one that candidates go by and that is of logits."""
+    """Raise InputError, with advice, if `scores` lack a score of logits that candidates use."""
     for name in sorted({name for rule in rules() for name in rule.score} & set(SCORES_OF_LOGITS)):
         for one in scores:
             one.column(name)
 
 
 def levels(budgets: Sequence[int], smallest_bytes: int) -> list[int]:
-    """Bytes that candidates fill, the largest first; of a single budget, parts of it too."""
+    """Sizes in bytes that candidates fill, the largest first. For a single budget, its parts are among them."""
     budget = max(budgets)
     parts = [int(budget * share) for share in axes.LEVEL_SHARES] if len(set(budgets)) == 1 else budgets
     return sorted({part for part in parts if part >= smallest_bytes} | {budget}, reverse=True)
@@ -86,13 +86,13 @@ def levels(budgets: Sequence[int], smallest_bytes: int) -> list[int]:
 def grid(
     budgets: Sequence[int], levels_bytes: Sequence[int], strides: Sequence[int], sample: Universe, reference_size: int
 ) -> list[Candidate]:
-    """All candidates, in the order in which they are tried; the first is the lowest energy, once for each budget.
+    """All candidates, in the order in which they are tried: first the lowest energy, once for each budget.
 
     Args:
-        budgets: largest numbers of bytes. Of several, each has its turn with a rule before the next rule.
+        budgets: largest sizes in bytes. With several, each budget has its turn before the next rule.
         levels_bytes: see `levels`.
-        strides: of the whole universes: for each level the densest that fits.
-        sample: the universe that all others are part of.
+        strides: strides of whole universes: for each level, the smallest stride that fits.
+        sample: the universe that contains all others.
         reference_size: N.
     """
     largest, several = max(budgets), len(set(budgets)) > 1
@@ -125,7 +125,7 @@ def grid(
 
 
 def largest_baselines(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Of each baseline, the candidate that comes first: that of the largest level."""
+    """The first candidate of each baseline, which has the largest level."""
     found: dict[str, Candidate] = {}
     for one in candidates:
         if one.baseline is not None:
@@ -134,7 +134,7 @@ def largest_baselines(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def siblings(candidate: Candidate, sample: Universe) -> Iterator[Candidate]:
-    """The same candidate with each other value of the axes of siblings."""
+    """The candidates that differ from this one on one sibling axis."""
     for axis in axes.SIBLING_AXES:
         for value in axis.values:
             changed = None if value == axis.usual else axis.change(candidate, value, sample)
@@ -143,7 +143,7 @@ def siblings(candidate: Candidate, sample: Universe) -> Iterator[Candidate]:
 
 
 def _combinations(sample: Universe, level_bytes: int) -> Iterator[tuple[int, Candidate]]:
-    """All combinations of the values of the grid's axes, each with the number of axes that differ from the usual."""
+    """All combinations of the values of the grid's axes, each with its number of unusual values."""
     for values in itertools.product(*(axis.values for axis in axes.AXES)):
         candidate: Candidate | None = Candidate(LOWEST_ENERGY, sample, level_bytes)
         for axis, value in zip(axes.AXES, values, strict=True):
