@@ -201,7 +201,7 @@ def test_test_labels_follow_class_names(sources: Path) -> None:
     assert test.labels.tolist() == [1] * 5 + [2] * 5
     with pytest.raises(PladaError, match="2 classes, but the task has 3"):
         open_test_images(sources / "test", 3, None)
-    with pytest.raises(PladaError, match="a class 'red' that the task has not"):
+    with pytest.raises(PladaError, match="a class 'red' that the task does not have"):
         open_test_images(sources / "test", 3, ("blue", "green", "rot"))
 
 
@@ -372,7 +372,7 @@ def test_what_cannot_be_sent_or_learned_is_found_before_anything_is_trained(
     for more, text in (
         (("--targets=average",), "no soft labels for average targets"),
         (("--soft-labels",), "3 classes are too many for soft labels"),
-        (("--class-names", f"--target-train={sources / 'nameless.tar'}"), "no names that could be sent"),
+        (("--class-names", f"--target-train={sources / 'nameless.tar'}"), "no names to send"),
         (distilled, "does not end in one linear layer"),
     ):
         assert_fails(faulty(sources, *more), text)
@@ -429,7 +429,7 @@ def test_weights_of_another_model_are_refused(sources: Path) -> None:
     torch.save(other.network.state_dict(), sources / "w.pth")
     assert_fails(faulty(sources, f"--weights={sources / 'w.pth'}"), "does not fit test_resnet")
     save_file({}, sources / "w.safetensors", {"arch": "mobilenetv2_100", "pad_type": "same"})
-    assert_fails(faulty(sources, f"--weights={sources / 'w.safetensors'}"), "it is of mobilenetv2_100")
+    assert_fails(faulty(sources, f"--weights={sources / 'w.safetensors'}"), "its architecture is mobilenetv2_100")
     for name in ("w.pth", "w.safetensors"):
         (sources / name).write_bytes(b"no weights")
         assert_fails(faulty(sources, f"--weights={sources / name}"), "cannot be read as weights")

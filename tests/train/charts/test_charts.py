@@ -92,7 +92,7 @@ def test_the_finding_says_what_was_chosen_and_the_best_of_each_baseline() -> Non
         Point(980, 0.2, "stride", "b"),
     ]
     assert frontier_finding(drawn) == (
-        "Candidates shown: 3. The chosen one, energy + loss, reaches 41.0% with 990 bytes. "
+        "Candidates shown: 3. The chosen candidate, energy + loss, reaches 41.0% with 990 bytes. "
         "Baselines reach, at best: stride 20.0% with 980 bytes."
     )
 

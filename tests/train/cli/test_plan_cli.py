@@ -208,7 +208,7 @@ def test_other_seeds_hold_other_images_out() -> None:
 
 
 def test_a_class_of_one_image_is_named() -> None:
-    with pytest.raises(InputError, match="class class 3 of SRC has one image only") as caught:
+    with pytest.raises(InputError, match="class class 3 of SRC has only one image") as caught:
         held_out(labelled([0, 0, 1, 3, 1]), 0.1)
     assert caught.value.rule == "held-out"
 
@@ -264,7 +264,7 @@ def test_a_budget_without_a_winner_is_said_and_has_no_payload(sources: Path, pla
     planner.in_vain = (30,)
     result = plada_train(*plan_options(sources, "--held-out=0.2", "--max-bytes=30", "--max-bytes=40"))
     assert result.exit_code == 0, result.output
-    assert "nothing that fits 30 bytes was measured" in result.stderr
+    assert "no candidate that fits 30 bytes was measured" in result.stderr
     assert f"{sources / 'plan'}: payload-40.plada, plan.json, plan.svg" in result.stdout
 
 
@@ -281,8 +281,8 @@ def test_a_choice_of_short_trainings_is_not_set_beside_what_longer_ones_came_to(
 @pytest.mark.parametrize(
     ("of_teacher", "text"),
     [
-        (0.2, "the teacher of {} was taught with --held-out 0.2, not 0.1: name its share"),
-        (None, "{} does not say that its teacher held images out: `plada-train teacher --held-out 0.1`"),
+        (0.2, "the teacher of {} was taught with --held-out 0.2, not 0.1: give the same share"),
+        (None, "{} does not say that its teacher held images out: run `plada-train teacher --held-out 0.1`"),
     ],
 )
 def test_images_that_the_teacher_learnt_from_are_not_measured_on(
@@ -377,7 +377,7 @@ def test_what_plan_cannot_use_is_one_line(sources: Path, planner: FakePlanner) -
     (sources / "train" / "grey").mkdir()
     (sources / "train" / "grey" / "0.jpg").write_bytes(jpeg(COLOURS["red"], 1))
     single = ("--held-out=0.2", "--max-bytes=40")
-    assert_fails(plada_train(*plan_options(sources, *single)), "class grey of", "one image only")
+    assert_fails(plada_train(*plan_options(sources, *single)), "class grey of", "only one image")
 
 
 # --- run ---
@@ -426,7 +426,10 @@ def test_run_does_not_plan_where_a_selection_is_named(sources: Path, planner: Fa
     ("stopped", "reason"),
     [
         ("interrupt", "the planner was interrupted: this is the best so far"),
-        ("time", "the planner's 2 minutes did not suffice: another machine, or more --minutes, may choose otherwise"),
+        (
+            "time",
+            "the planner's 2 minutes did not suffice: on another machine or with more --minutes, the choice may differ",
+        ),
     ],
 )
 def test_a_search_that_was_ended_early_is_said_and_the_run_goes_on(
@@ -435,7 +438,7 @@ def test_a_search_that_was_ended_early_is_said_and_the_run_goes_on(
     planner.stopped = stopped
     result = plada_train(*run_options(sources, "--max-bytes=60", "--minutes=2", "--candidates=7", "--proxy-steps=9"))
     assert result.exit_code == 0, result.output
-    assert f"plada-train: warning: {reason}; going on with it" in result.stderr.splitlines()
+    assert f"plada-train: warning: {reason}; the run continues with it" in result.stderr.splitlines()
     assert "9 of 9 candidates tried: " in result.stdout
     assert "all that was asked" not in result.stdout
     report = json.loads((sources / "out" / "report.json").read_text())
@@ -470,7 +473,7 @@ def test_once_a_payload_is_chosen_a_run_that_is_ended_does_not_plan_again(
         (["--importance-weights=2"], "(weights_tau was None and is 2.0)"),
         (["--candidates=3"], "(candidates was None and is 3)"),
         (["--proxy-steps=50"], "(proxy_steps was 400 and is 50)"),
-        (["--held-out=0.3"], "is of another training"),
+        (["--held-out=0.3"], "belongs to another training"),
     ):
         assert_fails(plada_train(*run_options(sources, "--max-bytes=60", *more)), text)
         assert not (sources / "out" / "report.json").exists()

@@ -139,7 +139,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_size_that_does_not_divide_into_blocks_is_refused() -> None:
     for size in (0, 2, 30):
-        with pytest.raises(InputError, match="do not divide"):
+        with pytest.raises(InputError, match="cannot be divided"):
             summarise(Files([file_of(texture(0))]), size, 1, silent)
 
 
@@ -198,7 +198,7 @@ def test_what_cannot_be_read_is_one_line_and_exit_code_1(sources: list[str], tmp
     for option, text in (
         ("--target=nowhere", "nowhere does not exist"),
         (f"--target={tmp_path / 'bad'}", "1.png, is not an image"),
-        ("--size=30", "do not divide"),
+        ("--size=30", "cannot be divided"),
     ):
         result = plada_train(*sources, option)
         assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

@@ -142,8 +142,8 @@ def test_plain_weights_load_into_the_same_model_of_timm(checkpoint: Path, tmp_pa
 @pytest.mark.parametrize(
     ("checkpoint_name", "output", "text"),
     [
-        (None, "student.tflite", "ends in none of .onnx, .pt, .safetensors"),
-        (None, "student", "ends in none of"),
+        (None, "student.tflite", "must end in one of .onnx, .pt, .safetensors"),
+        (None, "student", "must end in one of"),
         ("nowhere.safetensors", "student.onnx", "cannot read nowhere.json"),
     ],
 )

@@ -120,7 +120,7 @@ def test_a_repositorys_weights_come_with_its_input_and_can_be_made_again_without
     (hub / "models--owner--name").rename(tmp_path / "gone")
     assert load_checkpoint(tmp_path / "model.safetensors").config == classifier.config
     publish(hub, "owner/other", published, {"architecture": "test_resnet", "pretrained_cfg": said})
-    with pytest.raises(InputError, match="hf-hub:owner/other does not fit test_vit: it is of test_resnet"):
+    with pytest.raises(InputError, match="hf-hub:owner/other does not fit test_vit: its architecture is test_resnet"):
         make_classifier(Recipe(model="test_vit", weights="hf-hub:owner/other"), 3)
 
 
@@ -154,10 +154,10 @@ def test_offline_mode_is_a_hub_out_of_reach(hub: Path) -> None:
     [
         ("resnet18", "hub:a4_in1k", "no weights 'a4_in1k' of resnet18, but a1_in1k, a2_in1k,"),
         ("resnet18.a4_in1k", "hub", "no weights 'a4_in1k' of resnet18"),
-        ("coatnet_0_224", "hub", "no weights of coatnet_0_224: give --weights FILE or none"),
+        ("coatnet_0_224", "hub", "no weights for coatnet_0_224: give --weights FILE or none"),
         ("resnet_of_mine", "hub", "no model 'resnet_of_mine'"),
-        ("resnet18", "hf-hub:name", "'hf-hub:name' are not named hf-hub:OWNER/NAME"),
-        ("resnet18", "hf-hub:", "are not named"),
+        ("resnet18", "hf-hub:name", "'hf-hub:name' must be named hf-hub:OWNER/NAME"),
+        ("resnet18", "hf-hub:", "must be named"),
     ],
 )
 def test_weights_that_there_are_not_are_an_error_that_says_what_there_is(

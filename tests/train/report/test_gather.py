@@ -400,7 +400,7 @@ def test_whatever_part_is_missing_or_damaged_the_rest_is_shown_and_it_is_named(
         (run / f"{who}.json").unlink()
     bad = {name for name, state in states.items() if state != "whole"}
     if not has_models and all(state == "removed" for state in states.values()):
-        with pytest.raises(InputError, match="holds nothing of a run"):
+        with pytest.raises(InputError, match="has no file of a run"):
             gather(run)
         return
     contents = gather(run, reference=str(whole.parent / "reference"))
@@ -489,7 +489,7 @@ def test_that_a_run_has_no_confusion_of_so_many_classes_is_said(whole: Path, tmp
     run = copied(whole, tmp_path / "run")
     write(run / "report.json", json.loads((run / "report.json").read_text()) | {"confusion": None})
     (missing,) = gather(run).missing
-    assert (missing.what, missing.why) == (PARTS["confusions"], "4 classes are too many to be read")
+    assert (missing.what, missing.why) == (PARTS["confusions"], "4 classes are too many to show")
 
 
 def test_a_budget_without_a_winner_does_not_hide_the_others(whole: Path, tmp_path: Path) -> None:
@@ -559,5 +559,5 @@ def test_a_folder_that_is_not_there_or_holds_nothing_of_a_run_is_refused(tmp_pat
     with pytest.raises(InputError, match="there is no folder"):
         gather(tmp_path / "nowhere")
     (tmp_path / "holiday.jpg").write_bytes(b"")
-    with pytest.raises(InputError, match="holds nothing of a run"):
+    with pytest.raises(InputError, match="has no file of a run"):
         gather(tmp_path)

@@ -267,7 +267,7 @@ def test_a_search_that_found_little_says_so() -> None:
     search = Search((Rung(50, 420, 1), Rung(140, 1, 0), Rung(400, 0, 0)), "time", ("test_resnet",), 119)
     text = Page(render(replace(sample(), points=points, search=search))).text
     assert "measured 1 of 420 candidates in 50 training steps of the proxies. Its time did not suffice" in text
-    assert "What was not measured may be better." in text
+    assert "Candidates that were not measured may be better." in text
     assert "optimistic" not in text
     assert "+0.0" not in text
 

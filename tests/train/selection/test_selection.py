@@ -353,7 +353,7 @@ def test_scores_of_several_teachers_make_a_consensus_with_the_labels_of_the_firs
 
 def test_scores_of_another_reference_are_refused() -> None:
     scores = scores_of([-1.0, -2.0])
-    with pytest.raises(InputError, match="scores of another reference"):
+    with pytest.raises(InputError, match="scores are of different reference sets"):
         select([scores, replace(scores, reference_digest=bytes(32))], 1)
 
 
@@ -364,8 +364,8 @@ def test_scores_of_another_reference_are_refused() -> None:
         ({"score": ("colour",)}, "are energy, entropy, .*loss"),
         ({"alpha": 10.5}, "alpha 10.5 is not -10 .. 10"),
         ({"alpha": math.nan}, "alpha nan is not"),
-        ({"reserved": 1.5}, "share 1.5 is not 0 .. 1"),
-        ({"reserved": "-0.1"}, "share -0.1 is not 0 .. 1"),
+        ({"reserved": 1.5}, "share 1.5 is not in 0 .. 1"),
+        ({"reserved": "-0.1"}, "share -0.1 is not in 0 .. 1"),
     ],
 )
 def test_a_rule_outside_its_range_is_refused(values: dict[str, Any], text: str) -> None:
@@ -676,7 +676,7 @@ def test_missing_classes_are_a_line_each_and_in_the_json(saved: Path) -> None:
         (["--kept=1", "--importance-weights=0"], 2, "importance-weights"),
         (["--kept=301"], 1, "301 of 300 images cannot be kept"),
         (["--kept=1", "--safety-net=11"], 1, "alpha 11.0 is not -10 .. 10"),
-        (["--kept=1", "--safety-net=0", "--reserved=2"], 1, "reserved share 2 is not 0 .. 1"),
+        (["--kept=1", "--safety-net=0", "--reserved=2"], 1, "reserved share 2 is not in 0 .. 1"),
         (["--max-bytes=9"], 1, "9 bytes are too few: the smallest payload takes 25"),
     ],
 )

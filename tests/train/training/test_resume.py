@@ -318,7 +318,7 @@ def test_a_checkpoint_of_another_training_is_refused_and_what_differs_is_said(so
         ("--threads=2", "threads was 1 and is 2"),
     ):
         result = plada_train(*arguments, more)
-        assert_fails(result, f"{path} is of another training ({text}", "repeat that one, or remove the file")
+        assert_fails(result, f"{path} belongs to another training ({text}", "repeat that one, or remove the file")
     assert path.read_bytes() == before
     run_until(2, [*arguments, "--workers=1", "--checkpoint-s=5"])
     path.unlink()
@@ -333,7 +333,7 @@ def test_other_weights_in_a_file_of_the_same_name_are_another_training(sources: 
         torch.save(make_classifier(RECIPE, 3).network.state_dict(), path)
         if not seed:
             run_until(3, arguments)
-    assert_fails(plada_train(*arguments), "is of another training (starting_weights was")
+    assert_fails(plada_train(*arguments), "belongs to another training (starting_weights was")
 
 
 def test_what_a_kill_left_half_written_is_written_over(sources: Path) -> None:
