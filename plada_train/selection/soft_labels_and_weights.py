@@ -35,9 +35,7 @@ def dirichlet_concentrations(scores: Scores, labels: NDArray[np.integer[Any]]) -
         InputError: if the scores have no sums of soft labels.
     """
     if scores.soft_sum is None or scores.own_square_sum is None:
-        raise InputError(
-            f"the scores have no soft labels: {scores.num_classes} classes are too many", rule="soft-labels"
-        )
+        raise InputError(f"scores of {scores.num_classes} classes have no soft labels to send", rule="soft-labels")
     used = np.unique(labels)
     counts = np.bincount(scores.label, minlength=scores.num_classes)[used]
     means = scores.soft_sum[used] / counts[:, None]

@@ -370,9 +370,9 @@ def test_a_damaged_shard_is_named_and_labelled_again(
             "other arrays": buffer.getvalue(),
         }[damage]
     )
-    with pytest.raises(InputError, match=r"shard-00001.npz is damaged or of other images"):
+    with pytest.raises(InputError, match=r"shard-00001.npz is damaged, or of other images"):
         Scores.load(out)
-    with pytest.warns(PladaWarning, match=r"shard-00001.npz is damaged or of other images") as warned:
+    with pytest.warns(PladaWarning, match=r"shard-00001.npz is damaged, or of other images") as warned:
         assert_equal(score(teacher, reference, out), whole)
     assert len(warned) == 1
     assert content(out) == before
@@ -448,7 +448,7 @@ def test_an_image_that_was_replaced_after_the_end_is_labelled_again(
     out = tmp_path / "scores"
     score(teacher, open_images(folder), out)
     (folder / "020.jpg").write_bytes(jpeg(99))
-    with pytest.warns(PladaWarning, match="shard-00003.npz is damaged or of other images") as warned:
+    with pytest.warns(PladaWarning, match="shard-00003.npz is damaged, or of other images") as warned:
         score(teacher, open_images(folder), out)
     assert len(warned) == 1
     score(teacher, open_images(folder), tmp_path / "fresh")

@@ -362,7 +362,7 @@ def test_scores_of_another_reference_are_refused() -> None:
     [
         ({"score": ()}, "are energy, entropy, loss"),
         ({"score": ("colour",)}, "are energy, entropy, .*loss"),
-        ({"alpha": 10.5}, "alpha 10.5 is not -10 .. 10"),
+        ({"alpha": 10.5}, "alpha 10.5 is not in -10 .. 10"),
         ({"alpha": math.nan}, "alpha nan is not"),
         ({"reserved": 1.5}, "share 1.5 is not in 0 .. 1"),
         ({"reserved": "-0.1"}, "share -0.1 is not in 0 .. 1"),
@@ -576,7 +576,7 @@ def test_importance_weights_are_boltzmanns_of_mean_1_whatever_the_unit_of_scores
 
 def test_importance_weights_of_a_temperature_of_0_are_refused() -> None:
     for tau in (0.0, -1.0, math.nan, math.inf):
-        with pytest.raises(InputError, match="not above 0"):
+        with pytest.raises(InputError, match="must be above 0"):
             importance_weights(np.zeros(3), tau)
 
 
@@ -675,7 +675,7 @@ def test_missing_classes_are_a_line_each_and_in_the_json(saved: Path) -> None:
         (["--kept=1", "--safety-net=nan"], 2, "not a finite number"),
         (["--kept=1", "--importance-weights=0"], 2, "importance-weights"),
         (["--kept=301"], 1, "301 of 300 images cannot be kept"),
-        (["--kept=1", "--safety-net=11"], 1, "alpha 11.0 is not -10 .. 10"),
+        (["--kept=1", "--safety-net=11"], 1, "alpha 11.0 is not in -10 .. 10"),
         (["--kept=1", "--safety-net=0", "--reserved=2"], 1, "reserved share 2 is not in 0 .. 1"),
         (["--max-bytes=9"], 1, "9 bytes are too few: the smallest payload takes 25"),
     ],
