@@ -28,9 +28,7 @@ from plada_codec.sections.registry import SECTIONS
 from plada_train.charts.values import Confusion, Histogram, Section
 from plada_train.data.labelled import picture
 from plada_train.planning.plan_file import Plan
-from plada_train.report.describe import choice, facts, title
-from plada_train.report.folder import Run, Sent, first
-from plada_train.report.model import (
+from plada_train.report.contents import (
     Anatomy,
     ClassRow,
     Contents,
@@ -41,6 +39,8 @@ from plada_train.report.model import (
     Thumbnail,
     Verdict,
 )
+from plada_train.report.describe import choice, facts, title
+from plada_train.report.folder import Run, Sent, first
 from plada_train.report.run_report import RunReport
 from plada_train.selection.ranking import lowest, ranking
 

@@ -17,7 +17,7 @@ from plada_codec.links.units import show_seconds
 from plada_train.charts import svg
 from plada_train.charts.svg import NARROW, WIDE, Column, signed
 from plada_train.charts.values import Confusion, Histogram, Point
-from plada_train.report.model import Anatomy, ClassRow, Contents, LinkTime, Search, Verdict
+from plada_train.report.contents import Anatomy, ClassRow, Contents, LinkTime, Search, Verdict
 from plada_train.scores.registry import SCORES
 from plada_train.selection.registry import SELECTION_RULES
 

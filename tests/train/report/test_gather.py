@@ -25,7 +25,6 @@ from plada_codec.errors import InputError
 from plada_codec.links.profiles import links
 from plada_train import json_files
 from plada_train.report.gather import IMAGES_PER_PERCENT, PARTS, PERCENTS, gather
-from plada_train.report.model import Contents
 from plada_train.report.page import render
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.lowest_cost import LowestCost

@@ -25,7 +25,7 @@ from PIL import Image
 from plada_train.charts.svg import style
 from plada_train.charts.values import Confusion, Histogram, Point, Section
 from plada_train.planning.plan_file import Rung
-from plada_train.report.model import (
+from plada_train.report.contents import (
     Anatomy,
     ClassRow,
     Contents,
