@@ -1,4 +1,4 @@
-"""Benchmarks: a folder for each thing that is measured, `results` for the figures.
+"""Benchmarks: a folder or file for each measurement, and `results` for the measured figures.
 
     payload/      sizes, times and memory of payloads, beside the peers     make bench, make cold
     accuracy/     what students learn from payloads and from alternatives   make accuracy

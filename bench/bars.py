@@ -1,4 +1,4 @@
-"""The bars that issue 3 sets, from the rows of size.csv and speed.csv."""
+"""Compare size.csv and speed.csv with the bars of issue 3."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 def bars(size_rows: list[Row], speed_rows: list[Row]) -> Iterator[Bar]:
-    """Each bar and what was reached."""
+    """The bars and the results."""
     sizes, speeds = by_cell(size_rows), by_cell(speed_rows)
 
     def over_paper(cell: Cell) -> float:

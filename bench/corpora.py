@@ -1,4 +1,4 @@
-"""The selections that the benchmark measures: real teachers', calibrated and shuffled ones, from ../shared/corpora.
+"""The selections that benchmarks measure, from ../shared/corpora: of real teachers, calibrated, and shuffled.
 
     real        three teachers over 100,000 images: lowest energy and Safety-Net at eight keep rates; two strides
     calibrated  the paper's ten datasets over ImageNet-1K's 1,281,167 images, four over ImageNet-21K's 14,197,122
@@ -42,7 +42,7 @@ ALPHAS = (0.0, -0.2)
 
 @dataclass(frozen=True)
 class Scores:
-    """What a teacher says of a reference set: energy and label of each image, and how many classes there are."""
+    """Scores of a teacher: energy and label of each reference image, and the number of classes."""
 
     energy: NDArray[np.floating[Any]]
     label: NDArray[np.integer[Any]]
@@ -86,7 +86,7 @@ class Corpus:
 
 
 def corpora() -> list[Corpus]:
-    """All of them."""
+    """All corpora."""
     real_rules = (
         *_lowest_energy(*KEEP_RATES),
         *(Rule(f"safety-net({a:g})", keep, alpha=a) for a in ALPHAS for keep in KEEP_RATES if keep < 1),
@@ -107,7 +107,7 @@ def corpora() -> list[Corpus]:
 
 
 def require_corpora() -> None:
-    """End the benchmark where the corpora are not to be had."""
+    """End the benchmark if the corpora are missing."""
     if not CORPORA.exists():
         raise SystemExit(f"this benchmark needs {CORPORA}")
 

@@ -24,7 +24,7 @@ _GROUPS = {
 
 
 def figures() -> str:
-    """The part of the page between the two marks."""
+    """The part of the page between its two marks."""
     plots = "![sizes](../bench/results/size.png)\n\n![times](../bench/results/speed.png)\n"
     size_rows, speed_rows = (read_rows(RESULTS / name) for name in ("size.csv", "speed.csv"))
     frames = f"{_cold(read_rows(RESULTS / 'cold.csv'))}\n{_frames(read_rows(RESULTS / 'frames.csv'))}"

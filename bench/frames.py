@@ -1,4 +1,4 @@
-"""What frames hold: reception overhead, corruption, interruption, speed: `python -m bench.frames` (`make frames`).
+"""Measure frames: reception overhead, corruption, interruption, speed: `python -m bench.frames` (`make frames`).
 
 Writes bench/results/frames.csv; needs the extra `frames`, not ../shared; takes about a minute. Everything
 is drawn from fixed seeds, but for when receivers are killed and for times.
@@ -110,7 +110,7 @@ def receptions(progress: Progress) -> Iterator[dict[str, Any]]:
 
 
 def corruption(progress: Progress) -> Iterator[dict[str, Any]]:
-    """Rows: how many receptions gave the object, none, another; and how many ended in anything but our errors."""
+    """Rows: numbers of receptions that gave the object, no object, another object, or an unexpected error."""
     came: dict[str, int] = {"the object": 0, "no object": 0, "another object": 0, "a traceback": 0}
     for trial in range(RECEPTIONS):
         draw = random.Random(trial)
@@ -134,7 +134,7 @@ def corruption(progress: Progress) -> Iterator[dict[str, Any]]:
 
 
 def interruption(progress: Progress) -> Iterator[dict[str, Any]]:
-    """A row: of how many kills everything that was acknowledged was there, and the object came out whole."""
+    """A row: the number of kills after which all acknowledged frames were there and the object was complete."""
     kept = whole = lost = 0
     for trial in range(KILLS):
         draw = random.Random(trial)

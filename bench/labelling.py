@@ -1,4 +1,4 @@
-"""The rate of labelling, against a bare forward loop of the same model: `python -m bench.labelling`.
+"""Measure the rate of labelling against a bare forward loop of the same model: `python -m bench.labelling`.
 
 Writes bench/results/labelling.csv; needs ../shared; takes about four minutes of two cores, which should be
 idle. Random weights: they cost what trained ones do. Bare: images decoded and prepared beforehand, batches in memory,

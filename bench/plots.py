@@ -1,4 +1,4 @@
-"""Plots of size.csv and speed.csv, as PNG. Colours of Okabe and Ito (2008): told apart whatever one's colour vision."""
+"""Plots of size.csv and speed.csv, as PNG. Colours of Okabe and Ito (2008), distinct to people of any colour vision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of text, as the CSVs of bench/results have them: a name for each column, a comment that says what made them."""
+"""Read and write the CSVs of bench/results: named columns of text, below a comment that says what made them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Fuzzing beyond what the tests have time for: `python -m fuzz.decoders --minutes 10`."""
+"""Fuzzing that runs longer than the tests: `python -m fuzz.decoders --minutes 10`."""

@@ -28,7 +28,7 @@ INTERESTING = (0x00, 0x01, 0x02, 0x7F, 0x80, 0x81, 0xFE, 0xFF)
 
 
 def disagreement(blob: bytes) -> str | None:
-    """How codec and plain decoder differ on `blob`; None if they agree."""
+    """Describe the difference of codec and plain decoder on `blob`; None if they agree."""
     try:
         payload = decode(blob, Limits(**LIMITS))
         codes = [None if array is None else array.tolist() for array in (payload.soft_labels, payload.weights)]

@@ -1,1 +1,1 @@
-"""What students learn from payloads, and from the alternatives in as many bytes: `make accuracy`."""
+"""Measure the accuracy of students that learn from payloads, or from alternatives of the same size: `make accuracy`."""

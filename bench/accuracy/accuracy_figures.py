@@ -1,4 +1,4 @@
-"""What accuracy.csv says: means and spreads, tables, agreement of the kinds of student, bars, plots.
+"""Figures from accuracy.csv: means and spreads, tables, agreement of the kinds of student, bars, plots.
 
     python -m bench.accuracy.accuracy_figures
 
@@ -78,7 +78,7 @@ _WHAT_KINDS_ARE = {
 
 @dataclass(frozen=True)
 class Cell:
-    """What the seeds of one row of the plan come to; no accuracy (nan) where the budget holds nothing.
+    """A row of the plan, averaged over seeds; no accuracy (nan) if the budget holds nothing.
 
     Accuracies are shares, 0 .. 1; bytes are means.
     """
@@ -98,12 +98,12 @@ class Cell:
 
     @property
     def selection(self) -> tuple[str, str, str, str]:
-        """What was sent, whoever learnt from it."""
+        """The selection that was sent, without the kind of student."""
         return self.method, self.keep, self.stride, self.budget_bytes
 
 
 def cells(rows: Iterable[Row]) -> list[Cell]:
-    """The rows of accuracy.csv, the seeds of each taken together."""
+    """The cells of accuracy.csv: its rows, joined over seeds."""
     groups: dict[tuple[str, str, str, str, str, str], list[Row]] = {}
     for row in rows:
         key = (row["kind"], row["target"], row["method"], row["keep"], row["stride"], row["budget_bytes"])
@@ -141,7 +141,7 @@ def tables(found: list[Cell]) -> str:
 
 
 def figures() -> str:
-    """The part of docs/figures.md that this module makes."""
+    """The part of docs/figures.md about accuracy."""
     found = cells(read_rows(RESULTS / "accuracy.csv"))
     plot = "![accuracy against bytes](../bench/results/accuracy-pixels.png)\n"
     return "\n".join((_equal_bytes(found, "pixels"), _variants(found), _agreement(found), plot))
@@ -183,7 +183,7 @@ def _equal_bytes(found: list[Cell], kind: str) -> str:
 
 
 def _at_budgets(found: list[Cell], kind: str, target: str, method: str) -> dict[int, Cell]:
-    """The cells of a method by budget. The probe is no student of either kind; it stands with the frozen ones."""
+    """The cells of a method by budget. The probe is not a student; it is listed with the frozen students."""
     if method == LINEAR_PROBE:
         kind = "frozen"
     return {int(c.budget_bytes): c for c in found if (c.kind, c.target, c.method) == (kind, target, method)}
@@ -242,7 +242,7 @@ def agreement(found: list[Cell], one: str, other: str, target: str) -> tuple[flo
 
 
 def spearman(pairs: list[tuple[float, float]]) -> float:
-    """Rank correlation of the two values of each pair; NaN of fewer than three."""
+    """Rank correlation of pairs of values; NaN for fewer than three pairs."""
     from scipy.stats import spearmanr
 
     return float(spearmanr(*zip(*pairs, strict=True)).statistic) if len(pairs) > 2 else math.nan
@@ -278,7 +278,7 @@ def _percent(cell: Cell | None) -> str:
 
 
 def bars(rows: list[Row]) -> list[Bar]:
-    """What issue 4 asks of the results, and what was reached."""
+    """The bars of issue 4, and the results."""
     found = cells(rows)
     reached = []
     for target in TARGETS:
@@ -289,7 +289,7 @@ def bars(rows: list[Row]) -> list[Bar]:
 
 
 def _ahead(found: list[Cell], kind: str, target: str, other: str) -> Bar:
-    """Whether the judged rule is ahead of `other` at every budget that holds something of it."""
+    """Whether the judged rule is ahead of `other` at every budget that holds an image of `other`."""
     ours, theirs = (_at_budgets(found, kind, target, method) for method in (JUDGED_RULE, other))
     budgets = [budget for budget in BUDGETS if other != PRUNED or budget >= PRUNED_FROM_BYTES]
     title, bar = f"{kind}: {JUDGED_RULE} ahead of {other} up to 8,000 bytes", "> 0 points at each budget"
@@ -318,7 +318,7 @@ def _ahead(found: list[Cell], kind: str, target: str, other: str) -> Bar:
 
 
 def _at_chance(rows: list[Row], kind: str, target: str) -> Bar:
-    """Students of random labels: their mean over seeds and budgets, in standard errors from 1 / C."""
+    """Mean accuracy of students of random labels over seeds and budgets, in standard errors from 1 / C."""
     chosen = [row for row in rows if (row["kind"], row["target"], row["method"]) == (kind, target, RANDOM_LABELS)]
     title, bar = f"{kind}: students of random labels at chance", "within 3 standard errors"
     if len(chosen) < len(SEEDS) * len(BUDGETS):
@@ -335,7 +335,7 @@ def _at_chance(rows: list[Row], kind: str, target: str) -> Bar:
 
 
 def plot(found: list[Cell], folder: Path) -> None:
-    """Accuracy against bytes for each kind of student that has the whole table: accuracy-KIND.png."""
+    """Plot accuracy against bytes for each kind of student with a complete table: accuracy-KIND.png."""
     import matplotlib as mpl
 
     mpl.use("Agg")

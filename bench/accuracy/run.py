@@ -1,4 +1,4 @@
-"""What students learn from payloads, and from whatever else fits in as many bytes: `python -m bench.accuracy.run`.
+"""Run the benchmark of accuracy: `python -m bench.accuracy.run`. Writes accuracy.csv.
 
 Every row of bench/results/accuracy.csv is one student (or teacher, or probe), measured on all test images of the
 target; without an accuracy if the budget holds nothing. `kept` are the images that it learns from, or what else was
@@ -172,12 +172,12 @@ class Run:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What tells it from all others, as text."""
+        """The key of the row, as text."""
         return tuple(str(value) for value in vars(self).values())
 
 
 def plan() -> Iterator[Run]:
-    """All rows, the measure first, seed by seed."""
+    """All rows of the plan, the main ones first, seed by seed."""
     for kind, seed, target in itertools.product(KINDS, SEEDS, TARGETS):
         if seed == 0 or kind != "pixels-long":
             # The probe has no seed
@@ -220,7 +220,7 @@ def reference_images() -> ImageSource:
 
 
 def target_images(target: str) -> tuple[LabelledImages, LabelledImages]:
-    """Images to teach with, images to measure accuracy on."""
+    """The target's training images and test images."""
     folder = SHARED / "data" / "targets" / target
     train = open_training_images(folder / f"{target}-train-*.tar")
     return train, open_test_images(folder / f"{target}-test-*.tar", train.num_classes, train.class_names)
@@ -235,7 +235,7 @@ def _sources() -> Iterator[tuple[str, ImageSource]]:
 
 
 def prepare() -> None:
-    """Decode all images and compute the backbone's features, where that was not done before."""
+    """Decode all images and compute the backbone's features, unless this was done before."""
     CACHE.mkdir(parents=True, exist_ok=True)
     sizes = sorted({kind.recipe.image_size or 0 for kind in KINDS.values() if not kind.recipe.freeze})
     for name, images in _sources():
@@ -273,12 +273,12 @@ def _features(images: ImageSource) -> NDArray[np.float32]:
 
 @functools.cache
 def array(name: str) -> NDArray[Any]:
-    """What `prepare` made: of a source, pixels uint8 [N, S, S, 3] or features float32 [N, F]."""
+    """Load a result of `prepare`: pixels uint8 [N, S, S, 3] or features float32 [N, F] of a source."""
     return np.load(CACHE / f"{name}.npy", mmap_mode="r")  # type: ignore[no-any-return]
 
 
 def _inputs(kind: Kind, source: str) -> NDArray[Any]:
-    """What a kind of student sees of the images of a source: pixels, or features."""
+    """The inputs of a kind of student for the images of a source: pixels or features."""
     return array(f"{source}-{FEATURES}" if kind.recipe.freeze else f"{source}-{kind.recipe.image_size}px")
 
 
@@ -295,7 +295,7 @@ def _teacher(target: str, seed: int) -> tuple[Scores, float]:
 
 
 def teacher_of(target: str, seed: int, taught: NDArray[np.int64] | slice) -> tuple[Scores, float]:
-    """What a teacher that learnt from these training images says of the reference set, and its accuracy."""
+    """Train a teacher on these images; return its labels and scores of the reference set, and its accuracy."""
     num_classes, labels, test_labels = labels_of(target)
     lesson = Lesson(np.array(array(f"{target}-train-{FEATURES}")[taught]), labels[taught], 0)
     kind = replace(KINDS["frozen"], steps=TEACHER_STEPS)
@@ -314,7 +314,7 @@ def _quiet(done: int, total: int) -> None:
 
 
 def logits_of(network: nn.Module, rows: NDArray[Any]) -> NDArray[np.float32]:
-    """float32 [n, C] of pixels, uint8 [n, S, S, 3], or features, float32 [n, F]."""
+    """Logits, float32 [n, C], of pixels, uint8 [n, S, S, 3], or features, float32 [n, F]."""
     network.eval()
     parts = []
     with torch.inference_mode():
@@ -330,7 +330,7 @@ def logits_of(network: nn.Module, rows: NDArray[Any]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a student learns from: rows of `_inputs` or of its like, and labels; and what that takes."""
+    """Training data of a student: inputs and labels; and their size in bytes."""
 
     rows: NDArray[Any]
     labels: NDArray[np.int64]
@@ -342,7 +342,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class _Found:
-    """What became of a run; no accuracy where the budget holds nothing. The fields are those of the row."""
+    """The result of a run, with the fields of its row; no accuracy if the budget holds nothing."""
 
     accuracy: float | None
     model: str
@@ -354,7 +354,7 @@ class _Found:
 
 
 def _measured(run: Run) -> dict[str, Any]:
-    """The row of a run."""
+    """Measure a run; return its row."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", MissingClasses)
     kind = KINDS[run.kind]
@@ -387,7 +387,7 @@ def _measured(run: Run) -> dict[str, Any]:
 
 
 def settings_of(run: Run) -> str:
-    """Digest of what decides a row, besides the sources."""
+    """Digest of the settings that decide a row, besides the sources."""
     kind = KINDS[run.kind]
     recipes = [replace(recipe, weights=None) for recipe in (kind.recipe, BACKBONE)]
     decisive: list[Any] = [*recipes, kind.steps, TEACHER_STEPS]
@@ -461,13 +461,13 @@ def _payload(run: Run, scores: Scores) -> tuple[Payload, bytes]:
 
 
 def _variant(run: Run) -> str:
-    """Which of `VARIANTS` it is, "" if none."""
+    """The variant in `VARIANTS`, or ""."""
     rule, _, variant = run.method.partition(", ")
     return variant if rule == VARIANT_RULE else ""
 
 
 def _pixels(run: Run, kind: Kind) -> Lesson | None:
-    """Images of the target, sent as the student on pixels takes them. Frozen features are those of images sent so."""
+    """Images of the target, sent as pixels. Frozen students get features of the received pixels."""
     num_classes, labels, _ = labels_of(run.target)
     images = np.array(array(f"{run.target}-train-{KINDS['pixels'].recipe.image_size}px"))
     if run.method == RANDOM_IMAGES:
@@ -531,7 +531,7 @@ def _accuracy(network: nn.Module, run: Run, kind: Kind) -> float:
 
 
 def _weights(run: Run, kind: Kind) -> _Found:
-    """A network that learnt from all target images."""
+    """Weights of a network that learnt from all target images."""
     num_classes, labels, _ = labels_of(run.target)
     lesson = Lesson(_inputs(kind, f"{run.target}-train"), labels, 0)
     if run.method == TINY:
@@ -568,11 +568,11 @@ class Planned(Protocol):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What tells it from all others, its fields as text."""
+        """The key of the row: its fields as text."""
 
 
 class Table(Generic[R]):
-    """A CSV of bench/results that grows row by row: what it has of a plan, and what measures the rest.
+    """A CSV of bench/results that grows row by row: it holds finished runs, and measures missing ones.
 
     Args:
         path: the file.
@@ -601,7 +601,7 @@ class Table(Generic[R]):
                 self._rows[key] = dict(row)
 
     def forget(self, is_forgotten: Callable[[R], bool]) -> None:
-        """Have rows measured again."""
+        """Drop rows, so that they are measured again."""
         self._rows = {key: row for key, row in self._rows.items() if not is_forgotten(self._runs[key])}
 
     def missing(self, is_wanted: Callable[[R], bool] = lambda run: True) -> list[R]:
@@ -609,7 +609,7 @@ class Table(Generic[R]):
         return [run for key, run in self._runs.items() if key not in self._rows and is_wanted(run)]
 
     def measure(self, runs: list[R], workers: int, ends: float) -> None:
-        """Add the rows of runs to the file, each as it is done; begin none after `ends`."""
+        """Measure runs, and add each row to the file; begin no run after `ends`."""
         print(f"{len(self._rows)} of {len(self._runs)} rows are there, {len(runs)} to be measured", file=sys.stderr)
         for run, row in _in_processes(self._measured, workers, runs, ends):
             self._rows[run.key] = row
@@ -622,7 +622,7 @@ class Table(Generic[R]):
 def _in_processes(
     measured: Callable[[R], dict[str, Any]], workers: int, runs: list[R], ends: float
 ) -> Iterator[tuple[R, dict[str, Any]]]:
-    """(run, row) of each run as it is done, none begun after `ends`; a failure ends all."""
+    """Yield (run, row) of each finished run; begin no run after `ends`; a failure ends all."""
     os.environ.update(OMP_NUM_THREADS="1")
     left = iter(runs)
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:

@@ -1,4 +1,4 @@
-"""Two ways to write increasing integers that the literature measures against: baselines of our own, kept simple.
+"""Two simple baselines for increasing integers, from the literature: Elias-Fano and interpolative coding.
 
     Elias-Fano              Elias 1974, Fano 1971: low bits as they are, high bits in unary
     binary interpolative    Moffat and Stuiver 2000: the middle one first, in a centred minimal binary code of the

@@ -1,4 +1,4 @@
-"""What is measured: whole files of ours, each of our codings alone, and the peers."""
+"""The contenders that the benchmark measures: our whole files, each of our codings alone, and the peers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MANY_KEPT = 1 << 23
 
 
 def coders(payload: Payload) -> list[Coder]:
-    """All that are to be measured on `payload`."""
+    """All contenders for `payload`."""
     peers = [peer for peer in PEERS if payload.kept <= MANY_KEPT or peer.name in YARDSTICKS]
     return [
         *(Coder(f"plada {profile}", "ours", "file", functools.partial(_file, profile, "full")) for profile in PROFILES),
@@ -50,7 +50,7 @@ def _file(profile: str, decoder_class: str, payload: Payload) -> Task:
 
 
 def _index_stream(coding: Coding, payload: Payload) -> Task | None:
-    """The index stream of the kept images, or of the dropped ones where these are fewer."""
+    """The index stream of the kept images, or of the complement if it is smaller."""
     selection = Selection.of(payload)
     positions, known = selection.positions.astype(np.int64, copy=False), selection.known
     if known.all_kept:

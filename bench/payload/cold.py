@@ -1,4 +1,4 @@
-"""What the first call costs: `python -m bench.payload.cold`, or `make cold`. Writes cold.csv to bench/results.
+"""Measure the first call of a process: `python -m bench.payload.cold`, or `make cold`. Writes cold.csv.
 
 CPU seconds to encode (profile small) and to decode, as commands, start-up included: *first*, where no kernel was ever
 compiled; *later*, where the next command finds what the first one compiled; and *warm*, in a process that has done it

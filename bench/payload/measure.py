@@ -1,4 +1,4 @@
-"""Size, time and peak memory of one coder on one selection; what it writes is read back and compared.
+"""Measure one coder on one selection: size, time and peak memory. Its output is read back and compared.
 
 Time: the best of three where one takes less than 0.3 s, after one call on the first images of the same selection,
 which compiles or loads kernels: what the first call costs is in cold.py. Peak memory: what the resident size of the
@@ -63,7 +63,7 @@ class Coder(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """What came out: bytes of each variant, the smallest one's name, a note on it, seconds, and bytes of memory."""
+    """The result: bytes of each variant, the smallest one's name, a note on it, seconds, and bytes of memory."""
 
     sizes: dict[str, int]
     variant: str
@@ -75,7 +75,7 @@ class Measured:
 
 
 def measure(coder: Coder, payload: Payload, variant: str | None = None) -> Measured | None:
-    """Measure `coder` on `payload`, in one variant or in all; None where it has nothing to say.
+    """Measure `coder` on `payload`, in one variant or in all; None if it cannot express the payload.
 
     Raises:
         RuntimeError: if what it wrote does not decode to the payload.

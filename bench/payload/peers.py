@@ -1,4 +1,4 @@
-"""What others would send: every peer writes a selection as bytes, and reads it back.
+"""The peers: compressors of others, each of which writes a selection as bytes and reads it back.
 
 A peer is given for nothing what our header says: the universe's size, the number of classes, the number of kept images
 (`Known`), and which of its variants was used. It carries no checksum and no digest, where ours does.
@@ -42,7 +42,7 @@ _TYPES = tuple(np.dtype(name) for name in ("<u1", "<u2", "<u4"))
 
 
 class Known(NamedTuple):
-    """What both sides know before the first byte."""
+    """Facts that both sides know before the first byte."""
 
     universe_size: int
     num_classes: int

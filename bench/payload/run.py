@@ -1,4 +1,4 @@
-"""All sizes, times and peak memories of one run: `python -m bench.payload.run`, or `make bench`.
+"""Run the benchmark of sizes, times and peak memory: `python -m bench.payload.run`, or `make bench`.
 
 Every selection of bench/corpora.py (a cell) by every coder of coders.py. Writes size.csv, speed.csv, bars.csv and two
 plots to bench/results, prints the tables of docs/figures.md and what became of the bars.

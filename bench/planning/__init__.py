@@ -1,1 +1,1 @@
-"""What the payloads of the planner teach, beside those of fixed rules: `make frontier`."""
+"""Measure the accuracy that the planner's payloads teach, beside fixed rules: `make frontier`."""

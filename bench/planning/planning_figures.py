@@ -1,4 +1,4 @@
-"""What frontier.csv, transfer.csv and exhaustive.csv say: the planner beside the paper's rules and strides, and bars.
+"""Figures from frontier.csv, transfer.csv and exhaustive.csv: the planner beside the paper's rules, and bars.
 
     python -m bench.planning.planning_figures
 
@@ -80,7 +80,7 @@ class Cell:
 
 
 def cells(rows: Iterable[Row]) -> list[Cell]:
-    """The rows of frontier.csv, the seeds of each taken together."""
+    """The cells of frontier.csv: its rows, joined over seeds."""
     found: dict[tuple[str, ...], Cell] = {}
     for row in rows:
         key = (row["target"], row["method"], row["keep"], row["stride"], row["budget_bytes"])
@@ -119,7 +119,7 @@ def over_targets(found: list[Cell], method: str, budget: int) -> list[float] | N
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured: cells of frontier.csv, rows of transfer.csv and of exhaustive.csv."""
+    """The measurements: cells of frontier.csv, rows of transfer.csv and of exhaustive.csv."""
 
     found: list[Cell]
     transfer: list[Row]
@@ -127,7 +127,7 @@ class Measured:
 
     @classmethod
     def read(cls) -> Measured:
-        """What there is of bench/results."""
+        """Read the files that exist in bench/results."""
         frontier, transfer, exhaustive = (
             read_rows(path) if (path := RESULTS / f"{name}.csv").exists() else []
             for name in ("frontier", "transfer", "exhaustive")
@@ -136,7 +136,7 @@ class Measured:
 
 
 def figures() -> str:
-    """The part of docs/figures.md that this module makes."""
+    """The part of docs/figures.md about planning."""
     measured = Measured.read()
     plot_line = "![the planner's frontier](../bench/results/frontier.png)\n"
     parts = (_means(measured.found), _bars_table(bars(measured)), _transfer(measured.transfer), plot_line)
@@ -263,7 +263,7 @@ def _percent(by_seed: list[float] | None) -> str:
 
 
 def bars(measured: Measured) -> list[Bar]:
-    """What issue 6 asks of the frontier, and what was reached."""
+    """The bars of issue 6, and the results."""
     return [
         *(_ahead(measured.found, rule) for rule in FIXED_RULES),
         _not_behind(measured.found),

@@ -1,4 +1,4 @@
-"""What the planner's payloads teach, beside the paper's rules and strides: `python -m bench.planning.run`.
+"""Run the benchmark of the planner: `python -m bench.planning.run`. Writes frontier.csv.
 
 Every row of bench/results/frontier.csv is one student, measured on all test images of the target. The student is no
 proxy of the planner's: another network, trained from scratch on pixels by another seed. Methods:
@@ -107,7 +107,7 @@ class Run:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What tells it from all others, as text."""
+        """The key of the row, as text."""
         return tuple(str(value) for value in vars(self).values())
 
 
@@ -139,17 +139,17 @@ def split(target: str, seed: int) -> tuple[LabelledImages, LabelledImages]:
 
 @functools.lru_cache(maxsize=1)
 def teacher(target: str, seed: int) -> tuple[Scores, float]:
-    """What the teacher says of the reference set, and its accuracy on test images."""
+    """The teacher's labels and scores of the reference set, and its accuracy on test images."""
     return teacher_of(target, seed, split(target, seed)[0].numbers)
 
 
 def plan_folder(target: str, seed: int) -> Path:
-    """Where the planner's search for all budgets is."""
+    """The folder of the planner's search for all budgets."""
     return ROOT / ".cache" / "frontier" / f"{target}-{seed}"
 
 
 def read_plan(target: str, seed: int) -> Plan:
-    """The plan. Raises FileError before it was made."""
+    """Read the plan. Raises FileError if it does not exist."""
     return json_files.read(plan_folder(target, seed) / "plan.json", Plan)
 
 
@@ -241,7 +241,7 @@ def _largest_in_papers_coding(scores: Scores, rule: Rule, max_bytes: int) -> byt
 
 
 def paper_bytes(payload: Payload) -> int:
-    """In the paper's smaller layout under zstd-19; a stride is agreed upon and costs nothing."""
+    """Size in the paper's smaller layout under zstd-19; a stride is agreed upon and costs nothing."""
     plain = Payload(payload.positions, payload.labels, payload.universe_size, payload.num_classes)
     return compare(plain).best_zstd_bytes
 
@@ -254,7 +254,7 @@ def student_of(kind: Kind, payload: Payload, seed: int) -> nn.Module:
 
 
 def accuracy_of(student: nn.Module, kind: Kind, target: str) -> float:
-    """On the target's test images."""
+    """Accuracy on the target's test images."""
     _, _, labels = labels_of(target)
     return float(np.mean(logits_of(student, array(f"{target}-test-{kind.recipe.image_size}px")).argmax(1) == labels))
 

@@ -93,7 +93,7 @@ class Transfer:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What tells it from all others."""
+        """The key of the row."""
         return self.target, self.payload, self.student
 
 
@@ -106,7 +106,7 @@ class Exhaustive:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What tells it from all others."""
+        """The key of the row."""
         return self.target, self.candidate
 
 
@@ -120,7 +120,7 @@ def transfers() -> Iterator[Transfer]:
 
 @functools.cache
 def _candidates(target: str) -> dict[str, Candidate]:
-    """What the planner could choose, by key: rules that fill the budget, and what it measured for longest within it."""
+    """The planner's possible choices, by key: rules that fill the budget, and what it measured for longest within it."""
     fitting = [(one, row) for one, row in _measured(target) if row.payload_bytes <= BUDGET_BYTES]
     last = max(row.rung for _, row in fitting)
     finalists = [one for one, row in fitting if row.rung == last]
@@ -159,7 +159,7 @@ def _encoded(target: str, candidate: Candidate) -> bytes | None:
 
 
 def _payload(run: Transfer) -> tuple[str, bytes]:
-    """What is sent: its name, and its bytes."""
+    """The payload that is sent: its name, and its bytes."""
     scores = _scores(run.target)
     if run.payload == PLANNER:
         key, name = _winner(run.target)

@@ -1,4 +1,4 @@
-"""Runs commands of `plada` within the tests' process, and what those that run in others need."""
+"""Run commands of `plada` within the tests' process, and prepare processes that hear Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from plada_codec.cli.main import main
 
 
 def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
-    """What a command does."""
+    """Run a command; return its result."""
     return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
 
 
 def ok(*arguments: str | Path, stdin: bytes | None = None) -> Result:
-    """What a command does that must end well."""
+    """Run a command that must succeed."""
     result = run(*arguments, stdin=stdin)
     assert result.exit_code == 0, result.stderr
     return result
 
 
 def fails(exit_code: int, *arguments: str | Path, stdin: bytes | None = None) -> str:
-    """The error, which is one line on standard error, and no traceback."""
+    """Run a command that must fail; return its error, which must be one line."""
     result = run(*arguments, stdin=stdin)
     assert result.exit_code == exit_code, (result.exit_code, result.output, result.exception)
     assert result.exception is None or isinstance(result.exception, SystemExit)

@@ -1,4 +1,4 @@
-"""How many examples a property is looked at with: a share of what the tier looks at (tests/conftest.py)."""
+"""Numbers of hypothesis examples: a multiple of the tier's number (tests/conftest.py)."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from hypothesis import settings
 
 
 def examples(factor: float) -> settings:
-    """So many times the examples of the profile: more where they are cheap to look at, fewer where they are large."""
+    """Use this multiple of the profile's examples: more for cheap properties, fewer for expensive ones."""
     return settings(max_examples=max(1, round(factor * settings().max_examples)))

@@ -1,4 +1,4 @@
-"""Where the tests find what they read."""
+"""Paths of files and folders that tests read."""
 
 from __future__ import annotations
 

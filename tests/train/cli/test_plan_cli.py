@@ -223,7 +223,7 @@ def test_an_image_that_was_learnt_from_is_named(sources: Path) -> None:
     train = open_training_images(sources / "train")
     check_unseen(open_training_images(sources / "val"), train)
     shutil.copy(sources / "train" / "red" / "7.jpg", sources / "val" / "green" / "9.jpg")
-    with pytest.raises(InputError, match=r"val, green/9.jpg, is held out and in .*train too"):
+    with pytest.raises(InputError, match=r"val, green/9.jpg, is held out, but also in .*train"):
         check_unseen(open_training_images(sources / "val"), train)
 
 
@@ -373,7 +373,7 @@ def test_what_plan_cannot_use_is_one_line(sources: Path, planner: FakePlanner) -
     nowhere = ("--held-out=nowhere", "--max-bytes=40")
     assert_fails(plada_train(*plan_options(sources, *nowhere)), "nowhere does not exist")
     train = (f"--held-out={sources / 'train'}", "--max-bytes=40")
-    assert_fails(plada_train(*plan_options(sources, *train)), "image 0 of", "is held out and in")
+    assert_fails(plada_train(*plan_options(sources, *train)), "image 0 of", "is held out, but also in")
     (sources / "train" / "grey").mkdir()
     (sources / "train" / "grey" / "0.jpg").write_bytes(jpeg(COLOURS["red"], 1))
     single = ("--held-out=0.2", "--max-bytes=40")
@@ -446,7 +446,7 @@ def test_a_search_that_was_ended_early_is_said_and_the_run_goes_on(
     (call,) = planner.calls
     assert (call["candidates"], call["minutes"], call["proxy_steps"]) == (7, 2, 9)
     planned = plada_train(*plan_options(sources, "--held-out=0.2", "--max-bytes=40", "--minutes=2"))
-    assert f"plada-train: {reason}; the same command goes on" in planned.stderr.splitlines()
+    assert f"plada-train: {reason}; the same command continues the search" in planned.stderr.splitlines()
 
 
 def test_the_page_is_titled_with_the_task(sources: Path, planner: FakePlanner) -> None:

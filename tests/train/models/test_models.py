@@ -152,8 +152,8 @@ def test_offline_mode_is_a_hub_out_of_reach(hub: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "weights", "text"),
     [
-        ("resnet18", "hub:a4_in1k", "no weights 'a4_in1k' of resnet18, but a1_in1k, a2_in1k,"),
-        ("resnet18.a4_in1k", "hub", "no weights 'a4_in1k' of resnet18"),
+        ("resnet18", "hub:a4_in1k", "no weights 'a4_in1k' for resnet18; it has a1_in1k, a2_in1k,"),
+        ("resnet18.a4_in1k", "hub", "no weights 'a4_in1k' for resnet18"),
         ("coatnet_0_224", "hub", "no weights for coatnet_0_224: give --weights FILE or none"),
         ("resnet_of_mine", "hub", "no model 'resnet_of_mine'"),
         ("resnet18", "hf-hub:name", "'hf-hub:name' must be named hf-hub:OWNER/NAME"),

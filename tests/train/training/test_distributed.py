@@ -161,7 +161,8 @@ def test_the_first_process_alone_writes_and_prints(sources: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("more", "text"), [("--model=nothing", "no model 'nothing'"), ("--batch-size=1", "not one for each of 2 processes")]
+    ("more", "text"),
+    [("--model=nothing", "no model 'nothing'"), ("--batch-size=1", "fewer images than there are processes, 2")],
 )
 def test_what_all_find_wrong_one_says(sources: Path, tmp_path: Path, more: str, text: str) -> None:
     codes, printed = together(tmp_path, student, sources, tmp_path / "out", more)
