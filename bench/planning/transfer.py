@@ -120,7 +120,7 @@ def transfers() -> Iterator[Transfer]:
 
 @functools.cache
 def _candidates(target: str) -> dict[str, Candidate]:
-    """The planner's possible choices, by key: rules that fill the budget, and what it measured for longest within it."""
+    """The planner's choices, by key: rules that fill the budget, and those that it measured for longest within it."""
     fitting = [(one, row) for one, row in _measured(target) if row.payload_bytes <= BUDGET_BYTES]
     last = max(row.rung for _, row in fitting)
     finalists = [one for one, row in fitting if row.rung == last]
