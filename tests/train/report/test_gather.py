@@ -24,6 +24,7 @@ from plada_codec import Payload, Universe, decode, encode
 from plada_codec.errors import InputError
 from plada_codec.links.profiles import links
 from plada_train import json_files
+from plada_train.report.contents import Contents
 from plada_train.report.gather import IMAGES_PER_PERCENT, PARTS, PERCENTS, gather
 from plada_train.report.page import render
 from plada_train.scores.reference_scores import Scores
