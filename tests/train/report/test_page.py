@@ -190,7 +190,7 @@ def test_says_first_what_a_reader_needs_first(page: Page) -> None:
         "energy + loss, Safety-Net 0",
         "Why this choice",
         "420 of 420 candidates in 50",
-        "On the frontier, no other has fewer bytes",
+        "On the frontier, no other candidate has fewer bytes",
         "−14.0",
         "−21.0",
         "Glossary",
@@ -266,7 +266,7 @@ def test_a_search_that_found_little_says_so() -> None:
     points = (Point(396, 0.78, "lowest energy", "lowest energy", is_frontier=True, is_chosen=True, steps=50),)
     search = Search((Rung(50, 420, 1), Rung(140, 1, 0), Rung(400, 0, 0)), "time", ("test_resnet",), 119)
     text = Page(render(replace(sample(), points=points, search=search))).text
-    assert "measured 1 of 420 candidates in 50 training steps of the proxies. Its time did not suffice" in text
+    assert "measured 1 of 420 candidates in 50 training steps of the proxies. The time was too short" in text
     assert "Candidates that were not measured may be better." in text
     assert "optimistic" not in text
     assert "+0.0" not in text
