@@ -195,7 +195,7 @@ def test_targets_and_weights_change_a_student_and_the_same_seed_repeats_it(sourc
 @pytest.mark.parametrize("targets", ["average", "dirichlet"])
 def test_soft_targets_of_a_payload_without_soft_labels_are_refused(sources: Path, targets: Targets) -> None:
     data = stages.virtual_dataset(open_images(sources / "ref"), payload(sources))
-    with pytest.raises(InputError, match=f"no soft labels for {targets} .* plada-train select --soft-labels`"):
+    with pytest.raises(InputError, match=f"no soft labels for {targets} .*`plada-train select --soft-labels`"):
         stages.learn(data, replace(RECIPE, targets=targets))
 
 
