@@ -1,4 +1,4 @@
-"""What else could be sent in as many bytes: the paper's baselines (sections 5.1 and 6, Figure 5), on arrays.
+"""Alternatives to labels in as many bytes: the paper's baselines (sections 5.1 and 6, Figure 5), on arrays.
 
     pixel_payload   images of the target task, as JPEG: a random balanced subset, or a k-centre coreset
     linear_probe    the last layer over a frozen backbone, INT8
@@ -198,7 +198,7 @@ def _jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def _jpeg_header(side: int, quality: int) -> bytes:
-    """What every image of this size and quality begins with."""
+    """The bytes with which every image of this size and quality begins."""
     black = _jpeg(np.zeros((side, side, 3), np.uint8), quality)
     return black[: black.index(b"\xff\xda") + START_OF_SCAN_BYTES]
 
@@ -432,7 +432,7 @@ def _scale(codes: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _gaps(positions: NDArray[np.int64]) -> bytes:
-    """How many lie between one position and the next: 255 for each 255 of them, then what is left."""
+    """Gaps between positions as bytes: a 255 for each 255 skipped positions, then the rest."""
     gaps = np.diff(positions, prepend=-1) - 1
     ends = np.cumsum(gaps // 255 + 1)
     data = np.full(ends[-1], 255, np.uint8)

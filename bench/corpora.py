@@ -51,7 +51,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Rule:
-    """Which images of a corpus are kept."""
+    """A rule that chooses the kept images of a corpus."""
 
     name: str
     keep: float

@@ -75,7 +75,7 @@ def cpu_s(command: list[str], **variables: str) -> float:
 
 
 def rows(kept: int, folder: Path, turn_done: Callable[[], None]) -> list[dict[str, Any]]:
-    """What encoding and decoding so many labels costs."""
+    """Rows with the cost of encoding and decoding this many labels."""
     selection, blob = folder / f"{kept}.npz", folder / f"{kept}.plada"
     interop.write(drawn(kept), str(selection))
     plada, plain = [sys.executable, "-m", "plada_codec"], ROOT / "spec" / "decoder" / "plada_decode.py"

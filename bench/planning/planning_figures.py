@@ -317,7 +317,7 @@ def _bytes_saved(found: list[Cell], rule: str) -> Bar:
 
 
 def _near_the_best(rows: list[Row], images: str, column: str) -> Bar:
-    """How far the planner's choice is from the best on held-out images of all that it could have chosen."""
+    """Distance of the planner's choice from the best possible choice on held-out images."""
     what, bar = f"best of an exhaustive search minus the planner's choice, on {images} images", "<= 1 point"
     measured = [row for row in rows if row[column]]
     chosen = [row for row in measured if row["is_planner_choice"] == "1"]

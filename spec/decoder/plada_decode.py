@@ -1022,7 +1022,7 @@ def read_soft_labels(section: Section, labels: list[int], num_classes: int, limi
 
 
 def concentration(code: int) -> float:
-    """What a code of the soft labels stands for (8.2)."""
+    """The concentration that a code of the soft labels stands for (8.2)."""
     return 2.0 ** ((code - 43) / 2) if code > 0 else 0.0
 
 
@@ -1056,7 +1056,7 @@ def read_codes(coding: str, section: Section, positions: Sequence[int], size: in
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What the decoder agrees to allocate and loop over, with the defaults of a general-purpose one (9)."""
+    """Limits of allocations and loops, with the defaults of a general-purpose decoder (9)."""
 
     max_reference_size: int = 1 << 48
     max_classes: int = 65_536
@@ -1102,7 +1102,7 @@ class DecodeError(ValueError):
 
 @dataclass
 class Decoded:
-    """What a payload says: labels[i] is the class of the kept image number indices[i] (1).
+    """A decoded payload: labels[i] is the class of the kept image number indices[i] (1).
 
     `soft_labels` are rows of codes (8.2), and weights[i] is the code of the image number indices[i] (8.3); both are
     None where the payload has no such section.

@@ -92,7 +92,7 @@ ANNOUNCE_BYTES = 38
 
 @dataclass(frozen=True)
 class Announce:
-    """What the symbols of a tag are to become (4)."""
+    """The object that the symbols of a tag make (4)."""
 
     length: int
     symbol_size: int
@@ -150,7 +150,7 @@ GRAVEST_FIRST = ("tag", "symbol-size", "digest", "limits", "announce", "incomple
 
 @dataclass
 class Object:
-    """What a receiver has of one tag.
+    """The state of a receiver for one tag.
 
     `symbols` are by size and id, `parts` are those of the announce by number, `broken` are rules.
     """
@@ -168,7 +168,7 @@ class Object:
 
     @property
     def held_bytes(self) -> int:
-        """What counts towards `max_held_bytes` (9)."""
+        """Bytes that count towards `max_held_bytes` (9)."""
         symbols = sum((size + SYMBOL_COST_BYTES) * len(symbols) for size, symbols in self.symbols.items())
         return symbols + len(self.data or b"")
 
@@ -300,7 +300,7 @@ SPLIT = {"length": split_length, "slip": split_slip}
 
 
 def read_frames(source: str, framing: str) -> Iterable[bytes]:
-    """What may be frames, from a stream, a file of one frame, or the files of a folder in the order of their names."""
+    """Bytes that may be frames, from a stream, a file of one frame, or the files of a folder in the order of names."""
     if source != "-" and Path(source).is_dir():
         paths = sorted(path for path in Path(source).iterdir() if path.is_file() and not path.name.startswith("."))
         return [path.read_bytes() for path in paths]
@@ -320,7 +320,7 @@ SYMBOL_COST_BYTES = 128
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What the receiver agrees to hold, with the defaults (9)."""
+    """Limits of the bytes that a receiver holds, with the defaults (9)."""
 
     max_object_bytes: int = 1 << 26
     max_held_bytes: int = 1 << 27

@@ -81,7 +81,7 @@ def is_prime(n: int) -> bool:
 
 
 class Code:
-    """What the RFC derives from K alone (5.3.3.3, 5.6)."""
+    """The parameters that the RFC derives from K (5.3.3.3, 5.6)."""
 
     def __init__(self, k: int) -> None:
         if not 1 <= k <= MAX_K:
