@@ -135,11 +135,12 @@ def _cold(rows: list[Row]) -> str:
         "later call in one process, with compiled kernels; and of the plain decoder, which is a command in Python too.",
         "Up to some thousand labels kernels are interpreted, above that they are compiled.",
         "",
-        "| labels | of images | | first command | next command | same process | plain decoder |",
-        "|---|---|---|---|---|---|---|",
+        "| labels | of images | classes | | first command | next command | same process | plain decoder |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {int(row['kept']):,} | {int(row['reference_size']):,} | {row['what']} | {float(row['first_s']):.2f} | "
+        f"| {int(row['kept']):,} | {int(row['reference_size']):,} | {int(row['num_classes']):,} | "
+        f"{row['what']} | {float(row['first_s']):.2f} | "
         f"{float(row['later_s']):.2f} | {float(row['warm_s']):.4f} | {row['plain_decoder_s'] or '-'} |"
         for row in rows
     ]

@@ -26,10 +26,10 @@ from plada_codec import Payload, interop
 from plada_codec.kernels.jit import MODE_VARIABLE
 from plada_codec.progress import progress_bar
 
-KEPT = (100, 1_000, 10_000, 141_971)
+#: Kept images and classes.
+SELECTIONS = ((100, 10), (1_000, 10), (1_000, 1_000), (10_000, 10), (141_971, 10))
 #: So many images for each that is kept.
 IMAGES_FOR_ONE = 100
-CLASSES = 10
 TURNS = 3
 #: The plain decoder takes minutes for more.
 MOST_PLAIN = 10_000
@@ -51,33 +51,35 @@ print(min(seconds))
 """
 
 
-def drawn(kept: int) -> Payload:
+def drawn(kept: int, num_classes: int) -> Payload:
     """A selection of so many images."""
     random = np.random.default_rng(kept)
     size, length = IMAGES_FOR_ONE * kept, 500
     shares = np.repeat(random.beta(0.3, 20, size // length), length)
-    favourites = np.repeat(random.integers(0, CLASSES, size // length), length)
+    favourites = np.repeat(random.integers(0, num_classes, size // length), length)
     indices = np.flatnonzero(random.random(len(shares)) < shares)
     while len(indices) < kept:  # chance left too few
         indices = np.union1d(indices, random.integers(0, len(shares), kept - len(indices)))
     indices = np.sort(random.permutation(indices)[:kept])
     is_favourite = random.random(kept) < 0.7
-    labels = np.where(is_favourite, favourites[indices], random.integers(0, CLASSES, kept))
-    return Payload(indices, labels, size, CLASSES)
+    labels = np.where(is_favourite, favourites[indices], random.integers(0, num_classes, kept))
+    return Payload(indices, labels, size, num_classes)
 
 
 def cpu_s(command: list[str], **variables: str) -> float:
     """CPU seconds of a process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, env=os.environ | variables, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    # An installed package has its bytecode: some environments forbid Python to write that of a checkout
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""} | variables
+    subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def rows(kept: int, folder: Path, turn_done: Callable[[], None]) -> list[dict[str, Any]]:
-    """Rows with the cost of encoding and decoding this many labels."""
-    selection, blob = folder / f"{kept}.npz", folder / f"{kept}.plada"
-    interop.write(drawn(kept), str(selection))
+def rows(kept: int, num_classes: int, folder: Path, turn_done: Callable[[], None]) -> list[dict[str, Any]]:
+    """The cost of encoding and of decoding one selection: a row each."""
+    selection, blob = folder / "kept.npz", folder / "kept.plada"
+    interop.write(drawn(kept, num_classes), str(selection))
     plada, plain = [sys.executable, "-m", "plada_codec"], ROOT / "spec" / "decoder" / "plada_decode.py"
     commands = {
         "encode": [*plada, "encode", str(selection), "-o", str(blob)],
@@ -104,6 +106,7 @@ def rows(kept: int, folder: Path, turn_done: Callable[[], None]) -> list[dict[st
             {
                 "what": what,
                 "kept": kept,
+                "num_classes": num_classes,
                 "reference_size": IMAGES_FOR_ONE * kept,
                 "bytes": blob.stat().st_size,
                 "first_s": f"{first_s:.3f}",
@@ -123,9 +126,9 @@ def main() -> None:
         def turn_done() -> None:
             nonlocal done
             done += 1
-            progress(done, 2 * TURNS * len(KEPT))
+            progress(done, 2 * TURNS * len(SELECTIONS))
 
-        found = [row for kept in KEPT for row in rows(kept, Path(name), turn_done)]
+        found = [row for kept, classes in SELECTIONS for row in rows(kept, classes, Path(name), turn_done)]
     for row in found:
         print(row)
     write_rows(RESULTS / "cold.csv", "python -m bench.payload.cold", found, ("numpy", "numba", "zstandard"))
