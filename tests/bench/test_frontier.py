@@ -93,7 +93,7 @@ def test_every_student_learns_from_every_payload_that_is_compared() -> None:
     )
 
 
-# What is compared
+# Compared rows
 
 
 def test_the_best_stride_is_the_best_of_those_that_fit_with_every_seed() -> None:

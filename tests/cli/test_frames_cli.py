@@ -355,7 +355,7 @@ def test_an_interrupt_from_the_keyboard_leaves_the_state_complete(folder: Path) 
 
 
 def said_of(stream: bytes, *arguments: str) -> list[str]:
-    """What a receiver says of what comes through a pipe, line by line."""
+    """Return the lines that the receiver prints on standard error for a stream from a pipe."""
     command = [*shlex.split(PLADA), "reassemble", "-", "-o", "copy", *arguments]
     return subprocess.run(command, input=stream, stderr=subprocess.PIPE, timeout=30).stderr.decode().splitlines()
 

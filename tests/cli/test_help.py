@@ -58,7 +58,7 @@ SHELL = {"|", "<", ">"}
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the examples of `plada` are about."""
+    """Change to a folder that has the files that the examples of `plada` name."""
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     indices = np.sort(random.choice(40_000, 300, replace=False))

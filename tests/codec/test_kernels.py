@@ -41,7 +41,7 @@ def mode(name: str) -> Iterator[None]:
 
 
 def outcome(blob: bytes, limits: Limits = Limits(), reference: bytes | None = None) -> object:
-    """What comes of decoding, as far as anyone can tell."""
+    """Decode; return the payload, or everything that the error tells."""
     try:
         return decode(blob, limits, reference)
     except PladaError as error:
@@ -297,7 +297,7 @@ def test_a_file_that_is_not_ours_alone_is_compiled_anew(tmp_path: Path, compilin
 
 
 class Bomb:
-    """What leaves a mark when it is unpickled."""
+    """An object that creates the file `mark` when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -307,7 +307,7 @@ class Bomb:
 
 
 def bomb(mark: Path) -> bytes:
-    """What does so as a file of the cache."""
+    """Return the bytes of a cache file that holds a `Bomb`."""
     data = pickle.dumps(Bomb(mark))
     return hashlib.sha256(data).digest() + data
 

@@ -55,7 +55,7 @@ class Decisions:
 
     @property
     def rounding_bits(self) -> float:
-        """What rounding can cost or gain: `bound` is rounded down, and a range is 2^24 at least."""
+        """Bits that rounding can add or save: `bound` is rounded down, and a range is at least 2^24."""
         return sum(-math.log2(1 - 2**-8 / chance) for chance in self.chances)
 
 
@@ -265,7 +265,7 @@ def bare(payload: Payload) -> Payload:
 
 
 def agreed(blob: bytes) -> Payload | str:
-    """What both decoders make of the bytes: one payload, or the rule by which both refuse."""
+    """Decode with both decoders; return the payload, or the rule by which both refuse the bytes."""
     try:
         payload = decode(blob, _WIDE)
     except PladaError as error:

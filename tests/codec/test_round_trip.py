@@ -1,4 +1,4 @@
-"""What is encoded is what is decoded, in every coding, profile, universe and size."""
+"""Decoding gives back the encoded payload, in every coding, profile, universe and size."""
 
 from __future__ import annotations
 

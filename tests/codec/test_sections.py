@@ -31,7 +31,7 @@ from plada_codec.sections.soft_labels import SOFT_LABEL_CODES
 from plada_codec.sections.weights import WEIGHT_CODES
 from plada_codec.testing.strategies import payloads
 
-#: What a code's neighbours in half octaves, and in whole ones, are at most apart.
+#: Largest ratio of a value to its nearest code, for codes in half octaves and in whole octaves.
 HALF_A_CODE, HALF_AN_OCTAVE = 2**0.25, 2**0.5
 
 positive = st.floats(2.0**-21, 1024)

@@ -1,4 +1,4 @@
-"""The generated part of docs/figures.md is what the committed CSV files say."""
+"""The generated part of docs/figures.md agrees with the committed CSV files."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ objects = st.integers(1, 4000).map(lambda size: random.Random(size).randbytes(si
 #: Down to the shortest, and around the lengths from which symbols are multiples of 8.
 frame_sizes = st.integers(MIN_FRAME_BYTES, 100) | st.integers(248, 264)
 randoms = st.randoms(use_true_random=False)
-#: What odd frames may be of: their announces say this digest, or none that there is.
+#: The object of the odd frames: their announces state its digest, or a digest of no object.
 ZEROS = bytes(8)
 odd_announces = st.builds(
     lambda length, size, digest: length.to_bytes(4, "little") + size.to_bytes(2, "little") + digest,

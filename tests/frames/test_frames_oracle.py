@@ -93,7 +93,7 @@ def test_the_example_of_plain_raptorq_runs() -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a receiver makes of the frames of one tag: the object, or the rule.
+    """Result of a receiver for the frames of one tag: the object, or the rule of the error.
 
     `have` and `need` are None of an object that is complete, or not announced.
     """

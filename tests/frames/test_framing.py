@@ -1,4 +1,4 @@
-"""What carries frames: framings, state files, and the channel that tests them."""
+"""Carriers of frames: framings, state files, and the simulated channel that tests them."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ import pyarrow.parquet as pq
 #: Formats that say everything, and those that say indices and labels only.
 COMPLETE = [name for name, format in FORMATS.items() if format.is_complete]
 BARE = [name for name, format in FORMATS.items() if not format.is_complete]
-#: What the reader of a bare format is told in the examples.
+#: Sizes that the examples pass to the reader of a bare format.
 SIZES: dict[str, Any] = {"reference_size": 100, "num_classes": 10}
 EXAMPLE = Payload([3, 14, 15, 92], [6, 5, 3, 5], **SIZES)
 
@@ -185,7 +185,7 @@ def test_a_stream_without_end_is_not_read_to_its_end(format: str) -> None:
         read(endless, format, **SIZES, limits=Limits(max_kept=10, max_stream_bytes=10))
 
 
-# --- what the formats are ---
+# --- layouts of the formats ---
 
 
 def test_text_formats_are_what_they_say() -> None:

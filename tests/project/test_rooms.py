@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
-#: What each room of plada_codec may import. `cli` is imported by the command lines alone.
+#: Rooms that each room of plada_codec may import. `cli` is imported by the command lines alone.
 CODEC = {
     "errors": "",
     "extras": "errors",
@@ -37,7 +37,7 @@ CODEC = {
     "__init__": "api errors frames interop limits links payload reference sections universe",
     "__main__": "cli",
 }
-#: What each room of plada_train may import of its own package.
+#: Rooms of plada_train that each of its rooms may import.
 TRAIN = {
     "versions": "",
     "files": "",

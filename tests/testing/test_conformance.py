@@ -117,7 +117,7 @@ def fail():
     raise KeyError("of my own")
 
 
-#: What decoders do with their victim.
+#: Ways in which a decoder misbehaves when it meets its victim.
 MISBEHAVIOUR = {
     "dies": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "hangs": lambda: time.sleep(1000),
@@ -161,7 +161,7 @@ else:
 
 
 def plada_answers(case: Case) -> str:
-    """What plada makes of a case, as a batch decoder says it."""
+    """Return the answer of plada to a case, in the words of a batch decoder."""
     options = dict(case.options)
     framing, tag, expected = (options.pop(name, None) for name in ("framing", "tag", "expected_reference"))
     limits = {name: int(value) for name, value in options.items()}
@@ -281,7 +281,7 @@ def test_a_test_ends_when_the_decoder_hangs_again_and_again(few: list[Case], dec
     report = run_conformance(decoder, 0, 0, 0.1, batch=batch)
     what = [failure.what for failure in report.failures]
     if batch and ">&-" in decoder:
-        # Which of the two depends on whether the process begins in time
+        # One of the two messages, depending on whether the process starts in time
         assert set(what) <= {"took more than 0.1 s", "closed its standard output"}
     else:
         assert what == ["took more than 0.1 s"] * 5
@@ -321,7 +321,7 @@ def test_a_wrong_receiver_of_frames_is_found_out(few: list[Case], tmp_path: Path
         assert failing(check(command, batch=batch, frames=True)) == found
 
 
-# What is left out, and what the command prints
+# Vectors that are left out, and the output of the command
 
 
 @pytest.mark.processes

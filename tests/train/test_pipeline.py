@@ -87,7 +87,7 @@ def run(sources: Path, output: Path, *more: str) -> dict[str, Any]:
     return report
 
 
-# --- what a run does ---
+# --- results of a run ---
 
 
 def test_a_run_writes_its_payload_scores_models_and_report(sources: Path) -> None:
@@ -367,7 +367,7 @@ def test_what_cannot_be_sent_or_learned_is_found_before_anything_is_trained(
                 member = tarfile.TarInfo(f"{i}.{suffix}")
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
-    # Which ends in two linear layers
+    # A model that ends in two linear layers
     distilled = ("--teacher=deit_tiny_distilled_patch16_224", "--image-size=32", "--model-arg=img_size=32", "--freeze")
     for more, text in (
         (("--targets=average",), "no soft labels for average targets"),

@@ -1,4 +1,4 @@
-"""What a run is asked for: contradictions are refused, and the report's settings are those of the configuration."""
+"""Configuration of a run: contradictions are refused, and the report's settings are those of the configuration."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class FakePlanner:
     """Chooses the lowest entropy, and remembers what it was told."""
 
     stopped: Stopped | None = None
-    #: That it chooses on; baselines are measured on the last.
+    #: The rung on which the planner chooses; baselines are measured on the last rung.
     rung = 2
     #: Budgets for which it finds nothing.
     in_vain: Sequence[int] = ()

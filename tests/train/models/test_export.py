@@ -72,7 +72,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(checkpoint: Path) -> Path:
-    """What the command makes of the checkpoint, and says."""
+    """Export the checkpoint with the command, check its output, and return the path of the ONNX file."""
     path = checkpoint.with_suffix(".onnx")
     result = plada_train("export", "--checkpoint", checkpoint, "--output", path)
     assert result.exit_code == 0, result.output

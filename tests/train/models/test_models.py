@@ -1,4 +1,4 @@
-"""Where a model's weights come from: the hub by timm's names, by others', a file, or nowhere; all without a network."""
+"""Sources of a model's weights: timm's hub, other repositories, a file, or none; all without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the planner can choose from, and how it searches: candidates, payloads that fill a level, the search, proxies.
+"""The planner's parts: candidates, payloads that fill a level, the search, proxies.
 
 Plans made for real are in test_planning_runs.py.
 """
@@ -281,7 +281,7 @@ def silent(rung: int, measured: dict[Candidate, Measurement], share: float) -> N
 
 @st.composite
 def results(draw: st.DrawFn) -> dict[Candidate, Measurement | None]:
-    """What candidates come to on every rung: many are as accurate as others, and some do not fit."""
+    """Draw a measurement for each candidate: many are equally accurate, and some candidates do not fit."""
     candidates = GRID[: draw(st.integers(1, len(GRID)))]
     random = np.random.default_rng(draw(st.integers(0, 10**6)))
     accuracies = random.integers(0, draw(st.sampled_from([3, 1_000])), len(candidates)) / 1_000

@@ -93,7 +93,7 @@ def scores_of(reference: ImageSource, label: np.ndarray, energy: np.ndarray) -> 
 
 @dataclass(frozen=True)
 class Work:
-    """What a plan is made of."""
+    """Inputs of a plan."""
 
     scores: Scores
     reference: ImageSource

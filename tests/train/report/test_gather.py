@@ -1,4 +1,4 @@
-"""A report's contents are what the folder holds, and what it does not hold, or not whole, is named."""
+"""A report shows everything that the folder holds, and names every part that is missing or damaged."""
 
 from __future__ import annotations
 

@@ -377,7 +377,7 @@ onload = () => { document.body.textContent = JSON.stringify([...document.querySe
 
 @dataclass(frozen=True)
 class Looked:
-    """What a browser that prefers a colour scheme measures on pages, and the lines of its console."""
+    """Measurements of pages in a browser that prefers a colour scheme, and the lines of its console."""
 
     scheme: str
     pages: list[dict[str, Any]]

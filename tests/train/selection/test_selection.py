@@ -256,7 +256,7 @@ def test_a_class_that_alpha_favours_gets_no_less(counts: list[int], budget: int,
 
 
 def by_hand(scores: Scores, rule: Rule, candidates: list[int], k: int) -> list[int]:
-    """What a rule keeps, in so many words."""
+    """Return the images that a rule keeps, computed in the plainest way."""
     sign = -1 if rule.inverse else 1
     orders = [sorted(candidates, key=lambda i, c=scores.column(name): (sign * c[i], i)) for name in rule.score]  # type: ignore[misc]
     order = sorted(candidates, key=lambda i: (max(o.index(i) for o in orders), i))

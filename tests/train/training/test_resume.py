@@ -45,7 +45,7 @@ MODEL = "--model=test_resnet"
 
 
 class Ended(BaseException):
-    """What a power failure raises."""
+    """Simulates a power failure: no handler of ordinary exceptions catches it."""
 
 
 def nothing(done: int, total: int | None) -> None: ...
@@ -257,7 +257,7 @@ def finish(arguments: list[str]) -> float:
 
 
 def made(output: Path, name: str) -> list[bytes]:
-    """The bytes of what a command leaves, which is a model and nothing of its training."""
+    """Return the bytes of the files that a command leaves: a model, and no checkpoint of its training."""
     files = [output / f"{name}.safetensors", output / f"{name}.json"]
     assert set(output.glob(f"{name}*")) == set(files)
     return [file.read_bytes() for file in files]

@@ -1,4 +1,4 @@
-"""What is learned of each image: hard, average and Dirichlet targets, importance weights; what a payload brings."""
+"""Training targets of each image: hard, average and Dirichlet targets, and importance weights, from a payload."""
 
 from __future__ import annotations
 
