@@ -177,7 +177,7 @@ def test_linear_probe_fits_its_budget_with_as_many_components_as_can_be(
 
 
 @pytest.mark.parametrize("num_classes", [2, CLASSES])
-def test_whole_linear_probe_classifies_what_is_apart(
+def test_the_whole_linear_probe_classifies_separate_blobs(
     blobs: tuple[NDArray[np.float32], NDArray[np.int64]], num_classes: int
 ) -> None:
     features, labels = blobs[0], blobs[1] % num_classes

@@ -77,7 +77,7 @@ def test_planner_rules_and_strides_are_planned_for_every_target_and_seed(target:
     assert planned == wanted
 
 
-def test_what_needs_no_planner_is_measured_first() -> None:
+def test_rows_without_a_planner_are_measured_first() -> None:
     assert all(run.method == PLANNER for run in PLAN[PLAN.index(next(filter(_is_planner, PLAN))) :])
 
 
@@ -118,7 +118,7 @@ def test_the_papers_best_setting_is_within_the_budget_in_its_own_coding() -> Non
     assert (best.method, best.keep) == ("Safety-Net -0.2", "0.01")
 
 
-def test_nothing_is_said_of_what_lacks_a_seed() -> None:
+def test_a_cell_that_lacks_a_seed_has_no_result() -> None:
     rows = of_all(PLANNER, 0.5, budget_bytes=400)[:-1]
     assert at_budget(cells(rows), TARGETS[-1], PLANNER, 400) is None
     assert at_budget(cells(rows), TARGETS[0], PLANNER, 400) is not None

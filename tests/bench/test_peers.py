@@ -74,7 +74,7 @@ def test_every_peer_gives_back_the_selection_in_every_variant(selection: peers.S
             assert np.array_equal(labels, selection.labels), (peer.name, variant)
 
 
-def test_ppmd_gives_back_what_its_own_buffers_cannot_hold() -> None:
+def test_ppmd_gives_back_data_larger_than_its_buffers() -> None:
     labels = np.random.default_rng(0).integers(0, 101, 300_000)
     selection = peers.Selection(np.arange(len(labels)), labels, peers.Known(len(labels), 101, len(labels)))
     ppmd = next(peer for peer in peers.PEERS if peer.name == "PPMd")
@@ -95,7 +95,7 @@ def test_layouts_are_the_papers() -> None:
     assert min(sizes) == compare(payload).best_zstd_bytes
 
 
-def test_a_universe_is_for_nothing() -> None:
+def test_a_fully_kept_universe_needs_no_positions() -> None:
     payload = Payload(np.arange(3, 1000, 10), np.arange(100) % 7, 1000, 7, b"", Universe(3, 10))
     selection = peers.Selection.of(payload)
     assert peers.layout_names(selection) == ["labels"]

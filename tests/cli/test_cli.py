@@ -88,7 +88,7 @@ def test_decode_and_convert_write_every_format(tmp_path: Path, plada: Path, suff
     assert (tmp_path / "again.csv").read_text().splitlines()[1:] == ["2,1", "3,1", "4,0", "50,2", "900,1"]
 
 
-def test_inspect_json_has_what_was_promised(plada: Path) -> None:
+def test_inspect_json_has_the_documented_keys(plada: Path) -> None:
     info = json.loads(ok("inspect", plada, "--json").stdout)
     assert info["format_version"] == 1
     assert info["reference_size"] == 1000
@@ -208,7 +208,7 @@ def test_a_payload_cut_at_any_byte_is_one_line_and_exit_code_1(tmp_path: Path, c
         assert str(cut) in fails(1, command, cut, *output)
 
 
-def test_what_cannot_be_done_is_one_line_that_says_what_to_do(tmp_path: Path, plada: Path, csv: Path) -> None:
+def test_an_impossible_request_is_one_line_that_says_what_to_do(tmp_path: Path, plada: Path, csv: Path) -> None:
     assert "--reference-size" in fails(1, "encode", csv, "-o", tmp_path / "o", "--classes", "3")
     assert "--classes" in fails(1, "encode", csv, "-o", tmp_path / "o", "--reference-size", "1000")
     assert "formats are" in fails(1, "encode", "-", "-o", "-", stdin=b"1,0\n")
@@ -332,7 +332,7 @@ def test_closed_standard_output_is_bad_input(plada: Path, arguments: str) -> Non
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("arguments", ["--help", "--version", "decode --help", "budget --bytes 5"])
-def test_a_full_disk_is_one_line_whatever_was_to_be_printed(arguments: str) -> None:
+def test_a_full_disk_is_one_line_for_any_output(arguments: str) -> None:
     command = f"exec {sys.executable} -m plada_codec {arguments} >/dev/full"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
@@ -346,7 +346,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_progress_bar_is_for_what_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_progress_bar_appears_only_after_a_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     for delay_s, shown in ((60.0, False), (0.0, True)):
         monkeypatch.setattr("plada_codec.progress._DELAY_S", delay_s)
         monkeypatch.setattr(sys, "stderr", stream := Terminal())

@@ -134,7 +134,7 @@ def test_a_receiver_that_is_killed_goes_on(folder: Path) -> None:
     assert same(folder)
 
 
-def test_the_estimate_is_of_the_frames_that_lack(folder: Path) -> None:
+def test_the_estimated_time_is_that_of_the_missing_frames(folder: Path) -> None:
     frames = list(packetize(Sender((folder / "task.plada").read_bytes())))
     marks = [time_mark(1000 * time_s) for time_s in range(5)]
     (folder / "state").write_bytes(b"".join(map(slip, chain(*zip(marks, frames, strict=False)))))
@@ -165,7 +165,7 @@ def test_more_loss_and_more_receivers_take_more_symbols(folder: Path) -> None:
     )
 
 
-def test_a_tenth_of_repair_and_two_symbols_at_least_come_unasked(folder: Path) -> None:
+def test_default_repair_is_a_tenth_of_the_symbols_and_at_least_two(folder: Path) -> None:
     def repair(object_bytes: int, *options: str) -> int:
         (folder / "object").write_bytes(bytes(object_bytes))
         said = json.loads(ok("packetize", "object", "-o", f"{object_bytes}.frames", "--json", *options).stdout)
@@ -222,7 +222,7 @@ def test_an_object_of_one_frame_takes_no_package(folder: Path, monkeypatch: pyte
     assert "plada[frames]" in fails(1, "packetize", "task.plada", "-o", "more", "--repair", "30%")
 
 
-def test_of_two_objects_the_one_that_is_asked_for_is_written(folder: Path) -> None:
+def test_the_tag_option_chooses_between_two_objects(folder: Path) -> None:
     ok("packetize", "task.plada", "-o", "a", "--tag", "00a")
     ok("packetize", "note", "-o", "b", "--tag", "b")
     assert "choose one by its tag: 00a, 00b" in fails(1, "reassemble", "a", "b", "-o", "copy")
@@ -259,7 +259,7 @@ def test_a_live_stream_ends_though_a_stray_frame_came_first(partial: Path) -> No
     assert same(partial)
 
 
-def test_what_a_state_was_not_of_is_written_when_its_tag_is_said(partial: Path) -> None:
+def test_a_tag_writes_another_complete_object_of_a_state(partial: Path) -> None:
     fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
     said = fails(1, "reassemble", "b", "-o", "copy", "--state", "state")
     assert "state is the state of 00a, but the complete object is 00b: --tag 00b writes it [state]" in said
@@ -322,9 +322,7 @@ def test_a_folder_of_frames_of_any_names_is_read(partial: Path) -> None:
     assert (partial / "copy").read_bytes() == b"short"
 
 
-def test_what_is_read_in_small_pieces_takes_no_look_at_all_objects_for_each(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_small_reads_do_not_scan_all_objects_each_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     objects = PropertyMock(return_value={})
     monkeypatch.setattr(Reassembler, "objects", objects)
     monkeypatch.setattr("plada_codec.frames.ports._READ_BYTES", 1)
@@ -366,7 +364,7 @@ def sent(tag: str, count: int, framing: str = "length") -> bytes:
 
 
 @pytest.mark.parametrize("options", [["--tag", "00a"], ["--tag", "00a", "--state", "state"], ["--state", "state"]])
-def test_a_live_stream_of_others_is_told_of_once(partial: Path, options: list[str]) -> None:
+def test_a_live_stream_of_other_objects_is_reported_once(partial: Path, options: list[str]) -> None:
     fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
     (end,) = said_of(sent("00c", 15), *options)
     assert "[" in end
@@ -376,13 +374,13 @@ def test_a_live_stream_of_others_is_told_of_once(partial: Path, options: list[st
     assert "standard input: all 20 frames so far are of 00c, 00d, not of 00a: to receive it, begin again" in told
 
 
-def test_a_live_stream_that_brings_what_is_wanted_is_not_told_of(partial: Path) -> None:
+def test_a_live_stream_of_the_wanted_object_is_not_reported(partial: Path) -> None:
     (end,) = said_of(sent("00a", 1) + sent("00c", 30), "--tag", "00a")
     assert "[incomplete]" in end
 
 
 @pytest.mark.parametrize(("sender", "receiver"), [("length", "slip"), ("slip", "length")])
-def test_a_live_stream_without_frames_is_told_of_once(folder: Path, sender: str, receiver: str) -> None:
+def test_a_live_stream_without_frames_is_reported_once(folder: Path, sender: str, receiver: str) -> None:
     (end,) = said_of(sent("00a", 10, sender), "--framing", receiver)
     assert end.endswith("standard input has no frames: does --framing match the sender? [incomplete]")
     told, _ = said_of(sent("00a", 60, sender), "--framing", receiver)
@@ -460,7 +458,7 @@ def test_a_complete_state_does_not_pass_for_what_is_to_come(partial: Path) -> No
     assert not (partial / "other").exists()
 
 
-def test_two_objects_of_one_tag_are_told_of_though_one_is_complete(partial: Path) -> None:
+def test_two_objects_of_one_tag_are_reported_even_if_one_is_complete(partial: Path) -> None:
     ok("packetize", "task.plada", "-o", "c", "--tag", "00b")
     assert "copy is object 00b, but two objects have this tag" in ok("reassemble", "b", "c", "-o", "copy").stderr
 
@@ -471,18 +469,18 @@ def test_an_input_without_frames_is_named(partial: Path) -> None:
     assert fails(1, "reassemble", "none", "-o", "copy").endswith(": none has no frames [incomplete]")
 
 
-def test_what_came_instead_of_a_tag_is_named(partial: Path) -> None:
+def test_an_error_names_the_tags_that_came_instead(partial: Path) -> None:
     said = fails(1, "reassemble", "a", "b", "-o", "copy", "--tag", "123")
     assert "no frame of tag 123 came, but 15 of 00a, 4 of 00b, and 0 damaged ones [incomplete]" in said
 
 
-def test_what_is_incomplete_can_be_gone_on_with(partial: Path) -> None:
+def test_the_error_of_an_incomplete_reception_says_how_to_continue(partial: Path) -> None:
     assert "receive more, with --state FILE, which keeps" in fails(1, "reassemble", "a", "-o", "copy")
     said = fails(1, "reassemble", "a", "-o", "copy", "--state", "state")
     assert "receive more, by the same command: state has these" in said
 
 
-def test_the_progress_bar_says_how_much_is_of_no_use(partial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_progress_bar_counts_damaged_and_foreign_frames(partial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels: list[str] = []
 
     monkeypatch.setattr("plada_codec.progress.ProgressBar.label", lambda bar, text: labels.append(text))

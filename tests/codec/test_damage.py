@@ -254,7 +254,7 @@ def test_errors_survive_pickling_and_say_kind_rule_and_offset() -> None:
     ],
     ids=str,
 )
-def test_what_is_not_a_payload_cannot_be_made_one(change: dict[str, object], rule: str) -> None:
+def test_invalid_arguments_make_no_payload(change: dict[str, object], rule: str) -> None:
     good = {"indices": [3, 5, 9], "labels": [0, 1, 2], "reference_size": 10, "num_classes": 3}
     Payload(**good)  # type: ignore[arg-type]
     with pytest.raises(InvalidPayload) as refused:

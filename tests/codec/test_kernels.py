@@ -127,7 +127,7 @@ print("numba" in sys.modules)
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
-def test_what_adds_up_to_much_is_compiled() -> None:
+def test_a_kernel_is_compiled_once_its_work_adds_up() -> None:
     kernel = jit.Kernel(huffman.count_bit_lengths.function, ["counts"], lambda distances, counts: 1, 0.4, 1.0)
     counts = np.zeros(63, np.int64)
     compiled = []
@@ -142,7 +142,7 @@ def test_what_adds_up_to_much_is_compiled() -> None:
     assert counts[2] == 4
 
 
-def test_what_is_expected_is_compiled_at_once_and_what_was_compiled_before_sooner() -> None:
+def test_expected_work_compiles_a_kernel_at_once_and_a_cached_kernel_needs_less_work() -> None:
     def fresh() -> jit.Kernel:
         return jit.Kernel(huffman.count_bit_lengths.function, ["counts"], lambda distances, counts: 1, 0.1, 1e9)
 
@@ -176,7 +176,7 @@ def test_where_numba_compiles_nothing_kernels_are_interpreted() -> None:
     assert "PladaWarning: numba cannot be imported (ValueError" in done.stderr
 
 
-def test_a_mode_that_there_is_not_is_warned_of_once() -> None:
+def test_an_unknown_mode_is_warned_of_once() -> None:
     jit._warn_of_mode.cache_clear()
     with mode("Compiled"), pytest.warns(PladaWarning, match="PLADA_KERNELS is 'Compiled'") as warned:
         encode(THOUSAND)
@@ -234,7 +234,7 @@ def compiling(tmp_path: Path) -> Callable[..., tuple[str, list[Path]]]:
 
 
 @pytest.mark.processes
-def test_what_was_compiled_is_found_again(compiling: Any) -> None:
+def test_a_compiled_kernel_is_loaded_from_the_cache(compiling: Any) -> None:
     complaints, first = compiling()
     assert complaints == ""
     assert len(first) == 1
@@ -271,7 +271,7 @@ def test_a_damaged_file_is_compiled_anew(compiling: Any, damage: str) -> None:
 
 
 @pytest.mark.processes
-def test_what_is_ours_alone_is_trusted(tmp_path: Path, compiling: Any) -> None:
+def test_a_private_cache_file_is_trusted(tmp_path: Path, compiling: Any) -> None:
     _, (path,) = compiling()
     path.write_bytes(bomb(tmp_path / "mark"))
     compiling()
@@ -280,7 +280,7 @@ def test_what_is_ours_alone_is_trusted(tmp_path: Path, compiling: Any) -> None:
 
 @pytest.mark.processes
 @pytest.mark.parametrize("how", ["others can write to it", "it is a link", "it is a pipe"])
-def test_a_file_that_is_not_ours_alone_is_compiled_anew(tmp_path: Path, compiling: Any, how: str) -> None:
+def test_a_cache_file_that_others_can_write_is_compiled_anew(tmp_path: Path, compiling: Any, how: str) -> None:
     _, (path,) = compiling(preexec_fn=lambda: os.umask(0))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     mark = tmp_path / "mark"
@@ -387,7 +387,7 @@ def test_a_full_disk_is_one_warning(tmp_path: Path, compiling: Any) -> None:
 
 
 @pytest.mark.processes
-def test_the_command_says_it_in_one_line_and_goes_on(tmp_path: Path) -> None:
+def test_a_command_warns_of_an_unusable_cache_in_one_line_and_goes_on(tmp_path: Path) -> None:
     payload, taken = tmp_path / "p.plada", tmp_path / "taken"
     every = Payload(np.arange(40), np.arange(40) % 5, 40, 5)
     payload.write_bytes(encode(every, label_coding="classes-plain"))
@@ -406,7 +406,7 @@ def test_the_command_says_it_in_one_line_and_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-def test_threads_that_import_and_compile_at_once_are_no_trouble() -> None:
+def test_threads_may_import_and_compile_at_once() -> None:
     code = """
 import threading
 said = []

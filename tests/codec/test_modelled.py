@@ -114,7 +114,7 @@ def test_a_stream_is_within_a_byte_of_the_information_in_it(some: Decisions) -> 
 
 
 @given(decisions())
-def test_what_the_search_for_parameters_goes_by_is_within_a_byte_of_the_information(some: Decisions) -> None:
+def test_the_estimate_in_the_parameter_search_is_within_a_byte_of_the_information(some: Decisions) -> None:
     coder, nowhere = range_coder.new_coder(), np.empty(0, np.uint8)
     range_coder.start_encoder(coder)
     for p, bit in zip(some.probabilities, some.bits, strict=True):
@@ -368,7 +368,7 @@ def test_a_stream_that_outgrows_its_room_is_written_again() -> None:
     assert agreed(container(payload, stream, label_stream(positions, payload.labels, 1, 9, 3))) == payload
 
 
-def test_a_stream_ends_before_it_leads_anywhere_wrong() -> None:
+def test_a_stream_shorter_than_its_claim_is_refused() -> None:
     # Empty blocks all the way are past the end of a small universe, and more than the stream has of a large one.
     assert agreed(claim(1_000, 2, 100, bytes(9), b"")) == "index-range"
     assert agreed(claim(2**62, 2, 1_000_000, b"\xff" * 9, b"")) == "stream-end"
@@ -414,7 +414,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 @given(SEEDS, st.sampled_from([10, 200]))
 @examples(1 / 20)
-def test_runs_of_alike_images_cost_little_more_than_who_knows_them_would_pay(seed: int, num_classes: int) -> None:
+def test_runs_of_alike_images_cost_little_more_than_if_the_runs_were_known(seed: int, num_classes: int) -> None:
     # Where the runs begin, what they keep and what they prefer has to be learned, anew in each run: that is a cost for
     # each run, about the same however long it is.
     runs = 10
@@ -480,7 +480,7 @@ def test_classes_that_are_not_used_cost_two_bytes_for_each_that_is_or_four_if_th
 
 @given(SEEDS, st.sampled_from([2, 3, 10, 256, 65_536]), st.integers(1, 3_000))
 @examples(1 / 8)
-def test_what_nothing_can_be_learned_from_costs_no_more_than_plain(seed: int, num_classes: int, kept: int) -> None:
+def test_auto_costs_no_more_than_plain_for_random_data(seed: int, num_classes: int, kept: int) -> None:
     random = np.random.default_rng(seed)
     indices = np.flatnonzero(random.random(2 * kept) < 0.5)
     labels = random.integers(0, num_classes, len(indices))
@@ -531,7 +531,7 @@ def test_neither_profile_fast_nor_receivers_below_full_are_given_a_modelled_codi
 @given(
     payloads(max_kept=200), st.sampled_from([("fast", "full"), ("fast", "core"), ("small", "core"), ("small", "zstd")])
 )
-def test_who_must_not_use_modelled_codings_never_does(payload: Payload, options: tuple[str, str]) -> None:
+def test_encoders_that_must_not_use_modelled_codings_never_use_them(payload: Payload, options: tuple[str, str]) -> None:
     sections = inspect(encode(payload, *options)).sections
     assert not [section.coding for section in sections if section.coding.endswith("-modelled")]
 

@@ -57,7 +57,7 @@ def test_codes_and_concentrations_are_inverses() -> None:
     assert concentrations([0, 1, 43, 45, 63]).tolist() == [0, 2.0**-21, 1, 2, 1024]
 
 
-def test_what_is_nearly_nothing_becomes_nothing() -> None:
+def test_tiny_concentrations_become_zero() -> None:
     assert quantised_concentrations([[1, 0, 1e-9, 2.0**-21]]).tolist() == [[43, 0, 0, 1]]
 
 
@@ -66,7 +66,7 @@ def test_what_is_nearly_nothing_becomes_nothing() -> None:
     [[1.0, 2.0], [[1.0, -1.0]], [[np.nan, 1.0]], [[np.inf, 1.0]], [[1218.0, 1.0]], [[0.0, 0.0]], [[1.0], [1e-9]]],
     ids=str,
 )
-def test_what_cannot_be_said_as_soft_labels_is_refused(alpha: Any) -> None:
+def test_invalid_soft_labels_are_refused(alpha: Any) -> None:
     with pytest.raises(InvalidArgument) as refused:
         quantised_concentrations(alpha)
     assert refused.value.rule == "soft-labels"
@@ -96,7 +96,7 @@ def test_only_the_differences_of_weight_codes_count(codes: list[int], more: int)
     assert dequantised_weights(codes) == pytest.approx(dequantised_weights(np.array(codes) + more))
 
 
-def test_weights_at_the_ends_of_what_numbers_can_say() -> None:
+def test_the_smallest_and_largest_floats_are_quantised_as_weights() -> None:
     assert quantised_weights([]).tolist() == []
     assert dequantised_weights([]).tolist() == []
     assert quantised_weights([0, 5e-324, 1e308]).tolist() == [0, 0, 15]
@@ -104,7 +104,7 @@ def test_weights_at_the_ends_of_what_numbers_can_say() -> None:
 
 
 @pytest.mark.parametrize("weights", [[1.0, -1.0], [1.0, np.nan], [np.inf, 1.0], [0.0, 0.0], [[1.0, 2.0]]], ids=str)
-def test_what_cannot_be_said_as_weights_is_refused(weights: Any) -> None:
+def test_invalid_weights_are_refused(weights: Any) -> None:
     with pytest.raises(InvalidArgument) as refused:
         quantised_weights(weights)
     assert refused.value.rule == "weights"

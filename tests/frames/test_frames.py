@@ -115,7 +115,7 @@ def damage(frame: bytes, draw: random.Random) -> bytes:
 
 
 @given(st.lists(st.binary(max_size=60) | odd_frames, max_size=60), st.none() | st.integers(0, 2))
-def test_whatever_bytes_come_nothing_but_what_was_announced_comes_out(frames: list[bytes], tag: int | None) -> None:
+def test_any_input_yields_only_announced_objects(frames: list[bytes], tag: int | None) -> None:
     reassembler = received(frames, tag=tag)
     for progress in reassembler.objects.values():
         if progress.complete:
@@ -142,7 +142,7 @@ def test_before_it_has_enough_a_receiver_says_how_much_it_has_and_needs(
 
 
 @given(objects, frame_sizes)
-def test_a_frame_that_came_before_is_no_news(data: bytes, frame_bytes: int) -> None:
+def test_a_repeated_frame_changes_nothing(data: bytes, frame_bytes: int) -> None:
     frames = list(packetize(Sender(data, frame_bytes), announces=1))
     reassembler = Reassembler()
     assert {reassembler.add(frame) for frame in frames[:-1]} <= {Reception.NEW}
@@ -170,7 +170,7 @@ def test_a_frame_comes_back_from_its_bytes(tag: int, id: int, content: bytes) ->
 @pytest.mark.parametrize(
     "fields", [(-1, 0, b"."), (4096, 0, b"."), (0, 2**20, b"."), (0, 0, b""), (0, 0, bytes(65_528))]
 )
-def test_what_has_no_bytes_is_no_frame(fields: tuple[int, int, bytes]) -> None:
+def test_invalid_fields_make_no_frame(fields: tuple[int, int, bytes]) -> None:
     with pytest.raises(InvalidArgument, match="no frame can have"):
         Frame(*fields)
 
@@ -207,7 +207,7 @@ def widest_symbol(frame_bytes: int) -> int:
     ("object_bytes", "frame_bytes", "rule"),
     [(0, 256, "object"), (100, 8, "frame-bytes"), (100, 65_536, "frame-bytes"), (2**26 + 1, 65_535, "limits")],
 )
-def test_what_cannot_be_sent_is_refused(object_bytes: int, frame_bytes: int, rule: str) -> None:
+def test_an_object_or_frame_of_impossible_size_is_refused(object_bytes: int, frame_bytes: int, rule: str) -> None:
     with pytest.raises((InvalidArgument, LimitExceeded)) as refused:
         layout(object_bytes, frame_bytes)
     assert refused.value.rule == rule
@@ -222,7 +222,7 @@ def test_frames_that_are_too_short_are_told_from_those_that_are_too_long() -> No
         layout(100, 65_536)
 
 
-def test_what_a_sender_does_not_have_is_refused() -> None:
+def test_a_sender_refuses_numbers_out_of_range() -> None:
     sender = Sender(b"Hello, PLADA!", 16)
     for wrong in (
         lambda: Sender(b".", tag=4096),
@@ -355,7 +355,7 @@ def test_symbols_that_make_no_object_are_forgotten_after_a_few_decodings(monkeyp
     assert reassembler.result() == data
 
 
-def test_what_is_held_is_bounded_whatever_comes() -> None:
+def test_a_receiver_holds_bounded_memory_for_any_input() -> None:
     draw = random.Random(1)
     limits = FrameLimits(max_held_bytes=1 << 18)
     reassembler = Reassembler(limits)
@@ -369,7 +369,7 @@ def test_what_is_held_is_bounded_whatever_comes() -> None:
     assert rule_of(reassembler) == "limits"
 
 
-def test_what_an_object_took_is_free_for_the_next() -> None:
+def test_a_complete_object_frees_room_for_the_next() -> None:
     data = [random.Random(seed).randbytes(2000) for seed in range(20)]
     # Room for the objects, and for the symbols of one more.
     reassembler = Reassembler(FrameLimits(max_held_bytes=20 * 2000 + 20 * (128 + 128)))

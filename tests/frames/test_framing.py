@@ -273,7 +273,7 @@ def test_a_file_of_another_kind_is_not_taken_for_a_state(tmp_path: Path, content
     assert path.read_bytes() == content
 
 
-def test_what_is_no_regular_file_is_not_taken_for_a_state(tmp_path: Path) -> None:
+def test_only_a_regular_file_is_taken_for_a_state(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(FileError, match="not a regular file"), StateFile(path):
@@ -393,7 +393,7 @@ def test_the_frame_that_spoils_an_object_is_saved_and_the_same_symbols_again(tmp
         assert again.result() == DATA
 
 
-def test_what_changes_nothing_is_not_saved_however_often_it_comes(tmp_path: Path) -> None:
+def test_a_frame_that_changes_nothing_is_never_saved(tmp_path: Path) -> None:
     first, second = Sender(bytes(100), 27, tag=1), Sender(bytes(101), 27, tag=1)
     path = tmp_path / "state"
     for _ in range(3):
@@ -426,7 +426,7 @@ SPOILT = [FRAMES[0], Frame(SENDER.tag, 3, bytes(SENDER.layout.symbol_bytes)).to_
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_what_was_acknowledged_survives_kill_9_and_a_torn_write(tmp_path: Path, seed: int) -> None:
+def test_acknowledged_frames_survive_kill_9_and_a_torn_write(tmp_path: Path, seed: int) -> None:
     draw = random.Random(seed)
     path = tmp_path / "state"
     receiver = subprocess.Popen(
@@ -517,6 +517,6 @@ def test_flips_hit_every_bit_of_a_frame_alike() -> None:
 @pytest.mark.parametrize(
     "bad", [{"flip_rate": 1.0}, {"flip_rate": -0.1}, {"duplicate_rate": 1.1}, {"reorder_frames": -1}]
 )
-def test_a_channel_refuses_what_is_no_rate(bad: dict[str, float]) -> None:
+def test_a_channel_refuses_invalid_rates(bad: dict[str, float]) -> None:
     with pytest.raises(InvalidArgument):
         channel([], loss=NO_LOSS, **bad)  # type: ignore[arg-type]

@@ -149,7 +149,7 @@ def test_files_and_pipes_hold_the_same(format: str, payload: Payload, tmp_path: 
     assert not pipe.closed
 
 
-def test_what_the_caller_says_takes_the_place_of_what_the_file_says() -> None:
+def test_arguments_override_the_metadata_of_the_file() -> None:
     given = {"reference_size": 93, "num_classes": 7, "reference_digest": b"12345678", "universe": Universe(3, 1)}
     for format in COMPLETE:
         changed = read_bytes(written(EXAMPLE, format), format, **given)
@@ -157,7 +157,7 @@ def test_what_the_caller_says_takes_the_place_of_what_the_file_says() -> None:
 
 
 @pytest.mark.parametrize("format", BARE)
-def test_what_nobody_says_is_asked_for_by_its_option(format: str) -> None:
+def test_a_missing_size_is_asked_for_by_its_option(format: str) -> None:
     data = written(EXAMPLE, format)
     with pytest.raises(InvalidArgument, match=r"the stream: .* give reference_size \(--reference-size\)"):
         read_bytes(data, format, num_classes=10)
@@ -388,7 +388,7 @@ def test_an_npz_without_its_arrays_is_refused() -> None:
 @pytest.mark.parametrize(
     "shape", ["(1099511627776,)", "(33554433,)", "(-1,)", "(2, 99999999)", "(True,)", "3", "(1e3,)"]
 )
-def test_what_an_npz_claims_is_judged_before_it_is_made(shape: str) -> None:
+def test_the_claims_of_an_npz_are_checked_before_allocation(shape: str) -> None:
     header = f"{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -574,7 +574,7 @@ def test_files_are_written_through_links_and_with_the_usual_permissions(tmp_path
     assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE(usual.stat().st_mode)
 
 
-def test_what_is_not_a_regular_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+def test_a_special_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.csv"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

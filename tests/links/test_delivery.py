@@ -608,7 +608,7 @@ def test_more_loss_and_more_receivers_never_take_less(loss: float, frames: int, 
             assert deliver(strategy, worse).frames >= here.frames * (1 - 1e-9)
 
 
-def test_the_same_frames_serve_all_receivers_but_of_stop_and_wait() -> None:
+def test_all_receivers_share_frames_except_with_stop_and_wait() -> None:
     one, many = job(0.2), job(0.2, receivers=40)
     growth = {strategy: deliver(strategy, many).frames / deliver(strategy, one).frames for strategy in STRATEGIES}
     assert growth["single"] == 1
@@ -630,7 +630,7 @@ def test_energy_is_of_sending_and_of_waiting() -> None:
     assert deaf.energy_j == pytest.approx(8 * found.airtime_s)
 
 
-def test_a_bit_that_may_not_come_costs_more() -> None:
+def test_a_lower_chance_of_arrival_costs_more_energy_per_bit() -> None:
     found = deliver("single", job(0.1, frames=5))
     assert found.joules_per_bit == pytest.approx(8 * found.airtime_s / 40_000 / 0.9**5)
     assert (found.wall_p50_s < math.inf, found.wall_mean_s) == (True, math.inf)

@@ -376,7 +376,7 @@ def test_vectors_that_are_not_there_are_one_line(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.processes
-def test_what_a_decoder_says_is_printed_in_one_line(few: list[Case]) -> None:
+def test_the_answer_of_a_decoder_is_printed_in_one_line(few: list[Case]) -> None:
     command = [sys.executable, "-c", r"print('\033[31mone\u2028\ntwo\r\0', end='', file=__import__('sys').stderr); 1/0"]
     answer = ask_process(command, few[0], 60)
     assert isinstance(answer, Refused)

@@ -9,7 +9,7 @@ from hypothesis import settings
 from fuzz.decoders import FOUND, corpus, disagreement, mutated
 
 
-def test_decoders_agree_on_what_fuzzing_once_found() -> None:
+def test_decoders_agree_on_past_findings_of_the_fuzzer() -> None:
     for path in FOUND.glob("*.plada"):
         assert disagreement(path.read_bytes()) is None, path
 

@@ -93,7 +93,7 @@ VALUES: dict[str, Any] = json.loads(json_files.dumps(EXAMPLE))
 
 
 @given(wholes)
-def test_what_is_written_is_read_as_it_was_and_fits_its_schema(whole: Whole) -> None:
+def test_a_written_file_is_read_back_and_fits_its_schema(whole: Whole) -> None:
     text = json_files.dumps(whole)
     assert json_files.loads(text, Whole, "FILE") == whole
     Draft202012Validator(json_files.schema(Whole, "FILE")).validate(json.loads(text))
@@ -135,7 +135,7 @@ def test_keys_are_in_the_order_of_the_fields_and_a_default_may_be_missing(tmp_pa
         ({"unknown": 1}, "unknown is not a known key"),
     ],
 )
-def test_what_does_not_fit_names_the_file_and_the_key(change: dict[str, Any], text: str) -> None:
+def test_a_wrong_value_is_an_error_that_names_the_file_and_the_key(change: dict[str, Any], text: str) -> None:
     with pytest.raises(FileError, match=rf"^FILE is damaged, or another version wrote it \({text}") as caught:
         json_files.loads(json.dumps(VALUES | change), Whole, "FILE")
     assert "): remove it, or write it again" in str(caught.value)
@@ -169,7 +169,7 @@ def test_a_number_that_no_float_holds_is_refused(number: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"free": NaN}', '{"share": -Infinity}', "[" * 100_000, b"\xff", "1" * 5000])
-def test_what_is_not_json_is_refused(text: str | bytes) -> None:
+def test_a_file_that_is_not_json_is_refused(text: str | bytes) -> None:
     with pytest.raises(FileError, match="FILE is not JSON: remove it"):
         json_files.loads(text, Whole, "FILE")
 

@@ -342,7 +342,7 @@ def test_a_target_image_without_a_label_ends_the_run(sources: Path) -> None:
         ("--learning-rate=1e30", "diverged"),
     ],
 )
-def test_what_cannot_be_used_is_one_line_and_exit_code_1(sources: Path, option: str, text: str) -> None:
+def test_unusable_input_is_one_line_and_exit_code_1(sources: Path, option: str, text: str) -> None:
     assert_fails(faulty(sources, option), text)
 
 
@@ -357,7 +357,7 @@ def test_wrong_usage_is_exit_code_2(sources: Path, option: str) -> None:
     assert_fails(faulty(sources, option), "--help'.", code=2)
 
 
-def test_what_cannot_be_sent_or_learned_is_found_before_anything_is_trained(
+def test_impossible_options_are_refused_before_anything_is_trained(
     sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Limits, "max_soft_label_values", 8)

@@ -268,7 +268,7 @@ def test_a_budget_without_a_winner_is_said_and_has_no_payload(sources: Path, pla
     assert f"{sources / 'plan'}: payload-40.plada, plan.json, plan.svg" in result.stdout
 
 
-def test_a_choice_of_short_trainings_is_not_set_beside_what_longer_ones_came_to(
+def test_a_choice_on_an_early_rung_is_not_compared_with_baselines_on_the_last(
     sources: Path, planner: FakePlanner
 ) -> None:
     planner.rung = 1
@@ -298,7 +298,7 @@ def test_images_that_the_teacher_learnt_from_are_not_measured_on(
     assert plada_train(*plan_options(sources, str(second), val, "--max-bytes=40")).exit_code == 0
 
 
-def test_what_a_teacher_held_out_comes_with_its_scores(sources: Path) -> None:
+def test_scores_record_the_share_that_their_teacher_held_out(sources: Path) -> None:
     ref, train, test = source_options(sources)
     out = sources / "out"
     for arguments in (
@@ -367,7 +367,7 @@ def test_wrong_usage_of_plan_is_said(sources: Path, more: list[str], text: str) 
     assert_fails(plada_train(*plan_options(sources, *more)), text, code=2)
 
 
-def test_what_plan_cannot_use_is_one_line(sources: Path, planner: FakePlanner) -> None:
+def test_plan_refuses_unusable_input_in_one_line(sources: Path, planner: FakePlanner) -> None:
     too_soon = ("--held-out=0.2", "--link=nanomodem-v3", "--within=0.1")
     assert_fails(plada_train(*plan_options(sources, *too_soon)), "not one byte gets over nanomodem-v3 in")
     nowhere = ("--held-out=nowhere", "--max-bytes=40")

@@ -74,7 +74,7 @@ def found_by_comparing_all(target: list[Pixels], reference: list[Pixels], thresh
 
 @examples(0.4)
 @given(st.data())
-def test_what_is_found_is_what_comparing_all_pairs_finds(data: st.DataObject) -> None:
+def test_the_search_finds_the_same_copies_as_comparing_all_pairs(data: st.DataObject) -> None:
     """Copies are moved, changed in contrast and disturbed by about the threshold, so that they change buckets too."""
     threshold = data.draw(st.sampled_from([0.005, 0.02, 0.1, 0.5]))
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))

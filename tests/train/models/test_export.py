@@ -147,7 +147,7 @@ def test_plain_weights_load_into_the_same_model_of_timm(checkpoint: Path, tmp_pa
         ("nowhere.safetensors", "student.onnx", "cannot read nowhere.json"),
     ],
 )
-def test_what_cannot_be_exported_is_one_line_and_exit_code_1(
+def test_a_model_that_cannot_be_exported_is_one_line_and_exit_code_1(
     checkpoint: Path, tmp_path: Path, checkpoint_name: str | None, output: str, text: str
 ) -> None:
     result = plada_train("export", "--checkpoint", checkpoint_name or checkpoint, "--output", tmp_path / output)

@@ -99,7 +99,7 @@ def test_timms_weights_are_loaded_but_for_the_last_layer_and_named_in_the_checkp
     assert load_checkpoint(tmp_path / "model.safetensors").config == config
 
 
-def test_what_the_recipe_says_of_the_input_goes_before_what_the_weights_say(hub: Path) -> None:
+def test_the_input_of_the_recipe_overrides_that_of_the_weights(hub: Path) -> None:
     publish(hub, f"timm/{TAGGED}", timm.create_model("test_resnet"))
     recipe = Recipe(model="test_resnet", weights="hub", image_size=24, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     config = make_classifier(recipe, 3).config
@@ -160,7 +160,7 @@ def test_offline_mode_is_a_hub_out_of_reach(hub: Path) -> None:
         ("resnet18", "hf-hub:", "must be named"),
     ],
 )
-def test_weights_that_there_are_not_are_an_error_that_says_what_there_is(
+def test_missing_weights_are_an_error_that_names_the_available_ones(
     hub: Path, model: str, weights: str, text: str
 ) -> None:
     with pytest.raises(InputError, match=text):

@@ -76,7 +76,7 @@ def pinned_axes(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(axes, name, tuple(rows))
 
 
-def test_values_that_are_added_leave_the_others_in_their_order() -> None:
+def test_added_values_keep_the_order_of_the_pinned_values() -> None:
     rows = [axis for axis in ROWS if axis.name in VALUES]
     assert [axis.name for axis in rows] == list(VALUES)
     for axis in rows:

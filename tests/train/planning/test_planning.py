@@ -115,7 +115,7 @@ def test_the_universes_of_a_grid_and_of_siblings_are_of_the_sample(
 
 
 @given(some_levels, samples, sizes, st.integers(0, 500))
-def test_every_level_has_its_turn(levels_bytes: list[int], sample: Universe, size: int, tried: int) -> None:
+def test_levels_take_turns(levels_bytes: list[int], sample: Universe, size: int, tried: int) -> None:
     filled_levels = [one.level_bytes for one in made_grid(levels_bytes, sample, size) if one.level_bytes is not None]
     turns = [filled_levels[:tried].count(level) for level in levels_bytes]
     assert max(turns) - min(turns) <= 1
@@ -437,7 +437,7 @@ def test_without_time_only_what_is_needed_for_an_answer_is_measured(
 
 
 @given(results(), st.integers(1, 30), st.integers(0, 99))
-def test_so_many_candidates_are_the_same_choice_whichever_measurement_ends_first(
+def test_the_choice_does_not_depend_on_the_order_in_which_measurements_end(
     path: Callable[[], Path], said: dict[Candidate, Measurement | None], most: int, seed: int
 ) -> None:
     expected = Lab(said).search(path(), most=most)
@@ -464,7 +464,7 @@ def test_so_many_candidates_are_the_same_choice_whichever_measurement_ends_first
     assert [found.winner(budget) for budget in LEVELS] == [expected.winner(budget) for budget in LEVELS]
 
 
-def test_a_rung_that_takes_long_leaves_the_others_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_rung_leaves_time_for_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(measurements_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     said: dict[Candidate, Measurement | None] = {
@@ -508,7 +508,7 @@ def test_a_search_of_so_many_candidates_is_not_cut_while_its_time_suffices(
 
 
 @given(results(), st.sets(st.integers(0, len(GRID) - 1)))
-def test_promoted_are_the_best_of_each_level_first_and_a_third_of_it(
+def test_a_third_of_each_level_is_promoted_and_the_best_come_first(
     said: dict[Candidate, Measurement | None], always_of: set[int]
 ) -> None:
     measured, always = measured_of(said), [GRID[i] for i in sorted(always_of)]
@@ -537,7 +537,7 @@ def test_promoted_are_the_best_of_each_level_first_and_a_third_of_it(
 
 
 @given(results())
-def test_what_a_promoted_candidate_brings_along_comes_behind_it(said: dict[Candidate, Measurement | None]) -> None:
+def test_siblings_are_promoted_behind_their_candidate(said: dict[Candidate, Measurement | None]) -> None:
     measured = measured_of(said)
 
     def more(one: Candidate) -> list[Candidate]:

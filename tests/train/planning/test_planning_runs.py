@@ -285,7 +285,7 @@ def longer(here: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("longer")
-def test_where_nine_images_in_ten_are_noise_it_filters(
+def test_a_plan_filters_where_nine_images_in_ten_are_noise(
     target: tuple[LabelledImages, LabelledImages], tmp_path: Path
 ) -> None:
     random = np.random.default_rng(3)
@@ -304,7 +304,7 @@ def test_where_nine_images_in_ten_are_noise_it_filters(
 
 
 @pytest.mark.usefixtures("longer")
-def test_where_the_lowest_energies_are_wrong_it_does_not_take_them(
+def test_a_plan_avoids_the_lowest_energies_where_their_labels_are_wrong(
     target: tuple[LabelledImages, LabelledImages], tmp_path: Path
 ) -> None:
     random = np.random.default_rng(6)
@@ -401,7 +401,7 @@ def test_a_budget_that_is_too_small_names_one_that_is_not(work: Work, tmp_path: 
 
 
 @pytest.mark.usefixtures("here")
-def test_what_does_not_belong_together_is_refused(work: Work, tmp_path: Path) -> None:
+def test_inputs_that_do_not_belong_together_are_refused(work: Work, tmp_path: Path) -> None:
     data = [work.reference.read(i) for i in range(240)]
     shorter = write_reference(tmp_path / "shorter", data[1:])
     turned = write_reference(tmp_path / "turned", data[::-1])

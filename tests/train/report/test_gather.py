@@ -242,14 +242,14 @@ def test_a_winner_of_an_earlier_rung_is_shown_and_says_so(whole: Path, tmp_path:
     assert {each.steps for each in points if not each.is_chosen} == {100}
 
 
-def test_how_far_the_planner_came_is_told(whole: Path) -> None:
+def test_the_report_counts_the_measured_candidates_of_each_rung(whole: Path) -> None:
     search = gather(whole).search
     assert search is not None
     assert [(rung.steps, rung.measured, rung.candidates) for rung in search.rungs] == [(50, 4, 5), (100, 3, 3)]
     assert (search.stopped, search.held_out_images) == (None, 20)
 
 
-def test_what_was_sent_besides_labels_is_what_the_payload_holds(whole: Path, tmp_path: Path) -> None:
+def test_the_report_names_the_optional_sections_of_the_payload(whole: Path, tmp_path: Path) -> None:
     assert "Sent too" not in dict(gather(whole).facts)
     run = copied(whole, tmp_path / "run")
     payload, encoded = select(
@@ -358,7 +358,7 @@ def test_equal_energies_are_a_histogram_too(tmp_path: Path) -> None:
     assert (sum(histogram.labelled), sum(histogram.kept), histogram.cut) == (20, 5, -1)
 
 
-def test_what_the_planner_chose_is_said_also_of_a_run_that_is_not_finished(whole: Path, tmp_path: Path) -> None:
+def test_an_unfinished_run_shows_the_choice_of_the_planner(whole: Path, tmp_path: Path) -> None:
     run = copied(whole, tmp_path / "run")
     (run / "report.json").unlink()
     for path in ("plan/plan.json", "plan.json"):
@@ -385,7 +385,7 @@ def truncated(path: Path, share: float) -> None:
     share=st.floats(0, 0.99),
     has_models=st.booleans(),
 )
-def test_whatever_part_is_missing_or_damaged_the_rest_is_shown_and_it_is_named(
+def test_a_missing_or_damaged_part_is_named_and_the_rest_is_shown(
     whole: Path, states: dict[str, str], share: float, has_models: bool
 ) -> None:
     run = copied(whole, whole.parent / "copy")
@@ -438,7 +438,7 @@ def test_an_entry_that_a_json_file_lacks_or_has_of_another_kind_is_survived(whol
 
 
 @pytest.mark.parametrize("text", ["", "[]", "1", '"x"', "{", "\xff", "[" * 100_000, '{"a": NaN}'])
-def test_what_is_no_json_object_is_named(whole: Path, tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_json_object_is_named(whole: Path, tmp_path: Path, text: str) -> None:
     run = copied(whole, tmp_path / "run")
     for name in ("report.json", "plan/plan.json", "teacher.json"):
         (run / name).write_text(text, encoding="latin-1")
@@ -485,7 +485,7 @@ def test_a_report_of_another_payload_is_not_shown(whole: Path, tmp_path: Path) -
     assert (contents.verdict.kept, contents.verdict.rule) == (20, "a rule that is not on record")
 
 
-def test_that_a_run_has_no_confusion_of_so_many_classes_is_said(whole: Path, tmp_path: Path) -> None:
+def test_a_run_of_too_many_classes_says_why_it_has_no_confusions(whole: Path, tmp_path: Path) -> None:
     run = copied(whole, tmp_path / "run")
     write(run / "report.json", json.loads((run / "report.json").read_text()) | {"confusion": None})
     (missing,) = gather(run).missing

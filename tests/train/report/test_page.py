@@ -184,7 +184,7 @@ def test_is_one_file_that_loads_nothing(page: Page) -> None:
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:;")
 
 
-def test_says_first_what_a_reader_needs_first(page: Page) -> None:
+def test_the_page_shows_the_most_important_parts_first(page: Page) -> None:
     order = ["991 bytes", "41.2%", "teacher 80.1%", "chance 8.3%", "17.4 s", "Newcastle nanomodem v3", "301 of 40,000"]
     order += [
         "energy + loss, Safety-Net 0",

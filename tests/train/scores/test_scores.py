@@ -516,7 +516,7 @@ def test_whole_numbers_are_the_same_numbers_when_they_are_read(
 # --- what cannot be used ---
 
 
-def test_what_torch_cannot_do_is_one_line(reference: ImageSource) -> None:
+def test_an_error_of_torch_is_one_line(reference: ImageSource) -> None:
     class TooLarge(nn.Module):
         def forward(self, pixels: Tensor) -> Tensor:
             raise torch.OutOfMemoryError("CUDA out of memory.")
@@ -566,7 +566,7 @@ def test_scores_keep_what_their_teacher_held_out_and_older_ones_say_nothing_of_i
     assert Scores.load(tmp_path).held_out is None
 
 
-def test_what_is_no_folder_of_scores_is_refused(teacher: Classifier, reference: ImageSource, tmp_path: Path) -> None:
+def test_a_folder_without_scores_is_refused(teacher: Classifier, reference: ImageSource, tmp_path: Path) -> None:
     out = tmp_path / "scores"
     with pytest.raises(InputError, match=r"not a folder of scores.*scores.json: No such file"):
         Scores.load(out)

@@ -141,7 +141,7 @@ def test_a_keep_rate_outside_its_range_is_refused(keep: float | str) -> None:
         kept_count(keep, 100)
 
 
-def test_there_is_one_way_to_say_how_many_and_bytes_limit_it() -> None:
+def test_a_number_or_a_rate_is_given_and_bytes_limit_it() -> None:
     assert most_kept(100, keep="0.5") == most_kept(100, kept=50, max_bytes=9) == 50
     assert most_kept(100, max_bytes=9) == most_kept(100, kept=100) == 100
     with pytest.raises(InputError, match="exclude each other"):
@@ -680,7 +680,7 @@ def test_missing_classes_are_a_line_each_and_in_the_json(saved: Path) -> None:
         (["--max-bytes=9"], 1, "9 bytes are too few: the smallest payload takes 25"),
     ],
 )
-def test_what_cannot_be_selected_is_said_in_one_line(saved: Path, options: list[str], code: int, text: str) -> None:
+def test_an_impossible_selection_is_refused_in_one_line(saved: Path, options: list[str], code: int, text: str) -> None:
     result = command(f"--scores={saved / 'scores'}", f"--output={saved / 'p.plada'}", *options)
     assert result.exit_code == code
     assert result.stderr.count("\n") == 1

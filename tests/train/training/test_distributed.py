@@ -164,7 +164,7 @@ def test_the_first_process_alone_writes_and_prints(sources: Path, tmp_path: Path
     ("more", "text"),
     [("--model=nothing", "no model 'nothing'"), ("--batch-size=1", "fewer images than there are processes, 2")],
 )
-def test_what_all_find_wrong_one_says(sources: Path, tmp_path: Path, more: str, text: str) -> None:
+def test_an_error_in_all_processes_is_printed_once(sources: Path, tmp_path: Path, more: str, text: str) -> None:
     codes, printed = together(tmp_path, student, sources, tmp_path / "out", more)
     assert codes == [1, 1]
     assert sum(lines.count("\n") for lines in printed) == 1

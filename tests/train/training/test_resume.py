@@ -150,10 +150,10 @@ def ending_at(call: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     st.integers(1, 3),
     st.sampled_from([0.0, 0.002, 1000.0]),
 )
-def test_ended_in_any_step_and_gone_on_is_as_never_ended(
+def test_a_training_resumed_after_any_step_gives_the_same_model(
     ends: list[int], count: int, size: int, epochs: int, interval_s: float
 ) -> None:
-    """With dropout, batch norm, weights, and whatever the time between checkpoints."""
+    """This holds with dropout, batch norm and weights, and for any time between checkpoints."""
     rng = np.random.default_rng(count)
     with tempfile.TemporaryDirectory() as folder:
         features = rng.normal(size=(count, 4)).astype(np.float32)
@@ -201,7 +201,7 @@ def test_a_training_that_diverges_leaves_no_checkpoint_in_the_way_of_the_next(tm
     ],
 )
 @pytest.mark.parametrize("where", ["forward", "backward", "step"])
-def test_what_torch_cannot_do_is_one_line_wherever_it_is(
+def test_an_error_of_torch_is_one_line_in_every_part_of_a_step(
     monkeypatch: pytest.MonkeyPatch, error: Exception, said: str, where: str
 ) -> None:
     def fails(*_: Any, **more: Any) -> None:
@@ -336,7 +336,7 @@ def test_other_weights_in_a_file_of_the_same_name_are_another_training(sources: 
     assert_fails(plada_train(*arguments), "belongs to another training (starting_weights was")
 
 
-def test_what_a_kill_left_half_written_is_written_over(sources: Path) -> None:
+def test_half_written_files_of_a_killed_run_are_overwritten(sources: Path) -> None:
     arguments = command("teacher", sources, sources / "out")
     run_until(3, arguments)
     left = sources / "out" / ".teacher.unfinished.tmp"

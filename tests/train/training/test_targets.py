@@ -77,7 +77,7 @@ def test_average_targets_are_the_divergence_from_the_mean_of_the_class(
 
 @examples(0.5)
 @given(LOGITS, LABELS, st.sampled_from(["average", "dirichlet"]))
-def test_a_class_that_is_itself_alone_has_hard_targets(
+def test_one_hot_soft_labels_give_hard_targets(
     logits: np.ndarray, labels: np.ndarray, targets: Literal["average", "dirichlet"]
 ) -> None:
     given = torch.from_numpy(logits), torch.from_numpy(labels)
@@ -87,7 +87,7 @@ def test_a_class_that_is_itself_alone_has_hard_targets(
 
 @examples(0.5)
 @given(ALPHAS)
-def test_drawn_targets_are_probabilities_and_0_where_the_concentration_is(alpha: np.ndarray) -> None:
+def test_drawn_targets_are_probabilities_and_0_where_the_concentration_is_0(alpha: np.ndarray) -> None:
     target = drawn(torch.from_numpy(alpha)).numpy()
     np.testing.assert_allclose(target.sum(axis=1), 1, atol=1e-6)
     assert (target[alpha == 0] == 0).all()
