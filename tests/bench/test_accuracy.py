@@ -1,4 +1,4 @@
-"""The plan of bench/accuracy/run.py is what issue 4 asks for, and bench/accuracy/accuracy_figures.py counts right."""
+"""The plan of bench/accuracy/run.py follows issue 4, and bench/accuracy/accuracy_figures.py counts correctly."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_budget_that_holds_nothing_has_no_accuracy() -> None:
 
 
 def ranked(kind: str, order: int) -> list[dict[str, str]]:
-    """Each keep rate is better than the one before, whichever way its three methods are ordered."""
+    """Return rows in which each keep rate is better than the one before; `order` ranks the three methods."""
     return [
         row(kind=kind, method=method, keep=keep, accuracy=place + order * 0.1 * rank)
         for place, keep in enumerate(("0.01", "0.05", "0.1"))

@@ -1,4 +1,4 @@
-"""The baselines are within their budgets, are decoded from their bytes alone, and choose as they say."""
+"""The baselines are within their budgets, are decoded from their bytes alone, and choose by their documented rule."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_small_pixels_come_back_at_the_size_of_the_student(pictures: NDArray[np.
 
 @pytest.fixture(scope="module")
 def blobs() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Features of four classes that are apart: float32 [400, 24], int64 [400]."""
+    """Features of four well separated classes: float32 [400, 24], int64 [400]."""
     random = np.random.default_rng(0)
     labels = np.arange(400) % CLASSES
     centres = random.normal(size=(CLASSES, 24)) * 2

@@ -1,4 +1,4 @@
-"""The plan of bench/planning/run.py is what issue 6 asks for, and bench/planning/planning_figures.py counts right."""
+"""The plan of bench/planning/run.py follows issue 6, and bench/planning/planning_figures.py counts correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The peers of the benchmark say what they were given, so that their sizes can be believed."""
+"""The peers of the benchmark decode to their input, so that their sizes can be trusted."""
 
 from __future__ import annotations
 

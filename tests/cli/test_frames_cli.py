@@ -32,7 +32,7 @@ PLADA = f"{shlex.quote(sys.executable)} -m plada_codec"
 
 
 def shell(script: str) -> None:
-    """Run commands, with `plada` for ours; what any command of a pipe fails with counts."""
+    """Run commands in bash, with `plada` for ours; a pipe fails if any of its commands fails."""
     script = f'set -e -o pipefail; plada() {{ {PLADA} "$@"; }}; {script}'
     subprocess.run(["bash", "-c", script], check=True, timeout=60)
 
@@ -233,7 +233,7 @@ def test_the_tag_option_chooses_between_two_objects(folder: Path) -> None:
 
 @pytest.fixture
 def partial(folder: Path) -> Path:
-    """Have frames of two objects: `a`, all but one of 00a, and `b`, all of 00b."""
+    """Write frames of two objects: `a`, all but one of 00a, and `b`, all of 00b."""
     ok("packetize", "task.plada", "-o", "a", "--tag", "00a", "--repair", "0%")
     (folder / "a" / "00a-0000003.frame").rename(folder / "missing.frame")
     ok("packetize", "note", "-o", "b", "--tag", "00b")

@@ -1,4 +1,4 @@
-"""Whatever happens to the bytes, a decoder refuses or delivers a valid payload, and nothing else happens."""
+"""A decoder refuses damaged bytes or delivers a valid payload, and does nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kernels: interpreted and compiled they are one; what is compiled is kept where nobody else can write."""
+"""Kernels: interpreted and compiled code agree; compiled code is kept where no other user can write."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_arrays_that_a_kernel_does_not_write_may_be_read_only_or_have_strides(na
     assert (back == labels).all()
 
 
-# --- when it is compiled ---------------------------------------------------------------------------------------------
+# --- when a kernel is compiled ---------------------------------------------------------------------------------------
 
 
 def python(code: str, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -214,7 +214,7 @@ print(said, [os.waitpid(child, 0)[1] for child in children], len(classes.unpack.
     assert (done.stdout, done.returncode) == (f"{[True] * 8} [0, 0, 0] 1\n", 0), done.stderr
 
 
-# --- where it is kept ------------------------------------------------------------------------------------------------
+# --- the cache of compiled kernels -----------------------------------------------------------------------------------
 
 #: Calls the kernel that is compiled soonest.
 CALL_ONE = "import numpy; from plada_codec.kernels import runs; assert runs.stream_bytes(numpy.arange(9)) == 2"

@@ -1,4 +1,4 @@
-"""The modelled codings (spec sections 5.5, 6.6, 7.5) keep to the text, lose little and never go astray."""
+"""The modelled codings (spec sections 5.5, 6.6, 7.5) follow the text, come near the entropy and refuse bad streams."""
 
 from __future__ import annotations
 
@@ -380,7 +380,7 @@ def test_a_stream_shorter_than_its_claim_is_refused() -> None:
 
 @dataclass
 class Drawn:
-    """A selection drawn from a known process, and what it costs who knows the process and its parameters, in bytes."""
+    """A selection drawn from a known process, and its size in bytes for a coder that knows the process."""
 
     payload: Payload
     index_bytes: float
@@ -512,7 +512,7 @@ def test_the_parameters_that_are_looked_for_are_no_worse_than_the_usual_ones(pay
     assert classes <= len(label_stream(positions, labels, payload.num_classes, 9, 3)) + 3
 
 
-# --- who uses them ---------------------------------------------------------------------------------------------------
+# --- encoders that use them ------------------------------------------------------------------------------------------
 
 
 @given(SEEDS)

@@ -1,4 +1,4 @@
-"""The documents say what is so: their links lead somewhere, their commands and examples are right.
+"""The documents are true: their links lead somewhere, their commands and examples are right.
 
 Examples in Python are doctests, which pytest collects from all documents. Commands are run in the order of their
 document, in an empty folder; one with a comment `# needs: ...` is only checked by its program's own parser.

@@ -1,4 +1,4 @@
-"""The documents list all that the registries have, and count the test vectors rightly."""
+"""The documents list every row of the registries, and state the right number of test vectors."""
 
 from __future__ import annotations
 

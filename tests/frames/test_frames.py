@@ -1,4 +1,4 @@
-"""Frames: what any receiver may count on, whatever the link does, and the vectors of the specification."""
+"""Frames: guarantees to every receiver on any link, and the vectors of the specification."""
 
 from __future__ import annotations
 

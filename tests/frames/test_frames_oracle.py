@@ -120,7 +120,7 @@ def package_outcome(reassembler: Reassembler, tag: int) -> Outcome:
 
 
 def assert_agreement(frames: list[bytes]) -> dict[int, bytes | str]:
-    """Both receivers make the same of these frames; returns what, by tag."""
+    """Assert that both receivers have the same outcomes for these frames; return the outcomes by tag."""
     receiver, reassembler = oracle.Receiver(), Reassembler()
     for frame in frames:
         receiver.add(frame)

@@ -1,4 +1,4 @@
-"""A payload comes back from every foreign format as it went in; what is wrong with a file is said in one line."""
+"""A payload comes back from every foreign format unchanged; an error of a file is one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`plada conformance`: right decoders pass, and decoders that are wrong in one way are found out for that."""
+"""`plada conformance`: right decoders pass, and decoders that are wrong in one way fail for that reason."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ FEW = [
 ]
 FEW_FRAMES = ["one-symbol", "one-missing", "two-objects-second", "slip-escapes", "two-objects", "limit-held"]
 VALID = {"index-gaps-plain", "label-classes-huffman", "reference-as-expected"}
-#: The one on which decoders do what no decoder should.
+#: The vector on which the decoders misbehave.
 VICTIM = FEW[2]
 
 
 @pytest.fixture
 def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Case]:
-    """Let `run_conformance` know but a few vectors."""
+    """Limit `run_conformance` to a few vectors."""
     for name, index, ids in (("PAYLOAD_VECTOR_FOLDERS", INDEX, FEW), ("FRAME_VECTOR_FOLDERS", FRAME_INDEX, FEW_FRAMES)):
         (original,) = [folder for folder in getattr(cases, name) if folder.exists()]
         folder = tmp_path / name

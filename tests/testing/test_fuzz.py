@@ -1,4 +1,4 @@
-"""Inputs that fuzzing once found stay mended, and the fuzzer itself works."""
+"""Faults that fuzzing once found stay fixed, and the fuzzer itself works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public strategies reach what they promise: every coding, every special case, damage of every kind."""
+"""The public strategies keep their promise: they reach every coding, every special case and every kind of damage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON files: what is written is read as it was, and whatever else is read names the file and the key."""
+"""JSON files: a written file is read back unchanged, and the error of any other names the file and the key."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def test_stage_by_stage_is_the_same_as_one_run_and_the_client_needs_reference_an
 
 
 def test_a_student_learns_what_the_payload_says(sources: Path) -> None:
-    """Right labels teach; labels that say red for green and green for blue teach just that."""
+    """Right labels teach the task; labels that say red for green and green for blue teach that mistake."""
     reference = open_images(sources / "ref")
     truth = np.array([("red", "green", "blue")[i * 7 % 3] for i in range(48)])
     test = open_test_images(sources / "test", 3, ("blue", "green", "red"))
@@ -286,7 +286,7 @@ def test_freezing_trains_the_last_layer_alone(sources: Path) -> None:
     assert changed == {"fc.weight", "fc.bias"}
 
 
-# --- what cannot be used ---
+# --- unusable input ---
 
 
 def faulty(sources: Path, *more: str, command: tuple[str, ...] = ("run",)) -> Result:

@@ -1,4 +1,4 @@
-"""Charts: well-formed whatever is drawn, nothing outside of them, and what differs in colour differs in shape."""
+"""Charts are well-formed for any data, draw nothing outside, and differ in shape wherever they differ in colour."""
 
 from __future__ import annotations
 

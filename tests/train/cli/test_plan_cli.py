@@ -1,4 +1,4 @@
-"""`plan`, `report`, and the planner within `run`: what they are told, what they write, and faults named.
+"""`plan`, `report`, and the planner within `run`: their options, their files and their errors.
 
 Another takes the planner's place, which is tested elsewhere, and in the demonstration of test_train_run.py.
 """
@@ -84,7 +84,7 @@ def sources(shared_sources: Path, tmp_path: Path) -> Path:
 
 
 class FakePlanner:
-    """Chooses the lowest entropy, and remembers what it was told."""
+    """Chooses the lowest entropy, and records its arguments."""
 
     stopped: Stopped | None = None
     #: The rung on which the planner chooses; baselines are measured on the last rung.

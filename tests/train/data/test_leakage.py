@@ -1,4 +1,4 @@
-"""The leakage check finds copies, whatever their file, and nothing else; buckets lose nothing of what there is."""
+"""The leakage check finds copies, in files of any kind, and nothing else; buckets lose no copy."""
 
 from __future__ import annotations
 

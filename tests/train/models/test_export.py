@@ -102,7 +102,7 @@ def test_an_onnx_file_gives_the_same_logits_for_any_number_of_images(
 
 
 def test_images_prepared_by_the_metadata_alone_get_the_same_logits(exported: Path) -> None:
-    """As a client does it that has onnxruntime, Pillow and numpy."""
+    """A client needs only onnxruntime, Pillow and numpy."""
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
     said: dict[str, Any] = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
     assert said["class_names"] == list(NAMES)

@@ -34,7 +34,7 @@ TAGGED = "test_resnet.r160_in1k"
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the hub, which itself is out of reach."""
+    """An empty cache of the hub, while the hub is out of reach."""
     cache = tmp_path / "hub"
     cache.mkdir()
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))

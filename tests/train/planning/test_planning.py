@@ -301,7 +301,7 @@ def level_of(said: Measurement) -> int | None:
 
 
 class Lab:
-    """Measures at once, and remembers what it was asked for."""
+    """Measures at once, and records the candidates that it was asked for."""
 
     def __init__(self, said: dict[Candidate, Measurement | None]) -> None:
         self.said = said

@@ -339,7 +339,7 @@ def test_a_large_reference_set_is_sampled_first(work: Work, tmp_path: Path, here
     assert all(row["offset"] % 4 == 0 for row in found["candidates"])
 
 
-# --- what there can be ---
+# --- small and unusual inputs ---
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -200,7 +200,7 @@ def assert_missing_is_named(contents: Contents) -> set[str]:
     return empty
 
 
-# --- what is there ---
+# --- present parts ---
 
 
 def test_of_a_whole_run_nothing_is_missing(whole: Path) -> None:
@@ -371,7 +371,7 @@ def test_an_unfinished_run_shows_the_choice_of_the_planner(whole: Path, tmp_path
             (run / path).rename(run / "plan.json")
 
 
-# --- what is not there, or not whole ---
+# --- missing and damaged parts ---
 
 
 def truncated(path: Path, share: float) -> None:

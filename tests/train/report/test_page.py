@@ -1,4 +1,4 @@
-"""The report's page in a real browser: loads nothing, escapes everything, can be read in light and dark, on a phone."""
+"""The report's page in a real browser loads nothing, escapes all text, and is legible in light, dark and on a phone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores are the teacher's, whatever the shards; labelling goes on from where anything ended it, to the same bytes."""
+"""Scores depend on the teacher and not on the shards; interrupted labelling resumes and gives the same bytes."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def plada_train(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="plada-train")
 
 
-# --- what scores are ---
+# --- definitions of scores ---
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
@@ -240,7 +240,7 @@ def test_names_of_scores_are_free_and_the_planner_combines_known_ones() -> None:
 
 
 def without_entropy(folder: Path, number: int) -> None:
-    """Make a shard one of a version that had no entropy."""
+    """Rewrite a shard in the older version that had no entropy."""
     manifest = Manifest.read(folder)
     shard = Shard.read(folder, manifest, number)
     replace(shard, columns={"energy": shard.columns["energy"]}).write(folder, manifest, number)
@@ -513,7 +513,7 @@ def test_whole_numbers_are_the_same_numbers_when_they_are_read(
     assert_equal(score(teacher, reference, tmp_path / "scores", temperature=1.0), made)
 
 
-# --- what cannot be used ---
+# --- unusable input ---
 
 
 def test_an_error_of_torch_is_one_line(reference: ImageSource) -> None:

@@ -1,4 +1,4 @@
-"""Scores are the paper's formulas; a selection is exactly what its rule says, or as many of its images as fit."""
+"""Scores follow the paper's formulas; a selection follows its rule exactly, or keeps as many of its images as fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training by several processes (gloo): one set of weights, that of one process; one writes, and one complains."""
+"""Training by several processes (gloo) gives the weights of one process; one process writes, and one reports errors."""
 
 from __future__ import annotations
 

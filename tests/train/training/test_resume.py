@@ -1,4 +1,4 @@
-"""A training that is ended at any moment goes on to the same bytes."""
+"""A training that is interrupted at any moment resumes and gives the same bytes."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def state_of(network: nn.Module) -> list[torch.Tensor]:
 
 
 def ending_at(call: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """An objective in whose `call`-th call the power fails."""
+    """An objective that simulates a power failure in its `call`-th call."""
     objective = hard()
     calls = iter(range(call))
 

@@ -188,7 +188,7 @@ def test_targets_and_weights_change_a_student_and_the_same_seed_repeats_it(sourc
     assert torch.equal(students[0], weights_of(stages.learn(data, replace(quick, importance=False))))
 
 
-# --- what cannot be used, or not as it was meant ---
+# --- unusable input and wrong usage ---
 
 
 @pytest.mark.filterwarnings("ignore::plada_codec.errors.MissingClasses")
