@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -196,7 +197,7 @@ class Payload:
 
     def __reduce__(self) -> tuple[object, ...]:
         # Copies and pickles are made, and so checked, like any other payload.
-        return _rebuild, (self.indices, self.labels, *self._header(), self.sections)
+        return partial(type(self), **self.sections), (self.indices, self.labels, *self._header())
 
     def __repr__(self) -> str:
         values = {section.field: getattr(self, section.field) for section in SECTIONS}
@@ -209,18 +210,6 @@ class Payload:
 
     def _header(self) -> tuple[int, int, bytes, Universe]:
         return self.reference_size, self.num_classes, self.reference_digest, self.universe
-
-
-def _rebuild(
-    indices: ArrayLike,
-    labels: ArrayLike,
-    reference_size: int,
-    num_classes: int,
-    reference_digest: bytes,
-    universe: Universe,
-    sections: Mapping[str, Any],
-) -> Payload:
-    return Payload(indices, labels, reference_size, num_classes, reference_digest, universe, **sections)
 
 
 def _same(one: Any, other: Any) -> bool:
