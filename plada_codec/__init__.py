@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from plada_codec.errors import (
         Corrupt,
         FileError,
+        FilesPassedOver,
         InputError,
         InvalidArgument,
         InvalidPayload,
@@ -59,6 +60,7 @@ _HOMES = {
     "errors": (
         "Corrupt",
         "FileError",
+        "FilesPassedOver",
         "InputError",
         "InvalidArgument",
         "InvalidPayload",
@@ -93,6 +95,7 @@ __all__ = [
     "Conditions",
     "Corrupt",
     "FileError",
+    "FilesPassedOver",
     "FrameLimits",
     "IndependentLoss",
     "InputError",

@@ -95,11 +95,15 @@ class InputError(PladaError):
 
 
 class PladaWarning(UserWarning):
-    """A command did its work, but perhaps not as the user meant. The command line prints one line."""
+    """The work is done, but perhaps not as the user meant. The command line prints one line, equal ones once."""
 
 
 class MissingClasses(PladaWarning):
     """Some classes have no image to learn from."""
+
+
+class FilesPassedOver(PladaWarning):
+    """A source of images has files that do not count as images, or folders that are perhaps not classes."""
 
 
 class ApiRule(NamedTuple):

@@ -73,13 +73,21 @@ class OneLineErrors(click.Group):
 
 
 def _in_one_line(command: str | None, show_others: Callable[..., None]) -> Callable[..., None]:
-    """A `warnings.showwarning` that shows ours in one line; `show_others` shows the rest."""
+    """A `warnings.showwarning` that shows each of our warnings once, in one line.
+
+    Those of other packages name lines of their source, which help no user: `show_others` shows them if the user asks
+    for them (PYTHONWARNINGS, python -W).
+    """
+    shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, PladaWarning):
-            complain(f"{command}: warning: {message}")
-        else:
-            show_others(message, category, *where, **more)
+        line = f"{command}: warning: {message}"
+        if not issubclass(category, PladaWarning):
+            if sys.warnoptions:
+                show_others(message, category, *where, **more)
+        elif line not in shown:
+            shown.add(line)
+            complain(line)
 
     return show
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from plada_codec import Payload, Universe, decode, encode, interop
 from plada_codec.cli.main import main
+from plada_codec.errors import FilesPassedOver
 from plada_codec.progress import progress_bar
 from tests.helpers.commands import fails, ok, run
 from tests.helpers.paths import SPEC
@@ -355,3 +357,17 @@ def test_a_progress_bar_appears_only_after_a_delay(monkeypatch: pytest.MonkeyPat
             time.sleep(0.2)  # the bar comes by itself: nothing moves it any more
             assert ("waiting" in stream.getvalue()) == shown
         assert bool(stream.getvalue()) == shown
+
+
+def test_equal_warnings_are_one_line_and_those_of_other_packages_none(
+    csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warn_and_read(*arguments: Any, **more: Any) -> Payload:
+        for _ in range(2):
+            warnings.warn("3 files were passed over:\n.gif 2, .heic 1", FilesPassedOver, stacklevel=2)
+        warnings.warn("a line of another package", RuntimeWarning, stacklevel=2)
+        return PAYLOAD
+
+    monkeypatch.setattr(interop, "read", warn_and_read)
+    said = ok("convert", csv, tmp_path / "o.csv").stderr
+    assert said == "main: warning: 3 files were passed over:\\n.gif 2, .heic 1\n"

@@ -87,7 +87,7 @@ def test_kinds_and_rules_stand_on_the_page_of_errors() -> None:
     assert rules == [(row.name, row.kind.__name__, row.broken_by) for row in API_RULES]
 
 
-@pytest.mark.parametrize("name", [*KINDS, "PladaError", "PladaWarning", "MissingClasses"])
+@pytest.mark.parametrize("name", [*KINDS, "PladaError", "PladaWarning", "MissingClasses", "FilesPassedOver"])
 def test_each_kind_is_exported(name: str) -> None:
     import plada_codec
 
