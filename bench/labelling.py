@@ -24,7 +24,7 @@ import torch
 
 from bench.table import RESULTS, write_rows
 from plada_codec.reference import ImageSource, open_images
-from plada_train.data.labelled import picture
+from plada_train.data.labelled import decode_image
 from plada_train.models import inference
 from plada_train.models.classifier import Classifier, make_classifier
 from plada_train.recipe import SHARD_SIZE, Recipe
@@ -87,7 +87,7 @@ def measure(model: str, image_size: int, images: int, reference: ImageSource) ->
 def prepared(teacher: Classifier, reference: ImageSource, images: int, size: int) -> list[torch.Tensor]:
     """The first `images` images of the reference set, as the batches that the model gets."""
     transform = teacher.config.transform()
-    pixels = torch.stack([transform(picture(reference, i)) for i in range(images)])
+    pixels = torch.stack([transform(decode_image(reference, i)) for i in range(images)])
     return [pixels[i : i + size].contiguous(memory_format=torch.channels_last) for i in range(0, images, size)]
 
 

@@ -23,13 +23,13 @@ train = open_training_images(sources["target-train"])
 test = open_test_images(sources["target-test"], train.num_classes, train.class_names)
 
 # The server.
-teacher = stages.teach(train, recipe)
+teacher = stages.train_teacher(train, recipe)
 scores = stages.score(teacher, open_images(sources["reference"]), recipe)
 payload, blob = select(scores, max_bytes=300, rule=SafetyNet(alpha=0.0))
 print(f"payload: {payload.kept} of {payload.reference_size} images in {len(blob)} bytes")
 
 # The client: its own copy of the reference set, and the bytes.
 received = stages.virtual_dataset(open_images(sources["reference"]), blob)
-student = stages.learn(received, recipe)
+student = stages.train_student(received, recipe)
 for name, classifier in (("teacher", teacher), ("student", student)):
     print(f"{name}: {test.accuracy(stages.predict(classifier, test, recipe)):.1%} of the test images")

@@ -46,7 +46,7 @@ Positive = Annotated[int, Range(1, MAX_VARINT)]
 NumClasses = Annotated[int, Range(1, MAX_CLASSES)]
 #: A share such as an accuracy; a share that is neither nothing nor all.
 Share = Annotated[float, Range(0, 1)]
-Part = Annotated[float, Range(above=0, below=1)]
+ProperShare = Annotated[float, Range(above=0, below=1)]
 Seconds = Annotated[float, Range(0)]
 #: SHA-256 in hexadecimal; empty where it is not known.
 Digest = Annotated[str, Pattern("^[0-9a-f]*$")]

@@ -1,8 +1,8 @@
 """Training by several processes that torchrun or accelerate started: each takes a part of every batch.
 
-Within `joined`, the processes work together. Elsewhere there is one process, and these functions do nothing. Gradients
-are summed as one tensor, always in the same order: torch's DistributedDataParallel reorders them after its first step,
-so that a training that continues from a checkpoint would differ in the last bits.
+Within `join_processes`, the processes work together. Elsewhere there is one process, and these functions do nothing.
+Gradients are summed as one tensor, always in the same order: torch's DistributedDataParallel reorders them after its
+first step, so that a training that continues from a checkpoint would differ in the last bits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def joined(device: str) -> Iterator[str]:
+def join_processes(device: str) -> Iterator[str]:
     """Join the processes that the environment names, by NCCL on GPUs and gloo elsewhere; yield this process's device.
 
     Only the first process prints. An error in one process ends all, and only the first to fail reports it.
@@ -61,7 +61,7 @@ def joined(device: str) -> Iterator[str]:
         distributed.destroy_process_group()
 
 
-def check_alone(command: str) -> None:
+def check_single_process(command: str) -> None:
     """Raise InputError in the first of several processes, and end the others, as each would run the whole command."""
     if _are_several():
         if os.environ.get("RANK", "0") != "0":
@@ -128,7 +128,7 @@ def sum_gradients(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def share(tensors: Iterable[torch.Tensor]) -> None:
+def broadcast(tensors: Iterable[torch.Tensor]) -> None:
     """Copy tensors (such as buffers) of the first process to all others, which have seen other images."""
     if world_size() > 1:
         for tensor in tensors:
@@ -137,7 +137,7 @@ def share(tensors: Iterable[torch.Tensor]) -> None:
             tensor.copy_(value)
 
 
-def from_first(value: T) -> T:
+def broadcast_value(value: T) -> T:
     """The first process's `value`."""
     values = [value]
     if world_size() > 1:

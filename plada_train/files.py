@@ -27,7 +27,7 @@ def output_folder(path: Path) -> Path:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Hold a lock on a folder. Raises FileError if another process holds it."""
     # Imported here: Windows does not have it, but commands without a lock must start there
     import fcntl

@@ -14,7 +14,7 @@ from plada_codec import compare, decode
 from plada_codec.errors import InputError, MissingClasses, PladaWarning
 from plada_codec.reference import ImageSource, open_images
 from plada_train import json_files, stages
-from plada_train.data.labelled import LabelledImages, held_out, open_test_images, open_training_images
+from plada_train.data.labelled import LabelledImages, open_test_images, open_training_images, split_held_out
 from plada_train.files import UNFINISHED, output_folder, read_bytes, write_bytes
 from plada_train.models.classifier import Classifier, make_classifier, save_checkpoint
 from plada_train.planning.plan import plan
@@ -66,7 +66,7 @@ def run(config: RunConfig, output: Path) -> RunReport:
     seconds: dict[str, float] = {}
     with _timed(seconds, "teacher"):
         share = None if config.planning is None else config.planning.held_out
-        teacher = replace(stages.teach(inputs.train, config.teacher, teacher_state), held_out=share)
+        teacher = replace(stages.train_teacher(inputs.train, config.teacher, teacher_state), held_out=share)
         of_teacher = _test_and_save(teacher, inputs.test, config.teacher, teacher_path)
     with _timed(seconds, "score"), _without_missing_classes():
         scores = stages.score(teacher, inputs.reference, config.teacher, output / "scores")
@@ -75,7 +75,7 @@ def run(config: RunConfig, output: Path) -> RunReport:
     encoded = read_bytes(output / "payload.plada")
     with _timed(seconds, "student"), _without_missing_classes() if config.planning is None else nullcontext():
         received = stages.virtual_dataset(open_images(config.sources.reference), encoded)
-        student = stages.learn(received, config.student, student_state)
+        student = stages.train_student(received, config.student, student_state)
         of_student = _test_and_save(student, inputs.test, config.student, student_path)
     report = _report(config, inputs, scores, encoded, found, of_teacher, of_student, seconds)
     json_files.write(output / "report.json", report)
@@ -112,7 +112,7 @@ def _open_inputs(config: RunConfig) -> _Inputs:
     reference = open_images(sources.reference)
     if planning is None:
         config.selection.universe(len(reference))
-    taught, held = (train, None) if planning is None else held_out(train, planning.held_out)
+    taught, held = (train, None) if planning is None else split_held_out(train, planning.held_out)
     config.sections.check(train.class_names, train.num_classes)
     for recipe in (config.teacher, config.student):
         classifier = make_classifier(recipe, train.num_classes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from plada_train.constraints import Count, Part, Positive, Range, Share
+from plada_train.constraints import Count, Positive, ProperShare, Range, Share
 
 #: The target of an image: its class, the average soft label of the class, or one drawn anew in each step.
 Targets = Literal["hard", "average", "dirichlet"]
@@ -21,7 +21,7 @@ TEACHER_MODEL, STUDENT_MODEL, TEACHER_LABEL_SMOOTHING = "convnextv2_tiny", "resn
 TEMPERATURE, SHARD_SIZE = 1.0, 65_536
 
 #: A rate, well within float32; a standard deviation; a seed.
-Rate = Annotated[float, Range(0, 1e30)]
+NonNegative = Annotated[float, Range(0, 1e30)]
 Deviation = Annotated[float, Range(above=0)]
 Seed = Annotated[int, Range(0, 2**32 - 1)]
 
@@ -97,9 +97,9 @@ class Recipe:
     batch_size: Annotated[
         int, Range(1, 1 << 20), Help("Images in a step. On a CPU, steps without training always have 16.", "N")
     ] = 64
-    learning_rate: Annotated[Rate, Help("Peak learning rate of AdamW.", "X")] = 1e-3
+    learning_rate: Annotated[NonNegative, Help("Peak learning rate of AdamW.", "X")] = 1e-3
     warmup: Annotated[Share, Help("Share of the steps in which the learning rate rises.", "P")] = 0.1
-    weight_decay: Annotated[Rate, Help("Weight decay of AdamW.", "X")] = 0.05
+    weight_decay: Annotated[NonNegative, Help("Weight decay of AdamW.", "X")] = 0.05
     label_smoothing: Annotated[
         Share,
         Help(
@@ -118,7 +118,7 @@ class Recipe:
     seed: Annotated[Seed, Help("Seed of the random numbers; the same seed gives the same results.", "N")] = 0
     device: Annotated[str, Help("Where torch computes: cpu, cuda, cuda:1, ...")] = "cpu"
     workers: Annotated[Count, Help("Processes that decode images; 0: only this process.", "N")] = 0
-    checkpoint_s: Annotated[Rate, Help("Seconds between two checkpoints during a training.", "S")] = 300
+    checkpoint_s: Annotated[NonNegative, Help("Seconds between two checkpoints during a training.", "S")] = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ class Planning:
 
     budget_bytes: Positive
     held_out: Annotated[
-        Part,
+        ProperShare,
         Help(
             "Share of the training images that the teacher does not see; the planner measures candidates on them.", "P"
         ),

@@ -1,9 +1,9 @@
 """The four stages (paper, section 4.1): a server's teacher, scores and selection, and a client's student.
 
-- `teach`: the target's images -> a teacher
+- `train_teacher`: the target's images -> a teacher
 - `score`: teacher and reference set -> scores
 - `select` (`selection.payloads`): scores -> a payload, a few hundred or thousand bytes; nothing else is sent
-- `virtual_dataset` and `learn`: reference set and payload -> a student
+- `virtual_dataset` and `train_student`: reference set and payload -> a student
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def teach(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) -> Classifier:
+def train_teacher(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) -> Classifier:
     """Train the teacher on the target's labelled images. Arguments and errors: `training.loop.train`."""
     with progress_bar("training the teacher") as progress:
         return loop.train(data, recipe, progress, checkpoint)
@@ -61,7 +61,7 @@ def score(
 
     Raises:
         SourceError: if an image cannot be read or decoded.
-        InputError: if a logit is not finite, if the folder holds other scores, or as `inference.computing`.
+        InputError: if a logit is not finite, if the folder holds other scores, or as `inference.convert_torch_errors`.
         FileError: if a shard cannot be written.
 
     Warns:
@@ -120,7 +120,7 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
     return data
 
 
-def learn(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) -> Classifier:
+def train_student(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) -> Classifier:
     """Train the student on the virtual dataset. Arguments and errors: `training.loop.train`."""
     with progress_bar("training the student") as progress:
         return loop.train(data, recipe, progress, checkpoint)
@@ -129,7 +129,7 @@ def learn(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) 
 def predict(classifier: Classifier, data: LabelledImages, recipe: Recipe) -> NDArray[np.int64]:
     """Predict the classes of the target's test images: int64 [n]. Errors: `inference.forward`."""
     with progress_bar("testing", "images") as progress:
-        return inference.predicted(classifier, data, recipe, progress)
+        return inference.predict(classifier, data, recipe, progress)
 
 
 def digest_of(images: ImageSource) -> bytes:

@@ -54,7 +54,7 @@ from plada_codec.reference import ImageSource, open_images, reference_digest
 from plada_codec.sections.soft_labels import concentrations
 from plada_codec.sections.weights import dequantised_weights
 from plada_train.data.labelled import LabelledImages, open_test_images, open_training_images, reseed
-from plada_train.data.pixels import MemoryBatches, Prepare, augmented, decoded, normalised, unchanged
+from plada_train.data.pixels import MemoryBatches, Prepare, augment, decode_images, normalise, rows_as_input
 from plada_train.models.classifier import make_classifier
 from plada_train.models.inference import forward
 from plada_train.recipe import Recipe
@@ -67,7 +67,7 @@ from plada_train.selection.optional_sections import OptionalSections
 from plada_train.selection.payloads import select
 from plada_train.selection.safety_net import SafetyNet
 from plada_train.training.loop import fit
-from plada_train.training.targets import Objective, soft
+from plada_train.training.targets import Objective, soft_objective
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -240,7 +240,9 @@ def prepare() -> None:
     sizes = sorted({kind.recipe.image_size or 0 for kind in KINDS.values() if not kind.recipe.freeze})
     for name, images in _sources():
         for size in sizes:
-            _made(f"{name}-{size}px.npy", lambda images=images, size=size: decoded(images, size, _say(f"{size} px")))
+            _made(
+                f"{name}-{size}px.npy", lambda images=images, size=size: decode_images(images, size, _say(f"{size} px"))
+            )
         _made(f"{name}-{FEATURES}.npy", lambda images=images: _features(images))
     _made(
         "reference-digest.npy",
@@ -320,7 +322,7 @@ def logits_of(network: nn.Module, rows: NDArray[Any]) -> NDArray[np.float32]:
     with torch.inference_mode():
         for start in range(0, len(rows), 256):
             part = np.array(rows[start : start + 256])
-            inputs = torch.from_numpy(part) if part.ndim == 2 else normalised(part)
+            inputs = torch.from_numpy(part) if part.ndim == 2 else normalise(part)
             parts.append(network(inputs).numpy())
     return np.concatenate(parts)
 
@@ -427,7 +429,7 @@ def _lesson(run: Run, kind: Kind, scores: Scores) -> Lesson | None:
     _, targets = VARIANTS.get(_variant(run), (OptionalSections(), None))
     objective = None
     if targets and received.soft_labels is not None:
-        objective = soft(concentrations(received.soft_labels), labels, num_classes, targets)
+        objective = soft_objective(concentrations(received.soft_labels), labels, num_classes, targets)
     alone = Payload(payload.positions, payload.labels, payload.universe_size, num_classes)
     return Lesson(
         rows=np.array(_inputs(kind, "reference")[received.indices]),
@@ -486,7 +488,7 @@ def _features_of_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     classifier = make_classifier(BACKBONE, 2)
     classifier.network.eval()
     side = classifier.config.image_size
-    inputs = nn.functional.interpolate(normalised(pixels), size=(side, side), mode="bicubic", antialias=True)
+    inputs = nn.functional.interpolate(normalise(pixels), size=(side, side), mode="bicubic", antialias=True)
     with torch.inference_mode():
         return np.concatenate([classifier.features(part).numpy() for part in torch.split(inputs, 64)])
 
@@ -517,7 +519,7 @@ def new_network(kind: Kind, num_classes: int, seed: int, **model_args: Any) -> n
 
 def trained(network: nn.Module, lesson: Lesson, kind: Kind, seed: int) -> nn.Module:
     """`network`, trained in place as a kind of student is."""
-    prepare: Prepare = unchanged if kind.recipe.freeze else augmented
+    prepare: Prepare = rows_as_input if kind.recipe.freeze else augment
     batches = MemoryBatches(
         lesson.rows, lesson.labels, prepare, kind.recipe.batch_size, kind.steps, seed, lesson.weights
     )

@@ -62,7 +62,7 @@ from bench.table import RESULTS, ROOT
 from plada_codec import Payload, compare, decode
 from plada_codec.errors import MissingClasses
 from plada_train import json_files
-from plada_train.data.labelled import LabelledImages, held_out, open_test_images
+from plada_train.data.labelled import LabelledImages, open_test_images, split_held_out
 from plada_train.planning.plan import plan as make_plan
 from plada_train.planning.plan_file import Plan
 from plada_train.recipe import Recipe
@@ -134,7 +134,7 @@ def split(target: str, seed: int) -> tuple[LabelledImages, LabelledImages]:
     folder = SHARED / "data" / "targets" / target
     if list(folder.glob(f"{target}-val-*.tar")):
         return train, open_test_images(folder / f"{target}-val-*.tar", train.num_classes, train.class_names)
-    return held_out(train, HELD_OUT_SHARE, seed)
+    return split_held_out(train, HELD_OUT_SHARE, seed)
 
 
 @functools.lru_cache(maxsize=1)

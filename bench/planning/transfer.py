@@ -49,10 +49,10 @@ from bench.planning.run import settings_of as frontier_settings
 from bench.table import RESULTS
 from plada_codec import Universe, decode
 from plada_codec.errors import MissingClasses
-from plada_train.data.pixels import decoded
+from plada_train.data.pixels import decode_images
 from plada_train.planning.candidates.grid import Candidate, rules
 from plada_train.planning.plan_file import PlanCandidate
-from plada_train.planning.workers import filled
+from plada_train.planning.workers import fill_level
 from plada_train.recipe import Planning
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.counts import universe_of
@@ -155,7 +155,7 @@ def _encoded(target: str, candidate: Candidate) -> bytes | None:
     scores = _scores(target)
     encoder = payload_encoder(scores, candidate.rule, candidate.universe)
     most = candidate.universe.size(len(scores.label))
-    return encoder(most)[1] if candidate.level_bytes is None else filled(encoder, most, candidate.level_bytes)
+    return encoder(most)[1] if candidate.level_bytes is None else fill_level(encoder, most, candidate.level_bytes)
 
 
 def _payload(run: Transfer) -> tuple[str, bytes]:
@@ -238,7 +238,7 @@ def exhaustive_row(run: Exhaustive) -> dict[str, Any]:
 @functools.cache
 def _held_out(target: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     _, held = split(target, SEED)
-    return decoded(held.images, proxies.IMAGE_SIZE, lambda done, total: None, held.numbers), held.labels
+    return decode_images(held.images, proxies.IMAGE_SIZE, lambda done, total: None, held.numbers), held.labels
 
 
 # All runs

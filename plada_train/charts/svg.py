@@ -80,12 +80,12 @@ class Scale:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of bars: `values` from 0, the texts `shown` beside them, and `mark`, the class of their colour."""
+    """A column of bars: `values` from 0, the texts `shown` beside them, and `css_class`, which colours them."""
 
     title: str
     values: Sequence[float]
     shown: Sequence[str]
-    mark: str
+    css_class: str
 
 
 def frontier_svg(points: Sequence[Point], *, standalone: bool = False, width: int = WIDE) -> str:
@@ -205,7 +205,7 @@ def bars_svg(names: Sequence[str], columns: Sequence[Column], title: str, findin
         x = Scale(0, max(*column.values, 1e-9), start, start + room)
         for row, (value, shown) in enumerate(zip(column.values, column.shown, strict=True)):
             y = top + _LINE * row
-            marks += [_bar(start, y + 3, x(value), y + _LINE - 3, column.mark), _text(x(value) + 4, y + 14, shown)]
+            marks += [_bar(start, y + 3, x(value), y + _LINE - 3, column.css_class), _text(x(value) + 4, y + 14, shown)]
     return _svg(width, top + _LINE * len(names) + 4, title, finding, *marks)
 
 

@@ -41,13 +41,13 @@ class Section:
     """A part of the payload, and its purpose."""
 
     name: str
-    what: str
+    purpose: str
     payload_bytes: int
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Test images by true class (row) and predicted class (column)."""
+    """Test images by true class (row) and predicted class (column), of the `model` "teacher" or "student"."""
 
-    who: str
+    model: str
     counts: tuple[tuple[int, ...], ...]

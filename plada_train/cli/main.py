@@ -70,9 +70,9 @@ EXTRAS |= dict.fromkeys(("sklearn", "timm", "torch", "torchvision"), "train")
 EXTRAS |= dict.fromkeys(("onnx", "onnx_ir", "onnxscript"), "export")
 
 #: Options of `run` that name a selection; without any of them, the planner chooses one.
-SELECTING = ("keep", "kept", "score", "inverse", *OPTIONS, "stride", "offset")
+SELECTION_OPTIONS = ("keep", "kept", "score", "inverse", *OPTIONS, "stride", "offset")
 #: Options of `run` that are for the planner.
-FOR_THE_PLANNER = ("held_out", "candidates", "minutes", "proxy_steps")
+PLANNER_OPTIONS = ("held_out", "candidates", "minutes", "proxy_steps")
 SHARE = click.FloatRange(0, 1, min_open=True)
 
 
@@ -268,18 +268,18 @@ def run(
       plada-train run --reference REF --target-train TRAIN --target-test TEST \\
       --keep 0.05 --safety-net 0 --output out
     """  # noqa: D301
-    selecting, for_the_planner = _named(ctx, SELECTING), _named(ctx, FOR_THE_PLANNER)
+    selecting, for_the_planner = _named(ctx, SELECTION_OPTIONS), _named(ctx, PLANNER_OPTIONS)
     if selecting and for_the_planner:
         raise click.UsageError(f"{for_the_planner} is for the planner, but {selecting} names a selection without it.")
     max_bytes = () if options["max_bytes"] is None else (options["max_bytes"],)
     options["max_bytes"] = budget_bytes = next(iter(budgets_of(max_bytes, link_id, within_s)), None)
     choice: Selection | Planning = _selection(options, "--max-bytes, --link, --kept or --keep")
-    limits = {name: options.pop(name) for name in FOR_THE_PLANNER}
+    limits = {name: options.pop(name) for name in PLANNER_OPTIONS}
     if budget_bytes is not None and not selecting:
         choice = Planning(budget_bytes=budget_bytes, workers=threads, **limits)
-    from plada_train.distributed import check_alone
+    from plada_train.distributed import check_single_process
 
-    check_alone("run")
+    check_single_process("run")
     from plada_train.json_files import dumps
     from plada_train.pipeline import run as run_all
     from plada_train.run_config import RunConfig, Sources
@@ -344,20 +344,20 @@ def teacher(
       torchrun --nproc-per-node 2 -m plada_train teacher --target-train train --target-test test --output out
     """  # noqa: D301
     from plada_train import stages
-    from plada_train.data.labelled import held_out, open_test_images, open_training_images
-    from plada_train.distributed import is_first, joined
+    from plada_train.data.labelled import open_test_images, open_training_images, split_held_out
+    from plada_train.distributed import is_first, join_processes
     from plada_train.files import output_file
 
     path = output / "teacher.safetensors"
-    with joined(options["device"]) as device:
+    with join_processes(options["device"]) as device:
         recipe = _recipe(model, threads, options | {"device": device}, label_smoothing=TEACHER_LABEL_SMOOTHING)
         if is_first():
             output_file(path)
         data = open_training_images(target_train)
         test = open_test_images(target_test, data.num_classes, data.class_names)
         if held_out_share is not None:
-            data, _ = held_out(data, held_out_share)
-        classifier = stages.teach(data, recipe, path.with_suffix(UNFINISHED))
+            data, _ = split_held_out(data, held_out_share)
+        classifier = stages.train_teacher(data, recipe, path.with_suffix(UNFINISHED))
         classifier = replace(classifier, held_out=held_out_share)
         if is_first():
             _finish(classifier, test, recipe, path)
@@ -406,11 +406,11 @@ def score(
     """  # noqa: D301
     from plada_codec.reference import open_images
     from plada_train import stages
-    from plada_train.distributed import check_alone
+    from plada_train.distributed import check_single_process
     from plada_train.files import output_folder
     from plada_train.models.classifier import load_checkpoint
 
-    check_alone("score")
+    check_single_process("score")
     output_folder(output)
     classifier = load_checkpoint(teacher, options["device"])
     recipe = _recipe(classifier.config.model, threads, options)
@@ -490,12 +490,12 @@ def student(
     from plada_codec.reference import open_images
     from plada_train import stages
     from plada_train.data.labelled import open_test_images
-    from plada_train.distributed import is_first, joined
+    from plada_train.distributed import is_first, join_processes
     from plada_train.files import output_file, read_bytes
     from plada_train.models.classifier import make_classifier
 
     path = output / "student.safetensors"
-    with joined(options["device"]) as device:
+    with join_processes(options["device"]) as device:
         options |= {"device": device, "targets": targets, "importance": not no_weights}
         recipe = _recipe(model, threads, options)
         if is_first():
@@ -507,7 +507,7 @@ def student(
         test = open_test_images(target_test, said.num_classes, said.class_names) if target_test else None
         make_classifier(recipe, said.num_classes)
         received = stages.virtual_dataset(open_images(reference), encoded)
-        classifier = stages.learn(received, recipe, path.with_suffix(UNFINISHED))
+        classifier = stages.train_student(received, recipe, path.with_suffix(UNFINISHED))
         if is_first():
             _finish(classifier, test, recipe, path)
 

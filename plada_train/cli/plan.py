@@ -116,7 +116,7 @@ def plan(
     from plada_codec.reference import open_images
     from plada_train.cli.summary import print_plan
     from plada_train.data.labelled import check_unseen, open_test_images, open_training_images
-    from plada_train.data.labelled import held_out as parted
+    from plada_train.data.labelled import split_held_out as parted
     from plada_train.files import output_folder
     from plada_train.json_files import dumps
     from plada_train.planning.plan import plan as search
@@ -175,6 +175,6 @@ def report(folder: Path, reference: str | None, output: str | None) -> None:
     target = output or str(folder / "report.html")
     write_bytes(render(contents).encode(), target)
     for part in contents.missing_by_reason:
-        complain(f"plada-train: without {part.what}: {part.why}")
+        complain(f"plada-train: without {part.part}: {part.reason}")
     if target != "-":
         click.echo(target)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from plada_codec.reference import ImageSource
-from plada_train.data.pixels import square
+from plada_train.data.pixels import decode_square
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,9 +42,9 @@ class DecodedImages:
             self._is_decoded = open_memmap(is_decoded, mode="w+", dtype=np.bool_, shape=shape[:1])
         self._size = image_size
 
-    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Pixels of images, uint8 [n, S, S, 3], see `pixels.square`."""
+    def pixels(self, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Pixels of images, uint8 [n, S, S, 3], see `pixels.decode_square`."""
         for i in numbers[~self._is_decoded[numbers]].tolist():
-            self._pixels[i] = square(self._images, i, self._size)
+            self._pixels[i] = decode_square(self._images, i, self._size)
             self._is_decoded[i] = True
         return np.array(self._pixels[numbers])

@@ -124,7 +124,7 @@ def open_test_images(source: str | Path, num_classes: int, class_names: tuple[st
     return LabelledImages(images, np.arange(len(images)), labels, num_classes, class_names or names)
 
 
-def held_out(data: LabelledImages, share: float, seed: int = 0) -> tuple[LabelledImages, LabelledImages]:
+def split_held_out(data: LabelledImages, share: float, seed: int = 0) -> tuple[LabelledImages, LabelledImages]:
     """Split a target's images at random into training images and held-out images.
 
     Of the n_c images of each class, round(share n_c) are held out, but at least one and not all. Equal arguments give
@@ -180,7 +180,7 @@ def _check_range(images: ImageSource, labels: NDArray[np.int64], num_classes: in
     return labels
 
 
-def picture(images: ImageSource, i: int) -> Image.Image:
+def decode_image(images: ImageSource, i: int) -> Image.Image:
     """Decode image `i` to RGB. Raises SourceError if it cannot be read or decoded."""
     data = images.read(i)
     try:
@@ -192,7 +192,9 @@ def picture(images: ImageSource, i: int) -> Image.Image:
         raise images.bad_image(i, "is not an image that can be decoded", "image-unreadable") from error
 
 
-def shuffled(count: int, batch_size: int, seed: int, start: int, stop: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+def shuffled_batches(
+    count: int, batch_size: int, seed: int, start: int, stop: int
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Yield batches `start` to `stop` - 1 of a training: the epoch, and the items for this process, int64 [B].
 
     Each epoch has another order, and drops an incomplete last batch. If there are fewer items than in a batch, they
@@ -205,7 +207,7 @@ def shuffled(count: int, batch_size: int, seed: int, start: int, stop: int) -> I
         start: number of the first batch; batches are numbered through all epochs.
         stop: number of the batch after the last.
     """
-    per_epoch = batches_in(count, batch_size)
+    per_epoch = batches_per_epoch(count, batch_size)
     order = np.empty(0, np.int64)
     for number in range(start, stop):
         epoch, place = divmod(number, per_epoch)
@@ -214,8 +216,8 @@ def shuffled(count: int, batch_size: int, seed: int, start: int, stop: int) -> I
         yield epoch, distributed.part(order[place * batch_size :][:batch_size])
 
 
-def batches_in(count: int, batch_size: int) -> int:
-    """Number of batches in an epoch of `shuffled`."""
+def batches_per_epoch(count: int, batch_size: int) -> int:
+    """Number of batches in an epoch of `shuffled_batches`."""
     return max(1, count // batch_size)
 
 
@@ -255,10 +257,10 @@ class FeatureBatches:
         self._plan = (len(features), batch_size, seed)
 
     def __len__(self) -> int:
-        return batches_in(*self._plan[:2])
+        return batches_per_epoch(*self._plan[:2])
 
     def run(self, start: int, stop: int) -> Iterator[Batch]:
-        for _, items in shuffled(*self._plan, start, stop):
+        for _, items in shuffled_batches(*self._plan, start, stop):
             chosen = torch.from_numpy(items)
             weights = None if self._weights is None else self._weights[chosen]
             yield Batch(self._features[chosen], self._labels[chosen], weights)
@@ -287,11 +289,11 @@ class ImageBatches:
         self._workers = workers
 
     def __len__(self) -> int:
-        return batches_in(*self._plan[:2])
+        return batches_per_epoch(*self._plan[:2])
 
     def run(self, start: int, stop: int) -> Iterator[Batch]:
         """Decode and yield batches. Raises SourceError if an image cannot be read or decoded."""
-        plan = shuffled(*self._plan, start, stop)
+        plan = shuffled_batches(*self._plan, start, stop)
         loader: DataLoader[Any] = DataLoader(
             self._pictures,
             batch_sampler=([(epoch, int(item)) for item in items] for epoch, items in plan),
@@ -321,7 +323,7 @@ class _Pictures(Dataset[tuple[int, torch.Tensor] | PladaError]):
     def __getitem__(self, place: tuple[int, int]) -> tuple[int, torch.Tensor] | PladaError:
         epoch, item = place
         try:
-            image = picture(self._images, int(self._numbers[item]))
+            image = decode_image(self._images, int(self._numbers[item]))
         except PladaError as error:
             return error
         reseed(AUGMENTATION, self._seed, epoch, item)

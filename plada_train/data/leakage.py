@@ -34,7 +34,7 @@ from PIL import Image
 from plada_codec.errors import InputError
 from plada_codec.progress import Progress, progress_bar
 from plada_codec.reference import ImageSource, open_images
-from plada_train.data.labelled import picture
+from plada_train.data.labelled import decode_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -248,7 +248,7 @@ def pairs(target: Summary, reference: Summary, threshold: float, progress: Progr
 
 def _pixels(images: ImageSource, i: int, size: int) -> NDArray[np.int16]:
     """Pixels of image `i`, int16 [size, size, 3], 0 .. 255."""
-    return np.asarray(picture(images, i).resize((size, size), Image.Resampling.BICUBIC), np.int16)
+    return np.asarray(decode_image(images, i).resize((size, size), Image.Resampling.BICUBIC), np.int16)
 
 
 def _summary(images: ImageSource, i: int, size: int) -> tuple[int, NDArray[np.uint8]]:

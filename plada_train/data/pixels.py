@@ -15,7 +15,7 @@ from PIL import Image
 
 from plada_codec.progress import Progress
 from plada_codec.reference import ImageSource
-from plada_train.data.labelled import AUGMENTATION, ORDER, Batch, picture
+from plada_train.data.labelled import AUGMENTATION, ORDER, Batch, decode_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ SHIFT = 8
 MEAN = STD = 0.5
 
 
-def decoded(
+def decode_images(
     images: ImageSource, image_size: int, progress: Progress, numbers: NDArray[np.int64] | None = None
 ) -> NDArray[np.uint8]:
     """Decode the images of a source (or those with these `numbers`), scaled (bicubic) to squares: uint8 [n, S, S, 3].
@@ -39,23 +39,23 @@ def decoded(
     numbers = np.arange(len(images)) if numbers is None else numbers
     pixels = np.empty((len(numbers), image_size, image_size, 3), np.uint8)
     for row, i in enumerate(numbers.tolist()):
-        pixels[row] = square(images, i, image_size)
+        pixels[row] = decode_square(images, i, image_size)
         progress(row + 1, len(numbers))
     return pixels
 
 
-def square(images: ImageSource, i: int, image_size: int) -> NDArray[np.uint8]:
+def decode_square(images: ImageSource, i: int, image_size: int) -> NDArray[np.uint8]:
     """Decode image `i`, scaled (bicubic) to a square: uint8 [S, S, 3]. Raises SourceError if that fails."""
-    return np.asarray(picture(images, i).resize((image_size, image_size), Image.Resampling.BICUBIC))
+    return np.asarray(decode_image(images, i).resize((image_size, image_size), Image.Resampling.BICUBIC))
 
 
-def normalised(pixels: NDArray[np.uint8]) -> torch.Tensor:
+def normalise(pixels: NDArray[np.uint8]) -> torch.Tensor:
     """Convert pixels, uint8 [B, S, S, 3], to a model's input, float32 [B, 3, S, S]."""
     return ((torch.from_numpy(pixels).float() / 255 - MEAN) / STD).permute(0, 3, 1, 2)
 
 
-def augmented(pixels: NDArray[np.uint8], random: np.random.Generator, *, flip: bool = True) -> torch.Tensor:
-    """Augment at random: `normalised` pixels, each image moved and, with `flip`, half of them mirrored."""
+def augment(pixels: NDArray[np.uint8], random: np.random.Generator, *, flip: bool = True) -> torch.Tensor:
+    """Augment at random: pixels as of `normalise`, each image moved and, with `flip`, half of them mirrored."""
     side = pixels.shape[1]
     reach = side // SHIFT
     around = ((0, 0), (reach, reach), (reach, reach), (0, 0))
@@ -64,10 +64,10 @@ def augmented(pixels: NDArray[np.uint8], random: np.random.Generator, *, flip: b
         is_mirrored = random.random(len(pixels)) < 0.5
         columns[is_mirrored] = columns[is_mirrored, ::-1]
     images = np.arange(len(pixels))[:, None, None]
-    return normalised(np.pad(pixels, around, mode="reflect")[images, rows[:, :, None], columns[:, None, :]])
+    return normalise(np.pad(pixels, around, mode="reflect")[images, rows[:, :, None], columns[:, None, :]])
 
 
-def unchanged(features: NDArray[np.float32], random: np.random.Generator) -> torch.Tensor:
+def rows_as_input(features: NDArray[np.float32], random: np.random.Generator) -> torch.Tensor:
     """Return the rows unchanged: they are the model's input, such as features."""
     return torch.from_numpy(features)
 

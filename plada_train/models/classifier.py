@@ -52,8 +52,8 @@ class Classifier:
     Attributes:
         network: the network, in evaluation mode except during training.
         config: the model, and the preparation of its images.
-        held_out: share of the target's images that it did not learn from (`data.labelled.held_out`); None if it learnt
-            from all, or this is not known.
+        held_out: share of the target's images that it did not learn from (`data.labelled.split_held_out`); None if it
+            learnt from all, or this is not known.
     """
 
     network: nn.Module

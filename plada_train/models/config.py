@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from plada_train.constraints import NumClasses, Part, Positive, Share
+from plada_train.constraints import NumClasses, Positive, ProperShare, Share
 from plada_train.data.labelled import Transform
 from plada_train.recipe import Deviation
 
@@ -64,5 +64,5 @@ class CheckpointInfo:
     """
 
     config: ModelConfig
-    held_out: Part | None = None
+    held_out: ProperShare | None = None
     accuracy: Share | None = None

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from plada_codec.errors import InputError, PladaError, first_line
 from plada_codec.progress import Progress
 from plada_codec.reference import ImageSource
-from plada_train.data.labelled import LabelledImages, Transform, picture
+from plada_train.data.labelled import LabelledImages, Transform, decode_image
 from plada_train.json_files import dumps, loads
 from plada_train.models.classifier import Classifier
 from plada_train.models.config import ModelConfig
@@ -41,7 +41,7 @@ def logits(
     return forward(classifier, classifier.network, images, numbers, recipe, progress)
 
 
-def predicted(classifier: Classifier, data: LabelledImages, recipe: Recipe, progress: Progress) -> NDArray[np.int64]:
+def predict(classifier: Classifier, data: LabelledImages, recipe: Recipe, progress: Progress) -> NDArray[np.int64]:
     """Predict the class of each image of `data`, that of the largest logit: int64 [n]. Errors: `forward`."""
     batches = logits(classifier, data.images, data.numbers, recipe, progress)
     return np.concatenate([batch.argmax(axis=1) for batch in batches])
@@ -67,7 +67,7 @@ def forward(
 
     Raises:
         SourceError: if an image cannot be read or decoded.
-        InputError: as `computing`.
+        InputError: as `convert_torch_errors`.
     """
     size = batch_size(recipe)
     device = torch.device(recipe.device)
@@ -78,7 +78,7 @@ def forward(
         pin_memory=device.type == "cuda",
     )
     classifier.network.eval()
-    with computing("the forward pass"):
+    with convert_torch_errors("the forward pass"):
         for number, pixels in enumerate(_fetched_ahead(batches), 1):
             if isinstance(pixels, PladaError):
                 raise pixels
@@ -90,7 +90,7 @@ def forward(
 
 
 @contextmanager
-def computing(what: str) -> Iterator[None]:
+def convert_torch_errors(what: str) -> Iterator[None]:
     """Turn errors of torch into an InputError: too little memory, a killed worker, a wrong shape."""
     try:
         yield
@@ -143,7 +143,7 @@ class _Batches(Dataset[torch.Tensor | PladaError]):
     def __getitem__(self, item: int) -> torch.Tensor | PladaError:
         numbers = self._numbers[item * self._size :][: self._size]
         try:
-            pixels = torch.stack([self._transform(picture(self._images, int(i))) for i in numbers])
+            pixels = torch.stack([self._transform(decode_image(self._images, int(i))) for i in numbers])
         except PladaError as error:
             return error
         return pixels.contiguous(memory_format=torch.channels_last)

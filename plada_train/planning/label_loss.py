@@ -12,7 +12,7 @@ from plada_codec.progress import progress_bar
 from plada_train import json_files
 from plada_train.constraints import Share
 from plada_train.files import write_bytes
-from plada_train.planning.workers import Task, Workers, judge, learn
+from plada_train.planning.workers import PlanContext, Workers, compute_label_loss, train_target_proxy
 from plada_train.training import proxies
 
 if TYPE_CHECKING:
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 #: Proxies learn the target in this many passes over its images, within these limits of steps.
 EPOCHS = 10
 LEAST_STEPS, MOST_STEPS = 200, 800
-#: Number of images in each task of a worker.
+#: Number of images of each job of a worker.
 _CHUNK = 2_000
 
 
-def judge_labels(task: Task, sample: Universe, workers: Workers) -> dict[str, float]:
-    """Compute the loss of the labels in a universe; write it to `task.loss_path`: float32 [N], NaN elsewhere.
+def write_label_loss(context: PlanContext, sample: Universe, workers: Workers) -> dict[str, float]:
+    """Compute the loss of the labels in a universe; write it to `context.loss_path`: float32 [N], NaN elsewhere.
 
     Returns:
         The accuracy on held-out images of each proxy that learnt the target itself.
     """
-    said = task.folder / "proxies.json"
-    if task.loss_path.exists() and said.exists():
+    said = context.folder / "proxies.json"
+    if context.loss_path.exists() and said.exists():
         return json_files.read(said, dict[str, Share])
-    steps = EPOCHS * len(task.train.labels) // task.batch_size
+    steps = EPOCHS * len(context.train.labels) // context.batch_size
     steps = min(max(steps, LEAST_STEPS), MOST_STEPS)
     with progress_bar("proxies learn the target"):
-        learning = {model: workers.submit(learn, model, steps) for model in proxies.MODELS}
+        learning = {model: workers.submit(train_target_proxy, model, steps) for model in proxies.MODELS}
         accuracies = {model: future.result() for model, future in learning.items()}
     json_files.write(said, accuracies)
-    size = len(task.reference)
+    size = len(context.reference)
     chunk = _CHUNK * sample.stride
     loss = np.full(size, np.nan, np.float32)
     with progress_bar("proxies judge the labels", "images") as progress:
         judging: list[tuple[int, Future[NDArray[np.float32]]]] = [
-            (first, workers.submit(judge, first, min(first + chunk, size), sample.stride))
+            (first, workers.submit(compute_label_loss, first, min(first + chunk, size), sample.stride))
             for first in range(sample.offset, size, chunk)
         ]
         for first, future in judging:
@@ -55,5 +55,5 @@ def judge_labels(task: Task, sample: Universe, workers: Workers) -> dict[str, fl
             progress(min(first + chunk, size) // sample.stride, sample.size(size))
     data = io.BytesIO()
     np.save(data, loss)
-    write_bytes(task.loss_path, data.getvalue())
+    write_bytes(context.loss_path, data.getvalue())
     return accuracies

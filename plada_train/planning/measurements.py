@@ -79,7 +79,7 @@ class SearchLine:
     search: str
 
 
-class Log:
+class MeasurementLog:
     """Measurements by candidate and rung, and the elapsed seconds of a search, in a file that only grows.
 
     Searches share measurements, but each has its own time: `search` is the name of one.

@@ -22,8 +22,8 @@ from plada_codec.progress import Progress, progress_bar
 from plada_codec.reference import ImageSource, reference_digest
 from plada_train.data.decoded_images import DecodedImages
 from plada_train.data.labelled import LabelledImages
-from plada_train.data.pixels import decoded
-from plada_train.files import alone, output_folder
+from plada_train.data.pixels import decode_images
+from plada_train.files import lock_folder, output_folder
 from plada_train.planning import plan_folder
 from plada_train.planning.candidates.grid import (
     LOWEST_ENERGY,
@@ -34,11 +34,11 @@ from plada_train.planning.candidates.grid import (
     levels,
     siblings,
 )
-from plada_train.planning.label_loss import judge_labels
-from plada_train.planning.measurements import Log, Measurement
+from plada_train.planning.label_loss import write_label_loss
+from plada_train.planning.measurements import Measurement, MeasurementLog
 from plada_train.planning.plan_file import Plan
 from plada_train.planning.search import SearchLimits, rungs_of, search
-from plada_train.planning.workers import Examples, Task, Workers, measure
+from plada_train.planning.workers import Examples, PlanContext, Workers, measure
 from plada_train.recipe import Planning, Recipe
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.optional_sections import OptionalSections
@@ -119,37 +119,37 @@ def plan(
         taught, spared = (_examples(data, progress) for data in (train, held_out))
     folder = output_folder(images or output / "images")
     rungs, batch_size = rungs_of(proxy_steps), min(batch_size, proxies.BATCH_SIZE)
-    task = Task(several, reference, folder, output, taught, spared, sections, flip, seed, rungs, batch_size)
-    with alone(output):
-        return _searched(task, SearchLimits(tuple(budgets), candidates, minutes), smallest, workers)
+    context = PlanContext(several, reference, folder, output, taught, spared, sections, flip, seed, rungs, batch_size)
+    with lock_folder(output):
+        return _searched(context, SearchLimits(tuple(budgets), candidates, minutes), smallest, workers)
 
 
-def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> Plan:
+def _searched(context: PlanContext, limits: SearchLimits, smallest: int, workers: int) -> Plan:
     """Run the search, and write its result. `smallest` is the size of the smallest payload, in bytes."""
     budgets = limits.budgets
-    plan_folder.begin(task)
-    output_folder(task.folder / "payloads")
+    plan_folder.write_identity(context)
+    output_folder(context.folder / "payloads")
     # Creates the files, so that workers find them
-    DecodedImages(task.reference, task.scores[0].reference_digest, task.images, proxies.IMAGE_SIZE)
-    log = Log(task.folder / "measurements.jsonl", search=f"{sorted(budgets)}")
-    sample = Universe(0, -(-len(task.reference) // MAX_SAMPLE))
+    DecodedImages(context.reference, context.scores[0].reference_digest, context.images, proxies.IMAGE_SIZE)
+    log = MeasurementLog(context.folder / "measurements.jsonl", search=f"{sorted(budgets)}")
+    sample = Universe(0, -(-len(context.reference) // MAX_SAMPLE))
     try:
-        with Workers(task, workers) as pool:
+        with Workers(context, workers) as pool:
             # Kernels are compiled while the workers start; the workers then find them in the cache
-            kept = min(sample.size(len(task.reference)), max(budgets))  # about one byte per image
-            expect_encodings(_ENCODINGS, kept, task.num_classes)
+            kept = min(sample.size(len(context.reference)), max(budgets))  # about one byte per image
+            expect_encodings(_ENCODINGS, kept, context.num_classes)
             all_levels = levels(budgets, smallest)
-            strides = [_densest(task, sample, level) for level in all_levels]
-            proxy_accuracy = judge_labels(task, sample, pool)
+            strides = [_densest(context, sample, level) for level in all_levels]
+            proxy_accuracy = write_label_loss(context, sample, pool)
             with progress_bar("planning") as bar:
-                candidates = grid(budgets, all_levels, strides, sample, len(task.reference))
+                candidates = grid(budgets, all_levels, strides, sample, len(context.reference))
 
                 def submit(candidate: Candidate, rung: int) -> Future[Measurement | None]:
-                    return pool.submit(measure, candidate, task.rungs[rung], task.seed + rung)
+                    return pool.submit(measure, candidate, context.rungs[rung], context.seed + rung)
 
-                def tell(rung: int, measured: dict[Candidate, Measurement], share: float) -> None:
+                def on_measurement(rung: int, measured: dict[Candidate, Measurement], share: float) -> None:
                     best = max((measurement.accuracy for measurement in measured.values()), default=0.0)
-                    what = f"rung {rung + 1} of {len(task.rungs)}: {len(measured)} candidates, the best {best:.1%}"
+                    what = f"rung {rung + 1} of {len(context.rungs)}: {len(measured)} candidates, the best {best:.1%}"
                     bar.label(what)
                     bar(round(1000 * min(share, 1)), 1000)
 
@@ -160,8 +160,8 @@ def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> 
                     submit,
                     workers,
                     60 * limits.minutes,
-                    tell,
-                    rungs=task.rungs,
+                    on_measurement,
+                    rungs=context.rungs,
                     most=limits.candidates,
                     always=largest_baselines(candidates),
                     more=lambda candidate: siblings(candidate, sample),
@@ -171,7 +171,7 @@ def _searched(task: Task, limits: SearchLimits, smallest: int, workers: int) -> 
         raise InputError(f"{what}: the same command continues the plan", rule="workers") from None
     if not any(found.rungs):
         raise KeyboardInterrupt
-    return plan_folder.write(task, found, limits, log.seconds, proxy_accuracy)
+    return plan_folder.write(context, found, limits, log.seconds, proxy_accuracy)
 
 
 def _check(scores: Scores, reference: ImageSource, train: LabelledImages, held_out: LabelledImages) -> None:
@@ -197,17 +197,17 @@ def _check(scores: Scores, reference: ImageSource, train: LabelledImages, held_o
 
 
 def _examples(data: LabelledImages, progress: Progress) -> Examples:
-    pixels = decoded(data.images, proxies.IMAGE_SIZE, progress, data.numbers)
+    pixels = decode_images(data.images, proxies.IMAGE_SIZE, progress, data.numbers)
     return Examples(pixels, data.labels)
 
 
-def _densest(task: Task, sample: Universe, level_bytes: int) -> int:
+def _densest(context: PlanContext, sample: Universe, level_bytes: int) -> int:
     """The smallest stride with which all images of the universe fit `level_bytes`."""
-    size = len(task.reference)
+    size = len(context.reference)
 
     def fits(factor: int) -> bool:
         universe = Universe(sample.offset, factor * sample.stride)
-        encoder = payload_encoder(task.scores, LOWEST_ENERGY, universe, task.sections)
+        encoder = payload_encoder(context.scores, LOWEST_ENERGY, universe, context.sections)
         return len(encoder(universe.size(size))[1]) <= level_bytes
 
     # Sizes fall as strides grow, with small ripples

@@ -10,7 +10,7 @@ from plada_train.constraints import Count, Digest, NumClasses, Positive, Range, 
 from plada_train.selection.optional_sections import OptionalSections
 
 #: The reason why a search ended before it had measured all candidates.
-Stopped = Literal["time", "interrupt"]
+StopReason = Literal["time", "interrupt"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ class Plan:
     """
 
     budgets: tuple[Positive, ...]
-    stopped: Stopped | None
+    stopped: StopReason | None
     winners: tuple[Winner, ...]
     candidates: tuple[PlanCandidate, ...]
     frontier: tuple[Count, ...]

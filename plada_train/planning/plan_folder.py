@@ -16,8 +16,8 @@ from plada_train.charts.svg import frontier_svg
 from plada_train.files import read_bytes, write_bytes
 from plada_train.planning.candidates.grid import Candidate
 from plada_train.planning.plan_file import Plan, PlanCandidate, Rung, Winner
-from plada_train.planning.search import Found, SearchLimits
-from plada_train.planning.workers import Task
+from plada_train.planning.search import SearchLimits, SearchResult
+from plada_train.planning.workers import PlanContext
 from plada_train.selection.registry import rule_to_json
 from plada_train.training import proxies
 from plada_train.versions import versions
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def begin(task: Task) -> None:
+def write_identity(context: PlanContext) -> None:
     """Write the identity of a plan (`plan-of.json`). Raises InputError if the folder holds another plan."""
-    path = task.folder / "plan-of.json"
-    ours = _identity(task)
+    path = context.folder / "plan-of.json"
+    ours = _identity(context)
     if not path.exists():
         json_files.write(path, ours)
         return
     theirs = json_files.read(path, dict[str, str])
     if theirs != ours:
         names = [name for name in ours if ours[name] != theirs.get(name)]
-        what = f"{task.folder} holds a plan with other {', '.join(names)}"
+        what = f"{context.folder} holds a plan with other {', '.join(names)}"
         raise InputError(f"{what}: name another folder, or remove it", rule="plan")
 
 
-def _identity(task: Task) -> dict[str, str]:
+def _identity(context: PlanContext) -> dict[str, str]:
     """Everything that measurements depend on, by name.
 
     Budgets and minutes are not part of it: searches with other limits share the measurements.
     """
-    columns = [column for one in task.scores for column in (one.label, *one.columns.values())]
-    options = asdict(task.sections) | {"flip": task.flip, "seed": task.seed}
-    if task.sections.class_names:
-        options["class_names"] = task.scores[0].class_names
+    columns = [column for one in context.scores for column in (one.label, *one.columns.values())]
+    options = asdict(context.sections) | {"flip": context.flip, "seed": context.seed}
+    if context.sections.class_names:
+        options["class_names"] = context.scores[0].class_names
     return {
-        "reference set": task.scores[0].reference_digest.hex(),
+        "reference set": context.scores[0].reference_digest.hex(),
         "scores": _digest(columns),
-        "training images": _digest([task.train.pixels, task.train.labels]),
-        "held-out images": _digest([task.held_out.pixels, task.held_out.labels]),
+        "training images": _digest([context.train.pixels, context.train.labels]),
+        "held-out images": _digest([context.held_out.pixels, context.held_out.labels]),
         "options": json.dumps(options, sort_keys=True),
-        "proxies": f"{proxies.MODELS} {proxies.IMAGE_SIZE} {task.rungs} {task.batch_size}",
+        "proxies": f"{proxies.MODELS} {proxies.IMAGE_SIZE} {context.rungs} {context.batch_size}",
     }
 
 
@@ -66,11 +66,13 @@ def _digest(columns: Sequence[NDArray[Any]]) -> str:
     return digest.hexdigest()[:16]
 
 
-def write(task: Task, found: Found, limits: SearchLimits, seconds: float, proxy_accuracy: dict[str, float]) -> Plan:
+def write(
+    context: PlanContext, found: SearchResult, limits: SearchLimits, seconds: float, proxy_accuracy: dict[str, float]
+) -> Plan:
     """Write `plan.json`, the payloads of the winners, and `plan.svg`; return the plan.
 
     Args:
-        task: the data of the measurements.
+        context: the data of the measurements.
         found: result of the search.
         limits: limits of the search.
         seconds: elapsed seconds of the search.
@@ -86,38 +88,38 @@ def write(task: Task, found: Found, limits: SearchLimits, seconds: float, proxy_
         frontier=tuple(numbers[one] for one in found.frontier()),
         rungs=tuple(
             Rung(steps=steps, candidates=asked, measured=len(measured))
-            for steps, asked, measured in zip(task.rungs, found.asked, found.rungs, strict=True)
+            for steps, asked, measured in zip(context.rungs, found.candidate_counts, found.rungs, strict=True)
         ),
         proxies=proxies.MODELS,
         image_size=proxies.IMAGE_SIZE,
-        reference_size=len(task.reference),
-        reference_digest=task.scores[0].reference_digest.hex(),
-        num_classes=task.num_classes,
-        class_names=task.scores[0].class_names,
-        train_images=len(task.train.labels),
-        held_out_images=len(task.held_out.labels),
-        sending=task.sections,
-        seed=task.seed,
+        reference_size=len(context.reference),
+        reference_digest=context.scores[0].reference_digest.hex(),
+        num_classes=context.num_classes,
+        class_names=context.scores[0].class_names,
+        train_images=len(context.train.labels),
+        held_out_images=len(context.held_out.labels),
+        sending=context.sections,
+        seed=context.seed,
         versions=versions(),
         candidates_asked=limits.candidates,
         minutes=limits.minutes,
         seconds=round(seconds, 1),
         proxy_accuracy=proxy_accuracy,
     )
-    payloads = {budget: read_bytes(task.payload_path(one)) for budget, one in winners.items() if one is not None}
-    _write_payloads(task.folder, payloads, max(limits.budgets), several=len(limits.budgets) > 1)
-    write_bytes(task.folder / "plan.svg", frontier_svg(plan.points(), standalone=True).encode())
-    json_files.write(task.folder / "plan.json", plan)
+    payloads = {budget: read_bytes(context.payload_path(one)) for budget, one in winners.items() if one is not None}
+    _write_payloads(context.folder, payloads, max(limits.budgets), several=len(limits.budgets) > 1)
+    write_bytes(context.folder / "plan.svg", frontier_svg(plan.points(), standalone=True).encode())
+    json_files.write(context.folder / "plan.json", plan)
     return plan
 
 
-def _winner(budget: int, one: Candidate | None, numbers: dict[Candidate, int], found: Found) -> Winner:
+def _winner(budget: int, one: Candidate | None, numbers: dict[Candidate, int], found: SearchResult) -> Winner:
     if one is None:
         return Winner(budget_bytes=budget, candidate=None, rung=None)
     return Winner(budget_bytes=budget, candidate=numbers[one], rung=found.last(one))
 
 
-def _plan_candidate(number: int, one: Candidate, found: Found) -> PlanCandidate:
+def _plan_candidate(number: int, one: Candidate, found: SearchResult) -> PlanCandidate:
     rung = found.last(one)
     assert rung is not None
     measurement = found.rungs[rung][one]

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 
 from plada_train.planning.candidates.grid import Candidate
-from plada_train.planning.measurements import Log, Measurement
-from plada_train.planning.plan_file import Stopped
+from plada_train.planning.measurements import Measurement, MeasurementLog
+from plada_train.planning.plan_file import StopReason
 
 #: Training steps of the proxies on each rung, as shares of the steps on the last rung.
 _STEPS = (0.125, 0.35, 1.0)
@@ -27,7 +27,7 @@ KEEP_ONE_OF = 3
 #: Begins the measurement of a candidate on a rung.
 Submit = Callable[[Candidate, int], "Future[Measurement | None]"]
 #: Called with the rung, its measurements, and the progress of the search, 0 .. 1.
-Tell = Callable[[int, "dict[Candidate, Measurement]", float], None]
+OnMeasurement = Callable[[int, "dict[Candidate, Measurement]", float], None]
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,15 @@ def rungs_of(steps: int) -> tuple[int, ...]:
 
 
 @dataclass
-class Found:
+class SearchResult:
     """The result of a search: for each rung, the number of candidates to measure, and the measurements.
 
     `stopped` is the reason if the search ended early: "time" or "interrupt".
     """
 
-    asked: list[int] = field(default_factory=list)
+    candidate_counts: list[int] = field(default_factory=list)
     rungs: list[dict[Candidate, Measurement]] = field(default_factory=list)
-    stopped: Stopped | None = None
+    stopped: StopReason | None = None
 
     def last(self, candidate: Candidate) -> int | None:
         """The last rung on which a candidate was measured."""
@@ -89,7 +89,7 @@ class Found:
         return found
 
 
-def promoted(
+def promote(
     measured: dict[Candidate, Measurement],
     budgets: Sequence[int],
     always: Iterable[Candidate] = (),
@@ -123,7 +123,7 @@ def promoted(
 class _RungWork:
     """The work of one rung: finished measurements, running ones, and the remaining candidates."""
 
-    def __init__(self, rung: int, tried: Sequence[Candidate], log: Log) -> None:
+    def __init__(self, rung: int, tried: Sequence[Candidate], log: MeasurementLog) -> None:
         self.rung = rung
         self.tried = tried
         self.measured = log.measured(tried, rung)
@@ -167,40 +167,40 @@ def _share_of_time(left: int, tried: int, rungs: Sequence[int]) -> float:
 def search(
     candidates: Sequence[Candidate],
     budgets: Sequence[int],
-    log: Log,
+    log: MeasurementLog,
     submit: Submit,
     workers: int,
     until_s: float,
-    tell: Tell,
+    on_measurement: OnMeasurement,
     *,
     rungs: Sequence[int],
     most: int | None = None,
     always: Sequence[Candidate] = (),
     more: Callable[[Candidate], Iterable[Candidate]] = lambda candidate: (),
-) -> Found:
+) -> SearchResult:
     """Measure candidates rung by rung.
 
     Args:
         candidates: candidates of the first rung, in the order in which they are tried.
-        budgets: see `promoted`.
+        budgets: see `promote`.
         log: earlier measurements; new ones are added to it.
         submit: begins a measurement.
         workers: number of measurements at a time.
         until_s: value of `log.seconds` until which measurements may begin, except that of the first candidate of each
             budget. Each rung has an equal share of the time since the search began; if `most` is given, each rung has
             the time that it needs, if the time suffices.
-        tell: called after each measurement.
+        on_measurement: called after each measurement.
         rungs: training steps of each rung.
         most: number of candidates to measure on the first rung; None: all. With it, the measured candidates do not
             depend on the time, unless the time is too short for all of them.
         always: candidates that every rung has.
         more: returns the candidates that the last rung adds for a promoted candidate.
     """
-    found = Found()
+    found = SearchResult()
     begin_s = log.began_s()
     wanted, sure = list(candidates), set(candidates[: len(budgets)])
     for rung in range(len(rungs)):
-        found.asked.append(len(wanted))
+        found.candidate_counts.append(len(wanted))
         work = _RungWork(rung, wanted[:most] if rung == 0 else wanted, log)
         if most is None:
             ends_s = begin_s + (until_s - begin_s) * (rung + 1) / len(rungs)
@@ -223,7 +223,7 @@ def search(
                 if not work.running:
                     break
                 work.wait()
-                tell(rung, work.measured, max(log.seconds / until_s, (rung + work.share_done) / len(rungs)))
+                on_measurement(rung, work.measured, max(log.seconds / until_s, (rung + work.share_done) / len(rungs)))
             if work.left:
                 found.stopped = found.stopped or "time"
         except KeyboardInterrupt:
@@ -232,5 +232,5 @@ def search(
         # In the order of the candidates, not of time, so that equal candidates compete alike in every call
         found.rungs.append(log.measured(work.tried, rung))
         is_before_last = rung == len(rungs) - 2
-        wanted = promoted(found.rungs[-1], budgets, always, more if is_before_last else lambda candidate: ())
+        wanted = promote(found.rungs[-1], budgets, always, more if is_before_last else lambda candidate: ())
     return found

@@ -1,7 +1,7 @@
 """The planner's worker processes: they train proxies on the target, compute label losses, and measure candidates.
 
-A worker receives the data that all its work needs at its beginning (`Task`). When it is told to stop, it ends its work
-at the next training step.
+A worker receives the data that all its work needs when it starts (`PlanContext`). When it is told to stop, it ends its
+work at the next training step.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Task:
+class PlanContext:
     """The data that all measurements of a plan have in common.
 
     Attributes:
@@ -103,19 +103,19 @@ class Task:
         return self.folder / "payloads" / f"{candidate.key}.plada"
 
 
-class Stopped(Exception):
+class WorkStopped(Exception):
     """The work was stopped because the planner ends."""
 
 
 class Workers:
-    """A pool of worker processes for a task. They are told to stop when the `with` statement ends."""
+    """A pool of worker processes for a plan. They are told to stop when the `with` statement ends."""
 
-    def __init__(self, task: Task, number: int) -> None:
-        context = get_context("forkserver")
+    def __init__(self, context: PlanContext, number: int) -> None:
+        forkserver = get_context("forkserver")
         # Imported once, as each worker would take seconds for it
-        context.set_forkserver_preload([__name__])
-        self._stop = context.Event()
-        self._pool = ProcessPoolExecutor(number, context, _begin, (task, self._stop))
+        forkserver.set_forkserver_preload([__name__])
+        self._stop = forkserver.Event()
+        self._pool = ProcessPoolExecutor(number, forkserver, _begin, (context, self._stop))
         with _without_interrupts():
             # The pool begins a process for each of its first tasks
             for _ in range(number):
@@ -146,20 +146,20 @@ def _without_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-_task: Task
+_context: PlanContext
 _images: DecodedImages
 _stop: Event
 
 
-def _begin(task: Task, stop: Event) -> None:
-    global _task, _images, _stop
+def _begin(context: PlanContext, stop: Event) -> None:
+    global _context, _images, _stop
     # Ctrl-C is for the planner, which then chooses the best so far; the planner has also given all our warnings
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore", PladaWarning)
     Thread(target=_end_with_planner, daemon=True).start()
     torch.set_num_threads(1)
-    _task, _stop = task, stop
-    _images = DecodedImages(task.reference, task.scores[0].reference_digest, task.images, proxies.IMAGE_SIZE)
+    _context, _stop = context, stop
+    _images = DecodedImages(context.reference, context.scores[0].reference_digest, context.images, proxies.IMAGE_SIZE)
 
 
 def _nothing() -> None:
@@ -176,10 +176,10 @@ def _end_with_planner() -> None:
 
 def _step(done: int, total: int) -> None:
     if _stop.is_set():
-        raise Stopped
+        raise WorkStopped
 
 
-def filled(encoder: Encoder, most: int, level_bytes: int) -> bytes | None:
+def fill_level(encoder: Encoder, most: int, level_bytes: int) -> bytes | None:
     """Encode as many images as fill `level_bytes`: at least `FULL` of it, or `most` images. None if none fits.
 
     Sizes grow almost in proportion to the number of images. So the next number to try follows from the proportion, or
@@ -207,21 +207,21 @@ def filled(encoder: Encoder, most: int, level_bytes: int) -> bytes | None:
 
 @cache
 def _scores() -> tuple[Scores, ...]:
-    """The scores of the task with the loss of labels, which is that of the labels of the first scores."""
-    loss = np.load(_task.loss_path)
-    return tuple(one.with_column("loss", loss) for one in _task.scores)
+    """The scores of the plan with the loss of labels, which is that of the labels of the first scores."""
+    loss = np.load(_context.loss_path)
+    return tuple(one.with_column("loss", loss) for one in _context.scores)
 
 
 def _payload(candidate: Candidate) -> bytes | None:
     """Encode a candidate's payload, once."""
-    path = _task.payload_path(candidate)
+    path = _context.payload_path(candidate)
     if path.exists():
         return read_bytes(path)
     universe = candidate.universe
-    encoder = payload_encoder(_scores(), candidate.rule, universe, _task.sections)
-    most = universe.size(len(_task.reference))
+    encoder = payload_encoder(_scores(), candidate.rule, universe, _context.sections)
+    most = universe.size(len(_context.reference))
     level = candidate.level_bytes
-    made = encoder(most)[1] if level is None else filled(encoder, most, level)
+    made = encoder(most)[1] if level is None else fill_level(encoder, most, level)
     if made is not None:
         write_bytes(path, made)
     return made
@@ -233,55 +233,55 @@ def measure(candidate: Candidate, steps: int, seed: int) -> Measurement | None:
     if payload is None:
         return None
     received = decode(payload)
-    pixels = _images.rows(received.indices.astype(np.int64))
+    pixels = _images.pixels(received.indices.astype(np.int64))
     accuracies = {}
     for model in proxies.MODELS:
-        network = proxies.trained(
+        network = proxies.train_proxy(
             model,
             pixels,
             received.labels,
-            _task.num_classes,
+            _context.num_classes,
             steps=steps,
-            batch_size=_task.batch_size,
+            batch_size=_context.batch_size,
             seed=seed,
-            flip=_task.flip,
+            flip=_context.flip,
             progress=_step,
         )
-        accuracies[model] = proxies.accuracy(network, _task.held_out.pixels, _task.held_out.labels)
+        accuracies[model] = proxies.accuracy(network, _context.held_out.pixels, _context.held_out.labels)
     return Measurement(received.kept, len(payload), accuracies)
 
 
-def learn(model: str, steps: int) -> float:
+def train_target_proxy(model: str, steps: int) -> float:
     """Train a proxy on the target itself; write it, and return its accuracy on held-out images."""
-    network = proxies.trained(
+    network = proxies.train_proxy(
         model,
-        _task.train.pixels,
-        _task.train.labels,
-        _task.num_classes,
+        _context.train.pixels,
+        _context.train.labels,
+        _context.num_classes,
         steps=steps,
-        batch_size=_task.batch_size,
-        seed=_task.seed,
-        flip=_task.flip,
+        batch_size=_context.batch_size,
+        seed=_context.seed,
+        flip=_context.flip,
         progress=_step,
     )
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     write_bytes(_proxy_path(model), save(weights))
-    return proxies.accuracy(network, _task.held_out.pixels, _task.held_out.labels)
+    return proxies.accuracy(network, _context.held_out.pixels, _context.held_out.labels)
 
 
-def judge(first: int, stop: int, stride: int) -> NDArray[np.float32]:
+def compute_label_loss(first: int, stop: int, stride: int) -> NDArray[np.float32]:
     """Compute the label loss of every `stride`-th reference image from `first` to before `stop`: float32 [n]."""
     if _stop.is_set():
-        raise Stopped
+        raise WorkStopped
     numbers = np.arange(first, stop, stride)
-    pixels = _images.rows(numbers)
+    pixels = _images.pixels(numbers)
     log_p = []
     for model in proxies.MODELS:
-        network = proxies.untrained(model, _task.num_classes)
+        network = proxies.make_proxy(model, _context.num_classes)
         network.load_state_dict(load(read_bytes(_proxy_path(model))))
         log_p.append(proxies.log_probabilities(network, pixels))
-    return proxies.label_loss(log_p, _task.scores[0].label[numbers])
+    return proxies.label_loss(log_p, _context.scores[0].label[numbers])
 
 
 def _proxy_path(model: str) -> Path:
-    return _task.folder / f"proxy-{model}.safetensors"
+    return _context.folder / f"proxy-{model}.safetensors"

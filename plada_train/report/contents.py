@@ -12,7 +12,7 @@ from plada_train.planning.plan_file import Rung
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RunSummary:
     """The summary of a run: the numbers that a reader needs first.
 
     `paper_bytes` is the paper's coding of the same payload (its smaller layout, zstd level 19). `rule` names the
@@ -33,7 +33,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchExtent:
     """The extent of the planner's search (see `planning.plan_file.Plan`)."""
 
     rungs: tuple[Rung, ...]
@@ -100,11 +100,11 @@ class LinkTime:
 
 
 @dataclass(frozen=True)
-class Missing:
-    """A part of the report that cannot be shown, and why; `why` includes advice."""
+class MissingPart:
+    """A part of the report that cannot be shown, and why; `reason` includes advice."""
 
-    what: str
-    why: str
+    part: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Contents:
     """All parts of a report, in the order of the page."""
 
     title: str
-    verdict: Verdict | None
+    summary: RunSummary | None
     points: tuple[Point, ...]
     links: tuple[LinkTime, ...]
     percentiles: tuple[Percentile, ...]
@@ -122,13 +122,13 @@ class Contents:
     class_names: tuple[str, ...]
     confusions: tuple[Confusion, ...]
     facts: tuple[tuple[str, str], ...]
-    missing: tuple[Missing, ...]
-    search: Search | None = None
+    missing: tuple[MissingPart, ...]
+    search: SearchExtent | None = None
 
     @property
-    def missing_by_reason(self) -> tuple[Missing, ...]:
+    def missing_by_reason(self) -> tuple[MissingPart, ...]:
         """`missing`, where parts with the same reason are joined."""
         parts: dict[str, list[str]] = {}
         for each in self.missing:
-            parts.setdefault(each.why, []).append(each.what)
-        return tuple(Missing(", ".join(what), why) for why, what in parts.items())
+            parts.setdefault(each.reason, []).append(each.part)
+        return tuple(MissingPart(", ".join(names), reason) for reason, names in parts.items())

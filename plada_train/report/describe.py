@@ -9,7 +9,7 @@ from plada_codec import Universe
 from plada_codec.sections.registry import SECTIONS
 from plada_train.planning.plan_file import Plan
 from plada_train.recipe import Recipe
-from plada_train.report.folder import Run, Sent, first
+from plada_train.report.folder import RunFolder, SentPayload, first_result
 from plada_train.report.run_report import RunReport
 from plada_train.selection.registry import rule_from_json
 from plada_train.selection.rule import selection_name
@@ -18,10 +18,10 @@ from plada_train.selection.rule import selection_name
 _PARTS = {"train", "training", "target-train", "images", "data"}
 
 
-def title(run: Run, names: tuple[str, ...]) -> str:
+def title(run: RunFolder, names: tuple[str, ...]) -> str:
     """Title of the report: the task and its classes."""
-    named = first(lambda: run.report().settings.task)
-    source = first(lambda: Path(run.report().settings.target_train))
+    named = first_result(lambda: run.report().settings.task)
+    source = first_result(lambda: Path(run.report().settings.target_train))
     folder = Path() if source is None else source.parent if source.suffix == ".tar" else source
     # A source in the folder where the run was started has no folder name
     task = named or (folder.parent if folder.name in _PARTS else folder).name or run.folder.resolve().name
@@ -31,7 +31,7 @@ def title(run: Run, names: tuple[str, ...]) -> str:
     return f"{task}: {' and '.join((', '.join(shown[:-1]), shown[-1]) if len(shown) > 1 else shown)}"
 
 
-def choice(run: Run) -> tuple[str, int | None]:
+def choice(run: RunFolder) -> tuple[str, int | None]:
     """The rule by which images were chosen, and the limit in bytes, if there was one."""
 
     def planned() -> tuple[str, int | None]:
@@ -40,20 +40,20 @@ def choice(run: Run) -> tuple[str, int | None]:
 
     def named() -> tuple[str, int | None]:
         settings = run.report().settings
-        sent = first(run.sent)
+        sent = first_result(run.sent)
         rule = None if sent is not None and sent.is_whole else rule_from_json(settings.rule)
         return selection_name(rule, Universe(settings.offset, settings.stride)), settings.max_bytes
 
-    return first(planned, named) or ("a rule that is not on record", None)
+    return first_result(planned, named) or ("a rule that is not on record", None)
 
 
-def facts(run: Run) -> Iterator[tuple[str, str]]:
+def facts(run: RunFolder) -> Iterator[tuple[str, str]]:
     """Facts to reproduce a run, by name, from report.json, plan.json or both."""
-    report, plan = first(run.report), first(run.plan)
+    report, plan = first_result(run.report), first_result(run.plan)
     if report is None and plan is None:
         run.report()
     if report is not None:
-        yield from _facts_of_run(report, first(run.sent))
+        yield from _facts_of_run(report, first_result(run.sent))
     if plan is not None:
         yield from _facts_of_plan(plan)
     source = report or plan
@@ -62,7 +62,7 @@ def facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "Versions", _listed(source.versions)
 
 
-def _facts_of_run(report: RunReport, sent: Sent | None) -> Iterator[tuple[str, str]]:
+def _facts_of_run(report: RunReport, sent: SentPayload | None) -> Iterator[tuple[str, str]]:
     settings = report.settings
     yield "Reference set", f"{settings.reference}, {report.reference_size:,} images"
     yield "Target", f"{settings.target_train}; accuracies on {settings.target_test}"

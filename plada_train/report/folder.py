@@ -40,7 +40,7 @@ WRITTEN_BY = {
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentPayload:
     """A payload, and its bytes."""
 
     payload: Payload
@@ -52,7 +52,7 @@ class Sent:
         return self.payload.kept == self.payload.universe_size
 
 
-class File(Generic[T]):
+class LazyFile(Generic[T]):
     """The content of a file, read once. A call returns it, or raises an InputError that says why it cannot be used."""
 
     def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
@@ -72,7 +72,7 @@ class File(Generic[T]):
         return self._value
 
 
-class Run:
+class RunFolder:
     """The files of a run. If their reference sets differ, only files with the first one's reference set are used."""
 
     def __init__(self, folder: Path) -> None:
@@ -82,24 +82,24 @@ class Run:
         payload = folder / "payload.plada"
         self.folder = folder
         self._digest, self._said_by = "", ""
-        self.sent = File(planned if planned.exists() and not payload.exists() else payload, self._read_payload)
-        self.report = File(folder / "report.json", self._read_report)
-        self.scores = File(folder / "scores", self._read_scores)
-        self.plan = File(plan if plan.exists() else folder / "plan.json", self._read_plan)
-        self.model = {who: File(folder / f"{who}.json", _read_checkpoint_info) for who in ("teacher", "student")}
-        files: tuple[File[Any], ...] = (self.sent, self.report, self.scores, self.plan, *self.model.values())
+        self.sent = LazyFile(planned if planned.exists() and not payload.exists() else payload, self._read_payload)
+        self.report = LazyFile(folder / "report.json", self._read_report)
+        self.scores = LazyFile(folder / "scores", self._read_scores)
+        self.plan = LazyFile(plan if plan.exists() else folder / "plan.json", self._read_plan)
+        self.model = {role: LazyFile(folder / f"{role}.json", _read_checkpoint_info) for role in ("teacher", "student")}
+        files: tuple[LazyFile[Any], ...] = (self.sent, self.report, self.scores, self.plan, *self.model.values())
         if not any(file.exists for file in files):
             what = f"{folder} has no file of a run ({', '.join(WRITTEN_BY)})"
             raise InputError(f"{what}: name a folder that `plada-train run` wrote", rule="report")
 
     def payload_bytes(self) -> int:
         """Size of the payload, or its size by the report if the payload is missing."""
-        sent = first(lambda: len(self.sent().encoded))
+        sent = first_result(lambda: len(self.sent().encoded))
         return self.report().payload_bytes if sent is None else sent
 
     def chosen(self) -> tuple[PlanCandidate, int]:
         """The planner's choice: a candidate, and its budget in bytes."""
-        if (report := first(self.report)) is not None:
+        if (report := first_result(self.report)) is not None:
             if report.plan is None:
                 raise InputError("the selection was named, not planned", rule="report")
             return report.plan.candidate, report.plan.budget_bytes
@@ -109,7 +109,7 @@ class Run:
         winner, candidate = chosen
         return candidate, winner.budget_bytes
 
-    def _read_payload(self, path: Path) -> Sent:
+    def _read_payload(self, path: Path) -> SentPayload:
         encoded = read_bytes(path)
         try:
             payload = decode(encoded)
@@ -118,11 +118,11 @@ class Run:
         if not payload.kept:
             raise InputError(f"{path} keeps no image", rule="report")
         self._check_reference(path, payload.reference_digest.hex())
-        return Sent(payload, encoded)
+        return SentPayload(payload, encoded)
 
     def _read_report(self, path: Path) -> RunReport:
         report = json_files.read(path, RunReport)
-        sent = first(self.sent)
+        sent = first_result(self.sent)
         if sent and (report.kept, report.payload_bytes) != (sent.payload.kept, len(sent.encoded)):
             raise InputError(f"{path} belongs to another payload than payload.plada", rule="report")
         self._check_reference(path, report.reference_digest)
@@ -131,7 +131,7 @@ class Run:
     def _read_scores(self, path: Path) -> Scores:
         scores = Scores.load(path)
         self._check_reference(path, scores.reference_digest.hex())
-        sent = first(self.sent)
+        sent = first_result(self.sent)
         sizes = (len(scores.label), scores.num_classes)
         if sent and sizes != (sent.payload.reference_size, sent.payload.num_classes):
             raise InputError(f"{path} has other numbers of images or classes than payload.plada", rule="report")
@@ -156,7 +156,7 @@ def _read_checkpoint_info(path: Path) -> CheckpointInfo:
     return json_files.read(path, CheckpointInfo)
 
 
-def first(*ways: Callable[[], T | None]) -> T | None:
+def first_result(*ways: Callable[[], T | None]) -> T | None:
     """The first result of the `ways`; None if all raise a PladaError or return None."""
     for way in ways:
         with suppress(PladaError):

@@ -26,21 +26,21 @@ from plada_codec.reference import ImageSource, open_images
 from plada_codec.sections.class_names import checked_class_names
 from plada_codec.sections.registry import SECTIONS
 from plada_train.charts.values import Confusion, Histogram, Section
-from plada_train.data.labelled import picture
+from plada_train.data.labelled import decode_image
 from plada_train.planning.plan_file import Plan
 from plada_train.report.contents import (
     Anatomy,
     ClassRow,
     Contents,
     LinkTime,
-    Missing,
+    MissingPart,
     Percentile,
-    Search,
+    RunSummary,
+    SearchExtent,
     Thumbnail,
-    Verdict,
 )
 from plada_train.report.describe import choice, facts, title
-from plada_train.report.folder import Run, Sent, first
+from plada_train.report.folder import RunFolder, SentPayload, first_result
 from plada_train.report.run_report import RunReport
 from plada_train.selection.ranking import lowest, ranking
 
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
-Who = Literal["teacher", "student"]
+ModelRole = Literal["teacher", "student"]
 
-#: `Missing.what` by the field of `Contents` or `Verdict` that is None or empty.
+#: `MissingPart.part` by the field of `Contents` or `RunSummary` that is None or empty.
 PARTS = {
-    "verdict": "Summary of the run",
+    "summary": "Summary of the run",
     "teacher_accuracy": "The teacher's accuracy",
     "student_accuracy": "The student's accuracy",
     "points": "Accuracy against bytes",
@@ -97,26 +97,26 @@ def gather(folder: Path, reference: str | None = None) -> Contents:
     Raises:
         InputError: if there is no such folder, or no file of a run in it.
     """
-    run = Run(folder)
-    missing: list[Missing] = []
+    run = RunFolder(folder)
+    missing: list[MissingPart] = []
 
     def part(name: str, make: Callable[[], T], otherwise: T) -> T:
         try:
             return make()
         except PladaError as error:
-            missing.append(Missing(PARTS[name], str(error.args[0])))
+            missing.append(MissingPart(PARTS[name], str(error.args[0])))
             return otherwise
 
-    def accuracy(who: Who) -> float | None:
-        return part(f"{who}_accuracy", lambda: _accuracy(run, who), None)
+    def accuracy(role: ModelRole) -> float | None:
+        return part(f"{role}_accuracy", lambda: _accuracy(run, role), None)
 
     names = _names(run)
-    verdict = part("verdict", lambda: _verdict(run), None)
-    if verdict is not None:
-        verdict = replace(verdict, teacher_accuracy=accuracy("teacher"), student_accuracy=accuracy("student"))
+    summary = part("summary", lambda: _summary(run), None)
+    if summary is not None:
+        summary = replace(summary, teacher_accuracy=accuracy("teacher"), student_accuracy=accuracy("student"))
     return Contents(
         title=title(run, names),
-        verdict=verdict,
+        summary=summary,
         points=part("points", lambda: run.plan().points(), ()),
         links=part("links", lambda: _links(run.payload_bytes()), ()),
         percentiles=part("percentiles", lambda: _percentiles(run, reference, names, missing), ()),
@@ -127,16 +127,16 @@ def gather(folder: Path, reference: str | None = None) -> Contents:
         confusions=part("confusions", lambda: _confusions(run.report(), len(names)), ()),
         facts=part("facts", lambda: tuple(facts(run)), ()),
         missing=tuple(missing),
-        search=first(lambda: _search(run.plan())),
+        search=first_result(lambda: _search(run.plan())),
     )
 
 
 # The parts
 
 
-def _names(run: Run) -> tuple[str, ...]:
+def _names(run: RunFolder) -> tuple[str, ...]:
     """Names of the classes, or their numbers if there are no names; empty if the number of classes is unknown."""
-    num_classes = first(
+    num_classes = first_result(
         lambda: run.sent().payload.num_classes,
         lambda: run.scores().num_classes,
         lambda: run.report().num_classes,
@@ -150,16 +150,18 @@ def _names(run: Run) -> tuple[str, ...]:
         lambda: run.report().class_names,
         lambda: run.plan().class_names,
     )
-    names = first(*((lambda names=names: names() and checked_class_names(names(), num_classes)) for names in known))
+    names = first_result(
+        *((lambda names=names: names() and checked_class_names(names(), num_classes)) for names in known)
+    )
     return names or tuple(map(str, range(num_classes)))
 
 
-def _verdict(run: Run) -> Verdict:
-    """The verdict without accuracies. Sizes come from the payload, or from the report if the payload is missing."""
-    sent = first(run.sent)
+def _summary(run: RunFolder) -> RunSummary:
+    """The summary without accuracies. Sizes come from the payload, or from the report if the payload is missing."""
+    sent = first_result(run.sent)
     sizes = run.report() if sent is None else sent.payload
     rule, budget_bytes = choice(run)
-    return Verdict(
+    return RunSummary(
         payload_bytes=run.payload_bytes(),
         paper_bytes=run.report().paper_zstd_bytes if sent is None else compare(sent.payload).best_zstd_bytes,
         kept=sizes.kept,
@@ -169,23 +171,23 @@ def _verdict(run: Run) -> Verdict:
         budget_bytes=budget_bytes,
         teacher_accuracy=None,
         student_accuracy=None,
-        teacher_model=first(lambda: run.report().settings.teacher.model),
-        student_model=first(lambda: run.report().settings.student.model),
+        teacher_model=first_result(lambda: run.report().settings.teacher.model),
+        student_model=first_result(lambda: run.report().settings.student.model),
     )
 
 
-def _accuracy(run: Run, who: Who) -> float:
+def _accuracy(run: RunFolder, role: ModelRole) -> float:
     """The accuracy of the teacher or the student, from the report or from its own file."""
-    if (report := first(run.report)) is not None:
-        return report.teacher_accuracy if who == "teacher" else report.student_accuracy
-    accuracy = run.model[who]().accuracy
+    if (report := first_result(run.report)) is not None:
+        return report.teacher_accuracy if role == "teacher" else report.student_accuracy
+    accuracy = run.model[role]().accuracy
     if accuracy is None:
-        raise InputError(f"the accuracy of the {who} was not measured", rule="report")
+        raise InputError(f"the accuracy of the {role} was not measured", rule="report")
     return accuracy
 
 
-def _search(plan: Plan) -> Search:
-    return Search(plan.rungs, plan.stopped, plan.proxies, plan.held_out_images)
+def _search(plan: Plan) -> SearchExtent:
+    return SearchExtent(plan.rungs, plan.stopped, plan.proxies, plan.held_out_images)
 
 
 def _links(payload_bytes: int) -> tuple[LinkTime, ...]:
@@ -206,7 +208,7 @@ def link_time(payload_bytes: int, link: Link) -> LinkTime:
 
 
 def _percentiles(
-    run: Run, reference: str | None, names: tuple[str, ...], missing: list[Missing]
+    run: RunFolder, reference: str | None, names: tuple[str, ...], missing: list[MissingPart]
 ) -> tuple[Percentile, ...]:
     """Thumbnails by percentile. Images that cannot be decoded are left out; `missing` names them."""
     scores = run.scores()
@@ -214,7 +216,7 @@ def _percentiles(
     if len(images) != len(scores.label):
         what = f"{images.source} has {len(images)} images, but the scores are of {len(scores.label)}"
         raise InputError(f"{what}: name the reference set with --reference", rule="reference")
-    sent = first(run.sent)
+    sent = first_result(run.sent)
     kept = None if sent is None else set(sent.payload.indices.tolist())
     energy = scores.column("energy")
     order = ranking(energy)
@@ -234,13 +236,13 @@ def _percentiles(
 
     percentiles = tuple(Percentile(percent, tuple(thumbnails(percent))) for percent in PERCENTS)
     if errors:
-        missing.append(Missing("Some images", f"{len(errors)} cannot be shown: {errors[0].args[0]}"))
+        missing.append(MissingPart("Some images", f"{len(errors)} cannot be shown: {errors[0].args[0]}"))
     return percentiles
 
 
-def _reference(run: Run, reference: str | None) -> ImageSource:
+def _reference(run: RunFolder, reference: str | None) -> ImageSource:
     if reference is None:
-        reference = first(lambda: run.report().settings.reference)
+        reference = first_result(lambda: run.report().settings.reference)
     if reference is None:
         raise InputError("the place of the reference set is not known: name it with --reference", rule="reference")
     try:
@@ -252,23 +254,23 @@ def _reference(run: Run, reference: str | None) -> ImageSource:
 
 def _thumbnail(images: ImageSource, i: int) -> str:
     data = io.BytesIO()
-    ImageOps.fit(picture(images, i), (PIXELS, PIXELS)).save(data, "jpeg", quality=JPEG_QUALITY)
+    ImageOps.fit(decode_image(images, i), (PIXELS, PIXELS)).save(data, "jpeg", quality=JPEG_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
-def _energies(run: Run) -> Histogram:
+def _energies(run: RunFolder) -> Histogram:
     energy, kept = run.scores().column("energy").astype(np.float64), run.sent().payload.indices
     edges = np.histogram_bin_edges(energy, BINS, tuple(np.percentile(energy, OUTER_PERCENTS)))
 
     def counts(values: NDArray[np.float64]) -> tuple[int, ...]:
         return tuple(np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].tolist())
 
-    rule = first(lambda: run.chosen()[0].rule, lambda: run.report().settings.rule) or {}
+    rule = first_result(lambda: run.chosen()[0].rule, lambda: run.report().settings.rule) or {}
     cut = len(energy) - len(kept) if rule.get("inverse") else len(kept) - 1
     return Histogram(tuple(edges.tolist()), counts(energy), counts(energy[kept]), float(np.partition(energy, cut)[cut]))
 
 
-def _classes(run: Run, names: tuple[str, ...]) -> tuple[ClassRow, ...]:
+def _classes(run: RunFolder, names: tuple[str, ...]) -> tuple[ClassRow, ...]:
     scores, sent = run.scores(), run.sent()
     payload = sent.payload
     universe = np.arange(payload.universe.offset, payload.reference_size, payload.universe.stride)
@@ -280,7 +282,7 @@ def _classes(run: Run, names: tuple[str, ...]) -> tuple[ClassRow, ...]:
     return tuple(ClassRow(*row) for row in zip(names, *counts, _bits_of_classes(sent), strict=True))
 
 
-def _bits_of_classes(sent: Sent) -> list[float] | list[None]:
+def _bits_of_classes(sent: SentPayload) -> list[float] | list[None]:
     """Bits that each class adds: the bits of the payload minus those of the payload without the class."""
     payload = sent.payload
     if payload.num_classes > CODED_CLASSES or payload.kept > CODED_KEPT:
@@ -306,7 +308,7 @@ def _without(payload: Payload, label: int) -> Payload:
     )
 
 
-def _anatomy(sent: Sent) -> Anatomy:
+def _anatomy(sent: SentPayload) -> Anatomy:
     info = inspect(sent.encoded)
     fields = {extent.name: extent.size for extent in info.extents}
     sizes = {section.type: section.bytes for section in info.sections}

@@ -17,7 +17,7 @@ from plada_codec.links.units import show_seconds
 from plada_train.charts import svg
 from plada_train.charts.svg import NARROW, WIDE, Column, signed
 from plada_train.charts.values import Confusion, Histogram, Point
-from plada_train.report.contents import Anatomy, ClassRow, Contents, LinkTime, Search, Verdict
+from plada_train.report.contents import Anatomy, ClassRow, Contents, LinkTime, RunSummary, SearchExtent
 from plada_train.scores.registry import SCORES
 from plada_train.selection.registry import SELECTION_RULES
 
@@ -80,16 +80,16 @@ def render(contents: Contents) -> str:
     folder = files("plada_train.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(folder.joinpath("page.html.jinja").read_text(encoding="utf-8"))
-    verdict, anatomy = contents.verdict, contents.anatomy
+    summary, anatomy = contents.summary, contents.anatomy
     page = template.render(
         contents=contents,
         style=Markup(svg.style() + folder.joinpath("page.css").read_text(encoding="utf-8")),
-        lead=_lead(verdict) if verdict else None,
-        tiles=_tiles(verdict, contents.links) if verdict else [],
+        lead=_lead(summary) if summary else None,
+        tiles=_tiles(summary, contents.links) if summary else [],
         search=_search(contents.search) if contents.search and contents.search.rungs else [],
         frontier=_frontier(contents.points) if len(contents.points) > 1 else None,
-        choice=_choice(contents.points, verdict.budget_bytes if verdict else None),
-        words=_words(contents) if verdict or contents.points else [],
+        choice=_choice(contents.points, summary.budget_bytes if summary else None),
+        words=_words(contents) if summary or contents.points else [],
         links=_links(contents.links) if contents.links else None,
         energies=_energies(contents.energies) if contents.energies else None,
         classes=_classes(contents.classes) if contents.classes else None,
@@ -104,29 +104,29 @@ def render(contents: Contents) -> str:
 # The top of the page
 
 
-def _lead(verdict: Verdict) -> str:
+def _lead(summary: RunSummary) -> str:
     """A sentence that explains PLADA by the numbers of this run."""
-    student, teacher = (f" ({model})" if model else "" for model in (verdict.student_model, verdict.teacher_model))
+    student, teacher = (f" ({model})" if model else "" for model in (summary.student_model, summary.teacher_model))
     return (
-        f"The student{student} learns this task from {verdict.payload_bytes:,} bytes. They say which {verdict.kept:,} "
-        f"of {verdict.reference_size:,} shared, unlabelled images to learn from, and what the teacher{teacher} takes "
+        f"The student{student} learns this task from {summary.payload_bytes:,} bytes. They say which {summary.kept:,} "
+        f"of {summary.reference_size:,} shared, unlabelled images to learn from, and what the teacher{teacher} takes "
         "each of them for."
     )
 
 
-def _tiles(verdict: Verdict, links: Sequence[LinkTime]) -> list[Tile]:
-    sizes = [f"the paper’s coding of the same labels: {verdict.paper_bytes:,}"]
-    if verdict.budget_bytes is not None:
-        sizes.insert(0, f"of a budget of {verdict.budget_bytes:,}")
+def _tiles(summary: RunSummary, links: Sequence[LinkTime]) -> list[Tile]:
+    sizes = [f"the paper’s coding of the same labels: {summary.paper_bytes:,}"]
+    if summary.budget_bytes is not None:
+        sizes.insert(0, f"of a budget of {summary.budget_bytes:,}")
     sendable = [link for link in links if link.wall_s is not None]
     first = [link for link in sendable if link.link in _FIRST_LINKS] or sendable[: len(_FIRST_LINKS)]
     times = [(_duration(link.wall_s), link.name) for link in sorted(first, key=lambda link: link.wall_s or 0)]
-    rivals = [f"teacher {_percent(verdict.teacher_accuracy)}", f"chance {_percent(1 / verdict.num_classes)}"]
-    kept = f"{verdict.kept:,} of {verdict.reference_size:,}"
-    rate = f"a keep rate of {100 * verdict.kept / verdict.reference_size:.2g}%"
+    rivals = [f"teacher {_percent(summary.teacher_accuracy)}", f"chance {_percent(1 / summary.num_classes)}"]
+    kept = f"{summary.kept:,} of {summary.reference_size:,}"
+    rate = f"a keep rate of {100 * summary.kept / summary.reference_size:.2g}%"
     return [
-        Tile("Payload", f"{verdict.payload_bytes:,} bytes", sizes),
-        Tile("Student’s accuracy", _percent(verdict.student_accuracy), rivals),
+        Tile("Payload", f"{summary.payload_bytes:,} bytes", sizes),
+        Tile("Student’s accuracy", _percent(summary.student_accuracy), rivals),
         *(
             Tile(
                 "Sending takes",
@@ -135,14 +135,14 @@ def _tiles(verdict: Verdict, links: Sequence[LinkTime]) -> list[Tile]:
             )
             for time, name in times[:1]
         ),
-        Tile("Images kept", kept, [rate, f"{verdict.num_classes:,} classes", f"chosen by: {verdict.rule}"]),
+        Tile("Images kept", kept, [rate, f"{summary.num_classes:,} classes", f"chosen by: {summary.rule}"]),
     ]
 
 
 # Why this choice
 
 
-def _search(search: Search) -> list[str]:
+def _search(search: SearchExtent) -> list[str]:
     """Sentences on the reliability of the candidates' accuracies."""
     first, *others = search.rungs
     measured = [
@@ -205,7 +205,7 @@ def _choice(points: Sequence[Point], budget_bytes: int | None) -> Table | None:
 
 def _words(contents: Contents) -> list[tuple[str, str]]:
     """Entries of the glossary for the words of this page."""
-    rules = [contents.verdict.rule] if contents.verdict else []
+    rules = [contents.summary.rule] if contents.summary else []
     said = " ".join([*rules, *(f"{point.name} {point.series} proxy held-out" for point in contents.points)])
     return [(word, meaning) for word, (sign, meaning) in _WORDS.items() if sign in said]
 
@@ -288,7 +288,7 @@ def _anatomy(anatomy: Anatomy) -> Figure:
         f"image takes {anatomy.bits_per_image:.1f} bits{of_which and ': ' + of_which}."
     )
     rows = [
-        (section.name, section.what, f"{section.payload_bytes:,}", f"{section.payload_bytes / whole:.1%}")
+        (section.name, section.purpose, f"{section.payload_bytes:,}", f"{section.payload_bytes / whole:.1%}")
         for section in anatomy.sections
     ]
     return _figure(
@@ -306,7 +306,7 @@ def _class_bits(classes: Sequence[ClassRow]) -> Table | None:
 
 
 def _confusion(confusion: Confusion, class_names: Sequence[str]) -> Figure:
-    title, counts = f"Confusion of the {confusion.who}", confusion.counts
+    title, counts = f"Confusion of the {confusion.model}", confusion.counts
     names = class_names or [str(number) for number in range(len(counts))]
     totals = [sum(row) for row in counts]
     pairs = sorted(
@@ -316,11 +316,11 @@ def _confusion(confusion: Confusion, class_names: Sequence[str]) -> Figure:
         if count and row != column
     )
     shown = [(names[row], names[column], f"{-n:,}", _percent(-n / totals[row])) for n, row, column in pairs]
-    finding = f"The {confusion.who} confuses no classes."
+    finding = f"The {confusion.model} confuses no classes."
     if shown:
         true, predicted, count, share = shown[0]
         taken = f"“{_short(true)}” for “{_short(predicted)}”"
-        finding = f"The {confusion.who} most often takes {taken}: {share} of its images, {count} in all."
+        finding = f"The {confusion.model} most often takes {taken}: {share} of its images, {count} in all."
     if len(names) > svg.NAMED_CLASSES:
         head = ("true class", "predicted class", "times", "share of the class")
         table = Table(f"{title}: its most frequent mistakes", head, shown[:_CONFUSED_PAIRS], texts=2)

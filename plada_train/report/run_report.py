@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from plada_train.constraints import Count, Digest, NumClasses, Positive, Seconds, Share
-from plada_train.planning.plan_file import Plan, PlanCandidate, Rung, Stopped
+from plada_train.planning.plan_file import Plan, PlanCandidate, Rung, StopReason
 from plada_train.recipe import Planning, Recipe
 from plada_train.run_config import RunConfig
 from plada_train.selection.registry import rule_to_json
@@ -45,7 +45,7 @@ class PlanSummary:
     budget_bytes: Positive
     candidate: PlanCandidate
     baselines: tuple[PlanCandidate, ...]
-    stopped: Stopped | None
+    stopped: StopReason | None
     rungs: tuple[Rung, ...]
 
     @classmethod

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plada_train.scores.softmax import below_top
+from plada_train.scores.softmax import softmax_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def entropy(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> NDArray[np.float64]:
     """-sum_c p_c log p_c in nats, p = softmax(f / T), of logits [n, C]: float64 [n]. Lower is surer."""
-    _, below, log_sum = below_top(logits, temperature)
+    _, below, log_sum = softmax_parts(logits, temperature)
     log_p = below - log_sum[:, None]
     p = np.exp(log_p)
     # p log p goes to 0 with p; a class whose probability underflows adds nothing

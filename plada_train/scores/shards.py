@@ -25,7 +25,7 @@ import numpy as np
 
 from plada_codec.errors import FileError, InputError
 from plada_codec.limits import Limits
-from plada_train.constraints import Count, Digest, NumClasses, Part, Range
+from plada_train.constraints import Count, Digest, NumClasses, ProperShare, Range
 from plada_train.files import read_bytes, write_bytes
 from plada_train.scores.registry import SCORES_OF_LOGITS
 
@@ -63,7 +63,7 @@ class Manifest:
     amp: bool
     shard_size: Count
     image_digests: tuple[Digest, ...]
-    held_out: Part | None = None
+    held_out: ProperShare | None = None
 
     @property
     def num_shards(self) -> int:

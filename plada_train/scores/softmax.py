@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 def probabilities(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> NDArray[np.float64]:
     """The softmax of f / T for logits f [n, C] and temperature T: float64 [n, C]."""
-    _, below, log_sum = below_top(logits, temperature)
+    _, below, log_sum = softmax_parts(logits, temperature)
     result: NDArray[np.float64] = np.exp(below - log_sum[:, None])
     return result
 
 
-def below_top(
+def softmax_parts(
     logits: NDArray[np.floating[Any]], temperature: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Parts of the softmax of logits [n, C]; none of them overflows.

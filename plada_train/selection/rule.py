@@ -49,13 +49,13 @@ class Rule(ABC):
         """Human-readable name."""
         return f"{'highest' if self.inverse else 'lowest'} {' + '.join(self.score)}"
 
-    def cost(self, scores: Sequence[Scores], candidates: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
-        """The cost by which images are ordered, lower is better: [n] for the `candidates` [n] of a reference set.
+    def cost(self, scores: Sequence[Scores], indices: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+        """The cost by which images are ordered, lower is better: [n] for the images `indices` [n].
 
         Raises:
-            InputError: if a score is not known for all candidates.
+            InputError: if a score is not known for all these images.
         """
-        columns = [_column(one, name, candidates) for one in scores for name in self.score]
+        columns = [_column(one, name, indices) for one in scores for name in self.score]
         if self.inverse:
             columns = [-column for column in columns]
         return columns[0] if len(columns) == 1 else consensus(*columns)
@@ -98,8 +98,8 @@ def _ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
-def _column(scores: Scores, name: str, candidates: NDArray[np.int64]) -> NDArray[np.float32]:
-    chosen: NDArray[np.float32] = scores.column(name)[candidates]
+def _column(scores: Scores, name: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    chosen: NDArray[np.float32] = scores.column(name)[indices]
     if not np.isfinite(chosen).all():
         raise InputError(f"the {name} of some of these images is not known", rule="score")
     return chosen

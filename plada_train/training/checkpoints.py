@@ -46,7 +46,7 @@ class Checkpoint:
         self.path = path
         self._identity = identity
         self._interval_s = interval_s
-        self._kept_at_s = time.monotonic()
+        self._saved_at_s = time.monotonic()
 
     def resume(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
         """Load the state in the file, if any, into module and optimizer; return the number of finished steps.
@@ -57,16 +57,16 @@ class Checkpoint:
             InputError: if the state belongs to another training.
             FileError: if the file cannot be read.
         """
-        state = distributed.from_first(self._load() if distributed.is_first() else None)
+        state = distributed.broadcast_value(self._load() if distributed.is_first() else None)
         if state is None:
             return 0
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         return int(state["step"])
 
-    def keep(self, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, *, now: bool) -> None:
+    def save(self, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, *, now: bool) -> None:
         """Write the state after `step` steps, if `now` or the interval has passed. Raises FileError if that fails."""
-        if not distributed.is_first() or not (now or time.monotonic() - self._kept_at_s >= self._interval_s):
+        if not distributed.is_first() or not (now or time.monotonic() - self._saved_at_s >= self._interval_s):
             return
         data = io.BytesIO()
         state = {
@@ -77,9 +77,9 @@ class Checkpoint:
         }
         torch.save(state, data)
         rewrite(self.path, hashlib.sha256(data.getbuffer()).digest(), data.getbuffer())
-        self._kept_at_s = time.monotonic()
+        self._saved_at_s = time.monotonic()
 
-    def drop(self) -> None:
+    def remove(self) -> None:
         """Remove the file, if there is one: its state is useless."""
         if distributed.is_first():
             self.path.unlink(missing_ok=True)

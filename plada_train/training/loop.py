@@ -23,11 +23,11 @@ from plada_codec.progress import Progress
 from plada_train import distributed
 from plada_train.data.labelled import STEP, Batch, FeatureBatches, ImageBatches, LabelledImages, reseed
 from plada_train.models.classifier import Classifier, make_classifier
-from plada_train.models.inference import computing, forward
+from plada_train.models.inference import convert_torch_errors, forward
 from plada_train.models.timm_import import timm
 from plada_train.recipe import Recipe
 from plada_train.training.checkpoints import Checkpoint, identity_of
-from plada_train.training.targets import Objective, hard, objective_of
+from plada_train.training.targets import Objective, hard_objective, objective_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +98,7 @@ def _features(classifier: Classifier, data: LabelledImages, recipe: Recipe, prog
     return features
 
 
-@computing("training")
+@convert_torch_errors("training")
 def fit(
     module: nn.Module,
     batches: Batches,
@@ -121,10 +121,11 @@ def fit(
         checkpoint: saves the state of the training; training continues from its state, if any.
 
     Raises:
-        InputError: if the loss is not finite (the checkpoint is then removed); as `computing` and `Checkpoint.resume`.
+        InputError: if the loss is not finite (the checkpoint is then removed), as `convert_torch_errors`, or as
+            `Checkpoint.resume`.
         FileError: if the checkpoint cannot be written.
     """
-    objective = objective or hard(recipe.label_smoothing)
+    objective = objective or hard_objective(recipe.label_smoothing)
     steps = recipe.epochs * len(batches)
     warmup_steps = int(steps * recipe.warmup)
     optimizer = timm.optim.create_optimizer_v2(
@@ -141,24 +142,24 @@ def fit(
     )
     start = checkpoint.resume(module, optimizer) if checkpoint else 0
     module.train()
-    distributed.share(module.parameters())
+    distributed.broadcast(module.parameters())
     for step, batch in enumerate(batches.run(start, steps), start):
         reseed(STEP, recipe.seed, step, distributed.rank())
         scheduler.step_update(step)
-        distributed.share(module.buffers())
+        distributed.broadcast(module.buffers())
         loss = _loss(module, batch, recipe, objective)
         if not torch.isfinite(loss):
             if checkpoint:
-                checkpoint.drop()
+                checkpoint.remove()
             raise InputError(f"training diverged at step {step + 1} of {steps}: lower the learning rate", rule="loss")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         distributed.sum_gradients(module)
         optimizer.step()
         if checkpoint:
-            checkpoint.keep(step + 1, module, optimizer, now=step + 1 == steps)
+            checkpoint.save(step + 1, module, optimizer, now=step + 1 == steps)
         progress(step + 1, steps)
-    distributed.share(module.buffers())
+    distributed.broadcast(module.buffers())
     module.eval()
 
 

@@ -20,7 +20,7 @@ import torch
 
 from plada_codec.progress import Progress
 from plada_train.data.labelled import reseed
-from plada_train.data.pixels import MemoryBatches, augmented, normalised
+from plada_train.data.pixels import MemoryBatches, augment, normalise
 from plada_train.models.classifier import make_classifier
 from plada_train.recipe import Recipe
 from plada_train.training.loop import fit
@@ -41,12 +41,12 @@ _CHUNK = 512
 _RECIPE = Recipe(model="", image_size=IMAGE_SIZE, learning_rate=4e-3, epochs=1)
 
 
-def untrained(model: str, num_classes: int) -> nn.Module:
+def make_proxy(model: str, num_classes: int) -> nn.Module:
     """Make a proxy with random weights, in evaluation mode."""
     return make_classifier(replace(_RECIPE, model=model), num_classes).network.eval()
 
 
-def trained(
+def train_proxy(
     model: str,
     pixels: NDArray[np.uint8],
     labels: NDArray[np.integer[Any]],
@@ -60,8 +60,8 @@ def trained(
 ) -> nn.Module:
     """Train a proxy on images, uint8 [n, S, S, 3], and their labels [n], for a number of steps."""
     reseed(seed)
-    network = untrained(model, num_classes)
-    prepare = partial(augmented, flip=flip)
+    network = make_proxy(model, num_classes)
+    prepare = partial(augment, flip=flip)
     batches = MemoryBatches(pixels, labels.astype(np.int64), prepare, batch_size, steps, seed)
     fit(network, batches, replace(_RECIPE, batch_size=batch_size, seed=seed), progress)
     return network
@@ -72,7 +72,7 @@ def log_probabilities(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[
     parts = []
     with torch.inference_mode():
         for start in range(0, len(pixels), _CHUNK):
-            logits = network(normalised(pixels[start : start + _CHUNK]).contiguous(memory_format=torch.channels_last))
+            logits = network(normalise(pixels[start : start + _CHUNK]).contiguous(memory_format=torch.channels_last))
             parts.append(torch.log_softmax(logits, 1).numpy())
     return np.concatenate(parts)
 

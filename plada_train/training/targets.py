@@ -26,17 +26,17 @@ Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 def objective_of(data: LabelledImages, recipe: Recipe) -> Objective:
     """The objective of a recipe. Raises InputError if it needs soft labels and the data have none."""
     if recipe.targets == "hard":
-        return hard(recipe.label_smoothing)
+        return hard_objective(recipe.label_smoothing)
     if data.concentrations is None:
         raise InputError(
             f"the payload has no soft labels for {recipe.targets} targets: learn hard targets, "
             "or ask for a payload of `plada-train select --soft-labels`",
             rule="targets",
         )
-    return soft(data.concentrations, data.labels, data.num_classes, recipe.targets, recipe.device)
+    return soft_objective(data.concentrations, data.labels, data.num_classes, recipe.targets, recipe.device)
 
 
-def soft(
+def soft_objective(
     concentrations: NDArray[np.float64],
     labels: NDArray[np.integer[Any]],
     num_classes: int,
@@ -49,17 +49,17 @@ def soft(
         concentrations: float64 [U, C], a row for each of the U classes among `labels`, ascending.
         labels: classes of the kept images, integers [k].
         num_classes: number of classes C.
-        targets: the kind of targets, see `average` and `dirichlet`.
+        targets: the kind of targets, see `average_objective` and `dirichlet_objective`.
         device: device of the logits.
     """
     rows = np.zeros(num_classes, np.int64)
     used = np.unique(labels)
     rows[used] = np.arange(len(used))
-    make = average if targets == "average" else dirichlet
+    make = average_objective if targets == "average" else dirichlet_objective
     return make(concentrations, rows, device)
 
 
-def hard(label_smoothing: float = 0.0) -> Objective:
+def hard_objective(label_smoothing: float = 0.0) -> Objective:
     """The objective for classes: cross entropy, with a share `label_smoothing` spread over all classes."""
 
     def losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -68,7 +68,7 @@ def hard(label_smoothing: float = 0.0) -> Objective:
     return losses
 
 
-def average(concentrations: NDArray[np.float64], rows: NDArray[np.int64], device: str = "cpu") -> Objective:
+def average_objective(concentrations: NDArray[np.float64], rows: NDArray[np.int64], device: str = "cpu") -> Objective:
     """The objective KL(target || prediction) with the average soft label of each class (paper, D.3.1).
 
     Args:
@@ -81,17 +81,17 @@ def average(concentrations: NDArray[np.float64], rows: NDArray[np.int64], device
     return lambda logits, labels: _divergence(mean[row_of[labels]], logits)
 
 
-def dirichlet(concentrations: NDArray[np.float64], rows: NDArray[np.int64], device: str = "cpu") -> Objective:
+def dirichlet_objective(concentrations: NDArray[np.float64], rows: NDArray[np.int64], device: str = "cpu") -> Objective:
     """The objective KL(target || prediction) with targets drawn from the class's distribution (paper, D.3.2).
 
-    Drawn by torch's generator, which `training.fit` seeds for each step. Arguments as of `average`.
+    Drawn by torch's generator, which `training.fit` seeds for each step. Arguments as of `average_objective`.
     """
     parameters = torch.from_numpy(concentrations).to(device)
     row_of = torch.from_numpy(rows).to(device)
-    return lambda logits, labels: _divergence(drawn(parameters[row_of[labels]]).float(), logits)
+    return lambda logits, labels: _divergence(draw_soft_labels(parameters[row_of[labels]]).float(), logits)
 
 
-def drawn(concentrations: torch.Tensor) -> torch.Tensor:
+def draw_soft_labels(concentrations: torch.Tensor) -> torch.Tensor:
     """Draw once from the Dirichlet distribution of each row, float64 [B, C]; a concentration of 0 gives probability 0.
 
     A gamma variable of shape a is one of shape a + 1 times u^(1/a), u uniform. Its logarithm, unlike itself, does not

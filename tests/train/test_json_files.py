@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 
 from plada_codec.errors import FileError
 from plada_train import json_files
-from plada_train.constraints import Count, Digest, Part, Positive, Share
+from plada_train.constraints import Count, Digest, Positive, ProperShare, Share
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Whole:
     name: str
     flag: bool
     share: Share
-    open_share: Part
+    open_share: ProperShare
     digest: Digest
     kind: Literal["one", "two", 3]
     inner: Inner | None

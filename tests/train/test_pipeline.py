@@ -34,7 +34,7 @@ from plada_codec.links.units import show_seconds
 from plada_codec.reference import open_images, reference_digest
 from plada_train import stages
 from plada_train.cli.summary import LINKS
-from plada_train.data.labelled import ImageBatches, open_test_images, open_training_images, picture
+from plada_train.data.labelled import ImageBatches, decode_image, open_test_images, open_training_images
 from plada_train.models.classifier import load_checkpoint, make_classifier, save_checkpoint
 from plada_train.models.config import ModelConfig
 from plada_train.models.inference import logits
@@ -173,7 +173,7 @@ def test_a_student_learns_what_the_payload_says(sources: Path) -> None:
     for shift, expected in ((0, 1.0), (1, 0.0)):
         labels = [(("blue", "green", "red").index(name) + shift) % 3 for name in truth]
         blob = encode(Payload(range(48), labels, 48, 3, reference_digest(reference)))
-        student = stages.learn(stages.virtual_dataset(reference, blob), recipe)
+        student = stages.train_student(stages.virtual_dataset(reference, blob), recipe)
         assert test.accuracy(stages.predict(student, test, recipe)) == pytest.approx(expected, abs=0.2)
 
 
@@ -216,7 +216,7 @@ def test_an_image_that_cannot_be_decoded_is_named_and_not_replaced(sources: Path
     data = open_training_images(sources / "train")
     number = next(i for i in data.numbers if data.images.name(i) == "green/3.jpg")
     with pytest.raises(SourceError, match=f"image {number} of .*green/3.jpg.*decoded"):
-        picture(data.images, number)
+        decode_image(data.images, number)
     classifier = make_classifier(RECIPE, 3)
     batches = ImageBatches(data, classifier.config.transform(), 5, seed=0, workers=workers)
     with pytest.raises(SourceError, match=f"image {number} of .*green/3.jpg.*decoded"):
@@ -240,7 +240,7 @@ def test_batches_hold_the_images_asked_for_whatever_the_workers(sources: Path) -
     numbers = data.numbers[::-3].copy()
     data = replace(data, numbers=numbers, labels=data.labels[numbers])
     transform = make_classifier(RECIPE, 3).config.transform()
-    expected = {transform(picture(data.images, int(i))).numpy().tobytes() for i in numbers}
+    expected = {transform(decode_image(data.images, int(i))).numpy().tobytes() for i in numbers}
     for workers in (0, 2):
         batches = ImageBatches(data, transform, 5, seed=0, workers=workers)
         assert len(batches) == 2
@@ -281,7 +281,7 @@ def test_freezing_trains_the_last_layer_alone(sources: Path) -> None:
     data = open_training_images(sources / "train")
     torch.manual_seed(0)
     before = make_classifier(replace(RECIPE, freeze=True), 3, data.class_names).network.state_dict()
-    after = stages.teach(data, replace(RECIPE, freeze=True)).network.state_dict()
+    after = stages.train_teacher(data, replace(RECIPE, freeze=True)).network.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"fc.weight", "fc.bias"}
 
@@ -512,7 +512,7 @@ def test_the_demo_writes_digits_and_runs_on_them(tmp_path: Path, monkeypatch: py
         images = open_images(tmp_path / name)
         assert len(images) == size
         assert (images.label(0) is None) == (name == "reference")
-        assert picture(images, 0).size == (8, 8)
+        assert decode_image(images, 0).size == (8, 8)
 
 
 # --- real images ---

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from plada_codec.errors import FileError
 from plada_train.cli.fields import field_option, field_types
-from plada_train.constraints import Part, Positive, Range, Share
+from plada_train.constraints import Positive, ProperShare, Range, Share
 from plada_train.json_files import loads
 from plada_train.recipe import Help, Planning, Recipe
 
@@ -28,7 +28,7 @@ class Sample:
     count: Annotated[Positive | None, Help("A count.", "N")] = None
     few: Annotated[int, Range(2, 5), Help("A few.")] = 3
     share: Annotated[Share, Help("A share.")] = 0.5
-    part: Annotated[Part, Help("A part.")] = 0.5
+    part: Annotated[ProperShare, Help("A part.")] = 0.5
     number: Annotated[float, Help("A number.")] = 1.5
     pair: Annotated[tuple[float, Share] | None, Help("A pair.")] = None
     kind: Annotated[Literal["one", "two"], Help("A kind.")] = "one"

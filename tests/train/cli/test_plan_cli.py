@@ -27,10 +27,10 @@ from plada_codec.links.profiles import link
 from plada_codec.reference import ImageSource
 from plada_train import json_files
 from plada_train import pipeline as run_module
-from plada_train.data.labelled import LabelledImages, check_unseen, held_out, open_training_images
+from plada_train.data.labelled import LabelledImages, check_unseen, open_training_images, split_held_out
 from plada_train.files import write_bytes
 from plada_train.planning import plan as planning_plan
-from plada_train.planning.plan_file import Plan, PlanCandidate, Rung, Stopped, Winner
+from plada_train.planning.plan_file import Plan, PlanCandidate, Rung, StopReason, Winner
 from plada_train.recipe import Planning
 from plada_train.scores.reference_scores import Scores
 from plada_train.selection.lowest_cost import LowestCost
@@ -86,7 +86,7 @@ def sources(shared_sources: Path, tmp_path: Path) -> Path:
 class FakePlanner:
     """Chooses the lowest entropy, and records its arguments."""
 
-    stopped: Stopped | None = None
+    stopped: StopReason | None = None
     #: The rung on which the planner chooses; baselines are measured on the last rung.
     rung = 2
     #: Budgets for which it finds nothing.
@@ -187,7 +187,7 @@ def run_options(folder: Path, *more: str) -> list[str]:
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.floats(0.001, 0.999), st.integers(0, 3))
 def test_parts_are_stratified_and_hold_every_image_once(labels: list[int], share: float, seed: int) -> None:
     data = labelled([*labels, *labels])
-    parts = held_out(data, share, seed)
+    parts = split_held_out(data, share, seed)
     numbers = np.concatenate([part.numbers for part in parts])
     assert sorted(numbers) == list(range(len(data.labels)))
     for part in parts:
@@ -198,25 +198,25 @@ def test_parts_are_stratified_and_hold_every_image_once(labels: list[int], share
     for all_of_class, of_class in zip(counts, spared, strict=True):
         if all_of_class:
             assert of_class == min(max(round(share * all_of_class), 1), all_of_class - 1)
-    again = held_out(data, share, seed)
+    again = split_held_out(data, share, seed)
     assert all(np.array_equal(a.numbers, b.numbers) for a, b in zip(parts, again, strict=True))
 
 
 def test_other_seeds_hold_other_images_out() -> None:
     data = labelled([0] * 50 + [1] * 50)
-    assert len({held_out(data, 0.5, seed)[1].numbers.tobytes() for seed in range(5)}) == 5
+    assert len({split_held_out(data, 0.5, seed)[1].numbers.tobytes() for seed in range(5)}) == 5
 
 
 def test_a_class_of_one_image_is_named() -> None:
     with pytest.raises(InputError, match="class class 3 of SRC has only one image") as caught:
-        held_out(labelled([0, 0, 1, 3, 1]), 0.1)
+        split_held_out(labelled([0, 0, 1, 3, 1]), 0.1)
     assert caught.value.rule == "held-out"
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -1.0, float("nan")])
 def test_a_share_that_leaves_nothing_is_refused(share: float) -> None:
     with pytest.raises(InputError, match="not between 0 and 1"):
-        held_out(labelled([0, 0, 1, 1]), share)
+        split_held_out(labelled([0, 0, 1, 1]), share)
 
 
 def test_an_image_that_was_learnt_from_is_named(sources: Path) -> None:
@@ -319,7 +319,7 @@ def test_plan_holds_out_what_the_teacher_did(sources: Path, planner: FakePlanner
         taught.append(data)
         raise InputError("seen enough", rule="test")
 
-    monkeypatch.setattr(stages, "teach", teach)
+    monkeypatch.setattr(stages, "train_teacher", teach)
     _, train, test = source_options(sources)
     plada_train("teacher", train, test, MODELS[0].replace("teacher", "model"), *OPTIONS, "--held-out=0.2",
                 f"--output={sources / 'out'}")  # fmt: skip
@@ -433,7 +433,7 @@ def test_run_does_not_plan_where_a_selection_is_named(sources: Path, planner: Fa
     ],
 )
 def test_a_search_that_was_ended_early_is_said_and_the_run_goes_on(
-    sources: Path, planner: FakePlanner, stopped: Stopped, reason: str
+    sources: Path, planner: FakePlanner, stopped: StopReason, reason: str
 ) -> None:
     planner.stopped = stopped
     result = plada_train(*run_options(sources, "--max-bytes=60", "--minutes=2", "--candidates=7", "--proxy-steps=9"))
@@ -464,7 +464,7 @@ def test_once_a_payload_is_chosen_a_run_that_is_ended_does_not_plan_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "learn", ending)
+        patch.setattr(stages, "train_student", ending)
         assert plada_train(*run_options(sources, "--max-bytes=60")).exit_code == 1
     chosen = (sources / "out" / "payload.plada").read_bytes()
     for more, text in (

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plada_train.data.pixels import SHIFT, MemoryBatches, augmented, normalised, unchanged
+from plada_train.data.pixels import SHIFT, MemoryBatches, augment, normalise, rows_as_input
 
 pytestmark = pytest.mark.training
 
@@ -22,7 +22,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), dtype=np.uint
 
 def batches(images: int, batch_size: int, steps: int, seed: int = 0) -> MemoryBatches:
     rows = np.arange(images, dtype=np.float32)[:, None]
-    return MemoryBatches(rows, np.arange(images), unchanged, batch_size, steps, seed, np.arange(images) / 2)
+    return MemoryBatches(rows, np.arange(images), rows_as_input, batch_size, steps, seed, np.arange(images) / 2)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.integers(0, 12))
@@ -57,7 +57,7 @@ def test_seeds_give_different_orders() -> None:
 
 def test_normalised_pixels_are_of_minus_one_to_one() -> None:
     black_and_white = np.stack([np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)])
-    inputs = normalised(black_and_white)
+    inputs = normalise(black_and_white)
     assert inputs.shape == (2, 3, 4, 4)
     assert set(inputs[0].ravel().tolist()) == {-1}
     assert set(inputs[1].ravel().tolist()) == {1}
@@ -69,7 +69,7 @@ def test_an_augmented_image_is_the_image_moved_and_perhaps_mirrored() -> None:
     moves = range(2 * reach + 1)
     found = set()
     for seed in range(20):
-        for image, inputs in enumerate(augmented(PIXELS, np.random.default_rng(seed))):
+        for image, inputs in enumerate(augment(PIXELS, np.random.default_rng(seed))):
             (match,) = {
                 (top, left, mirrored)
                 for top in moves
@@ -84,4 +84,4 @@ def test_an_augmented_image_is_the_image_moved_and_perhaps_mirrored() -> None:
 
 def _window(padded: np.ndarray, top: int, left: int, mirrored: bool) -> torch.Tensor:
     window = padded[top : top + 16, left : left + 16]
-    return normalised(np.ascontiguousarray(window[:, ::-1] if mirrored else window)[None])[0]
+    return normalise(np.ascontiguousarray(window[:, ::-1] if mirrored else window)[None])[0]

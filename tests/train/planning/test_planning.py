@@ -32,7 +32,7 @@ from plada_codec import Payload, Universe
 from plada_codec.errors import FileError
 from plada_codec.reference import ImageSource
 from plada_train.data.decoded_images import DecodedImages
-from plada_train.data.pixels import square
+from plada_train.data.pixels import decode_square
 from plada_train.planning import measurements as measurements_module
 from plada_train.planning import search as search_module
 from plada_train.planning import workers as workers_module
@@ -47,9 +47,9 @@ from plada_train.planning.candidates.grid import (
     rules,
     siblings,
 )
-from plada_train.planning.measurements import Log, Measurement
-from plada_train.planning.search import KEEP_ONE_OF, Found, promoted, rungs_of, search
-from plada_train.planning.workers import FULL, Task, Workers, filled
+from plada_train.planning.measurements import Measurement, MeasurementLog
+from plada_train.planning.search import KEEP_ONE_OF, SearchResult, promote, rungs_of, search
+from plada_train.planning.workers import FULL, Workers, fill_level
 from plada_train.scores.registry import SCORES
 from plada_train.selection.lowest_cost import LowestCost
 from plada_train.selection.rule import Rule
@@ -237,7 +237,7 @@ def test_a_payload_fills_its_level_in_few_encodings(
         return overhead_bytes + int(bits * count**power / 8) + int(ripples[count])
 
     encoder = Encoder(size_of)
-    found = filled(encoder, most, level_bytes)
+    found = fill_level(encoder, most, level_bytes)
     assert all(1 <= count <= most for count in encoder.encoded)
     assert len(encoder.encoded) < 40
     if found is None:
@@ -256,7 +256,7 @@ def test_a_payload_fits_however_sizes_grow(most: int, level_bytes: int, data: st
     steps = np.random.default_rng(data.draw(st.integers(0, 99))).choice([0, 0, 0, 1, 50], most + 1)
     grown = np.cumsum(steps) + 1
     encoder = Encoder(lambda count: int(grown[count]))
-    found = filled(encoder, most, level_bytes)
+    found = fill_level(encoder, most, level_bytes)
     assert (found is None) == (grown[1] > level_bytes)
     assert found is None or len(found) <= level_bytes
     assert len(encoder.encoded) < 40
@@ -314,9 +314,11 @@ class Lab:
         return future
 
     def search(
-        self, path: Path, until_s: float = 1e9, report: search_module.Tell = silent, most: int | None = None
-    ) -> Found:
-        return search(list(self.said), LEVELS, Log(path), self.submit, 2, until_s, report, rungs=RUNGS, most=most)
+        self, path: Path, until_s: float = 1e9, report: search_module.OnMeasurement = silent, most: int | None = None
+    ) -> SearchResult:
+        return search(
+            list(self.said), LEVELS, MeasurementLog(path), self.submit, 2, until_s, report, rungs=RUNGS, most=most
+        )
 
 
 @pytest.fixture(scope="module")
@@ -363,7 +365,7 @@ def test_a_search_that_goes_on_measures_nothing_twice_and_comes_to_the_same(
     assert second.stopped is None
     expected = whole.search(path())
     assert set(begun.asked + further.asked) == set(whole.asked)
-    assert second.asked == expected.asked
+    assert second.candidate_counts == expected.candidate_counts
     assert [list(rung.items()) for rung in second.rungs] == [list(rung.items()) for rung in expected.rungs]
     assert [second.winner(budget) for budget in LEVELS] == [expected.winner(budget) for budget in LEVELS]
     again = Lab(said)
@@ -413,7 +415,7 @@ def test_an_interrupt_forgets_nothing_that_an_earlier_call_found(
 
 
 def test_measurements_that_cannot_be_written_are_an_error_of_one_line(tmp_path: Path) -> None:
-    log = Log(tmp_path / "log")
+    log = MeasurementLog(tmp_path / "log")
     (tmp_path / "log").mkdir()
     with pytest.raises(FileError, match=r"^cannot write .*log: Is a directory"):
         log.add(GRID[0], 0, None)
@@ -458,8 +460,8 @@ def test_the_choice_does_not_depend_on_the_order_in_which_measurements_end(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search_module, "wait", wait_for_some)
-        found = search(list(said), LEVELS, Log(path()), submit, 3, 1e9, silent, rungs=RUNGS, most=most)
-    assert (found.asked, found.stopped) == (expected.asked, None)
+        found = search(list(said), LEVELS, MeasurementLog(path()), submit, 3, 1e9, silent, rungs=RUNGS, most=most)
+    assert (found.candidate_counts, found.stopped) == (expected.candidate_counts, None)
     assert [list(rung.items()) for rung in found.rungs] == [list(rung.items()) for rung in expected.rungs]
     assert [found.winner(budget) for budget in LEVELS] == [expected.winner(budget) for budget in LEVELS]
 
@@ -477,7 +479,7 @@ def test_a_slow_rung_leaves_time_for_the_others(tmp_path: Path, monkeypatch: pyt
         return lab.submit(candidate, rung)
 
     until_s = 30
-    found = search(GRID, LEVELS, Log(tmp_path / "log"), submit, 2, until_s, silent, rungs=RUNGS)
+    found = search(GRID, LEVELS, MeasurementLog(tmp_path / "log"), submit, 2, until_s, silent, rungs=RUNGS)
     assert found.stopped == "time"
     assert [rung for _, rung in lab.asked] == sorted(rung for _, rung in lab.asked)
     assert len(found.rungs[0]) == until_s / len(RUNGS)
@@ -496,9 +498,9 @@ def test_a_search_of_so_many_candidates_is_not_cut_while_its_time_suffices(
         clock.now += (RUNGS[rung] / 10 + overhead_s) / workers
         return lab.submit(candidate, rung)
 
-    def found(until_s: float) -> Found:
+    def found(until_s: float) -> SearchResult:
         clock.now = 0.0
-        return search(GRID, [400], Log(path()), submit, workers, until_s, silent, rungs=RUNGS, most=most)
+        return search(GRID, [400], MeasurementLog(path()), submit, workers, until_s, silent, rungs=RUNGS, most=most)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measurements_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
@@ -512,7 +514,7 @@ def test_a_third_of_each_level_is_promoted_and_the_best_come_first(
     said: dict[Candidate, Measurement | None], always_of: set[int]
 ) -> None:
     measured, always = measured_of(said), [GRID[i] for i in sorted(always_of)]
-    found = promoted(measured, LEVELS, always)
+    found = promote(measured, LEVELS, always)
     assert len(set(found)) == len(found)
     by_level: dict[int, list[Candidate]] = {}
     for one in measured:
@@ -543,9 +545,9 @@ def test_siblings_are_promoted_behind_their_candidate(said: dict[Candidate, Meas
     def more(one: Candidate) -> list[Candidate]:
         return [Candidate(one.rule, Universe(offset, 100 * one.universe.stride), one.level_bytes) for offset in (1, 2)]
 
-    found = promoted(measured, LEVELS, more=more)
+    found = promote(measured, LEVELS, more=more)
     places = {one: place for place, one in enumerate(found)}
-    for one in promoted(measured, LEVELS):
+    for one in promote(measured, LEVELS):
         assert all(places[one] < places[other] for other in more(one))
 
 
@@ -553,7 +555,7 @@ def test_siblings_are_promoted_behind_their_candidate(said: dict[Candidate, Meas
 def test_the_winner_fits_and_nothing_that_fits_is_better_on_its_rung(
     rungs: list[dict[Candidate, Measurement | None]], budget: int
 ) -> None:
-    found = Found(rungs=[measured_of(rung) for rung in rungs])
+    found = SearchResult(rungs=[measured_of(rung) for rung in rungs])
     winner = found.winner(budget)
     fitting = [{one: said for one, said in rung.items() if said.payload_bytes <= budget} for rung in found.rungs]
     if winner is None:
@@ -566,7 +568,7 @@ def test_the_winner_fits_and_nothing_that_fits_is_better_on_its_rung(
 @given(results())
 def test_the_frontier_is_what_nothing_beats_in_bytes_and_accuracy(said: dict[Candidate, Measurement | None]) -> None:
     rung = measured_of(said)
-    frontier = Found(rungs=[rung, {}]).frontier()
+    frontier = SearchResult(rungs=[rung, {}]).frontier()
     for one, other in pairwise(frontier):
         assert rung[one].payload_bytes < rung[other].payload_bytes
         assert rung[one].accuracy < rung[other].accuracy
@@ -585,7 +587,7 @@ def test_a_log_loses_only_the_line_that_a_kill_tore(
     path: Callable[[], Path], rows: list[tuple[Candidate, int, int | None]], cut: float
 ) -> None:
     file = path()
-    log = Log(file)
+    log = MeasurementLog(file)
     ends: list[int] = []
     for candidate, rung, number in rows:
         log.add(candidate, rung, None if number is None else measurement(number / 99, number))
@@ -596,11 +598,11 @@ def test_a_log_loses_only_the_line_that_a_kill_tore(
     file.write_bytes(data[:stop])
     # Of measurements made twice the last counts
     expected = {(one, rung): number for (one, rung, number), end in zip(rows, ends, strict=True) if end <= stop}
-    assert_found(Log(file), expected)
-    another, seconds = Log(file), Log(file).seconds
+    assert_found(MeasurementLog(file), expected)
+    another, seconds = MeasurementLog(file), MeasurementLog(file).seconds
     another.add(GRID[0], 2, measurement(0.5, 50))
-    assert_found(Log(file), expected | {(GRID[0], 2): 50})
-    assert Log(file).seconds >= seconds - 0.01
+    assert_found(MeasurementLog(file), expected | {(GRID[0], 2): 50})
+    assert MeasurementLog(file).seconds >= seconds - 0.01
 
 
 @given(
@@ -614,10 +616,10 @@ def test_a_log_loses_only_the_line_that_a_kill_tore(
 )
 def test_a_line_of_another_shape_is_not_counted(path: Callable[[], Path], row: Any) -> None:
     file = path()
-    Log(file).add(GRID[0], 0, measurement(0.5, 50))
+    MeasurementLog(file).add(GRID[0], 0, measurement(0.5, 50))
     with file.open("ab") as lines:
         lines.write(b"\xff\n" + json.dumps(row).encode())
-    assert_found(Log(file), {(GRID[0], 0): 50})
+    assert_found(MeasurementLog(file), {(GRID[0], 0): 50})
 
 
 @pytest.mark.parametrize(
@@ -628,12 +630,12 @@ def test_a_line_of_another_shape_is_not_counted(path: Callable[[], Path], row: A
 )  # fmt: skip
 def test_a_measurement_of_another_shape_is_made_again(tmp_path: Path, change: dict[str, Any]) -> None:
     file = tmp_path / "log"
-    Log(file).add(GRID[0], 0, measurement(0.5, 50))
+    MeasurementLog(file).add(GRID[0], 0, measurement(0.5, 50))
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
-    assert_found(Log(file), {})
+    assert_found(MeasurementLog(file), {})
 
 
-def assert_found(log: Log, expected: dict[tuple[Candidate, int], int | None]) -> None:
+def assert_found(log: MeasurementLog, expected: dict[tuple[Candidate, int], int | None]) -> None:
     for one in GRID[:3] + [one for one, _ in expected]:
         for rung in range(3):
             assert log.knows(one, rung) == ((one, rung) in expected)
@@ -656,7 +658,7 @@ def test_ctrl_c_waits_while_workers_begin(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(workers_module, "ProcessPoolExecutor", Pool)
     before = signal.getsignal(signal.SIGINT)
-    Workers(cast("Task", None), 3)
+    Workers(cast("workers_module.PlanContext", None), 3)
     assert began == [signal.SIG_IGN] * 3
     assert signal.getsignal(signal.SIGINT) == before
 
@@ -685,7 +687,7 @@ class Pictures(ImageSource):
 
 
 PICTURES = Pictures(12)
-SQUARES = [square(PICTURES, i, 8) for i in range(12)]
+SQUARES = [decode_square(PICTURES, i, 8) for i in range(12)]
 
 
 @examples(0.3)
@@ -695,10 +697,10 @@ def test_images_are_decoded_once_whoever_asks(asked: list[tuple[bool, list[int]]
     with tempfile.TemporaryDirectory() as folder:
         one, other = (DecodedImages(images, bytes(32), Path(folder), 8) for _ in range(2))
         for is_one, numbers in asked:
-            rows = (one if is_one else other).rows(np.array(numbers))
+            rows = (one if is_one else other).pixels(np.array(numbers))
             np.testing.assert_array_equal(rows, np.stack([SQUARES[i] for i in numbers]))
         wanted = {number for _, numbers in asked for number in numbers}
-        later = DecodedImages(images, bytes(32), Path(folder), 8).rows(np.array(sorted(wanted), np.int64))
+        later = DecodedImages(images, bytes(32), Path(folder), 8).pixels(np.array(sorted(wanted), np.int64))
         np.testing.assert_array_equal(later, np.array([SQUARES[i] for i in sorted(wanted)]).reshape(-1, 8, 8, 3))
         assert set(images.reads) == wanted
 
@@ -709,10 +711,10 @@ def test_files_that_are_lost_or_cut_are_made_anew(
     tmp_path: Path, pattern: str, damage: Callable[[Path], object]
 ) -> None:
     numbers = np.arange(12)
-    DecodedImages(PICTURES, bytes(32), tmp_path, 8).rows(numbers)
+    DecodedImages(PICTURES, bytes(32), tmp_path, 8).pixels(numbers)
     for file in tmp_path.glob(pattern):
         damage(file)
-    np.testing.assert_array_equal(DecodedImages(PICTURES, bytes(32), tmp_path, 8).rows(numbers), np.stack(SQUARES))
+    np.testing.assert_array_equal(DecodedImages(PICTURES, bytes(32), tmp_path, 8).pixels(numbers), np.stack(SQUARES))
 
 
 @given(st.integers(1, 3), st.integers(1, 9), st.integers(2, 5), st.integers(0, 999))
@@ -750,7 +752,7 @@ def test_training_is_repeatable_and_its_seed_counts(model: str, count: int) -> N
     pixels = coloured(labels, 0)
 
     def log_p(seed: int) -> np.ndarray:
-        network = proxies.trained(
+        network = proxies.train_proxy(
             model, pixels, labels, 3, steps=3, batch_size=64, seed=seed, flip=True, progress=lambda done, total: None
         )
         return proxies.log_probabilities(network, pixels)
@@ -765,7 +767,7 @@ def test_training_is_repeatable_and_its_seed_counts(model: str, count: int) -> N
 @pytest.mark.parametrize("model", proxies.MODELS)
 def test_proxies_learn_what_is_easy(model: str) -> None:
     labels = np.arange(120) % 3
-    network = proxies.trained(
+    network = proxies.train_proxy(
         model,
         coloured(labels, 0),
         labels,

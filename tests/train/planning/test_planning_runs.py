@@ -134,11 +134,11 @@ def work(target: tuple[LabelledImages, LabelledImages], tmp_path_factory: pytest
 class Here:
     """In place of `Workers`: does all at once, in this process."""
 
-    def __init__(self, task: workers.Task, number: int) -> None:
-        digest = task.scores[0].reference_digest
+    def __init__(self, context: workers.PlanContext, number: int) -> None:
+        digest = context.scores[0].reference_digest
         globals_ = vars(workers)
-        globals_["_task"], globals_["_stop"] = task, Event()
-        globals_["_images"] = DecodedImages(task.reference, digest, task.images, proxies.IMAGE_SIZE)
+        globals_["_context"], globals_["_stop"] = context, Event()
+        globals_["_images"] = DecodedImages(context.reference, digest, context.images, proxies.IMAGE_SIZE)
         workers._scores.cache_clear()
 
     def submit(self, do: Callable[..., Any], *arguments: Any) -> Future[Any]:
@@ -538,8 +538,10 @@ def test_workers_leave_ctrl_c_to_the_planner_whoever_started_the_forkserver(work
     (tmp_path / "images").mkdir()
     none = workers.Examples(np.zeros((0, SIDE, SIDE, 3), np.uint8), np.zeros(0, np.int64))
     folders = tmp_path / "images", tmp_path
-    task = workers.Task((work.scores,), work.reference, *folders, none, none, OptionalSections(), False, 0, (1,), 1)
-    with workers.Workers(task, 1) as pool:
+    context = workers.PlanContext(
+        (work.scores,), work.reference, *folders, none, none, OptionalSections(), False, 0, (1,), 1
+    )
+    with workers.Workers(context, 1) as pool:
         assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
 
 

@@ -191,12 +191,12 @@ def copied(run: Path, to: Path) -> Path:
 def assert_missing_is_named(contents: Contents) -> set[str]:
     """Names of all fields that show nothing."""
     empty = {field for field in PARTS if field in vars(contents) and not getattr(contents, field)}
-    if contents.verdict is not None:
+    if contents.summary is not None:
         accuracies = ("teacher_accuracy", "student_accuracy")
-        empty |= {field for field in accuracies if getattr(contents.verdict, field) is None}
-    named = {each.what for each in contents.missing}
+        empty |= {field for field in accuracies if getattr(contents.summary, field) is None}
+    named = {each.part for each in contents.missing}
     assert named - {"Some images"} == {PARTS[field] for field in empty}
-    assert all(each.why for each in contents.missing)
+    assert all(each.reason for each in contents.missing)
     return empty
 
 
@@ -208,14 +208,14 @@ def test_of_a_whole_run_nothing_is_missing(whole: Path) -> None:
     assert contents.missing == ()
     assert contents.title == "pets: cat, dog, owl and sea <b>"
     assert contents.class_names == NAMES
-    verdict = contents.verdict
-    assert verdict is not None
-    assert verdict.payload_bytes == len((whole / "payload.plada").read_bytes())
-    assert (verdict.kept, verdict.reference_size, verdict.num_classes, verdict.budget_bytes) == (40, 120, 4, 300)
-    assert (verdict.teacher_accuracy, verdict.student_accuracy) == (0.75, 0.5)
-    assert (verdict.teacher_model, verdict.student_model) == ("test_resnet", "test_resnet")
-    assert verdict.rule == "lowest energy, Safety-Net 0"
-    assert [each.who for each in contents.confusions] == ["teacher", "student"]
+    summary = contents.summary
+    assert summary is not None
+    assert summary.payload_bytes == len((whole / "payload.plada").read_bytes())
+    assert (summary.kept, summary.reference_size, summary.num_classes, summary.budget_bytes) == (40, 120, 4, 300)
+    assert (summary.teacher_accuracy, summary.student_accuracy) == (0.75, 0.5)
+    assert (summary.teacher_model, summary.student_model) == ("test_resnet", "test_resnet")
+    assert summary.rule == "lowest energy, Safety-Net 0"
+    assert [each.model for each in contents.confusions] == ["teacher", "student"]
     facts = dict(contents.facts)
     assert facts["Reference digest"] == DIGEST.hex()
     assert "test_resnet, random weights, at 32 pixels, 2 epochs" in facts["Teacher"]
@@ -362,11 +362,11 @@ def test_an_unfinished_run_shows_the_choice_of_the_planner(whole: Path, tmp_path
     run = copied(whole, tmp_path / "run")
     (run / "report.json").unlink()
     for path in ("plan/plan.json", "plan.json"):
-        verdict = gather(run).verdict
-        assert verdict is not None
-        assert verdict.rule == "number 2"
-        assert verdict.budget_bytes == 300
-        assert (verdict.teacher_accuracy, verdict.student_accuracy) == (0.6, 0.6)
+        summary = gather(run).summary
+        assert summary is not None
+        assert summary.rule == "number 2"
+        assert summary.budget_bytes == 300
+        assert (summary.teacher_accuracy, summary.student_accuracy) == (0.6, 0.6)
         if path != "plan.json":
             (run / path).rename(run / "plan.json")
 
@@ -407,7 +407,7 @@ def test_a_missing_or_damaged_part_is_named_and_the_rest_is_shown(
     empty = assert_missing_is_named(contents)
     needless = set().union(*(NEEDED_BY[name] for name in bad))
     if {"report.json", "payload.plada"} <= bad:
-        needless |= {"verdict", "links"}
+        needless |= {"summary", "links"}
     elif "report.json" in bad and not has_models:
         needless |= {"teacher_accuracy", "student_accuracy"}
     if {"report.json", "plan"} <= bad:
@@ -445,8 +445,8 @@ def test_a_file_without_a_json_object_is_named(whole: Path, tmp_path: Path, text
     contents = gather(run)
     empty = assert_missing_is_named(contents)
     assert empty == {"points", "percentiles", "confusions", "facts", "teacher_accuracy"}
-    assert any(str(run / "report.json") in each.why for each in contents.missing)
-    assert all("\n" not in each.why for each in contents.missing)
+    assert any(str(run / "report.json") in each.reason for each in contents.missing)
+    assert all("\n" not in each.reason for each in contents.missing)
 
 
 def test_scores_a_plan_and_a_report_of_another_reference_set_are_not_shown(whole: Path, tmp_path: Path) -> None:
@@ -457,7 +457,7 @@ def test_scores_a_plan_and_a_report_of_another_reference_set_are_not_shown(whole
     contents = gather(run, str(whole.parent / "reference"))
     empty = assert_missing_is_named(contents)
     assert empty == {"points", "percentiles", "energies", "classes", "confusions", "facts"}
-    assert all("is of another reference set (0000000000000000)" in each.why for each in contents.missing)
+    assert all("is of another reference set (0000000000000000)" in each.reason for each in contents.missing)
 
 
 @pytest.mark.parametrize(("size", "num_classes"), [(119, 4), (120, 5)])
@@ -466,7 +466,7 @@ def test_scores_of_other_shapes_are_not_shown(whole: Path, tmp_path: Path, size:
     scores_of(size, num_classes).save(run / "scores")
     contents = gather(run)
     assert assert_missing_is_named(contents) == {"percentiles", "energies", "classes"}
-    assert all("other numbers of images or classes" in each.why for each in contents.missing)
+    assert all("other numbers of images or classes" in each.reason for each in contents.missing)
 
 
 def test_labels_that_are_no_classes_are_named(whole: Path, tmp_path: Path) -> None:
@@ -481,15 +481,15 @@ def test_a_report_of_another_payload_is_not_shown(whole: Path, tmp_path: Path) -
     (run / "payload.plada").write_bytes(select(Scores.load(run / "scores"), kept=20)[1])
     contents = gather(run, str(whole.parent / "reference"))
     assert assert_missing_is_named(contents) == {"confusions"}
-    assert contents.verdict is not None
-    assert (contents.verdict.kept, contents.verdict.rule) == (20, "a rule that is not on record")
+    assert contents.summary is not None
+    assert (contents.summary.kept, contents.summary.rule) == (20, "a rule that is not on record")
 
 
 def test_a_run_of_too_many_classes_says_why_it_has_no_confusions(whole: Path, tmp_path: Path) -> None:
     run = copied(whole, tmp_path / "run")
     write(run / "report.json", json.loads((run / "report.json").read_text()) | {"confusion": None})
     (missing,) = gather(run).missing
-    assert (missing.what, missing.why) == (PARTS["confusions"], "4 classes are too many to show")
+    assert (missing.part, missing.reason) == (PARTS["confusions"], "4 classes are too many to show")
 
 
 def test_a_budget_without_a_winner_does_not_hide_the_others(whole: Path, tmp_path: Path) -> None:
@@ -503,8 +503,8 @@ def test_a_budget_without_a_winner_does_not_hide_the_others(whole: Path, tmp_pat
 def test_a_payload_that_keeps_nothing_is_named(whole: Path, tmp_path: Path) -> None:
     (tmp_path / "payload.plada").write_bytes(encode(Payload([], [], 120, 4, DIGEST)))
     contents = gather(tmp_path)
-    assert contents.verdict is None
-    assert {each.why for each in contents.missing if each.what == PARTS["anatomy"]} == {
+    assert contents.summary is None
+    assert {each.reason for each in contents.missing if each.part == PARTS["anatomy"]} == {
         f"{tmp_path / 'payload.plada'} keeps no image"
     }
 
@@ -541,7 +541,7 @@ def test_images_that_cannot_be_decoded_are_left_out_and_named(whole: Path, tmp_p
     contents = gather(whole, str(reference))
     assert len(contents.percentiles[0].images) == IMAGES_PER_PERCENT - 1
     (missing,) = contents.missing
-    assert f"image {surest} of" in missing.why
+    assert f"image {surest} of" in missing.reason
 
 
 def test_another_reference_set_shows_no_images(whole: Path, tmp_path: Path) -> None:
@@ -551,8 +551,8 @@ def test_another_reference_set_shows_no_images(whole: Path, tmp_path: Path) -> N
     for reference, text in ((tmp_path, "1 images, but the scores are of 120"), (tmp_path / "x", "does not exist")):
         contents = gather(whole, str(reference))
         assert assert_missing_is_named(contents) == {"percentiles"}
-        assert text in contents.missing[0].why
-        assert "--reference" in contents.missing[0].why
+        assert text in contents.missing[0].reason
+        assert "--reference" in contents.missing[0].reason
 
 
 def test_a_folder_that_is_not_there_or_holds_nothing_of_a_run_is_refused(tmp_path: Path) -> None:

@@ -30,11 +30,11 @@ from plada_train.report.contents import (
     ClassRow,
     Contents,
     LinkTime,
-    Missing,
+    MissingPart,
     Percentile,
-    Search,
+    RunSummary,
+    SearchExtent,
     Thumbnail,
-    Verdict,
 )
 from plada_train.report.page import render
 
@@ -90,7 +90,7 @@ def sample(names: tuple[str, ...] = NAMES, seed: int = 0) -> Contents:
 
     return Contents(
         title="resisc12 in 991 bytes",
-        verdict=Verdict(
+        summary=RunSummary(
             *(991, 1204, 301, 40_000, size, "energy + loss, Safety-Net 0", 1000, 0.801, 0.412),
             *("convnextv2_tiny", "resnet18"),
         ),
@@ -138,9 +138,9 @@ def sample(names: tuple[str, ...] = NAMES, seed: int = 0) -> Contents:
             ("seeds", "0, 0"),
         ),
         missing=(
-            Missing("the seconds of the planner", "plan.json is of an older version: run plada-train plan again"),
+            MissingPart("the seconds of the planner", "plan.json is of an older version: run plada-train plan again"),
         ),
-        search=Search((Rung(50, 420, 420), Rung(140, 117, 117)), "time", ("test_resnet", "test_byobnet"), 341),
+        search=SearchExtent((Rung(50, 420, 420), Rung(140, 117, 117)), "time", ("test_resnet", "test_byobnet"), 341),
     )
 
 
@@ -248,23 +248,23 @@ def test_shows_what_there_is(field: str) -> None:
 
 def test_says_what_is_missing_and_why() -> None:
     why = "there are no scores: run plada-train score"
-    text = Page(render(replace(EMPTY, missing=(Missing("energies", why),)))).text
+    text = Page(render(replace(EMPTY, missing=(MissingPart("energies", why),)))).text
     assert text.index("Missing parts") < text.rindex("energies") < text.index(why)
     assert "nothing to show" in Page(render(EMPTY)).text
 
 
 def test_accuracies_that_are_not_known_are_not_numbers() -> None:
-    verdict = sample().verdict
-    assert verdict is not None
-    unknown = replace(verdict, teacher_accuracy=None, student_accuracy=None, budget_bytes=None)
-    text = Page(render(replace(sample(), verdict=unknown, links=()))).text
+    summary = sample().summary
+    assert summary is not None
+    unknown = replace(summary, teacher_accuracy=None, student_accuracy=None, budget_bytes=None)
+    text = Page(render(replace(sample(), summary=unknown, links=()))).text
     assert "teacher not measured" in text
     assert "None" not in text
 
 
 def test_a_search_that_found_little_says_so() -> None:
     points = (Point(396, 0.78, "lowest energy", "lowest energy", is_frontier=True, is_chosen=True, steps=50),)
-    search = Search((Rung(50, 420, 1), Rung(140, 1, 0), Rung(400, 0, 0)), "time", ("test_resnet",), 119)
+    search = SearchExtent((Rung(50, 420, 1), Rung(140, 1, 0), Rung(400, 0, 0)), "time", ("test_resnet",), 119)
     text = Page(render(replace(sample(), points=points, search=search))).text
     assert "measured 1 of 420 candidates in 50 training steps of the proxies. The time was too short" in text
     assert "Candidates that were not measured may be better." in text
@@ -287,9 +287,13 @@ def test_words_are_explained_where_they_are_said(page: Page, word: str, is_said:
 
 
 def test_parts_that_lack_the_same_are_named_together() -> None:
-    missing = (Missing("energies", "no scores"), Missing("anatomy", "no payload"), Missing("classes", "no scores"))
+    missing = (
+        MissingPart("energies", "no scores"),
+        MissingPart("anatomy", "no payload"),
+        MissingPart("classes", "no scores"),
+    )
     grouped = replace(EMPTY, missing=missing).missing_by_reason
-    assert grouped == (Missing("energies, classes", "no scores"), Missing("anatomy", "no payload"))
+    assert grouped == (MissingPart("energies, classes", "no scores"), MissingPart("anatomy", "no payload"))
 
 
 def test_many_classes_make_no_endless_page() -> None:

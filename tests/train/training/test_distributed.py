@@ -24,7 +24,7 @@ from plada_codec.reference import open_images, reference_digest
 from plada_train import stages
 from plada_train.cli.main import main
 from plada_train.data.labelled import LabelledImages
-from plada_train.distributed import joined, part
+from plada_train.distributed import join_processes, part
 from plada_train.recipe import Recipe
 from plada_train.training.checkpoints import Checkpoint
 from tests.helpers.training import RECIPE, assert_fails, jpeg, plada_train, source_options, write_shards, write_tree
@@ -99,8 +99,8 @@ def student(sources: Path, output: Path, *more: str) -> None:
 
 
 def learn(data: LabelledImages, recipe: Recipe, folder: Path) -> None:
-    with joined("cpu"):
-        classifier = stages.learn(data, recipe)
+    with join_processes("cpu"):
+        classifier = stages.train_student(data, recipe)
     torch.save(classifier.network.state_dict(), folder / f"{os.environ['RANK']}.pt")
 
 
@@ -144,8 +144,8 @@ def test_without_batch_norm_two_processes_learn_what_one_does(sources: Path, tmp
     recipe = replace(RECIPE, model="test_vit", image_size=None, batch_size=5, freeze=freeze, label_smoothing=0.1)
     codes, _ = together(tmp_path, learn, data_of(sources), recipe, tmp_path)
     assert codes == [0, 0]
-    alone = stages.learn(data_of(sources), recipe).network.state_dict()
-    before = stages.learn(data_of(sources), replace(recipe, learning_rate=0)).network.state_dict()
+    alone = stages.train_student(data_of(sources), recipe).network.state_dict()
+    before = stages.train_student(data_of(sources), replace(recipe, learning_rate=0)).network.state_dict()
     for name, tensor in states(tmp_path)[0].items():
         torch.testing.assert_close(tensor, alone[name], rtol=1e-3, atol=1e-4)
     assert any(not torch.allclose(alone[name], before[name], atol=1e-3) for name in alone)
@@ -173,7 +173,7 @@ def test_an_error_in_all_processes_is_printed_once(sources: Path, tmp_path: Path
 
 def fail(rank: int) -> None:
     """In the process `rank`, something is wrong; the others wait for it."""
-    with joined("cpu"):
+    with join_processes("cpu"):
         if os.environ["RANK"] == str(rank):
             raise InputError("this is wrong", rule="batch")
         torch.distributed.barrier()
@@ -233,14 +233,14 @@ def test_commands_for_one_process_refuse_several(
 
 def killed_student(sources: Path, output: Path) -> None:
     """A student whose first process is killed after the third checkpoint."""
-    keep, calls = Checkpoint.keep, count(1)
+    keep, calls = Checkpoint.save, count(1)
 
     def keep_and_die(*given: Any, **more: Any) -> None:
         keep(*given, **more)
         if os.environ["RANK"] == "0" and next(calls) == 3:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Checkpoint.keep = keep_and_die  # type: ignore[method-assign]
+    Checkpoint.save = keep_and_die  # type: ignore[method-assign]
     student(sources, output, "--checkpoint-s=0")
 
 

@@ -30,11 +30,18 @@ from plada_codec import Payload, encode
 from plada_codec.errors import InputError
 from plada_codec.reference import open_images, reference_digest
 from plada_train.cli.main import main
-from plada_train.data.labelled import Batch, FeatureBatches, ImageBatches, batches_in, open_training_images, shuffled
+from plada_train.data.labelled import (
+    Batch,
+    FeatureBatches,
+    ImageBatches,
+    batches_per_epoch,
+    open_training_images,
+    shuffled_batches,
+)
 from plada_train.models.classifier import make_classifier
 from plada_train.training.checkpoints import Checkpoint
 from plada_train.training.loop import fit
-from plada_train.training.targets import hard
+from plada_train.training.targets import hard_objective
 from tests.helpers.examples import examples
 from tests.helpers.training import RECIPE, assert_fails, plada_train, source_options, write_shards, write_tree
 
@@ -79,12 +86,12 @@ def command(name: str, folder: Path, output: Path, *more: str) -> list[str]:
 
 @given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 9), st.data())
 def test_batches_are_functions_of_seed_and_number(count: int, size: int, seed: int, data: st.DataObject) -> None:
-    per_epoch = batches_in(count, size)
+    per_epoch = batches_per_epoch(count, size)
     stop = data.draw(st.integers(0, 4 * per_epoch))
     start = data.draw(st.integers(0, stop))
-    all_of_them = list(shuffled(count, size, seed, 0, stop))
+    all_of_them = list(shuffled_batches(count, size, seed, 0, stop))
     for (epoch, items), (expected_epoch, expected) in zip(
-        shuffled(count, size, seed, start, stop), all_of_them[start:], strict=True
+        shuffled_batches(count, size, seed, start, stop), all_of_them[start:], strict=True
     ):
         assert epoch == expected_epoch
         np.testing.assert_array_equal(items, expected)
@@ -131,7 +138,7 @@ def state_of(network: nn.Module) -> list[torch.Tensor]:
 
 def ending_at(call: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """An objective that simulates a power failure in its `call`-th call."""
-    objective = hard()
+    objective = hard_objective()
     calls = iter(range(call))
 
     def losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -280,7 +287,7 @@ def test_killed_five_times_and_started_again_writes_the_same_bytes(sources: Path
 
 def run_until(checkpoints: int, arguments: list[str]) -> None:
     """The command, in whose training the power fails after so many checkpoints."""
-    keep, calls = Checkpoint.keep, count(1)
+    keep, calls = Checkpoint.save, count(1)
 
     def keep_and_end(*given: Any, **more: Any) -> None:
         keep(*given, **more)
@@ -288,7 +295,7 @@ def run_until(checkpoints: int, arguments: list[str]) -> None:
             raise Ended
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpoint, "keep", keep_and_end)
+        patch.setattr(Checkpoint, "save", keep_and_end)
         with pytest.raises(Ended):
             plada_train(*arguments)
 

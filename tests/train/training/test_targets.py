@@ -27,7 +27,7 @@ from plada_train.data.labelled import FeatureBatches
 from plada_train.models.classifier import Classifier
 from plada_train.recipe import Targets
 from plada_train.training.loop import fit
-from plada_train.training.targets import average, drawn, hard, soft
+from plada_train.training.targets import average_objective, draw_soft_labels, hard_objective, soft_objective
 from tests.helpers.examples import examples
 from tests.helpers.training import RECIPE, assert_fails, student, write_shards, write_tree
 
@@ -60,7 +60,7 @@ def test_hard_targets_are_cross_entropy_with_smoothed_classes(
     logits: np.ndarray, labels: np.ndarray, smoothing: float
 ) -> None:
     target = (1 - smoothing) * np.eye(CLASSES)[labels] + smoothing / CLASSES
-    losses = hard(smoothing)(torch.from_numpy(logits), torch.from_numpy(labels))
+    losses = hard_objective(smoothing)(torch.from_numpy(logits), torch.from_numpy(labels))
     np.testing.assert_allclose(losses, -(target * log_softmax(logits)).sum(axis=1), rtol=1e-4, atol=1e-4)
 
 
@@ -71,7 +71,7 @@ def test_average_targets_are_the_divergence_from_the_mean_of_the_class(
 ) -> None:
     target = (alpha / alpha.sum(axis=1, keepdims=True))[labels]
     log_target = np.log(np.where(target > 0, target, 1))
-    losses = average(alpha, ROWS)(torch.from_numpy(logits), torch.from_numpy(labels))
+    losses = average_objective(alpha, ROWS)(torch.from_numpy(logits), torch.from_numpy(labels))
     np.testing.assert_allclose(losses, (target * (log_target - log_softmax(logits))).sum(axis=1), rtol=1e-3, atol=1e-3)
 
 
@@ -81,14 +81,14 @@ def test_one_hot_soft_labels_give_hard_targets(
     logits: np.ndarray, labels: np.ndarray, targets: Literal["average", "dirichlet"]
 ) -> None:
     given = torch.from_numpy(logits), torch.from_numpy(labels)
-    objective = soft(np.eye(CLASSES)[np.unique(labels)], labels, CLASSES, targets)
-    torch.testing.assert_close(objective(*given), hard()(*given), rtol=1e-4, atol=1e-4)
+    objective = soft_objective(np.eye(CLASSES)[np.unique(labels)], labels, CLASSES, targets)
+    torch.testing.assert_close(objective(*given), hard_objective()(*given), rtol=1e-4, atol=1e-4)
 
 
 @examples(0.5)
 @given(ALPHAS)
 def test_drawn_targets_are_probabilities_and_0_where_the_concentration_is_0(alpha: np.ndarray) -> None:
-    target = drawn(torch.from_numpy(alpha)).numpy()
+    target = draw_soft_labels(torch.from_numpy(alpha)).numpy()
     np.testing.assert_allclose(target.sum(axis=1), 1, atol=1e-6)
     assert (target[alpha == 0] == 0).all()
     assert (target >= 0).all()
@@ -97,7 +97,7 @@ def test_drawn_targets_are_probabilities_and_0_where_the_concentration_is_0(alph
 @pytest.mark.parametrize("alpha", [[2.0, 3.0, 5.0], [0.05, 0.2, 0.1], [400.0, 1.0, 0.0]])
 def test_drawn_targets_have_the_mean_and_variance_of_their_distribution(alpha: list[float]) -> None:
     torch.manual_seed(0)
-    draws = drawn(torch.tensor([alpha], dtype=torch.float64).expand(40_000, -1)).numpy()
+    draws = draw_soft_labels(torch.tensor([alpha], dtype=torch.float64).expand(40_000, -1)).numpy()
     total = sum(alpha)
     mean = np.array(alpha) / total
     np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.01)
@@ -107,9 +107,9 @@ def test_drawn_targets_have_the_mean_and_variance_of_their_distribution(alpha: l
 def test_drawn_targets_differ_from_draw_to_draw_and_follow_the_seed() -> None:
     alpha = torch.ones(3, 4, dtype=torch.float64)
     torch.manual_seed(1)
-    first, second = drawn(alpha), drawn(alpha)
+    first, second = draw_soft_labels(alpha), draw_soft_labels(alpha)
     torch.manual_seed(1)
-    assert torch.equal(drawn(alpha), first)
+    assert torch.equal(draw_soft_labels(alpha), first)
     assert not torch.equal(first, second)
     assert not torch.equal(first[0], first[1])
 
@@ -178,14 +178,14 @@ def test_targets_and_weights_change_a_student_and_the_same_seed_repeats_it(sourc
     weights = quantised_weights(np.geomspace(0.1, 2, 24))
     data = stages.virtual_dataset(reference, payload(sources, soft_labels=soft, weights=weights))
     plain = stages.virtual_dataset(reference, payload(sources))
-    students = [weights_of(stages.learn(plain, quick)), weights_of(stages.learn(data, quick))]
+    students = [weights_of(stages.train_student(plain, quick)), weights_of(stages.train_student(data, quick))]
     kinds: tuple[Targets, ...] = ("average", "dirichlet")
     for targets in kinds:
         recipe = replace(quick, targets=targets, importance=False)
-        students.append(weights_of(stages.learn(data, recipe)))
-        assert torch.equal(students[-1], weights_of(stages.learn(data, recipe)))
+        students.append(weights_of(stages.train_student(data, recipe)))
+        assert torch.equal(students[-1], weights_of(stages.train_student(data, recipe)))
     assert all(not torch.equal(a, b) for i, a in enumerate(students) for b in students[:i])
-    assert torch.equal(students[0], weights_of(stages.learn(data, replace(quick, importance=False))))
+    assert torch.equal(students[0], weights_of(stages.train_student(data, replace(quick, importance=False))))
 
 
 # --- unusable input and wrong usage ---
@@ -196,7 +196,7 @@ def test_targets_and_weights_change_a_student_and_the_same_seed_repeats_it(sourc
 def test_soft_targets_of_a_payload_without_soft_labels_are_refused(sources: Path, targets: Targets) -> None:
     data = stages.virtual_dataset(open_images(sources / "ref"), payload(sources))
     with pytest.raises(InputError, match=f"no soft labels for {targets} .*`plada-train select --soft-labels`"):
-        stages.learn(data, replace(RECIPE, targets=targets))
+        stages.train_student(data, replace(RECIPE, targets=targets))
 
 
 @pytest.mark.filterwarnings("ignore::plada_codec.errors.MissingClasses")
@@ -204,7 +204,7 @@ def test_a_device_that_is_not_there_is_one_line_with_soft_targets_too(sources: P
     data = stages.virtual_dataset(open_images(sources / "ref"), payload(sources))
     data = replace(data, concentrations=np.ones((3, 4)))
     with pytest.raises(InputError, match="device 'cuda:99' cannot be used"):
-        stages.learn(data, replace(RECIPE, targets="average", device="cuda:99"))
+        stages.train_student(data, replace(RECIPE, targets="average", device="cuda:99"))
 
 
 def test_classes_that_the_payload_has_no_image_of_are_named(sources: Path) -> None:
