@@ -1,9 +1,9 @@
 """Benchmarks: a folder or file for each measurement, and `results` for the measured figures.
 
     payload/      sizes, times and memory of payloads, beside the peers     make bench, make cold
-    accuracy/     what students learn from payloads and from alternatives   make accuracy
-    planning/     what the planner's payloads teach                         make frontier
-    frames.py     what frames hold                                          make frames
+    accuracy/     accuracy of students, from payloads and alternatives      make accuracy
+    planning/     accuracy of students, from the planner's payloads         make frontier
+    frames.py     frames under loss, damage and interruption; speed         make frames
     labelling.py  the rate of labelling                                     python -m bench.labelling
 
 The others are shared: the corpora, the alternatives to labels, tables in CSV, bars, plots, and the figures of the

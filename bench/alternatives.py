@@ -3,12 +3,12 @@
     pixel_payload   images of the target task, as JPEG: a random balanced subset, or a k-centre coreset
     linear_probe    the last layer over a frozen backbone, INT8
     int8_weights    the weights of a whole network, pruned, INT8
-    random_labels   labels that say nothing: a student of theirs must be at chance
+    random_labels   labels without information: a student that learns from them must be at chance
 
-Every payload is real: what the client gets is decoded from its bytes and from what both sides hold. All are one
-zstd-19 frame, none is larger than its budget, and a budget that holds nothing gives None. Where the paper leaves a
-choice, the baseline gets what serves it best: no JPEG headers, images as small as wanted, the reference set's principal
-components, two numbers a channel for batch norms, networks made for the budget.
+Every payload is real: the client's data are decoded from its bytes and from data that both sides hold. Each payload is
+one zstd-19 frame and at most as large as its budget; the result is None if nothing fits. Where the paper leaves a
+choice, it is made in favour of the baseline: no JPEG headers, images of any size, the reference set's principal
+components, two numbers per channel for batch norms, networks that are made for the budget.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ START_OF_SCAN_BYTES = 14
 PIXEL_HEAD = struct.Struct("<BBH")
 #: Number of parameters that are sent.
 WEIGHTS_HEAD = struct.Struct("<I")
-#: What a frame adds to its parts at most, head included, where nothing can be compressed.
+#: The most bytes that a frame adds to parts that cannot be compressed, head included.
 FRAME_BYTES = 32
-#: A scale is a power of two in eighths of an octave, 2^((code - 200) / 8): one byte, at most 9% above what is needed.
+#: A scale is 2^((code - 200) / 8), a code of one byte: at most 9% larger than needed.
 SCALE_OCTAVE = 8
 SCALE_ONE = 200
-#: Blocks and channels of each stage, width of the stem: `resnet18`s of 300 to 8,000 parameters. A dozen shapes were
-#: tried on cifar10 at 32 pixels, one seed, by its test images: that favours them there.
+#: Blocks and channels of each stage, width of the stem: `resnet18`s of 300 to 8,000 parameters. They are the best of a
+#: dozen shapes on the test images of cifar10 at 32 pixels, one seed, which favours them there.
 TINY_RESNETS = (
     ((1, 1, 0, 0), (2, 2, 2, 2), 1),
     ((0, 1, 1, 0), (2, 4, 4, 4), 2),
@@ -63,12 +63,12 @@ TINY_RESNETS = (
 
 
 def random_labels(labels: NDArray[np.int64], num_classes: int, seed: int) -> NDArray[np.int64]:
-    """Uniform labels in place of `labels`: int64 [n]. Students of theirs are right in 1 of C cases on average."""
+    """Draw uniform labels in place of `labels`: int64 [n]. Students of them have an accuracy of 1 / C on average."""
     return np.random.default_rng(seed).integers(num_classes, size=len(labels))
 
 
 def balanced_order(labels: NDArray[np.int64], num_classes: int, seed: int) -> NDArray[np.int64]:
-    """All images in random order, class after class in turn: int64 [n].
+    """Order all images at random, the classes taking turns: int64 [n].
 
     In every prefix, two classes that still have images differ by at most one image.
     """
@@ -80,17 +80,17 @@ def balanced_order(labels: NDArray[np.int64], num_classes: int, seed: int) -> ND
 def k_centre_order(
     features: NDArray[np.float32], labels: NDArray[np.int64], num_classes: int, seed: int, k: int
 ) -> NDArray[np.int64]:
-    """The first min(k, n) images of a greedy k-centre coreset, class after class in turn: int64 [min(k, n)].
+    """The first min(k, n) images of a greedy k-centre coreset, the classes taking turns: int64 [min(k, n)].
 
-    In each class, the first image is random and every further one the farthest from those before, in Euclidean distance
-    (Gonzalez 1985): no prefix covers its class with more than twice the smallest radius possible.
+    In each class, the first image is random, and each next image is the farthest from the images before it, in
+    Euclidean distance (Gonzalez 1985): every prefix covers its class with at most twice the smallest possible radius.
 
     Args:
-        features: float32 [n, F], of a network that knows nothing of the task.
+        features: float32 [n, F], of a network that was not trained on the task.
         labels: int64 [n].
         num_classes: number of classes C.
         seed: of the first images and of the classes' turns.
-        k: how many images. Takes n k F / C multiplications.
+        k: number of images. The search needs n k F / C multiplications.
     """
     random = np.random.default_rng(seed)
     turns = random.permutation(num_classes)
@@ -110,13 +110,13 @@ def _farthest_first(points: NDArray[np.float32], count: int, first: int) -> NDAr
     for place in range(count):
         chosen[place] = np.argmax(distances) if place else first
         distances = np.minimum(distances, np.square(points - points[chosen[place]]).sum(1))
-        # Not again, though others are at the same point
+        # An image is not chosen twice, even if another image has the same features
         distances[chosen[place]] = -1
     return chosen
 
 
 def _in_turn(images: NDArray[np.int64], labels: NDArray[np.int64], turns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`images` with one of each class after another, class c as number `turns[c]` in each round."""
+    """Reorder `images` in rounds with one image of each class; class c is number `turns[c]` of a round."""
     classes = labels[images]
     counts = np.bincount(classes, minlength=len(turns))
     rounds = np.empty(len(images), np.int64)
@@ -129,12 +129,12 @@ def _in_turn(images: NDArray[np.int64], labels: NDArray[np.int64], turns: NDArra
 
 @dataclass(frozen=True)
 class PixelPayload:
-    """Images of the target task, as the client gets them.
+    """Images of the target, sent as JPEG, and the images that the client decodes.
 
     Attributes:
         data: the payload.
-        images: uint8 [k, S, S, 3], decoded from it.
-        labels: int64 [k], likewise.
+        images: uint8 [k, S, S, 3], decoded from the payload.
+        labels: int64 [k], decoded from the payload.
     """
 
     data: bytes
@@ -150,18 +150,18 @@ def pixel_payload(
     quality: int,
     side: int | None = None,
 ) -> PixelPayload | None:
-    """The longest prefix of `order` that fits the budget as JPEG; None if not even one image does.
+    """Send the longest prefix of `order` that fits the budget as JPEG; None if not even one image fits.
 
-    All images are sent with the standard's own tables, so that they have one header and both sides know it: a byte for
-    each label, and each image's scan. As files with their headers, the first image alone takes 600 bytes more.
+    All images use the tables of the JPEG standard, so that both sides know their header, which would add 600 bytes. The
+    payload has a byte for each label, and each image's scan.
 
     Args:
-        images: uint8 [n, S, S, 3], at the size that the student takes them.
+        images: uint8 [n, S, S, 3], at the size of the student's input.
         labels: int64 [n], 0 <= label < 256.
-        order: int64 [m], which images, the most wanted first.
-        budget_bytes: most bytes of the payload.
-        quality: of the JPEG, 1 .. 95 (the paper's is lost in its text). Lower: more images.
-        side: pixels that images are scaled to before they are sent, and back from after (bicubic); None: S, unscaled.
+        order: int64 [m], numbers of images; those first in it are sent first.
+        budget_bytes: largest size of the payload.
+        quality: JPEG quality, 1 .. 95 (the paper does not state its own). Lower quality: more images fit.
+        side: side in pixels to which images are scaled (bicubic) while they are sent; None: S, without scaling.
     """
     size = images.shape[1]
     side = side or size
@@ -185,7 +185,7 @@ def _received_pixels(data: bytes, size: int) -> tuple[NDArray[np.uint8], NDArray
     side, quality, count = PIXEL_HEAD.unpack_from(content)
     header = _jpeg_header(side, quality)
     labels = np.frombuffer(content, np.uint8, count, PIXEL_HEAD.size).astype(np.int64)
-    # A scan holds no marker but its last (T.81, B.1.1.5)
+    # A scan ends at its only marker (T.81, B.1.1.5)
     scans = content[PIXEL_HEAD.size + count :].split(END_OF_IMAGE)[:-1]
     pictures = [Image.open(io.BytesIO(header + scan + END_OF_IMAGE)) for scan in scans]
     return np.stack([_scaled(np.asarray(picture), size) for picture in pictures]), labels
@@ -198,7 +198,7 @@ def _jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def _jpeg_header(side: int, quality: int) -> bytes:
-    """The bytes with which every image of this size and quality begins."""
+    """The bytes at the beginning of every image of this size and quality."""
     black = _jpeg(np.zeros((side, side, 3), np.uint8), quality)
     return black[: black.index(b"\xff\xda") + START_OF_SCAN_BYTES]
 
@@ -213,10 +213,10 @@ def _scaled(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 @dataclass(frozen=True)
-class Basis:
-    """Features in terms of the reference set's principal components, the largest first and of variance 1 there.
+class PrincipalComponents:
+    """Principal components of the reference set's features, the largest first and scaled to variance 1.
 
-    Both sides hold the reference set and the backbone: they compute it, it is not sent.
+    Both sides hold the reference set and the backbone, so they compute the components; they are not sent.
 
     Attributes:
         mean: float32 [F].
@@ -227,36 +227,36 @@ class Basis:
     components: NDArray[np.float32]
 
     @classmethod
-    def of(cls, features: NDArray[np.float32]) -> Basis:
-        """That of the reference set's features, float32 [N, F]."""
+    def of(cls, features: NDArray[np.float32]) -> PrincipalComponents:
+        """Compute the principal components of the reference set's features, float32 [N, F]."""
         mean = features.mean(0, dtype=np.float64).astype(np.float32)
         centred = features - mean
         variances, directions = np.linalg.eigh(centred.T @ centred / np.float32(len(features)))
         return cls(mean, directions[:, ::-1] / np.sqrt(variances[-1]))
 
     def __call__(self, features: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """`features` [n, F] in the first `count` components: float32 [n, count]."""
+        """Project `features` [n, F] on the first `count` components: float32 [n, count]."""
         return np.asarray((features - self.mean) @ self.components[:, :count], np.float32)
 
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """A last layer, as the client gets it.
+    """A last layer, and the parameters that the client decodes.
 
     Attributes:
         data: the payload.
-        basis: what it stands on.
+        basis: the components on which its inputs are projected.
         weights: float32 [C, d], decoded from the payload.
-        bias: float32 [C], likewise.
+        bias: float32 [C], decoded from the payload.
     """
 
     data: bytes
-    basis: Basis
+    basis: PrincipalComponents
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 [n, C] of the backbone's features, float32 [n, F]."""
+        """Logits, float32 [n, C], of the backbone's features, float32 [n, F]."""
         return self.basis(features, self.weights.shape[1]) @ self.weights.T + self.bias
 
 
@@ -264,21 +264,21 @@ def linear_probe(
     features: NDArray[np.float32],
     labels: NDArray[np.int64],
     num_classes: int,
-    basis: Basis,
+    basis: PrincipalComponents,
     budget_bytes: int | None = None,
     inverse_penalty: float = 1.0,
 ) -> LinearProbe | None:
-    """Logistic regression on as many principal components as fit the budget; None if not even one does.
+    """Fit a logistic regression on as many principal components as fit the budget; None if not even one fits.
 
-    The client must hold the very backbone that the features come from, where a student of labels may be any network.
+    The client must hold the same backbone, while a student that learns from labels may be any network.
 
     Args:
         features: float32 [n, F], of the target's training images.
         labels: int64 [n]; every class occurs.
         num_classes: number of classes C.
         basis: see `Basis`.
-        budget_bytes: most bytes of the payload; None: all components.
-        inverse_penalty: scikit-learn's C.
+        budget_bytes: largest size of the payload; None: all components.
+        inverse_penalty: inverse strength of the regularisation, scikit-learn's `C`.
     """
     projected = basis(features, basis.components.shape[1])
 
@@ -286,7 +286,7 @@ def linear_probe(
         model = LogisticRegression(C=inverse_penalty, max_iter=300, tol=1e-3).fit(projected[:, :count], labels)
         rows = np.column_stack([model.coef_, model.intercept_])
         if num_classes == 2:
-            # scikit-learn then has one row, for the second class
+            # With two classes, scikit-learn has a single row, of the second class
             rows = np.concatenate([-rows, rows]) / 2
         scales, codes = zip(*map(_quantised, rows), strict=True)
         return _packed(bytes(scales), np.concatenate(codes).tobytes())
@@ -305,11 +305,11 @@ def linear_probe(
 
 @dataclass(frozen=True)
 class WeightsPayload:
-    """A network's weights, as the client gets them.
+    """A network's weights, and the weights that the client decodes.
 
     Attributes:
         data: the payload.
-        kept: how many parameters are not zero.
+        kept: number of parameters that are not zero.
         state: state_dict for a network of the same architecture, decoded from the payload.
     """
 
@@ -319,15 +319,15 @@ class WeightsPayload:
 
 
 def int8_weights(network: nn.Module, budget_bytes: int | None = None) -> WeightsPayload | None:
-    """A network's largest weights that fit the budget, the others zero, and all its norms and biases.
+    """Send a network's norms, its biases, and as many of its largest weights as fit the budget; the others become zero.
 
     Deep Compression (Han et al. 2016) without its codebook: pruned by magnitude over all layers, INT8 with a scale for
-    each tensor, positions as gaps, all entropy-coded. A batch norm's four numbers a channel are sent as the two that
-    they amount to. None if norms, biases and one weight do not fit.
+    each tensor, positions as gaps, all entropy-coded. The four numbers of a batch norm's channel are sent as two with
+    the same effect. None if norms, biases and one weight do not fit.
 
     Args:
-        network: trained; not changed. Weights that are zero, as after `prune_smallest`, are not sent.
-        budget_bytes: most bytes of the payload; None: all parameters.
+        network: a trained network, not changed. Weights that are zero, as after `prune_smallest`, are not sent.
+        budget_bytes: largest size of the payload; None: all parameters.
     """
     network = _with_plain_norms(network)
     tensors = [parameter.detach().cpu().numpy().ravel() for parameter in network.parameters()]
@@ -369,7 +369,7 @@ def _received_parameters(data: bytes, sizes: list[int]) -> NDArray[np.float32]:
 
 
 def _with_plain_norms(network: nn.Module) -> nn.Module:
-    """A copy for inference that computes the same, with batch norms of mean 0 and variance 1."""
+    """Copy a network for inference, with the same outputs and batch norms of mean 0 and variance 1."""
     plain = copy.deepcopy(network).eval()
     norms: list[Any] = [layer for layer in plain.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     with torch.no_grad():
@@ -382,17 +382,17 @@ def _with_plain_norms(network: nn.Module) -> nn.Module:
 
 
 def prune_smallest(network: nn.Module, share: float) -> None:
-    """Keep this share of the weights of linear and convolutional layers, those of largest magnitude over all layers.
+    """Keep a share of the weights of linear and convolutional layers: the largest magnitudes over all layers.
 
-    The others are zero from now on, also while training goes on, until `finish_pruning`.
+    The other weights stay zero, also during further training, until `finish_pruning`.
     """
-    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # which `prune` takes for granted
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # `prune` needs it
     weights = [(layer, "weight") for layer in _weighted(network)]
     prune.global_unstructured(weights, prune.L1Unstructured, amount=1 - share)
 
 
 def finish_pruning(network: nn.Module) -> None:
-    """Make plain parameters of pruned ones: what `int8_weights` and `state_dict` expect."""
+    """Make pruned parameters plain parameters, as `int8_weights` and `state_dict` expect them."""
     for layer in _weighted(network):
         prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
 
@@ -402,15 +402,15 @@ def _weighted(network: nn.Module) -> list[Any]:
 
 
 def tiny_model_args(budget_bytes: int, num_classes: int) -> dict[str, Any] | None:
-    """Arguments that make timm's `resnet18` as wide as fits the budget with all its weights; None if none does.
+    """Arguments that make timm's `resnet18` the widest network whose weights all fit the budget; None if none fits.
 
-    At a few thousand bytes a network made for the budget stands where pruning leaves a large one with nothing.
+    In a few thousand bytes, such a network learns more than a large network that is pruned to the budget.
     """
     for layers, channels, stem_width in reversed(TINY_RESNETS):
         arguments: dict[str, Any] = {"layers": layers, "channels": channels, "stem_width": stem_width}
         arguments |= {"stem_type": "deep", "avg_down": True}
         network = timm.create_model("resnet18", num_classes=num_classes, **arguments)
-        # A byte each, and one for each tensor's scale
+        # A byte for each parameter, and a byte for each tensor's scale
         if sum(tensor.numel() + 1 for tensor in network.parameters()) + FRAME_BYTES <= budget_bytes:
             return arguments
     return None
@@ -420,7 +420,7 @@ def tiny_model_args(budget_bytes: int, num_classes: int) -> dict[str, Any] | Non
 
 
 def _quantised(values: NDArray[np.floating[Any]]) -> tuple[int, NDArray[np.int8]]:
-    """The code of a scale, and multiples of it: |value - scale * code| <= scale / 2, unless the scale is at an end."""
+    """Code of a scale, and codes of values: |value - scale * code| <= scale / 2, unless the scale is out of range."""
     peak = float(np.abs(values).max())
     octaves = np.log2(peak / 127) if peak else -np.inf
     scale = int(np.clip(np.ceil(np.float64(octaves * SCALE_OCTAVE)) + SCALE_ONE, 0, 255))
@@ -432,7 +432,7 @@ def _scale(codes: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _gaps(positions: NDArray[np.int64]) -> bytes:
-    """Gaps between positions as bytes: a 255 for each 255 skipped positions, then the rest."""
+    """Encode gaps between positions as bytes: a 255 for each 255 skipped positions, then the rest."""
     gaps = np.diff(positions, prepend=-1) - 1
     ends = np.cumsum(gaps // 255 + 1)
     data = np.full(ends[-1], 255, np.uint8)
@@ -446,7 +446,7 @@ def _positions(gaps: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _packed(*parts: bytes) -> bytes:
-    """One zstd-19 frame with a block for each part, as each has its own statistics."""
+    """Compress parts to one zstd-19 frame, with a block for each part, as each has its own statistics."""
     compressor = zstandard.ZstdCompressor(level=19).compressobj(size=sum(map(len, parts)))
     blocks = [compressor.compress(part) + compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK) for part in parts[:-1]]
     return b"".join(blocks) + compressor.compress(parts[-1]) + compressor.flush()
@@ -457,15 +457,15 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def _largest(encoded: Callable[[int], bytes], most: int, budget_bytes: int | None) -> bytes | None:
-    """The result of `encoded` for a count of 1 .. `most` that fits where the next does not, or None if 1 does not.
+    """Find a count of 1 .. `most` that fits while the next does not; return its bytes, or None if 1 does not fit.
 
-    Sizes grow with the count, but for ripples of a few bytes. Without a budget, the count is `most`.
+    Sizes grow with the count, except for a few bytes. Without a budget, the count is `most`.
     """
     if budget_bytes is None:
         return encoded(most)
     best, fits, fails = None, 0, most + 1
     while fails - fits > 1:
-        # The geometric mean: few are encoded fast
+        # The geometric mean, because small counts are encoded faster
         middle = max(fits + 1, isqrt(max(fits, 1) * fails))
         tried = encoded(middle)
         if len(tried) <= budget_bytes:

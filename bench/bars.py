@@ -16,7 +16,7 @@ FILTERED = ("0.01", "0.05", "0.1", "0.25")
 
 @dataclass(frozen=True)
 class Bar:
-    """A line of bars.csv: `met` is "met", "missed", "stated" (there is no bar) or "not measured"."""
+    """A goal and its result, a line of bars.csv; `met` is "met", "missed", "stated" (no goal) or "not measured"."""
 
     what: str
     bar: str
@@ -26,7 +26,7 @@ class Bar:
 
 
 def by_cell(rows: Iterable[Row], what: str = "file") -> dict[Cell, dict[str, Row]]:
-    """The rows of each cell (corpus, rule, keep) by coder."""
+    """Rows by cell (corpus, rule, keep rate) and compressor."""
     cells: dict[Cell, dict[str, Row]] = {}
     for row in rows:
         if row["what"] == what:
@@ -34,13 +34,13 @@ def by_cell(rows: Iterable[Row], what: str = "file") -> dict[Cell, dict[str, Row
     return cells
 
 
-def size_of(coders: dict[str, Row], coder: str) -> int:
-    return int(coders[coder]["bytes"])
+def size_of(by_compressor: dict[str, Row], compressor: str) -> int:
+    return int(by_compressor[compressor]["bytes"])
 
 
-def smallest(coders: dict[str, Row], kind: str) -> Row:
-    """The smallest row of a kind."""
-    return min((row for row in coders.values() if row["kind"] == kind), key=lambda row: int(row["bytes"]))
+def smallest(by_compressor: dict[str, Row], kind: str) -> Row:
+    """The row with the fewest bytes among the compressors of a kind."""
+    return min((row for row in by_compressor.values() if row["kind"] == kind), key=lambda row: int(row["bytes"]))
 
 
 def geometric_mean(values: Sequence[float]) -> float:
@@ -48,7 +48,7 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 def bars(size_rows: list[Row], speed_rows: list[Row]) -> Iterator[Bar]:
-    """The bars and the results."""
+    """Compare the measurements with the bars."""
     sizes, speeds = by_cell(size_rows), by_cell(speed_rows)
 
     def over_paper(cell: Cell) -> float:
@@ -68,13 +68,13 @@ def bars(size_rows: list[Row], speed_rows: list[Row]) -> Iterator[Bar]:
 
     large = [
         cell
-        for cell, coders in sizes.items()
-        if coders[OURS]["family"] in ("real", "calibrated") and int(coders[OURS]["kept"]) >= 1000
+        for cell, by_compressor in sizes.items()
+        if by_compressor[OURS]["family"] in ("real", "calibrated") and int(by_compressor[OURS]["kept"]) >= 1000
     ]
     title = "file / smallest general-purpose peer, real and calibrated, k >= 1000"
     yield _mean(f"{title}, mean", 0.97, large, over_peers, lambda values: sum(values) / len(values))
     yield _worst(f"{title}, largest", 1.0, large, over_peers)
-    shuffled = [cell for cell, coders in sizes.items() if coders[OURS]["family"] == "shuffled"]
+    shuffled = [cell for cell, by_compressor in sizes.items() if by_compressor[OURS]["family"] == "shuffled"]
     yield _worst("file / smallest general-purpose peer, shuffled, largest", 1.0, shuffled, over_peers)
 
     for cell, bar in (

@@ -1,11 +1,11 @@
-"""The selections that benchmarks measure, from ../shared/corpora: of real teachers, calibrated, and shuffled.
+"""The selections that benchmarks measure, from the labels and scores in ../shared/corpora, in three families.
 
     real        three teachers over 100,000 images: lowest energy and Safety-Net at eight keep rates; two strides
     calibrated  the paper's ten datasets over ImageNet-1K's 1,281,167 images, four over ImageNet-21K's 14,197,122
-    shuffled    a real one in random order, where neither neighbours nor labels tell anything
+    shuffled    a real corpus in random order, so that the neighbours of an image say nothing about it
 
-Safety-Net (paper, section 4.3) is taken with the whole budget in class quotas; with everything kept it is the lowest
-energy, so it is measured below that only.
+Safety-Net (paper, section 4.3) has its whole budget in class quotas. With everything kept it is the lowest energy, so
+it is measured for smaller keep rates only.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 CORPORA = Path(__file__).parent.parent.parent / "shared" / "corpora"
 DIGEST = bytes(8)
 REAL = ("cifar10", "resisc12", "clothing10")
-#: ImageNet-21K's size takes minutes a cell under some peers: four datasets stand for all.
+#: At ImageNet-21K's size some peers take minutes for a selection, so four datasets stand for all.
 CALIBRATED_21K = ("CUB-200", "CIFAR-10", "RESISC45", "Food-101")
-#: The one whose times are shown, and where alone ImageNet-21K's images are all kept.
+#: The corpus of the speed table, and the only one of ImageNet-21K's size with all images kept.
 SPEED_CORPUS = "CUB-200@21k"
 KEEP_RATES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 STRIDES = (10, 100)
@@ -41,8 +41,8 @@ ALPHAS = (0.0, -0.2)
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Scores of a teacher: energy and label of each reference image, and the number of classes."""
+class CorpusScores:
+    """Energy and label of each reference image, and the number of classes, from one teacher."""
 
     energy: NDArray[np.floating[Any]]
     label: NDArray[np.integer[Any]]
@@ -50,16 +50,16 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A rule that chooses the kept images of a corpus."""
+class CorpusRule:
+    """A selection rule with its keep rate and stride."""
 
     name: str
     keep: float
     stride: int = 1
     alpha: float | None = None
 
-    def payload(self, scores: Scores) -> Payload:
-        """The selection as a payload."""
+    def payload(self, scores: CorpusScores) -> Payload:
+        """Make the payload of the selection."""
         size = len(scores.energy)
         if self.stride > 1:
             indices = np.arange(0, size, self.stride)
@@ -72,16 +72,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Scores, loaded when asked for, and the selections to make of them."""
+    """Scores, which `load` reads, and the rules to select images by."""
 
     name: str
     family: str
     images: int
-    rules: tuple[Rule, ...]
-    load: Callable[[], Scores]
+    rules: tuple[CorpusRule, ...]
+    load: Callable[[], CorpusScores]
 
-    def cell(self, rule: Rule) -> str:
-        """The name of a corpus under a rule."""
+    def cell(self, rule: CorpusRule) -> str:
+        """The name of the corpus under a rule."""
         return f"{self.name} {rule.name} {rule.keep:g}"
 
 
@@ -89,8 +89,8 @@ def corpora() -> list[Corpus]:
     """All corpora."""
     real_rules = (
         *_lowest_energy(*KEEP_RATES),
-        *(Rule(f"safety-net({a:g})", keep, alpha=a) for a in ALPHAS for keep in KEEP_RATES if keep < 1),
-        *(Rule(f"stride-{stride}", 1.0, stride) for stride in STRIDES),
+        *(CorpusRule(f"safety-net({a:g})", keep, alpha=a) for a in ALPHAS for keep in KEEP_RATES if keep < 1),
+        *(CorpusRule(f"stride-{stride}", 1.0, stride) for stride in STRIDES),
     )
     result = [Corpus(name, "real", 100_000, real_rules, functools.partial(_real, name)) for name in REAL]
     datasets = json.loads((CORPORA / "paper_calibrated.json").read_text())
@@ -112,27 +112,27 @@ def require_corpora() -> None:
         raise SystemExit(f"this benchmark needs {CORPORA}")
 
 
-def _lowest_energy(*keep_rates: float) -> tuple[Rule, ...]:
-    return tuple(Rule("lowest-energy", keep) for keep in keep_rates)
+def _lowest_energy(*keep_rates: float) -> tuple[CorpusRule, ...]:
+    return tuple(CorpusRule("lowest-energy", keep) for keep in keep_rates)
 
 
-def _real(target: str) -> Scores:
+def _real(target: str) -> CorpusScores:
     logits = np.load(CORPORA / f"{target}-on-tiny-imagenet-100k.npz")["logits"].astype(np.float64)
     largest = logits.max(1)
     energy = -(np.log(np.exp(logits - largest[:, None]).sum(1)) + largest)
-    return Scores(energy, logits.argmax(1), logits.shape[1])
+    return CorpusScores(energy, logits.argmax(1), logits.shape[1])
 
 
-def _shuffled(target: str) -> Scores:
+def _shuffled(target: str) -> CorpusScores:
     scores = _real(target)
     order = np.random.default_rng(0).permutation(len(scores.energy))
-    return Scores(scores.energy[order], scores.label[order], scores.num_classes)
+    return CorpusScores(scores.energy[order], scores.label[order], scores.num_classes)
 
 
-def _calibrated(dataset: str, size: str) -> Scores:
+def _calibrated(dataset: str, size: str) -> CorpusScores:
     spec = importlib.util.spec_from_file_location("paper_calibrated", CORPORA / "paper_calibrated.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return Scores(*module.energies_and_labels(dataset, size))
+    return CorpusScores(*module.energies_and_labels(dataset, size))

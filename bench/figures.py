@@ -9,10 +9,10 @@ from bench.planning import planning_figures
 from bench.table import OURS, RESULTS, ROOT, Row, read_rows
 from plada_codec.files import atomic_write
 
-#: The page, and the marks between which its generated part stands.
+#: The page, and the marks before and after its generated part.
 PAGE = ROOT / "docs" / "figures.md"
 BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->\n"
-#: Columns of the table of coders: title, families of corpora, rule, endings of the corpora's names.
+#: Columns of the table of compressors: title, family of corpora, rule, ending of the corpora's names.
 _GROUPS = {
     "real, lowest energy": ("real", "lowest-energy", ""),
     "real, Safety-Net": ("real", "safety-net", ""),
@@ -34,7 +34,7 @@ def figures() -> str:
 
 def tables(size_rows: list[Row], speed_rows: list[Row]) -> str:
     """The tables of sizes and times."""
-    return f"{_sizes(size_rows)}\n{_coders(size_rows)}\n{_speed(speed_rows)}"
+    return f"{_sizes(size_rows)}\n{_compressors(size_rows)}\n{_speed(speed_rows)}"
 
 
 def _sizes(rows: list[Row]) -> str:
@@ -48,19 +48,19 @@ def _sizes(rows: list[Row]) -> str:
         "| corpus | kept | ours | paper's zstd-19 | ratio | smallest general-purpose | ratio |",
         "|---|---|---|---|---|---|---|",
     ]
-    for (corpus, rule, keep), coders in by_cell(rows).items():
+    for (corpus, rule, keep), by_compressor in by_cell(rows).items():
         if corpus in REAL and rule == "lowest-energy":
-            ours, paper = size_of(coders, OURS), size_of(coders, "paper's zstd")
-            peer = smallest(coders, "general-purpose")
+            ours, paper = size_of(by_compressor, OURS), size_of(by_compressor, "paper's zstd")
+            peer = smallest(by_compressor, "general-purpose")
             lines.append(
                 f"| {corpus} | {100 * float(keep):g}% | {ours:,} | {paper:,} | {ours / paper:.3f} | "
                 f"{int(peer['bytes']):,} ({peer['coder']}) | {ours / int(peer['bytes']):.3f} |"
             )
     quoted = []
-    for (corpus, _, keep), coders in by_cell(rows).items():
-        sizes = [f"{name} {int(row['bytes']):,}" for name, row in coders.items() if row["kind"] == "quoted"]
+    for (corpus, _, keep), by_compressor in by_cell(rows).items():
+        sizes = [f"{name} {int(row['bytes']):,}" for name, row in by_compressor.items() if row["kind"] == "quoted"]
         if sizes:
-            quoted.append(f"{corpus} {100 * float(keep):g}%: {', '.join(sizes)}; ours {size_of(coders, OURS):,}")
+            quoted.append(f"{corpus} {100 * float(keep):g}%: {', '.join(sizes)}; ours {size_of(by_compressor, OURS):,}")
     if quoted:
         lines += [
             "",
@@ -70,40 +70,40 @@ def _sizes(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _coders(rows: list[Row]) -> str:
-    """Ratio to the paper's best of each coder, over the cells of a group."""
+def _compressors(rows: list[Row]) -> str:
+    """Ratio of each compressor's size to the paper's best, over the cells of a group."""
     ratios: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for (corpus, rule, _), coders in by_cell(rows).items():
-        for row in coders.values():
+    for (corpus, rule, _), by_compressor in by_cell(rows).items():
+        for row in by_compressor.values():
             for group, (family, start, end) in _GROUPS.items():
                 is_in = row["family"] == family and rule.startswith(start) and corpus.endswith(end)
                 if is_in and row["kind"] != "quoted":
-                    ratio = int(row["bytes"]) / size_of(coders, "paper's zstd")
+                    ratio = int(row["bytes"]) / size_of(by_compressor, "paper's zstd")
                     ratios.setdefault((row["coder"], row["kind"]), {}).setdefault(group, []).append(ratio)
     whole = ratios.get((OURS, "ours"), {})
     lines = [
-        "Ratio of each coder's size to the paper's best layout under zstd-19: geometric means over all keep rates.",
-        "A number in brackets is the number of selections, where it is smaller than the group's. Coders of indices",
-        "have nothing to do where all images are kept. Where all of 14.2 million images are kept, only zstd-19 and",
+        "Ratio of each compressor's size to the paper's best layout under zstd-19: geometric means over all keep",
+        "rates. A number in brackets is the number of selections, where it is smaller than the group's. Compressors of",
+        "indices have no size where all images are kept. Where all of 14.2 million images are kept, only zstd-19 and",
         "brotli -11 were measured, because the others take minutes. The paper's Huffman codes do not count their",
         "tables.",
         "",
-        "| coder | kind | " + " | ".join(f"{group} ({len(whole[group])})" for group in whole) + " |",
+        "| compressor | kind | " + " | ".join(f"{group} ({len(whole[group])})" for group in whole) + " |",
         "|---" * (len(whole) + 2) + "|",
     ]
-    for (coder, kind), groups in sorted(ratios.items(), key=lambda item: _rank(item[1], whole)):
+    for (compressor, kind), groups in sorted(ratios.items(), key=lambda item: _rank(item[1], whole)):
         cells = []
         for group, values in whole.items():
             count = len(groups.get(group, ()))
             cells.append(
                 "-" if not count else f"{geometric_mean(groups[group]):.3f}" + f" ({count})" * (count < len(values))
             )
-        lines.append(f"| {coder} | {kind} | " + " | ".join(cells) + " |")
+        lines.append(f"| {compressor} | {kind} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def _rank(groups: dict[str, list[float]], whole: dict[str, list[float]]) -> float:
-    """The size in the first group that there is."""
+    """The ratio in the first group that a compressor has."""
     return geometric_mean(next(groups[group] for group in whole if group in groups))
 
 
@@ -114,7 +114,7 @@ def _speed(rows: list[Row]) -> str:
         "14,197,122 images (calibrated CUB-200, lowest energy), one core. Times are ratios to the time of brotli",
         "-11 for compressing the same selection; in brackets, for decoding, to its time for decompressing it.",
         "",
-        "| kept | coder | bytes | encode | decode | encode's memory | decode's memory |",
+        "| kept | compressor | bytes | encode | decode | encode's memory | decode's memory |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [

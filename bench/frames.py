@@ -1,15 +1,16 @@
 """Measure frames: reception overhead, corruption, interruption, speed: `python -m bench.frames` (`make frames`).
 
-Writes bench/results/frames.csv; needs the extra `frames`, not ../shared; takes about a minute. Everything
-is drawn from fixed seeds, but for when receivers are killed and for times.
+Writes bench/results/frames.csv; needs the extra `frames`, not ../shared; takes about a minute. All random numbers have
+fixed seeds; only times, and the moments at which receivers are killed, differ from run to run.
 
-- `reception`: an object of K symbols, a sender that is met at a random symbol, a channel that loses frames; does the
-  object come from the first K + 2 different symbols that arrive?
-- `corruption`: every bit flips at a rate of 1e-3; what comes out: the object, nothing, something else?
-- `interruption`: a receiver with a state file is killed at a random moment, its last write torn; is what it had said to
-  be on disk there, and does the object come out?
+- `reception`: a receiver joins the carousel of an object of K symbols at a random symbol, over a channel that loses
+  frames. Do the first K + 2 different symbols that arrive give the object?
+- `corruption`: every bit flips at a rate of 1e-3. Is the result the object, no object, or another object?
+- `interruption`: a receiver with a state file is killed at a random moment, in the middle of a write. Does the file
+  hold all acknowledged frames, and is the object rebuilt after a restart?
 - `speed`: CPU seconds, start-up included, of the commands `packetize` and `reassemble`, through a stream and through a
-  folder of one file a frame: most of the latter is the file system's, so the writing of as many files is a row, too.
+  folder with one file for each frame. The file system takes most of the time for a folder, so the writing of as many
+  files has a row too.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ FRAME_BYTES = 256
 RECEPTIONS = 10_000
 LOSSES = (0.1, 0.3, 0.6)
 BURST_FRAMES = 5.0
-#: Objects of so many symbols, by turns.
+#: Numbers K of symbols of the objects, in turn.
 SYMBOLS = (2, 5, 20, 60)
-#: What a receiver may need above K, by the bar.
+#: Symbols beyond K that the bar allows a receiver.
 EXTRA = 2
 FLIP_RATE = 1e-3
-#: An object of few symbols: of ten frames of 256 bytes, nine are damaged at this rate.
+#: An object of few symbols: at this rate, nine of ten frames of 256 bytes are damaged.
 FLIPPED_OBJECT_BYTES = 1_000
 FLIPPED_FRAMES = 60
 KILLS = 200
 TURNS = 5
 KILLED_OBJECT_BYTES = 50_000
-#: The longest pauses: between single frames, and from the last frame to the kill.
+#: The longest pauses: between frames that are fed one by one, and from the last frame to the kill.
 PAUSE_S, DELAY_S = 5e-4, 5e-3
-#: A receiver of a stream of frames, on standard input: says for each that changed it that it is on disk.
+#: A receiver of frames on standard input. It acknowledges each new frame with a byte when the frame is on disk.
 RECEIVER = """
 import os, sys
 from plada_codec.frames import Reassembler, StateFile, read_batches, receive
@@ -59,7 +60,7 @@ with StateFile(sys.argv[1]) as state:
     for new in receive(read_batches(sys.stdin.buffer, "length"), Reassembler(), state):
         os.write(1, b"+" * len(new))
 """
-#: Writes files of the length of frames, and nothing else.
+#: A program that only writes files of the length of frames.
 WRITER = """
 import sys
 from pathlib import Path
@@ -69,7 +70,7 @@ for number in range(int(sys.argv[1])):
 
 
 def reception(loss: Loss, symbols: int, seed: int) -> bool:
-    """Whether the first `symbols` + 2 different symbols that arrive are the object."""
+    """Whether the first `symbols` + 2 different symbols that arrive give the object."""
     draw = random.Random(seed)
     sender = SENDERS.setdefault(symbols, Sender(draw.randbytes(symbols * 248 - 3), FRAME_BYTES))
     stream = carousel(sender, start=draw.randrange(10 * symbols))
@@ -91,7 +92,7 @@ SENDERS: dict[int, Sender] = {}
 
 
 def receptions(progress: Progress) -> Iterator[dict[str, Any]]:
-    """A row for each loss rate, independent and in bursts."""
+    """Measure reception; yield a row for each loss rate, independent and in bursts."""
     cells = [(rate, burst) for rate in LOSSES for burst in (1.0, BURST_FRAMES)]
     for number, (rate, burst) in enumerate(cells):
         loss = IndependentLoss(rate) if burst == 1 else BurstyLoss(rate, burst)
@@ -110,8 +111,8 @@ def receptions(progress: Progress) -> Iterator[dict[str, Any]]:
 
 
 def corruption(progress: Progress) -> Iterator[dict[str, Any]]:
-    """Rows: numbers of receptions that gave the object, no object, another object, or an unexpected error."""
-    came: dict[str, int] = {"the object": 0, "no object": 0, "another object": 0, "a traceback": 0}
+    """Measure corruption; yield numbers of receptions with the object, no object, another object, or a traceback."""
+    outcomes: dict[str, int] = {"the object": 0, "no object": 0, "another object": 0, "a traceback": 0}
     for trial in range(RECEPTIONS):
         draw = random.Random(trial)
         sender = Sender(draw.randbytes(FLIPPED_OBJECT_BYTES), FRAME_BYTES)
@@ -120,31 +121,32 @@ def corruption(progress: Progress) -> Iterator[dict[str, Any]]:
         try:
             for frame in channel(frames, loss=IndependentLoss(0.0), flip_rate=FLIP_RATE, seed=trial):
                 reassembler.add(frame)
-            came["the object" if reassembler.result(sender.tag) == sender.data else "another object"] += 1
+            outcomes["the object" if reassembler.result(sender.tag) == sender.data else "another object"] += 1
         except PladaError:
-            came["no object"] += 1
+            outcomes["no object"] += 1
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            came["a traceback"] += 1
+            outcomes["a traceback"] += 1
         progress(trial, RECEPTIONS)
-    for what, number in came.items():
-        bar = "0" if what in ("another object", "a traceback") else ""
-        yield row("corruption", f"flips at {FLIP_RATE:g} a bit: {what}", RECEPTIONS, number, bar, not bar or not number)
+    for outcome, number in outcomes.items():
+        bar = "0" if outcome in ("another object", "a traceback") else ""
+        settings = f"flips at {FLIP_RATE:g} a bit: {outcome}"
+        yield row("corruption", settings, RECEPTIONS, number, bar, not bar or not number)
 
 
 def interruption(progress: Progress) -> Iterator[dict[str, Any]]:
-    """A row: the number of kills after which all acknowledged frames were there and the object was complete."""
+    """Measure interruption; yield rows on lost acknowledged frames and on complete objects after kills."""
     kept = whole = lost = 0
     for trial in range(KILLS):
         draw = random.Random(trial)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "object.state"
             data = draw.randbytes(KILLED_OBJECT_BYTES)
-            # All different: so each of them changes the receiver.
+            # All frames differ, so that each changes the receiver
             frames = list(dict.fromkeys(packetize(Sender(data, FRAME_BYTES))))
             acknowledged = killed_reception(path, frames, draw)
-            # A torn write: the beginning of a frame, of which the end was cut or never came.
+            # A torn write: the beginning of a frame without its end
             with path.open("ab") as file:
                 file.write(b"\xc0" + frames[0][: draw.randrange(len(frames[0]))])
             reassembler = Reassembler()
@@ -165,7 +167,7 @@ def interruption(progress: Progress) -> Iterator[dict[str, Any]]:
 
 
 def killed_reception(path: Path, frames: list[bytes], draw: random.Random) -> int:
-    """Feed frames to a receiver, some one by one, the rest at once, and kill it meanwhile.
+    """Feed frames to a receiver, some one by one and the rest at once, and kill it meanwhile.
 
     Returns:
         The number of frames that it acknowledged.
@@ -180,7 +182,7 @@ def killed_reception(path: Path, frames: list[bytes], draw: random.Random) -> in
     for number, frame in enumerate(frames):
         receiver.stdin.write(len(frame).to_bytes(2, "little") + frame)
         if not acknowledged:
-            acknowledged = len(receiver.stdout.read(1))  # it is up
+            acknowledged = len(receiver.stdout.read(1))  # the receiver is running
         if number < single:
             time.sleep(draw.uniform(0, PAUSE_S))
     time.sleep(draw.uniform(0, DELAY_S))
@@ -192,7 +194,7 @@ def killed_reception(path: Path, frames: list[bytes], draw: random.Random) -> in
 
 
 def speed(progress: Progress) -> Iterator[dict[str, Any]]:
-    """A row for each size and way, and for the writing of as many files: CPU time, the median of the turns."""
+    """Measure speed; yield the median CPU time for each size of object and each way of sending."""
     for object_bytes, bar_s in ((1_000_000, 1.0), (20_000, 0.3)):
         ways: dict[str, list[float]] = {"a stream": [], "a folder": [], "nothing but writing as many files": []}
         for turn in range(TURNS):
@@ -208,7 +210,7 @@ def speed(progress: Progress) -> Iterator[dict[str, Any]]:
 
 
 def cpu_s(folder: Path, way: str, object_bytes: int) -> float:
-    """CPU seconds, the kernel's too, of sending and receiving an object."""
+    """Send and receive an object; return the CPU seconds, those of the operating system included."""
     data = random.Random(object_bytes).randbytes(object_bytes)
     (folder / "object").write_bytes(data)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,11 +1,11 @@
 """Measure the rate of labelling against a bare forward loop of the same model: `python -m bench.labelling`.
 
-Writes bench/results/labelling.csv; needs ../shared; takes about four minutes of two cores, which should be
-idle. Random weights: they cost what trained ones do. Bare: images decoded and prepared beforehand, batches in memory,
-nothing done with the logits. Ours: one process decodes while this one computes, statistics are taken, the shard is
-written; but the reference digest, one pass over the files before it, is not in it. The two take turns. `ratio` is of
-times on the clock; `cpu_ratio`, of this process's CPU times, says what there is to do besides the model, and does not
-change much on a machine that is not idle.
+Writes bench/results/labelling.csv; needs ../shared; takes about four minutes of two cores, which should be idle. The
+weights are random, because trained weights take the same time. *Bare* is the forward pass alone: the batches are in
+memory, and the logits are not used. *Ours* is labelling: another process decodes while this one computes, labels and
+scores are computed, and the shard is written. The reference digest, one pass over the files before, does not count.
+The two take turns. `ratio` compares wall times. `cpu_ratio` compares CPU times of this process, which show the work
+besides the model, and hardly change on a busy machine.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from plada_train.scores.shards import Manifest
 from plada_train.versions import versions
 
 REFERENCE = Path(__file__).parent.parent.parent / "shared" / "data" / "reference"
-#: Model, side of its input in pixels, images a run: about five seconds of one core.
+#: Model, side of its input in pixels, number of images in a turn: about five seconds of one core.
 MODELS = (
     ("convnextv2_tiny", 64, 320),
     ("convnextv2_tiny", 224, 32),
@@ -47,23 +47,23 @@ WORKERS = 1
 
 
 def measure(model: str, image_size: int, images: int, reference: ImageSource) -> dict[str, Any]:
-    """A row: both rates in images a second, medians of `REPEATS` turns, and the median of their ratios."""
+    """Measure a model; return a row with both rates in images per second, as medians of `REPEATS` turns."""
     recipe = Recipe(model=model, image_size=image_size, workers=WORKERS)
     torch.manual_seed(recipe.seed)
     teacher = make_classifier(recipe, NUM_CLASSES)
     size = inference.batch_size(recipe)
-    batches = prepared(teacher, reference, images, size)
+    batches = prepare_batches(teacher, reference, images, size)
     turns = []
     for turn in range(REPEATS + 1):
-        taken = {}
+        times_s = {}
         for way in ("bare", "ours") if turn % 2 else ("ours", "bare"):
             start, cpu_start = time.perf_counter(), time.process_time()
             if way == "bare":
                 forward(teacher, batches)
             else:
-                label(teacher, recipe, reference, images)
-            taken[way] = np.array([time.perf_counter() - start, time.process_time() - cpu_start])
-        turns.append((*taken["bare"], *taken["ours"]))
+                label_images(teacher, recipe, reference, images)
+            times_s[way] = np.array([time.perf_counter() - start, time.process_time() - cpu_start])
+        turns.append((*times_s["bare"], *times_s["ours"]))
     # The first turn warms up
     bare_s, bare_cpu_s, ours_s, ours_cpu_s = np.array(turns[1:]).T
     return {
@@ -84,21 +84,21 @@ def measure(model: str, image_size: int, images: int, reference: ImageSource) ->
     }
 
 
-def prepared(teacher: Classifier, reference: ImageSource, images: int, size: int) -> list[torch.Tensor]:
-    """The first `images` images of the reference set, as the batches that the model gets."""
+def prepare_batches(teacher: Classifier, reference: ImageSource, images: int, size: int) -> list[torch.Tensor]:
+    """Decode the first `images` images of the reference set; return the batches of the model's input."""
     transform = teacher.config.transform()
     pixels = torch.stack([transform(decode_image(reference, i)) for i in range(images)])
     return [pixels[i : i + size].contiguous(memory_format=torch.channels_last) for i in range(0, images, size)]
 
 
 def forward(teacher: Classifier, batches: list[torch.Tensor]) -> None:
-    """The bare loop."""
+    """Compute the logits of all batches, and do nothing with them."""
     with torch.inference_mode():
         for batch in batches:
             teacher.network(batch)
 
 
-def label(teacher: Classifier, recipe: Recipe, reference: ImageSource, images: int) -> None:
+def label_images(teacher: Classifier, recipe: Recipe, reference: ImageSource, images: int) -> None:
     """Label the first `images` images of the reference set, as `plada-train score` does."""
     manifest = Manifest(
         images=images,

@@ -11,7 +11,7 @@ from bench.corpora import SPEED_CORPUS
 from bench.table import OURS, Row
 from plada_codec.files import atomic_write
 
-#: Colour, marker and line of each coder shown; what is ours in one colour, specialised ones and baselines dashed.
+#: Colour, marker and line of each compressor in the plots. Ours share a colour; specialised and baselines are dashed.
 _STYLES = {
     OURS: ("#D55E00", "o", "-"),
     "plada fast": ("#D55E00", "s", ":"),
@@ -22,13 +22,13 @@ _STYLES = {
     "PPMd": ("#CC79A7", "P", "-"),
     "bz2 -9": ("#999999", "<", "-"),
     "pcodec": ("#56B4E9", "X", "--"),
-    "range coder (constriction)": ("#E69F00", ">", "--"),
+    "range compressor (constriction)": ("#E69F00", ">", "--"),
     "interpolative + zstd-19": ("#0072B2", "p", "--"),
     "Elias-Fano + zstd-19": ("#999999", "h", "--"),
 }
-#: Where the plots of sizes and of times end.
+#: Upper ends of the y axes in the plots of sizes and of times.
 _LARGEST_RATIO, _LARGEST_RATIO_TIMED = 1.2, 1.5
-#: Family, ending of the corpora's names, title.
+#: Family of corpora, ending of their names, title.
 _PANELS = (
     ("real", "", "three real teachers, 100,000 images"),
     ("calibrated", "@1k", "ten calibrated, 1,281,167 images"),
@@ -50,19 +50,19 @@ def _plot_sizes(rows: list[Row], path: Path) -> None:
     figure, axes = plt.subplots(1, len(_PANELS), figsize=(12, 6), sharey=True, layout="constrained")
     for panel, (family, ending, title) in zip(axes, _PANELS, strict=True):
         ratios: dict[str, dict[float, list[float]]] = {}
-        for (corpus, rule, keep), coders in by_cell(rows).items():
-            if corpus.endswith(ending) and rule == "lowest-energy" and coders[OURS]["family"] == family:
-                paper = size_of(coders, "paper's zstd")
-                for coder in coders:
-                    if coder in _STYLES:
-                        points = ratios.setdefault(coder, {}).setdefault(100 * float(keep), [])
-                        points.append(size_of(coders, coder) / paper)
-        for coder, (colour, marker, line) in _STYLES.items():
-            if coder in ratios:
-                x = sorted(ratios[coder])
-                y = [geometric_mean(ratios[coder][keep]) for keep in x]
-                width = 3 if coder == OURS else 1.2
-                panel.plot(x, y, color=colour, marker=marker, linestyle=line, linewidth=width, label=coder)
+        for (corpus, rule, keep), by_compressor in by_cell(rows).items():
+            if corpus.endswith(ending) and rule == "lowest-energy" and by_compressor[OURS]["family"] == family:
+                paper = size_of(by_compressor, "paper's zstd")
+                for compressor in by_compressor:
+                    if compressor in _STYLES:
+                        points = ratios.setdefault(compressor, {}).setdefault(100 * float(keep), [])
+                        points.append(size_of(by_compressor, compressor) / paper)
+        for compressor, (colour, marker, line) in _STYLES.items():
+            if compressor in ratios:
+                x = sorted(ratios[compressor])
+                y = [geometric_mean(ratios[compressor][keep]) for keep in x]
+                width = 3 if compressor == OURS else 1.2
+                panel.plot(x, y, color=colour, marker=marker, linestyle=line, linewidth=width, label=compressor)
         panel.set(
             title=title, xlabel="images kept, those of lowest energy (%)", xscale="log", ylim=(None, _LARGEST_RATIO)
         )
@@ -86,13 +86,13 @@ def _plot_speed(size_rows: list[Row], speed_rows: list[Row], path: Path) -> None
         return
     paper = size_of(by_cell(size_rows)[cell], "paper's zstd")
     figure, panel = plt.subplots(figsize=(12, 6.5), layout="constrained")
-    for coder, row in speeds.items():
-        if coder in _STYLES:
-            colour, marker, line = _STYLES[coder]
+    for compressor, row in speeds.items():
+        if compressor in _STYLES:
+            colour, marker, line = _STYLES[compressor]
             x = [float(row["encode_over_brotli"]), float(row["decode_over_brotli_encode"])]
             y = int(row["bytes"]) / paper
-            panel.plot(x, [y, y], color=colour, linestyle=line, linewidth=3 if coder == OURS else 1.2)
-            panel.plot(x[0], y, color=colour, marker=marker, markersize=8, linestyle="", label=coder)
+            panel.plot(x, [y, y], color=colour, linestyle=line, linewidth=3 if compressor == OURS else 1.2)
+            panel.plot(x[0], y, color=colour, marker=marker, markersize=8, linestyle="", label=compressor)
             panel.plot(x[1], y, color=colour, marker=marker, markersize=8, markerfacecolor="white")
     panel.set(
         title=f"Bytes and time, {int(row['kept']):,} of 14,197,122 images ({SPEED_CORPUS}, lowest energy), one core"
@@ -109,7 +109,7 @@ def _plot_speed(size_rows: list[Row], speed_rows: list[Row], path: Path) -> None
 
 def save(figure: Any, path: Path) -> None:
     image = io.BytesIO()
-    # Without the library's release among its metadata, the same figures make the same file
+    # The metadata would name the release of the library: without it, equal figures make equal files
     figure.savefig(image, format="png", dpi=110, metadata={"Software": None})
     with atomic_write(path) as file:
         file.write(image.getvalue())

@@ -1,4 +1,4 @@
-"""Read and write the CSVs of bench/results: named columns of text, below a comment that says what made them."""
+"""Read and write the CSVs of bench/results: named columns of text, below a comment with the command that wrote them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from plada_codec.files import atomic_write
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results"
-#: Whose releases decide sizes and times.
+#: Packages whose releases decide sizes and times.
 PACKAGES = ("numpy", "numba", "zstandard", "brotli", "pyppmd", "pcodec", "constriction", "pyroaring")
 
-#: The coder that all ratios and bars are about.
+#: The compressor that all ratios and bars are about.
 OURS = "plada small"
-#: What times are stated as ratios to.
+#: Compressors that times are compared with.
 YARDSTICKS = ("zstd-19", "brotli -11")
 
 Row = dict[str, str]
@@ -46,7 +46,7 @@ def write_rows(
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a file."""
+    """Read the rows of a file."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(line for line in file if not line.startswith("#")))
 
@@ -57,7 +57,7 @@ def versions(packages: Sequence[str] = PACKAGES) -> list[str]:
 
 
 def sources_digest(*names: str) -> str:
-    """SHA-256 of the Python sources of these files and folders (relative to the repository), in hexadecimal."""
+    """SHA-256, in hexadecimal, of the Python sources in files and folders; `names` are relative to the repository."""
     digest = hashlib.sha256()
     for name in names:
         path = ROOT / name

@@ -25,6 +25,7 @@ from bench.accuracy.run import (
     K_CENTRE_IMAGES,
     KEEP_RATES,
     KINDS,
+    LINEAR_PROBE,
     PRUNED,
     PRUNED_FROM_BYTES,
     RANDOM_IMAGES,
@@ -41,16 +42,15 @@ from bench.accuracy.run import (
     VARIANT_RULE,
     VARIANTS,
 )
-from bench.accuracy.run import PROBE as LINEAR_PROBE
 from bench.bars import Bar
 from bench.plots import save
 from bench.table import RESULTS, Row, read_rows, write_rows
 from plada_codec.files import atomic_write
 
 _COMMAND = "python -m bench.accuracy.accuracy_figures"
-#: The rule that is judged against what is no payload of labels; the first measurements in ../shared/corpora chose it.
+#: The rule that is compared with methods that send no labels; the first measurements in ../shared/corpora chose it.
 JUDGED_RULE = VARIANT_RULE
-#: What is compared at equal bytes, for each kind of student.
+#: Methods that are compared at equal bytes, for each kind of student.
 _AT_EQUAL_BYTES = {
     "pixels": (*BUDGET_RULES, RANDOM_IMAGES, K_CENTRE_IMAGES, PRUNED, TINY, LINEAR_PROBE),
     "frozen": (*BUDGET_RULES, RANDOM_IMAGES, K_CENTRE_IMAGES, LINEAR_PROBE),
@@ -68,7 +68,7 @@ _STYLES = {
     PRUNED: ("#000000", ">", ":"),
     LINEAR_PROBE: ("#000000", "*", "--"),
 }
-_WHAT_KINDS_ARE = {
+_KIND_DESCRIPTIONS = {
     "pixels": "a small network trained from scratch on pixels: the measure",
     "pixels-long": "the same, trained six times as long; one seed",
     "pre-trained": "an ImageNet-trained network, fine-tuned whole",
@@ -77,10 +77,10 @@ _WHAT_KINDS_ARE = {
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A row of the plan, averaged over seeds; no accuracy (nan) if the budget holds nothing.
+class RunGroup:
+    """Means over runs that differ only in their seed. `accuracy` is NaN if the budget holds nothing.
 
-    Accuracies are shares, 0 .. 1; bytes are means.
+    Accuracies are shares, 0 .. 1; `spread` is their standard deviation.
     """
 
     kind: str
@@ -102,14 +102,14 @@ class Cell:
         return self.method, self.keep, self.stride, self.budget_bytes
 
 
-def cells(rows: Iterable[Row]) -> list[Cell]:
-    """The cells of accuracy.csv: its rows, joined over seeds."""
+def run_groups(rows: Iterable[Row]) -> list[RunGroup]:
+    """Means over the rows of accuracy.csv that differ only in their seed."""
     groups: dict[tuple[str, str, str, str, str, str], list[Row]] = {}
     for row in rows:
         key = (row["kind"], row["target"], row["method"], row["keep"], row["stride"], row["budget_bytes"])
         groups.setdefault(key, []).append(row)
     return [
-        Cell(
+        RunGroup(
             *key,
             len(group),
             _mean(group, "accuracy"),
@@ -133,7 +133,7 @@ def _mean(rows: list[Row], name: str) -> float:
 # Tables
 
 
-def tables(found: list[Cell]) -> str:
+def tables(found: list[RunGroup]) -> str:
     """All tables, as Markdown."""
     selections = (_selections(found, kind) for kind in KINDS)
     at_equal_bytes = (_equal_bytes(found, kind) for kind in _AT_EQUAL_BYTES)
@@ -142,14 +142,14 @@ def tables(found: list[Cell]) -> str:
 
 def figures() -> str:
     """The part of docs/figures.md about accuracy."""
-    found = cells(read_rows(RESULTS / "accuracy.csv"))
+    found = run_groups(read_rows(RESULTS / "accuracy.csv"))
     plot = "![accuracy against bytes](../bench/results/accuracy-pixels.png)\n"
     return "\n".join((_equal_bytes(found, "pixels"), _variants(found), _agreement(found), plot))
 
 
-def _selections(found: list[Cell], kind: str) -> str:
+def _selections(found: list[RunGroup], kind: str) -> str:
     lines = [
-        f"Students of the kind *{kind}*: {_WHAT_KINDS_ARE[kind]}.",
+        f"Students of the kind *{kind}*: {_KIND_DESCRIPTIONS[kind]}.",
         "Accuracy in % on the target's test images, mean ± spread over seeds; the payload's bytes, and in brackets",
         "those of the paper's coding (its smaller layout, zstd-19).",
         "",
@@ -168,7 +168,7 @@ def _selections(found: list[Cell], kind: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _equal_bytes(found: list[Cell], kind: str) -> str:
+def _equal_bytes(found: list[RunGroup], kind: str) -> str:
     lines = [
         f"At equal bytes: accuracy in %, mean ± spread over seeds, of students of the kind *{kind}*. Each row shows",
         "the largest payload that fits the budget, or a dash where none fits. A linear probe needs the teacher's",
@@ -182,14 +182,14 @@ def _equal_bytes(found: list[Cell], kind: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _at_budgets(found: list[Cell], kind: str, target: str, method: str) -> dict[int, Cell]:
-    """The cells of a method by budget. The probe is not a student; it is listed with the frozen students."""
+def _at_budgets(found: list[RunGroup], kind: str, target: str, method: str) -> dict[int, RunGroup]:
+    """The results of a method by budget. The probe is not a student; it is listed with the frozen students."""
     if method == LINEAR_PROBE:
         kind = "frozen"
     return {int(c.budget_bytes): c for c in found if (c.kind, c.target, c.method) == (kind, target, method)}
 
 
-def _variants(found: list[Cell]) -> str:
+def _variants(found: list[RunGroup]) -> str:
     lines = [
         f"Soft labels and weights (Appendix D) within the same bytes: {VARIANT_RULE}, students of the kind *pixels*.",
         "In brackets is the number of kept images; sections besides labels leave room for fewer. Temperatures are",
@@ -205,7 +205,7 @@ def _variants(found: list[Cell]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _agreement(found: list[Cell]) -> str:
+def _agreement(found: list[RunGroup]) -> str:
     pairs = list(itertools.combinations(KINDS, 2))
     lines = [
         "Do the kinds of student agree on which payload teaches more? The table shows Spearman's rank correlations",
@@ -224,11 +224,12 @@ def _agreement(found: list[Cell]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def agreement(found: list[Cell], one: str, other: str, target: str) -> tuple[float, int, float, int]:
-    """Spearman's rank correlation of two kinds of student.
+def agreement(found: list[RunGroup], one: str, other: str, target: str) -> tuple[float, int, float, int]:
+    """Spearman's rank correlation between the accuracies of two kinds of student.
 
     Returns:
-        Its mean over groups of payloads of equal size, and their number; that over all payloads, and their number.
+        Mean correlation over groups of payloads of equal size, number of groups, correlation over all payloads, and
+        number of payloads.
     """
     sides: list[dict[tuple[str, ...], float]] = [
         {c.selection: c.accuracy for c in found if (c.kind, c.target) == (kind, target) and _is_payload(c)}
@@ -248,7 +249,7 @@ def spearman(pairs: list[tuple[float, float]]) -> float:
     return float(spearmanr(*zip(*pairs, strict=True)).statistic) if len(pairs) > 2 else math.nan
 
 
-def _is_payload(cell: Cell) -> bool:
+def _is_payload(cell: RunGroup) -> bool:
     others = (RANDOM_IMAGES, K_CENTRE_IMAGES, PRUNED, TINY, LINEAR_PROBE, RANDOM_LABELS, ALL_IMAGES, TEACHER)
     return cell.method not in others and not math.isnan(cell.accuracy)
 
@@ -261,14 +262,14 @@ def _line(texts: list[str]) -> str:
     return f"| {' | '.join(texts)} |"
 
 
-def _text(cell: Cell | None) -> str:
+def _text(cell: RunGroup | None) -> str:
     size = ""
     if cell is not None and cell.payload_bytes:
         size = f"; {cell.payload_bytes:,.0f} B ({cell.paper_bytes:,.0f})"
     return _percent(cell) + size
 
 
-def _percent(cell: Cell | None) -> str:
+def _percent(cell: RunGroup | None) -> str:
     if cell is None or math.isnan(cell.accuracy):
         return "-"
     return f"{100 * cell.accuracy:.1f}" + ("" if math.isnan(cell.spread) else f" ± {100 * cell.spread:.1f}")
@@ -279,7 +280,7 @@ def _percent(cell: Cell | None) -> str:
 
 def bars(rows: list[Row]) -> list[Bar]:
     """The bars of issue 4, and the results."""
-    found = cells(rows)
+    found = run_groups(rows)
     reached = []
     for target in TARGETS:
         for kind, methods in _AT_EQUAL_BYTES.items():
@@ -288,7 +289,7 @@ def bars(rows: list[Row]) -> list[Bar]:
     return reached
 
 
-def _ahead(found: list[Cell], kind: str, target: str, other: str) -> Bar:
+def _ahead(found: list[RunGroup], kind: str, target: str, other: str) -> Bar:
     """Whether the judged rule is ahead of `other` at every budget that holds an image of `other`."""
     ours, theirs = (_at_budgets(found, kind, target, method) for method in (JUDGED_RULE, other))
     budgets = [budget for budget in BUDGETS if other != PRUNED or budget >= PRUNED_FROM_BYTES]
@@ -327,14 +328,14 @@ def _at_chance(rows: list[Row], kind: str, target: str) -> Bar:
     chance = 1 / int(chosen[0]["classes"].split("/")[1])
     error = accuracies.std(ddof=1) / math.sqrt(len(accuracies))
     away = (accuracies.mean() - chance) / error
-    what = f"{100 * accuracies.mean():.1f}% of {len(accuracies)} students, chance {100 * chance:.1f}%: {away:+.1f}"
-    return Bar(title, bar, what, "met" if abs(away) <= 3 else "missed", target)
+    reached = f"{100 * accuracies.mean():.1f}% of {len(accuracies)} students, chance {100 * chance:.1f}%: {away:+.1f}"
+    return Bar(title, bar, reached, "met" if abs(away) <= 3 else "missed", target)
 
 
 # Plots
 
 
-def plot(found: list[Cell], folder: Path) -> None:
+def plot(found: list[RunGroup], folder: Path) -> None:
     """Plot accuracy against bytes for each kind of student with a complete table: accuracy-KIND.png."""
     import matplotlib as mpl
 
@@ -373,7 +374,7 @@ def plot(found: list[Cell], folder: Path) -> None:
 def main() -> None:
     """Write summary, bars, tables and plots."""
     rows = read_rows(RESULTS / "accuracy.csv")
-    found = cells(rows)
+    found = run_groups(rows)
     reached = bars(rows)
     write_rows(RESULTS / "accuracy-summary.csv", _COMMAND, [_rounded(cell) for cell in found], (), ("bench",))
     write_rows(RESULTS / "accuracy-bars.csv", _COMMAND, [asdict(bar) for bar in reached], (), ("bench",))
@@ -384,7 +385,7 @@ def main() -> None:
         print(f"{bar.met:12} {bar.what}: {bar.reached} ({bar.where})")
 
 
-def _rounded(cell: Cell) -> dict[str, Any]:
+def _rounded(cell: RunGroup) -> dict[str, Any]:
     digits = {"accuracy": 4, "spread": 4, "payload_bytes": 0, "paper_bytes": 0, "kept": 0}
     numbers = {name: getattr(cell, name) for name in digits}
     return asdict(cell) | {

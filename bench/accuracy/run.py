@@ -1,23 +1,23 @@
 """Run the benchmark of accuracy: `python -m bench.accuracy.run`. Writes accuracy.csv.
 
 Every row of bench/results/accuracy.csv is one student (or teacher, or probe), measured on all test images of the
-target; without an accuracy if the budget holds nothing. `kept` are the images that it learns from, or what else was
-sent: components of a probe, parameters that are not zero. Rows of the plan that the file has not yet are added to it
-one by one: the run can be interrupted for days, and goes on in another clone. Rows that were measured with other
-settings are measured again; `--fresh` forgets all. Students compute in bfloat16, which CPUs do not repeat to the bit:
-rows that are measured again differ by less than seeds do.
+target; without an accuracy if the budget holds nothing. `kept` is the number of images that it learns from, of
+components of a probe, or of parameters that are not zero. Rows of the plan that the file lacks are added to it one by
+one: a benchmark can be interrupted for days, and continued in another clone. Rows that were measured with other
+settings are measured again; `--fresh` measures all rows again. Students compute in bfloat16, which CPUs do not repeat
+to the bit: rows that are measured again differ by less than seeds do.
 
 Kinds of student, each trained for the same number of steps whatever it learns from:
 
     pixels       a small network trained from scratch: the measure
-    pixels-long  the same for six times as long: a sample of the plan, one seed. In the steps of `pixels`, a student
-                 sees 25,600 images, and not even once all that `everything` labels
-    pre-trained  an ImageNet-trained network fine-tuned whole: a sample of the plan
+    pixels-long  the same network, trained six times as long: a sample of the plan, one seed. In the steps of `pixels`,
+                 a student sees 25,600 images, which are fewer than `everything` labels
+    pre-trained  a network that was trained on ImageNet, all of it fine-tuned: a sample of the plan
     frozen       a last layer on the teacher's own frozen features. It copies the teacher's function from almost any
-                 images: it cannot judge a selection, and is here to show so
+                 images, so it cannot judge a selection; the benchmark shows this
 
-The teacher of seed s is a last layer on MobileNetV2's features, and teaches the students of seed s; so its logits for
-the reference set cost no forward pass of their own.
+The teacher of seed s is a last layer on MobileNetV2's features, and labels the images for the students of seed s. Its
+logits for the reference set follow from the features, without another forward pass.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -72,12 +72,12 @@ from plada_train.training.targets import Objective, soft_objective
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-R = TypeVar("R", bound="Planned")
+R = TypeVar("R", bound="PlannedRun")
 
 SHARED = ROOT.parent / "shared"
 CACHE = ROOT / ".cache" / "accuracy"
 _COMMAND = "python -m bench.accuracy.run"
-#: What the first line of the file names.
+#: The first line of the file names the versions of these packages and the digests of these sources.
 PACKAGES = ("numpy", "pillow", "scikit-learn", "timm", "torch", "torchvision", "zstandard")
 SOURCES = ("plada_codec", "plada_train", "bench")
 TARGETS = ("cifar10", "resisc12", "clothing10")
@@ -85,7 +85,7 @@ SEEDS = (0, 1, 2)
 KEEP_RATES = ("0.01", "0.05", "0.1", "0.25")
 STRIDES = (100, 50, 20, 10, 5)
 BUDGETS = (400, 1_000, 2_000, 4_000, 8_000)
-#: What Appendix D adds is measured at these.
+#: Soft labels and weights (paper, appendix D) are measured at these budgets.
 VARIANT_BUDGETS = (1_000, 4_000)
 RULES = {
     "lowest energy": LowestCost(),
@@ -95,7 +95,7 @@ RULES = {
     "Safety-Net 0": SafetyNet(alpha=0.0),
     "Safety-Net -0.2": SafetyNet(alpha=-0.2),
 }
-#: Those whose largest selection is sought for each budget.
+#: Rules whose largest selection that fits is measured for each budget.
 BUDGET_RULES = ("lowest energy", "Safety-Net 0")
 VARIANT_RULE = "Safety-Net 0"
 #: Optional sections, and the student's targets. Temperatures are in standard deviations of the energy.
@@ -106,15 +106,15 @@ VARIANTS: dict[str, tuple[OptionalSections, Literal["average", "dirichlet"] | No
     "importance weights, tau 3": (OptionalSections(weights_tau=3.0), None),
 }
 EVERYTHING, STRIDE, STRIDE_LOWEST, RANDOM_LABELS = "everything", "stride", "stride, lowest energy", "random labels"
-#: What is not a payload of labels.
+#: Methods that send no payload of labels.
 RANDOM_IMAGES, K_CENTRE_IMAGES, PRUNED, TINY = "random images", "k-centre images", "pruned network", "tiny network"
-PROBE, TEACHER, ALL_IMAGES = "linear probe", "teacher", "all target images"
-#: Below, the norms and biases of the network of the kind `pixels` alone do not fit.
+LINEAR_PROBE, TEACHER, ALL_IMAGES = "linear probe", "teacher", "all target images"
+#: In fewer bytes, not even the norms and biases of a network of the kind `pixels` fit.
 PRUNED_FROM_BYTES = 4_000
-#: About 30 epochs of the target's training images.
+#: About 30 passes over the target's training images.
 TEACHER_STEPS = 3_000
-#: Of 10, 30 and 75 at 32 pixels, and 30 and 75 at 16, the one from which students of the kind `pixels` learnt most at
-#: 4,000 bytes, judged on the test images of cifar10 and resisc12: the baseline is not to be held back.
+#: Students of the kind `pixels` learnt most from this quality in 4,000 bytes, of 10, 30 and 75 at 32 pixels and 30 and
+#: 75 at 16 pixels. The test images of cifar10 and resisc12 decided, in favour of the baseline.
 JPEG_QUALITY = 10
 BACKBONE = Recipe(
     model="mobilenetv2_100",
@@ -122,13 +122,13 @@ BACKBONE = Recipe(
     image_size=96,
     freeze=True,
 )
-#: What the backbone makes of a source, by the names of files in `CACHE`.
+#: Part of the name of a file in `CACHE` with the backbone's features of a source.
 FEATURES = f"{BACKBONE.model}-{BACKBONE.image_size}px-features"
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of student: its recipe (of it, what is said of training) and the number of steps."""
+class StudentKind:
+    """A kind of student: its recipe, of which only the settings of training count, and the number of steps."""
 
     name: str
     recipe: Recipe
@@ -138,29 +138,39 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind(
+        StudentKind(
             "pixels",
             Recipe(model="test_resnet", image_size=32, batch_size=64, learning_rate=4e-3, epochs=1, amp=True),
             400,
         ),
-        Kind(
+        StudentKind(
             "pixels-long",
             Recipe(model="test_resnet", image_size=32, batch_size=64, learning_rate=4e-3, epochs=1, amp=True),
             2_400,
         ),
-        Kind(
+        StudentKind(
             "pre-trained",
             replace(BACKBONE, freeze=False, image_size=64, batch_size=32, learning_rate=1e-3, epochs=1, amp=True),
             100,
         ),
-        Kind("frozen", replace(BACKBONE, batch_size=64, learning_rate=1e-3, epochs=1), 400),
+        StudentKind("frozen", replace(BACKBONE, batch_size=64, learning_rate=1e-3, epochs=1), 400),
     )
 }
 
 
 @dataclass(frozen=True)
-class Run:
-    """A row of the plan. `keep` is "" where a budget or a stride alone decides; `budget_bytes` is 0 without one."""
+class PlannedRun:
+    """A run of a plan. The fields of each subclass are the first columns of its row."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The key of the row: its fields as text."""
+        return tuple(str(value) for value in vars(self).values())
+
+
+@dataclass(frozen=True)
+class Run(PlannedRun):
+    """A row of accuracy.csv. `keep` is "" where a budget or a stride alone decides; `budget_bytes` is 0 without one."""
 
     kind: str
     target: str
@@ -170,18 +180,15 @@ class Run:
     stride: int = 1
     budget_bytes: int = 0
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The key of the row, as text."""
-        return tuple(str(value) for value in vars(self).values())
-
 
 def plan() -> Iterator[Run]:
     """All rows of the plan, the main ones first, seed by seed."""
     for kind, seed, target in itertools.product(KINDS, SEEDS, TARGETS):
         if seed == 0 or kind != "pixels-long":
             # The probe has no seed
-            yield from (replace(run, seed=seed) for run in _runs(kind, target) if seed == 0 or run.method != PROBE)
+            yield from (
+                replace(run, seed=seed) for run in _runs(kind, target) if seed == 0 or run.method != LINEAR_PROBE
+            )
 
 
 def _runs(kind: str, target: str) -> Iterator[Run]:
@@ -197,7 +204,7 @@ def _runs(kind: str, target: str) -> Iterator[Run]:
         return
     if kind == "frozen":
         yield run(TEACHER)
-        yield from (run(PROBE, budget_bytes=budget) for budget in (*BUDGETS, 0))
+        yield from (run(LINEAR_PROBE, budget_bytes=budget) for budget in (*BUDGETS, 0))
     # All rules keep the same where they keep all
     yield run(EVERYTHING, "1")
     yield from (run(method, keep) for keep in KEEP_RATES for method in RULES)
@@ -212,7 +219,7 @@ def _runs(kind: str, target: str) -> Iterator[Run]:
     yield run(ALL_IMAGES)
 
 
-# What all runs share, made once and kept in .cache
+# Data that all runs share, computed once and kept in .cache
 
 
 def reference_images() -> ImageSource:
@@ -240,17 +247,18 @@ def prepare() -> None:
     sizes = sorted({kind.recipe.image_size or 0 for kind in KINDS.values() if not kind.recipe.freeze})
     for name, images in _sources():
         for size in sizes:
-            _made(
-                f"{name}-{size}px.npy", lambda images=images, size=size: decode_images(images, size, _say(f"{size} px"))
+            _make_once(
+                f"{name}-{size}px.npy",
+                lambda images=images, size=size: decode_images(images, size, _log_progress(f"{size} px")),
             )
-        _made(f"{name}-{FEATURES}.npy", lambda images=images: _features(images))
-    _made(
+        _make_once(f"{name}-{FEATURES}.npy", lambda images=images: _features(images))
+    _make_once(
         "reference-digest.npy",
         lambda: np.frombuffer(reference_digest(reference_images(), lambda done, total: None), np.uint8),
     )
 
 
-def _made(name: str, make: Any) -> None:
+def _make_once(name: str, make: Any) -> None:
     path = CACHE / name
     if not path.exists():
         print(f"{time.strftime('%H:%M:%S')} making {path}", file=sys.stderr)
@@ -259,10 +267,10 @@ def _made(name: str, make: Any) -> None:
             np.save(file, value)
 
 
-def _say(what: str) -> Any:
+def _log_progress(title: str) -> Any:
     def progress(done: int, total: int) -> None:
         if done % 10_000 == 0:
-            print(f"{time.strftime('%H:%M:%S')} {what}: {done}/{total}", file=sys.stderr)
+            print(f"{time.strftime('%H:%M:%S')} {title}: {done}/{total}", file=sys.stderr)
 
     return progress
 
@@ -270,18 +278,20 @@ def _say(what: str) -> Any:
 def _features(images: ImageSource) -> NDArray[np.float32]:
     classifier = make_classifier(BACKBONE, 2)
     numbers = np.arange(len(images))
-    return np.concatenate(list(forward(classifier, classifier.features, images, numbers, BACKBONE, _say("features"))))
+    return np.concatenate(
+        list(forward(classifier, classifier.features, images, numbers, BACKBONE, _log_progress("features")))
+    )
 
 
 @functools.cache
-def array(name: str) -> NDArray[Any]:
+def load_array(name: str) -> NDArray[Any]:
     """Load a result of `prepare`: pixels uint8 [N, S, S, 3] or features float32 [N, F] of a source."""
     return np.load(CACHE / f"{name}.npy", mmap_mode="r")  # type: ignore[no-any-return]
 
 
-def _inputs(kind: Kind, source: str) -> NDArray[Any]:
+def _inputs(kind: StudentKind, source: str) -> NDArray[Any]:
     """The inputs of a kind of student for the images of a source: pixels or features."""
-    return array(f"{source}-{FEATURES}" if kind.recipe.freeze else f"{source}-{kind.recipe.image_size}px")
+    return load_array(f"{source}-{FEATURES}" if kind.recipe.freeze else f"{source}-{kind.recipe.image_size}px")
 
 
 @functools.cache
@@ -293,20 +303,20 @@ def labels_of(target: str) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
 
 @functools.lru_cache(maxsize=1)
 def _teacher(target: str, seed: int) -> tuple[Scores, float]:
-    return teacher_of(target, seed, slice(None))
+    return train_teacher(target, seed, slice(None))
 
 
-def teacher_of(target: str, seed: int, taught: NDArray[np.int64] | slice) -> tuple[Scores, float]:
-    """Train a teacher on these images; return its labels and scores of the reference set, and its accuracy."""
+def train_teacher(target: str, seed: int, numbers: NDArray[np.int64] | slice) -> tuple[Scores, float]:
+    """Train a teacher on the training images `numbers`; return its scores of the reference set, and its accuracy."""
     num_classes, labels, test_labels = labels_of(target)
-    lesson = Lesson(np.array(array(f"{target}-train-{FEATURES}")[taught]), labels[taught], 0)
+    data = TrainingData(np.array(load_array(f"{target}-train-{FEATURES}")[numbers]), labels[numbers], 0)
     kind = replace(KINDS["frozen"], steps=TEACHER_STEPS)
-    head = trained(new_network(kind, num_classes, seed), lesson, kind, seed)
-    accuracy = float(np.mean(logits_of(head, array(f"{target}-test-{FEATURES}")).argmax(1) == test_labels))
-    logits = logits_of(head, array(f"reference-{FEATURES}"))
+    head = train(new_network(kind, num_classes, seed), data, kind, seed)
+    accuracy = float(np.mean(logits_of(head, load_array(f"{target}-test-{FEATURES}")).argmax(1) == test_labels))
+    logits = logits_of(head, load_array(f"reference-{FEATURES}"))
     said = Shard.of_zeros(len(logits), num_classes)
     record(said, slice(None), logits, temperature=1.0)
-    digest = array("reference-digest").tobytes()
+    digest = load_array("reference-digest").tobytes()
     scores = Scores(**vars(said), reference_digest=digest, num_classes=num_classes, class_names=None)
     return scores, accuracy
 
@@ -331,8 +341,8 @@ def logits_of(network: nn.Module, rows: NDArray[Any]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Training data of a student: inputs and labels; and their size in bytes."""
+class TrainingData:
+    """Training data of a student: inputs and labels, and the bytes in which they were sent."""
 
     rows: NDArray[Any]
     labels: NDArray[np.int64]
@@ -343,8 +353,8 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The result of a run, with the fields of its row; no accuracy if the budget holds nothing."""
+class _Outcome:
+    """The result of a run: columns of its row. `accuracy` is None if the budget holds nothing."""
 
     accuracy: float | None
     model: str
@@ -355,7 +365,7 @@ class _Found:
     paper_bytes: int | str = ""
 
 
-def _measured(run: Run) -> dict[str, Any]:
+def _measure_run(run: Run) -> dict[str, Any]:
     """Measure a run; return its row."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", MissingClasses)
@@ -364,8 +374,8 @@ def _measured(run: Run) -> dict[str, Any]:
     scores, teacher_accuracy = _teacher(run.target, run.seed)
     start = time.perf_counter()
     if run.method == TEACHER:
-        found = _Found(teacher_accuracy, BACKBONE.model, TEACHER_STEPS, classes=num_classes)
-    elif run.method == PROBE:
+        found = _Outcome(teacher_accuracy, BACKBONE.model, TEACHER_STEPS, classes=num_classes)
+    elif run.method == LINEAR_PROBE:
         found = _probe(run)
     elif run.method in (PRUNED, TINY):
         found = _weights(run, kind)
@@ -400,27 +410,27 @@ def settings_of(run: Run) -> str:
     return hashlib.sha256(repr(decisive).encode()).hexdigest()[:8]
 
 
-def _student(run: Run, kind: Kind, scores: Scores) -> _Found:
+def _student(run: Run, kind: StudentKind, scores: Scores) -> _Outcome:
     num_classes, _, _ = labels_of(run.target)
-    lesson = _lesson(run, kind, scores)
-    if lesson is None:
-        return _Found(None, kind.recipe.model, 0)
-    network = trained(new_network(kind, num_classes, run.seed), lesson, kind, run.seed)
-    return _Found(
+    data = _training_data(run, kind, scores)
+    if data is None:
+        return _Outcome(None, kind.recipe.model, 0)
+    network = train(new_network(kind, num_classes, run.seed), data, kind, run.seed)
+    return _Outcome(
         _accuracy(network, run, kind),
         kind.recipe.model,
         kind.steps,
-        kept=len(lesson.labels),
-        classes=len(np.unique(lesson.labels)),
-        payload_bytes=lesson.payload_bytes,
-        paper_bytes=lesson.paper_bytes,
+        kept=len(data.labels),
+        classes=len(np.unique(data.labels)),
+        payload_bytes=data.payload_bytes,
+        paper_bytes=data.paper_bytes,
     )
 
 
-def _lesson(run: Run, kind: Kind, scores: Scores) -> Lesson | None:
+def _training_data(run: Run, kind: StudentKind, scores: Scores) -> TrainingData | None:
     num_classes, train_labels, _ = labels_of(run.target)
     if run.method == ALL_IMAGES:
-        return Lesson(_inputs(kind, f"{run.target}-train"), train_labels, 0)
+        return TrainingData(_inputs(kind, f"{run.target}-train"), train_labels, 0)
     if run.method in (RANDOM_IMAGES, K_CENTRE_IMAGES):
         return _pixels(run, kind)
     payload, encoded = _payload(run, scores)
@@ -431,7 +441,7 @@ def _lesson(run: Run, kind: Kind, scores: Scores) -> Lesson | None:
     if targets and received.soft_labels is not None:
         objective = soft_objective(concentrations(received.soft_labels), labels, num_classes, targets)
     alone = Payload(payload.positions, payload.labels, payload.universe_size, num_classes)
-    return Lesson(
+    return TrainingData(
         rows=np.array(_inputs(kind, "reference")[received.indices]),
         labels=labels,
         payload_bytes=len(encoded),
@@ -454,7 +464,7 @@ def _payload(run: Run, scores: Scores) -> tuple[Payload, bytes]:
         sections=sections,
     )
     if run.method == RANDOM_LABELS:
-        # Random labels take more bytes than the true ones, for which the budget was
+        # Random labels take more bytes than the true ones, to which the budget applies
         labels = alternatives.random_labels(payload.labels.astype(np.int64), payload.num_classes, run.seed)
         said = (payload.reference_size, payload.num_classes, payload.reference_digest)
         payload = Payload(payload.indices, labels, *said)
@@ -468,20 +478,20 @@ def _variant(run: Run) -> str:
     return variant if rule == VARIANT_RULE else ""
 
 
-def _pixels(run: Run, kind: Kind) -> Lesson | None:
-    """Images of the target, sent as pixels. Frozen students get features of the received pixels."""
+def _pixels(run: Run, kind: StudentKind) -> TrainingData | None:
+    """Send images of the target as pixels. Frozen students learn from the features of the received pixels."""
     num_classes, labels, _ = labels_of(run.target)
-    images = np.array(array(f"{run.target}-train-{KINDS['pixels'].recipe.image_size}px"))
+    images = np.array(load_array(f"{run.target}-train-{KINDS['pixels'].recipe.image_size}px"))
     if run.method == RANDOM_IMAGES:
         order = alternatives.balanced_order(labels, num_classes, run.seed)
     else:
-        features = np.array(array(f"{run.target}-train-{FEATURES}"))
+        features = np.array(load_array(f"{run.target}-train-{FEATURES}"))
         order = alternatives.k_centre_order(features, labels, num_classes, run.seed, 1_000)
     sent = alternatives.pixel_payload(images, labels, order, run.budget_bytes, JPEG_QUALITY)
     if sent is None:
         return None
     rows = _features_of_pixels(sent.images) if kind.recipe.freeze else sent.images
-    return Lesson(rows, sent.labels, len(sent.data))
+    return TrainingData(rows, sent.labels, len(sent.data))
 
 
 def _features_of_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -493,95 +503,86 @@ def _features_of_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.concatenate([classifier.features(part).numpy() for part in torch.split(inputs, 64)])
 
 
-def _probe(run: Run) -> _Found:
-    """A probe on the teacher's backbone, which the client must hold too."""
+def _probe(run: Run) -> _Outcome:
+    """Send a linear probe on the teacher's backbone, which the client must hold too."""
     num_classes, labels, test_labels = labels_of(run.target)
-    features = np.array(array(f"{run.target}-train-{FEATURES}"))
+    features = np.array(load_array(f"{run.target}-train-{FEATURES}"))
     probe = alternatives.linear_probe(features, labels, num_classes, _basis(), run.budget_bytes or None)
     if probe is None:
-        return _Found(None, BACKBONE.model, 0)
-    predicted = probe.logits(np.array(array(f"{run.target}-test-{FEATURES}"))).argmax(1)
+        return _Outcome(None, BACKBONE.model, 0)
+    predicted = probe.logits(np.array(load_array(f"{run.target}-test-{FEATURES}"))).argmax(1)
     accuracy = float(np.mean(predicted == test_labels))
-    return _Found(accuracy, BACKBONE.model, 0, probe.weights.shape[1], num_classes, len(probe.data))
+    return _Outcome(accuracy, BACKBONE.model, 0, probe.weights.shape[1], num_classes, len(probe.data))
 
 
 @functools.cache
-def _basis() -> alternatives.Basis:
-    return alternatives.Basis.of(np.array(array(f"reference-{FEATURES}")))
+def _basis() -> alternatives.PrincipalComponents:
+    return alternatives.PrincipalComponents.of(np.array(load_array(f"reference-{FEATURES}")))
 
 
-def new_network(kind: Kind, num_classes: int, seed: int, **model_args: Any) -> nn.Module:
-    """The network of a kind of student, or its last layer if that alone learns, with random weights."""
+def new_network(kind: StudentKind, num_classes: int, seed: int, **model_args: Any) -> nn.Module:
+    """The network of a kind of student with random weights; only its last layer if the rest is frozen."""
     reseed(seed)
     classifier = make_classifier(replace(kind.recipe, model_args=model_args), num_classes)
     return classifier.last_layer() if kind.recipe.freeze else classifier.network
 
 
-def trained(network: nn.Module, lesson: Lesson, kind: Kind, seed: int) -> nn.Module:
-    """`network`, trained in place as a kind of student is."""
+def train(network: nn.Module, data: TrainingData, kind: StudentKind, seed: int) -> nn.Module:
+    """Train `network` in place with the recipe and the steps of a kind of student; return it."""
     prepare: Prepare = rows_as_input if kind.recipe.freeze else augment
-    batches = MemoryBatches(
-        lesson.rows, lesson.labels, prepare, kind.recipe.batch_size, kind.steps, seed, lesson.weights
-    )
-    fit(network, batches, replace(kind.recipe, seed=seed), _quiet, objective=lesson.objective)
+    batches = MemoryBatches(data.rows, data.labels, prepare, kind.recipe.batch_size, kind.steps, seed, data.weights)
+    fit(network, batches, replace(kind.recipe, seed=seed), _quiet, objective=data.objective)
     return network
 
 
-def _accuracy(network: nn.Module, run: Run, kind: Kind) -> float:
+def _accuracy(network: nn.Module, run: Run, kind: StudentKind) -> float:
     _, _, test_labels = labels_of(run.target)
     return float(np.mean(logits_of(network, _inputs(kind, f"{run.target}-test")).argmax(1) == test_labels))
 
 
-def _weights(run: Run, kind: Kind) -> _Found:
-    """Weights of a network that learnt from all target images."""
+def _weights(run: Run, kind: StudentKind) -> _Outcome:
+    """Send the weights of a network that learnt from all target images."""
     num_classes, labels, _ = labels_of(run.target)
-    lesson = Lesson(_inputs(kind, f"{run.target}-train"), labels, 0)
+    data = TrainingData(_inputs(kind, f"{run.target}-train"), labels, 0)
     if run.method == TINY:
         kind = replace(kind, recipe=replace(kind.recipe, model="resnet18"))
         model_args = alternatives.tiny_model_args(run.budget_bytes, num_classes)
         if model_args is None:
-            return _Found(None, kind.recipe.model, 0)
-        network = trained(new_network(kind, num_classes, run.seed, **model_args), lesson, kind, run.seed)
+            return _Outcome(None, kind.recipe.model, 0)
+        network = train(new_network(kind, num_classes, run.seed, **model_args), data, kind, run.seed)
     else:
         half = replace(kind, steps=kind.steps // 2)
-        network = trained(new_network(kind, num_classes, run.seed), lesson, half, run.seed)
+        network = train(new_network(kind, num_classes, run.seed), data, half, run.seed)
         fits = alternatives.int8_weights(network, run.budget_bytes)
         if fits is None:
-            return _Found(None, kind.recipe.model, 0)
-        # Pruned to what fits, it learns on for the other half
+            return _Outcome(None, kind.recipe.model, 0)
+        # The network is pruned to the number of weights that fit, and trained for the other half of the steps
         weights = [tensor for tensor in fits.state.values() if tensor.dim() > 1]
         share = sum(int(tensor.count_nonzero()) for tensor in weights) / sum(tensor.numel() for tensor in weights)
         alternatives.prune_smallest(network, share)
-        network = trained(network, lesson, half, run.seed + len(SEEDS))
+        network = train(network, data, half, run.seed + len(SEEDS))
         alternatives.finish_pruning(network)
     sent = alternatives.int8_weights(network, run.budget_bytes)
     if sent is None:
-        return _Found(None, kind.recipe.model, kind.steps)
+        return _Outcome(None, kind.recipe.model, kind.steps)
     network.load_state_dict(sent.state)
     accuracy = _accuracy(network, run, kind)
-    return _Found(accuracy, kind.recipe.model, kind.steps, sent.kept, num_classes, len(sent.data))
+    return _Outcome(accuracy, kind.recipe.model, kind.steps, sent.kept, num_classes, len(sent.data))
 
 
 # All runs
 
 
-class Planned(Protocol):
-    """A run; its fields are the first columns of its row."""
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The key of the row: its fields as text."""
-
-
-class Table(Generic[R]):
-    """A CSV of bench/results that grows row by row: it holds finished runs, and measures missing ones.
+class ResultsTable(Generic[R]):
+    """A CSV of bench/results with a row for each finished run. It measures the missing runs of its plan.
 
     Args:
         path: the file.
-        command: what makes it.
+        command: the command that writes the file.
         plan: all runs, in the order of their rows.
-        settings_of: digest of what decides a run's row, besides the sources; rows of other settings are forgotten.
-        measured: the row of a run; called in processes of their own.
+        settings_of: digest of the settings that decide a run's row, besides the sources; rows with other settings are
+            left out.
+        measure_run: measures a run and returns its row; called in other processes.
     """
 
     def __init__(
@@ -590,12 +591,12 @@ class Table(Generic[R]):
         command: str,
         plan: Iterable[R],
         settings_of: Callable[[R], str],
-        measured: Callable[[R], dict[str, Any]],
+        measure_run: Callable[[R], dict[str, Any]],
     ) -> None:
         self._path = path
         self._command = command
         self._runs = {run.key: run for run in plan}
-        self._measured = measured
+        self._measure_run = measure_run
         self._rows: dict[tuple[str, ...], dict[str, Any]] = {}
         for row in read_rows(path) if path.exists() else ():
             key = tuple(row[name] for name in vars(next(iter(self._runs.values()))))
@@ -610,31 +611,31 @@ class Table(Generic[R]):
         """The wanted runs that have no row."""
         return [run for key, run in self._runs.items() if key not in self._rows and is_wanted(run)]
 
-    def measure(self, runs: list[R], workers: int, ends: float) -> None:
-        """Measure runs, and add each row to the file; begin no run after `ends`."""
+    def measure(self, runs: list[R], workers: int, ends_s: float) -> None:
+        """Measure runs, and add each row to the file; begin no run after `ends_s` of the monotonic clock."""
         print(f"{len(self._rows)} of {len(self._runs)} rows are there, {len(runs)} to be measured", file=sys.stderr)
-        for run, row in _in_processes(self._measured, workers, runs, ends):
+        for run, row in _in_processes(self._measure_run, workers, runs, ends_s):
             self._rows[run.key] = row
             rows = [self._rows[key] for key in self._runs if key in self._rows]
             write_rows(self._path, self._command, rows, PACKAGES, SOURCES)
-            what = f"{' '.join(filter(None, run.key))}: {row['accuracy']} {row['payload_bytes']} B"
-            print(f"{time.strftime('%H:%M:%S')} {len(rows)} {what}", flush=True)
+            result = f"{' '.join(filter(None, run.key))}: {row['accuracy']} {row['payload_bytes']} B"
+            print(f"{time.strftime('%H:%M:%S')} {len(rows)} {result}", flush=True)
 
 
 def _in_processes(
-    measured: Callable[[R], dict[str, Any]], workers: int, runs: list[R], ends: float
+    measure_run: Callable[[R], dict[str, Any]], workers: int, runs: list[R], ends_s: float
 ) -> Iterator[tuple[R, dict[str, Any]]]:
-    """Yield (run, row) of each finished run; begin no run after `ends`; a failure ends all."""
+    """Yield (run, row) of each finished run; begin no run after `ends_s`; an error in one run ends all."""
     os.environ.update(OMP_NUM_THREADS="1")
     left = iter(runs)
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(measured, run): run for run in itertools.islice(left, workers)}
+        futures = {pool.submit(measure_run, run): run for run in itertools.islice(left, workers)}
         while futures:
             finished, _ = wait(futures, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield futures.pop(future), future.result()
-                if time.monotonic() < ends:
-                    futures |= {pool.submit(measured, run): run for run in itertools.islice(left, 1)}
+                if time.monotonic() < ends_s:
+                    futures |= {pool.submit(measure_run, run): run for run in itertools.islice(left, 1)}
 
 
 def main() -> None:
@@ -642,7 +643,7 @@ def main() -> None:
     if not SHARED.exists():
         raise SystemExit(f"this benchmark needs {SHARED}")
     prepare()
-    table = Table(RESULTS / "accuracy.csv", _COMMAND, plan(), settings_of, _measured)
+    table = ResultsTable(RESULTS / "accuracy.csv", _COMMAND, plan(), settings_of, _measure_run)
 
     def is_wanted(run: Run) -> bool:
         return arguments.kind in (None, run.kind)
@@ -654,10 +655,10 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=_COMMAND, description=__doc__.splitlines()[0])
-    parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
+    parser.add_argument("--fresh", action="store_true", help="measure all rows again")
     parser.add_argument("--kind", choices=KINDS, help="measure students of this kind only")
-    parser.add_argument("--workers", type=int, default=2, help="processes at a time (default 2)")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so many")
+    parser.add_argument("--workers", type=int, default=2, help="number of worker processes (default 2)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after this many minutes")
     return parser.parse_args()
 
 

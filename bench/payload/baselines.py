@@ -1,8 +1,8 @@
 """Two simple baselines for increasing integers, from the literature: Elias-Fano and interpolative coding.
 
-    Elias-Fano              Elias 1974, Fano 1971: low bits as they are, high bits in unary
-    binary interpolative    Moffat and Stuiver 2000: the middle one first, in a centred minimal binary code of the
-                            values that its neighbours leave it
+    Elias-Fano              Elias 1974, Fano 1971: low bits in binary, high bits in unary
+    binary interpolative    Moffat and Stuiver 2000: the middle integer first, in a centred minimal binary code of the
+                            values that are possible between its neighbours
 
 Both turn positions (int64 [k], strictly increasing, 0 <= position < space) into bytes; k and space are known to both
 sides.
@@ -52,7 +52,7 @@ def interpolative_decode(data: bytes, count: int, space: int) -> NDArray[np.int6
 
 @njit(cache=True, nogil=True)
 def _minimal_code(size):
-    """(bits of a short code, how many values have one, where these begin) of a centred code for 0 <= value < size."""
+    """Length of short codes, number of values with one, and the first of them, in a centred code for `size` values."""
     short_bits = 0
     while size >> (short_bits + 1):
         short_bits += 1
@@ -62,7 +62,7 @@ def _minimal_code(size):
 
 @njit(cache=True, nogil=True)
 def _write_interpolative(positions, space, bits):
-    """Fill `bits`, return how many there are."""
+    """Write the code to `bits`; return the number of bits."""
     written = 0
     stack = [(0, len(positions), 0, space - 1)]
     while stack:

@@ -1,10 +1,10 @@
 """Measure the first call of a process: `python -m bench.payload.cold`, or `make cold`. Writes cold.csv.
 
-CPU seconds to encode (profile small) and to decode, as commands, start-up included: *first*, where no kernel was ever
-compiled; *later*, where the next command finds what the first one compiled; and *warm*, in a process that has done it
-before, with compiled kernels and without start-up. Beside them the plain decoder, which is a command in Python too: all
-of one run, so that ratios mean something where seconds do not. Selections are drawn: runs of alike images, each with a
-share that is kept and a favourite class.
+CPU seconds to encode (profile small) and to decode. *first* and *later* are of commands, start-up included: before any
+kernel was compiled, and after the first command compiled its kernels. *warm* is of a later call in one process, with
+compiled kernels and without start-up. Beside them is the plain decoder, which is a command in Python too. All times
+come from one run, so that their ratios hold on other machines, where the seconds differ. Selections are random: runs of
+similar images, each with a share that is kept and a favourite class.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from plada_codec.progress import progress_bar
 
 #: Kept images and classes.
 SELECTIONS = ((100, 10), (1_000, 10), (1_000, 1_000), (10_000, 10), (141_971, 10))
-#: So many images for each that is kept.
-IMAGES_FOR_ONE = 100
+#: Images of the reference set for each kept image.
+IMAGES_PER_KEPT = 100
 TURNS = 3
-#: The plain decoder takes minutes for more.
-MOST_PLAIN = 10_000
-#: CPU seconds of the best of some calls, after one that compiles.
+#: The most kept images for the plain decoder, which takes minutes for more.
+MAX_PLAIN_KEPT = 10_000
+#: A program that prints the CPU seconds of the fastest of some calls, after one that compiles.
 WARM = f"""
 import os, sys, time
 os.environ["{MODE_VARIABLE}"] = "compiled"
@@ -51,14 +51,14 @@ print(min(seconds))
 """
 
 
-def drawn(kept: int, num_classes: int) -> Payload:
-    """A selection of so many images."""
+def draw_payload(kept: int, num_classes: int) -> Payload:
+    """Draw a payload of `kept` images at random."""
     random = np.random.default_rng(kept)
-    size, length = IMAGES_FOR_ONE * kept, 500
+    size, length = IMAGES_PER_KEPT * kept, 500
     shares = np.repeat(random.beta(0.3, 20, size // length), length)
     favourites = np.repeat(random.integers(0, num_classes, size // length), length)
     indices = np.flatnonzero(random.random(len(shares)) < shares)
-    while len(indices) < kept:  # chance left too few
+    while len(indices) < kept:  # too few were drawn
         indices = np.union1d(indices, random.integers(0, len(shares), kept - len(indices)))
     indices = np.sort(random.permutation(indices)[:kept])
     is_favourite = random.random(kept) < 0.7
@@ -67,19 +67,19 @@ def drawn(kept: int, num_classes: int) -> Payload:
 
 
 def cpu_s(command: list[str], **variables: str) -> float:
-    """CPU seconds of a process."""
+    """Run a command; return its CPU seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # An installed package has its bytecode: some environments forbid Python to write that of a checkout
+    # Bytecode may be written, as an installed package has it: some environments forbid this in a checkout
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""} | variables
     subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def rows(kept: int, num_classes: int, folder: Path, turn_done: Callable[[], None]) -> list[dict[str, Any]]:
-    """The cost of encoding and of decoding one selection: a row each."""
+def measure_rows(kept: int, num_classes: int, folder: Path, turn_done: Callable[[], None]) -> list[dict[str, Any]]:
+    """Measure one selection; return a row for encoding and a row for decoding."""
     selection, blob = folder / "kept.npz", folder / "kept.plada"
-    interop.write(drawn(kept, num_classes), str(selection))
+    interop.write(draw_payload(kept, num_classes), str(selection))
     plada, plain = [sys.executable, "-m", "plada_codec"], ROOT / "spec" / "decoder" / "plada_decode.py"
     commands = {
         "encode": [*plada, "encode", str(selection), "-o", str(blob)],
@@ -92,10 +92,10 @@ def rows(kept: int, num_classes: int, folder: Path, turn_done: Callable[[], None
             with tempfile.TemporaryDirectory() as cache:
                 for when in ("first", "later"):
                     seconds[when].append(cpu_s(command, NUMBA_CACHE_DIR=cache))
-            if kept <= MOST_PLAIN:
+            if kept <= MAX_PLAIN_KEPT:
                 seconds["plain decoder"].append(cpu_s([sys.executable, str(plain), str(blob)]))
             turn_done()
-        calls = "20" if kept <= MOST_PLAIN else "3"
+        calls = "20" if kept <= MAX_PLAIN_KEPT else "3"
         warm = subprocess.run(
             [sys.executable, "-c", WARM, what, str(blob), calls], cwd=ROOT, capture_output=True, text=True, check=True
         )
@@ -107,7 +107,7 @@ def rows(kept: int, num_classes: int, folder: Path, turn_done: Callable[[], None
                 "what": what,
                 "kept": kept,
                 "num_classes": num_classes,
-                "reference_size": IMAGES_FOR_ONE * kept,
+                "reference_size": IMAGES_PER_KEPT * kept,
                 "bytes": blob.stat().st_size,
                 "first_s": f"{first_s:.3f}",
                 "later_s": f"{middle['later']:.3f}",
@@ -128,7 +128,7 @@ def main() -> None:
             done += 1
             progress(done, 2 * TURNS * len(SELECTIONS))
 
-        found = [row for kept, classes in SELECTIONS for row in rows(kept, classes, Path(name), turn_done)]
+        found = [row for kept, classes in SELECTIONS for row in measure_rows(kept, classes, Path(name), turn_done)]
     for row in found:
         print(row)
     write_rows(RESULTS / "cold.csv", "python -m bench.payload.cold", found, ("numpy", "numba", "zstandard"))

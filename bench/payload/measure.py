@@ -1,9 +1,8 @@
-"""Measure one coder on one selection: size, time and peak memory. Its output is read back and compared.
+"""Measure one compressor on one payload: size, time and peak memory. Its output is decoded and compared.
 
-Time: the best of three where one takes less than 0.3 s, after one call on the first images of the same selection,
-which compiles or loads kernels: what the first call costs is in cold.py. Peak memory: what the resident size of the
-process rises to during the first call, above what it was before, less the arrays that come out; freed memory is given
-back to the system first.
+Time is the best of three calls if one takes less than 0.3 s. A call on the first images of the same payload comes
+before, to compile or load kernels; cold.py measures such first calls. Peak memory is the rise of the process's resident
+size during the first call, less the size of the result. Freed memory is returned to the system before it.
 """
 
 from __future__ import annotations
@@ -30,12 +29,15 @@ _WARM_UP_KEPT = 2000
 T = TypeVar("T")
 
 
-class Task(NamedTuple):
-    """A coder set on a selection: the smallest of its variants counts.
+class Trial(NamedTuple):
+    """A compressor applied to one payload; its smallest variant counts.
 
     Attributes:
-        expected: what decoding must give.
-        note: what to say of the result instead of the variant's name, if anything.
+        variants: names of the variants.
+        encode: from a variant's name to the encoded bytes.
+        decode: from encoded bytes and the variant's name to arrays.
+        expected: the arrays that decoding must return.
+        note: from encoded bytes to the text that tables show instead of the variant's name; empty: the name.
     """
 
     variants: Sequence[str]
@@ -45,25 +47,25 @@ class Task(NamedTuple):
     note: Callable[[bytes], str] = lambda data: ""
 
 
-class Coder(NamedTuple):
-    """Something to measure.
+class Compressor(NamedTuple):
+    """One of our profiles, one of our codings alone, or a peer.
 
     Attributes:
-        name: as the tables show it.
+        name: its name in tables.
         kind: ours, paper, general-purpose, specialised or baseline.
-        what: what it writes: "file" (all that is sent), "index" or "labels" (one stream of ours).
-        task: sets it on a payload; None where it has nothing to say.
+        output: "file" (all bytes that are sent), "index" or "labels" (one stream of ours).
+        prepare: applies it to a payload; None if it cannot express the payload.
     """
 
     name: str
     kind: str
-    what: str
-    task: Callable[[Payload], Task | None]
+    output: str
+    prepare: Callable[[Payload], Trial | None]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The result: bytes of each variant, the smallest one's name, a note on it, seconds, and bytes of memory."""
+class Measurement:
+    """Bytes of each variant; for the smallest one, its name, its note, times in seconds, and peak memory in bytes."""
 
     sizes: dict[str, int]
     variant: str
@@ -74,35 +76,35 @@ class Measured:
     decode_peak_bytes: int
 
 
-def measure(coder: Coder, payload: Payload, variant: str | None = None) -> Measured | None:
-    """Measure `coder` on `payload`, in one variant or in all; None if it cannot express the payload.
+def measure(compressor: Compressor, payload: Payload, variant: str | None = None) -> Measurement | None:
+    """Measure `compressor` on `payload`, in one variant or in all; None if it cannot express the payload.
 
     Raises:
-        RuntimeError: if what it wrote does not decode to the payload.
+        RuntimeError: if its output does not decode to the payload.
     """
-    task = coder.task(payload)
-    if task is None:
+    trial = compressor.prepare(payload)
+    if trial is None:
         return None
-    variants = task.variants if variant is None else [variant]
-    warm_up = coder.task(_head(payload))
+    variants = trial.variants if variant is None else [variant]
+    warm_up = compressor.prepare(_head(payload))
     if warm_up is not None:
         warm_up.decode(warm_up.encode(warm_up.variants[0]), warm_up.variants[0])
     sizes: dict[str, int] = {}
     for name in variants:
-        data, seconds, peak = _timed(lambda name=name: task.encode(name), len)  # type: ignore[misc]
+        data, seconds, peak = _timed(lambda name=name: trial.encode(name), len)  # type: ignore[misc]
         sizes[name] = len(data)
-        if min(sizes, key=lambda name: sizes[name]) == name:  # the first of equal ones
+        if min(sizes, key=lambda name: sizes[name]) == name:  # among equal sizes, the first
             best, best_data, encode_s, encode_peak = name, data, seconds, peak
-    arrays, decode_s, decode_peak = _timed(lambda: task.decode(best_data, best), _arrays_bytes)
-    if not all(np.array_equal(a, b) for a, b in zip(arrays, task.expected, strict=True)):
-        raise RuntimeError(f"{coder.name} does not decode what it wrote ({best}) of {payload}")
+    arrays, decode_s, decode_peak = _timed(lambda: trial.decode(best_data, best), _arrays_bytes)
+    if not all(np.array_equal(a, b) for a, b in zip(arrays, trial.expected, strict=True)):
+        raise RuntimeError(f"{compressor.name} does not decode its own output ({best}) of {payload}")
     del arrays
-    return Measured(
+    return Measurement(
         sizes,
         best,
-        task.note(best_data),
-        _best_of(lambda: task.encode(best), encode_s),
-        _best_of(lambda: task.decode(best_data, best), decode_s),
+        trial.note(best_data),
+        _best_of(lambda: trial.encode(best), encode_s),
+        _best_of(lambda: trial.decode(best_data, best), decode_s),
         encode_peak,
         decode_peak,
     )
@@ -117,7 +119,7 @@ def _head(payload: Payload) -> Payload:
 
 
 def _timed(work: Callable[[], T], result_bytes: Callable[[T], int]) -> tuple[T, float, int]:
-    """(result, seconds, peak memory above the result in bytes)."""
+    """Call `work`; return its result, seconds, and peak memory above the size of the result in bytes."""
     ctypes.CDLL(None).malloc_trim(0)
     before = _resident_bytes("VmRSS:")
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM

@@ -1,15 +1,15 @@
-"""The peers: compressors of others, each of which writes a selection as bytes and reads it back.
+"""The peers: compressors of others, each of which encodes a selection as bytes and decodes it.
 
-A peer is given for nothing what our header says: the universe's size, the number of classes, the number of kept images
-(`Known`), and which of its variants was used. It carries no checksum and no digest, where ours does.
+A peer need not send the numbers of our header: the universe's size, the number of classes, the number of kept images
+(`SharedFacts`), and the variant. It sends no checksum and no digest, while our files hold both.
 
-General-purpose compressors take the smallest of three layouts; where all of the universe is kept, the labels alone:
+General-purpose compressors use the smallest of three layouts; if all of the universe is kept, the labels alone:
 
     gaps|labels    the paper's compact index list: differences in the smallest integer type, then labels likewise
     bitmap|labels  a bit for each image of the universe, then the labels
     status         an integer for each image of the universe: 0 dropped, 1 + class kept
 
-Specialised ones and baselines code the indices, and the labels as said in `PEERS`.
+Specialised peers and baselines encode the indices in their own way; `PEERS` names their coding of the labels.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _TYPES = tuple(np.dtype(name) for name in ("<u1", "<u2", "<u4"))
 
 
-class Known(NamedTuple):
+class SharedFacts(NamedTuple):
     """Facts that both sides know before the first byte."""
 
     universe_size: int
@@ -58,16 +58,16 @@ class Selection(NamedTuple):
 
     positions: Integers
     labels: Integers
-    known: Known
+    shared: SharedFacts
 
     @classmethod
     def of(cls, payload: Payload) -> Selection:
-        known = Known(payload.universe_size, payload.num_classes, payload.kept)
-        return cls(payload.positions, payload.labels, known)
+        shared = SharedFacts(payload.universe_size, payload.num_classes, payload.kept)
+        return cls(payload.positions, payload.labels, shared)
 
 
 class Peer(Protocol):
-    """A way to write selections, with variants of which the smallest counts."""
+    """A compressor of selections; its smallest variant counts."""
 
     @property
     def name(self) -> str: ...
@@ -76,13 +76,13 @@ class Peer(Protocol):
     def kind(self) -> str: ...
 
     def variants(self, selection: Selection) -> Sequence[str]:
-        """The names of the variants that can express `selection`; none if it says nothing about it."""
+        """The names of the variants that can express `selection`; none if the peer is not for such selections."""
         ...
 
     def encode(self, selection: Selection, variant: str) -> bytes: ...
 
-    def decode(self, data: bytes, known: Known, variant: str) -> tuple[Integers, Integers]:
-        """(positions, labels)."""
+    def decode(self, data: bytes, shared: SharedFacts, variant: str) -> tuple[Integers, Integers]:
+        """The positions and the labels."""
         ...
 
 
@@ -90,56 +90,56 @@ class Peer(Protocol):
 
 
 def layout_names(selection: Selection) -> list[str]:
-    """The layouts of `selection`, the widths of their integers in their names."""
-    if selection.known.all_kept:
+    """The names of the layouts of `selection`; they include the widths of integers."""
+    if selection.shared.all_kept:
         return ["labels"]
     gap_type = _smallest_type(int(_differences(selection.positions).max()))
-    status_type = _smallest_type(selection.known.num_classes)
+    status_type = _smallest_type(selection.shared.num_classes)
     return [f"gaps {gap_type.str[1:]}|labels", "bitmap|labels", f"status {status_type.str[1:]}"]
 
 
 def write_layout(selection: Selection, name: str) -> bytes:
-    """The bytes of `selection` in a layout."""
-    positions, labels, known = selection
+    """Encode `selection` in a layout."""
+    positions, labels, shared = selection
     kind, width = _parsed(name)
-    compact_labels = labels.astype(_smallest_type(known.num_classes - 1))
+    compact_labels = labels.astype(_smallest_type(shared.num_classes - 1))
     if kind == "status":
-        status = np.zeros(known.universe_size, width)
+        status = np.zeros(shared.universe_size, width)
         status[positions] = labels + 1
         return status.tobytes()
     if kind == "gaps":
         return _differences(positions).astype(width).tobytes() + compact_labels.tobytes()
     if kind == "bitmap":
-        bits = np.zeros(known.universe_size, np.uint8)
+        bits = np.zeros(shared.universe_size, np.uint8)
         bits[positions] = 1
         return np.packbits(bits).tobytes() + compact_labels.tobytes()
     return compact_labels.tobytes()
 
 
-def layout_bytes(known: Known, name: str) -> int:
-    """The size of a layout."""
+def layout_bytes(shared: SharedFacts, name: str) -> int:
+    """Size of a selection in a layout."""
     kind, width = _parsed(name)
     if kind == "status":
-        return known.universe_size * width.itemsize
-    index_bytes = {"gaps": known.kept * width.itemsize, "bitmap": -(-known.universe_size // 8), "labels": 0}[kind]
-    return index_bytes + known.kept * _smallest_type(known.num_classes - 1).itemsize
+        return shared.universe_size * width.itemsize
+    index_bytes = {"gaps": shared.kept * width.itemsize, "bitmap": -(-shared.universe_size // 8), "labels": 0}[kind]
+    return index_bytes + shared.kept * _smallest_type(shared.num_classes - 1).itemsize
 
 
-def read_layout(content: bytes, known: Known, name: str) -> tuple[Integers, Integers]:
-    """(positions, labels) of a layout."""
+def read_layout(content: bytes, shared: SharedFacts, name: str) -> tuple[Integers, Integers]:
+    """Decode a layout to positions and labels."""
     kind, width = _parsed(name)
     if kind == "status":
         status = np.frombuffer(content, width)
         positions = np.flatnonzero(status)
         return positions, status[positions] - 1
-    labels = np.frombuffer(content, np.uint8)[-known.kept * _smallest_type(known.num_classes - 1).itemsize :]
-    labels = labels.view(_smallest_type(known.num_classes - 1))
+    labels = np.frombuffer(content, np.uint8)[-shared.kept * _smallest_type(shared.num_classes - 1).itemsize :]
+    labels = labels.view(_smallest_type(shared.num_classes - 1))
     if kind == "gaps":
-        return np.cumsum(np.frombuffer(content, width, known.kept), dtype=np.int64), labels
+        return np.cumsum(np.frombuffer(content, width, shared.kept), dtype=np.int64), labels
     if kind == "bitmap":
-        bitmap = np.frombuffer(content, np.uint8, -(-known.universe_size // 8))
+        bitmap = np.frombuffer(content, np.uint8, -(-shared.universe_size // 8))
         return np.flatnonzero(np.unpackbits(bitmap)), labels
-    return np.arange(known.universe_size), labels
+    return np.arange(shared.universe_size), labels
 
 
 def _parsed(name: str) -> tuple[str, np.dtype[Any]]:
@@ -159,7 +159,7 @@ def _smallest_type(largest: int) -> np.dtype[Any]:
 
 
 class Setting(NamedTuple):
-    """A compressor as two functions; `decompress` is told the size of the content, as some do not store it."""
+    """A compressor as two functions. `decompress` also takes the size of the content, as some formats lack it."""
 
     name: str
     compress: Callable[[bytes], bytes]
@@ -168,7 +168,7 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True)
 class GeneralPurpose:
-    """A general-purpose compressor: the smallest of all its settings over all layouts."""
+    """A general-purpose compressor; its variants are all its settings over all layouts."""
 
     name: str
     settings: tuple[Setting, ...]
@@ -182,9 +182,9 @@ class GeneralPurpose:
         layout, setting = self._parsed(variant)
         return setting.compress(write_layout(selection, layout))
 
-    def decode(self, data: bytes, known: Known, variant: str) -> tuple[Integers, Integers]:
+    def decode(self, data: bytes, shared: SharedFacts, variant: str) -> tuple[Integers, Integers]:
         layout, setting = self._parsed(variant)
-        return read_layout(setting.decompress(data, layout_bytes(known, layout)), known, layout)
+        return read_layout(setting.decompress(data, layout_bytes(shared, layout)), shared, layout)
 
     def _parsed(self, variant: str) -> tuple[str, Setting]:
         layout, _, name = variant.partition(", ")
@@ -212,7 +212,7 @@ def _brotli_11(content: bytes) -> bytes:
 
 
 def _xz_9e(content: bytes) -> bytes:
-    # The container .lzma takes some 60 bytes less than .xz, which would decide the small cells
+    # The container .lzma takes some 60 bytes less than .xz, which matters for small payloads
     return lzma.compress(content, lzma.FORMAT_ALONE, preset=9 | lzma.PRESET_EXTREME)
 
 
@@ -220,7 +220,7 @@ def _ppmd(order: int) -> Setting:
     memory_bytes = 1 << 28
 
     def compress(content: bytes) -> bytes:
-        # pyppmd 1.3.1 can lose a byte where one call's output outgrows its first buffer of 32 KiB: pieces stay below
+        # pyppmd 1.3.1 can lose a byte if one call's output exceeds its first buffer of 32 KiB: pieces stay below it
         encoder, piece = pyppmd.Ppmd7Encoder(order, memory_bytes), 1 << 13
         coded = [encoder.encode(content[at : at + piece]) for at in range(0, len(content), piece)]
         return b"".join([*coded, encoder.flush(False)])
@@ -228,19 +228,19 @@ def _ppmd(order: int) -> Setting:
     def decompress(data: bytes, size: int) -> bytes:
         decoder = pyppmd.Ppmd7Decoder(order, memory_bytes)
         content: bytes = decoder.decode(data, size)
-        while len(content) < size:  # it wants a byte beyond the last one
+        while len(content) < size:  # the decoder needs a byte after the last one
             content += decoder.decode(b"\0", size - len(content))
         return content
 
     return Setting(f"order {order}", compress, decompress)
 
 
-# Specialised coders and baselines
+# Specialised compressors and baselines
 
 
 @dataclass(frozen=True)
-class IndexCoder:
-    """A coder of increasing integers, beside labels under zstd-19. Says nothing where every image is kept."""
+class IndexCompressor:
+    """A compressor of increasing integers, with labels under zstd-19. It does not apply if every image is kept."""
 
     name: str
     kind: str
@@ -248,18 +248,18 @@ class IndexCoder:
     read: Callable[[bytes, int, int], Integers]
 
     def variants(self, selection: Selection) -> Sequence[str]:
-        return [] if selection.known.all_kept else ["indices, zstd-19 labels"]
+        return [] if selection.shared.all_kept else ["indices, zstd-19 labels"]
 
     def encode(self, selection: Selection, variant: str) -> bytes:
-        positions, labels, known = selection
-        compact_labels = labels.astype(_smallest_type(known.num_classes - 1)).tobytes()
-        return _joined(self.write(positions, known.universe_size), _zstd_19(compact_labels))
+        positions, labels, shared = selection
+        compact_labels = labels.astype(_smallest_type(shared.num_classes - 1)).tobytes()
+        return _joined(self.write(positions, shared.universe_size), _zstd_19(compact_labels))
 
-    def decode(self, data: bytes, known: Known, variant: str) -> tuple[Integers, Integers]:
+    def decode(self, data: bytes, shared: SharedFacts, variant: str) -> tuple[Integers, Integers]:
         index_data, label_data = _split(data)
-        label_type = _smallest_type(known.num_classes - 1)
-        labels = np.frombuffer(_zstd_decompress(label_data, known.kept * label_type.itemsize), label_type)
-        return self.read(index_data, known.kept, known.universe_size), labels
+        label_type = _smallest_type(shared.num_classes - 1)
+        labels = np.frombuffer(_zstd_decompress(label_data, shared.kept * label_type.itemsize), label_type)
+        return self.read(index_data, shared.kept, shared.universe_size), labels
 
 
 def _roaring_write(positions: Integers, space: int) -> bytes:
@@ -279,21 +279,21 @@ class Pcodec:
     kind = "specialised"
 
     def variants(self, selection: Selection) -> Sequence[str]:
-        return ["labels" if selection.known.all_kept else "gaps, labels"]
+        return ["labels" if selection.shared.all_kept else "gaps, labels"]
 
     def encode(self, selection: Selection, variant: str) -> bytes:
-        positions, labels, known = selection
-        label_data = self._compress(labels.astype(_smallest_type(known.num_classes - 1)))
-        if known.all_kept:
+        positions, labels, shared = selection
+        label_data = self._compress(labels.astype(_smallest_type(shared.num_classes - 1)))
+        if shared.all_kept:
             return label_data
         differences = _differences(positions)
-        # It knows no 8-bit integers unless asked; its 16-bit ones are no larger
+        # 8-bit integers need an option; 16-bit integers take no more bytes
         index_data = self._compress(differences.astype(np.uint16 if differences.max() < 1 << 16 else np.uint32))
         return _joined(index_data, label_data)
 
-    def decode(self, data: bytes, known: Known, variant: str) -> tuple[Integers, Integers]:
-        if known.all_kept:
-            return np.arange(known.universe_size), self._decompress(data)
+    def decode(self, data: bytes, shared: SharedFacts, variant: str) -> tuple[Integers, Integers]:
+        if shared.all_kept:
+            return np.arange(shared.universe_size), self._decompress(data)
         index_data, label_data = _split(data)
         return np.cumsum(self._decompress(index_data), dtype=np.int64), self._decompress(label_data)
 
@@ -309,11 +309,11 @@ class Pcodec:
 
 
 class RangeCoder:
-    """constriction's range coder with order-0 models fitted to the selection, sent in front of it.
+    """constriction's range coder. Its order-0 models are fitted to the selection and sent before it.
 
-    A gap g is the exponent e = floor(log2(g + 1)), with a fitted model, and e bits, equally likely; a label has a
-    fitted model. A model is sent as a byte for each symbol: how many eighths of an octave it is less frequent than the
-    most frequent one, 255 if absent.
+    A gap g is coded as the exponent e = floor(log2(g + 1)), with a fitted model, and e equally likely bits. Labels have
+    a fitted model. A model is sent as a byte for each symbol: the eighths of an octave by which the symbol is rarer
+    than the most frequent symbol, or 255 if it is absent.
     """
 
     name = "range coder (constriction)"
@@ -322,13 +322,13 @@ class RangeCoder:
     _ABSENT = 255
 
     def variants(self, selection: Selection) -> Sequence[str]:
-        return ["order-0 labels" if selection.known.all_kept else "order-0 gaps and labels"]
+        return ["order-0 labels" if selection.shared.all_kept else "order-0 gaps and labels"]
 
     def encode(self, selection: Selection, variant: str) -> bytes:
-        positions, labels, known = selection
+        positions, labels, shared = selection
         tables = []
         coder = constriction.stream.queue.RangeEncoder()
-        if not known.all_kept:
+        if not shared.all_kept:
             after_gap = np.diff(positions, prepend=-1)  # gap + 1
             exponents = (np.frexp(after_gap.astype(np.float64))[1] - 1).astype(np.int32)
             exponent_table = self._table(exponents, max(2, int(exponents.max()) + 1))
@@ -339,19 +339,19 @@ class RangeCoder:
                 if len(mantissas):
                     uniform = constriction.stream.model.Uniform(1 << exponent)
                     coder.encode(mantissas.astype(np.int32), uniform)
-        label_table = self._table(labels, known.num_classes)
+        label_table = self._table(labels, shared.num_classes)
         tables.append(label_table.tobytes())
         coder.encode(labels.astype(np.int32), self._model(label_table))
         return b"".join([*tables, coder.get_compressed().astype("<u4").tobytes()])
 
-    def decode(self, data: bytes, known: Known, variant: str) -> tuple[Integers, Integers]:
-        exponent_symbols = 0 if known.all_kept else data[0]
-        table_bytes = known.num_classes + (0 if known.all_kept else 1 + exponent_symbols)
+    def decode(self, data: bytes, shared: SharedFacts, variant: str) -> tuple[Integers, Integers]:
+        exponent_symbols = 0 if shared.all_kept else data[0]
+        table_bytes = shared.num_classes + (0 if shared.all_kept else 1 + exponent_symbols)
         tables = np.frombuffer(data, np.uint8, table_bytes)
         coder = constriction.stream.queue.RangeDecoder(np.frombuffer(data, "<u4", offset=table_bytes).astype(np.uint32))
-        positions: Integers = np.arange(known.kept)
-        if not known.all_kept:
-            exponents = coder.decode(self._model(tables[1 : 1 + exponent_symbols]), known.kept)
+        positions: Integers = np.arange(shared.kept)
+        if not shared.all_kept:
+            exponents = coder.decode(self._model(tables[1 : 1 + exponent_symbols]), shared.kept)
             after_gap = np.left_shift(1, exponents, dtype=np.int64)
             for exponent in range(1, exponent_symbols):
                 places = np.flatnonzero(exponents == exponent)
@@ -359,7 +359,7 @@ class RangeCoder:
                     uniform = constriction.stream.model.Uniform(1 << exponent)
                     after_gap[places] += coder.decode(uniform, len(places))
             positions = np.cumsum(after_gap) - 1
-        labels = coder.decode(self._model(tables[-known.num_classes :]), known.kept)
+        labels = coder.decode(self._model(tables[-shared.num_classes :]), shared.kept)
         return positions, labels
 
     def _table(self, symbols: Integers, size: int) -> NDArray[np.uint8]:
@@ -373,7 +373,7 @@ class RangeCoder:
 
 
 def _joined(first: bytes, second: bytes) -> bytes:
-    """Both, with the size of the first in front as a varint."""
+    """Join two parts; the size of the first comes before them as a varint."""
     return varint_bytes(len(first)) + first + second
 
 
@@ -394,11 +394,13 @@ PEERS: tuple[Peer, ...] = (
     GeneralPurpose("PPMd", tuple(_ppmd(order) for order in range(2, 7))),
     Pcodec(),
     RangeCoder(),
-    IndexCoder("Roaring + zstd-19", "specialised", _roaring_write, _roaring_read),
-    IndexCoder("Elias-Fano + zstd-19", "baseline", baselines.elias_fano_encode, baselines.elias_fano_decode),
-    IndexCoder("interpolative + zstd-19", "baseline", baselines.interpolative_encode, baselines.interpolative_decode),
+    IndexCompressor("Roaring + zstd-19", "specialised", _roaring_write, _roaring_read),
+    IndexCompressor("Elias-Fano + zstd-19", "baseline", baselines.elias_fano_encode, baselines.elias_fano_decode),
+    IndexCompressor(
+        "interpolative + zstd-19", "baseline", baselines.interpolative_encode, baselines.interpolative_decode
+    ),
 )
-#: Figures of ../shared/corpora/README.md, by cell, for compressors that are no packages to install: minutes a file.
+#: Sizes from ../shared/corpora/README.md, by cell, of compressors that are not packages and take minutes for a file.
 QUOTED = {
     f"clothing10 lowest-energy {keep}": [
         {"what": "file", "coder": coder, "kind": "quoted", "variant": "", "bytes": size}

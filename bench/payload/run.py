@@ -1,16 +1,17 @@
 """Run the benchmark of sizes, times and peak memory: `python -m bench.payload.run`, or `make bench`.
 
-Every selection of bench/corpora.py (a cell) by every coder of coders.py. Writes size.csv, speed.csv, bars.csv and two
-plots to bench/results, prints the tables of docs/figures.md and what became of the bars.
+Each selection of bench/corpora.py, called a cell, is measured with each compressor of compressors.py. The program
+writes size.csv, speed.csv, bars.csv and two plots to bench/results, and prints the tables of docs/figures.md and the
+bars.
 
-What is measured is kept in .cache/bench: a run that was interrupted goes on, and after a change of plada_codec only its
-own coders are measured again, with the two yardsticks of time (zstd-19 and brotli -11, in their smallest variant), so
-that ratios of our times are always of one process and moment; the other peers' are after `--fresh`. That forgets what
-was measured, as it must where the way of measuring changes (measure.py, coders.py).
+Measurements are kept in .cache/bench, so that an interrupted benchmark continues. After a change of plada_codec only
+our compressors are measured again, with the two yardsticks of time (zstd-19 and brotli -11, in their smallest variant):
+ratios of our times then come from one process and moment. `--fresh` measures everything again. It is needed after a
+change of the way of measuring (measure.py, compressors.py).
 
-Cells are measured by two processes at a time, on both cores of the machine this is for: absolute seconds suffer where
-they share memory bandwidth, ratios hardly, as a cell's coders run one after the other in one process. The corpus of the
-speed table is measured last and alone.
+Two processes measure cells on two cores. They share memory bandwidth, which changes absolute seconds but hardly changes
+ratios, because the compressors of a cell run one after the other in one process. The corpus of the speed table is
+measured last and alone.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.bars import bars
-from bench.corpora import SPEED_CORPUS, Corpus, Rule, Scores, corpora, require_corpora
+from bench.corpora import SPEED_CORPUS, Corpus, CorpusRule, CorpusScores, corpora, require_corpora
 from bench.figures import tables
-from bench.payload.coders import coders
-from bench.payload.measure import Coder, measure
+from bench.payload.compressors import compressors
+from bench.payload.measure import Compressor, measure
 from bench.payload.peers import QUOTED
 from bench.plots import plot
 from bench.table import RESULTS, ROOT, YARDSTICKS, read_rows, sources_digest, versions, write_rows
@@ -60,7 +61,7 @@ def main() -> None:
     chosen = re.compile(arguments.only or "").search
     cells = [(corpus, rule) for corpus in corpora() for rule in corpus.rules if chosen(corpus.cell(rule))]
     if not cells:
-        raise SystemExit("no cell has such a name")
+        raise SystemExit("no name of a cell matches --only")
     together = [cell for cell in cells if cell[0].name != SPEED_CORPUS]
     alone = [cell for cell in cells if cell[0].name == SPEED_CORPUS]
     measured: dict[str, list[dict[str, Any]]] = {}
@@ -88,20 +89,22 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=_COMMAND, description="Measures sizes, times and memory on every corpus.")
-    parser.add_argument("--only", metavar="REGEX", help="cells whose name has this; results go to .cache/bench/only")
-    parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
-    parser.add_argument("--workers", type=int, default=2, help="processes at a time (default 2)")
+    parser = argparse.ArgumentParser(prog=_COMMAND, description="Measure sizes, times and memory on every corpus.")
+    parser.add_argument(
+        "--only", metavar="REGEX", help="measure cells whose name matches; results go to .cache/bench/only"
+    )
+    parser.add_argument("--fresh", action="store_true", help="measure everything again")
+    parser.add_argument("--workers", type=int, default=2, help="number of worker processes (default 2)")
     parser.add_argument("--list", action="store_true", help="print the names of the cells")
     return parser.parse_args()
 
 
-def _in_processes(workers: int, cells: list[tuple[Corpus, Rule]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """(cell, rows) of each cell as it is done; a failure ends all."""
+def _in_processes(workers: int, cells: list[tuple[Corpus, CorpusRule]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the name and the rows of each finished cell; an error in one cell ends all."""
     if not cells:
         return
     os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", MODE_VARIABLE: "compiled"})
-    # Those that take longest first, so that no process is left alone at the end
+    # The longest measurements come first, so that all processes end at about the same time
     longest_first = sorted(cells, key=lambda cell: -cell[0].images)
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         futures = {pool.submit(_measure_cell, corpus.name, rule): corpus.cell(rule) for corpus, rule in longest_first}
@@ -113,17 +116,17 @@ def _in_processes(workers: int, cells: list[tuple[Corpus, Rule]]) -> Iterator[tu
             raise
 
 
-# In a process of its own
+# The work of a process
 
 
 @functools.lru_cache(maxsize=1)
-def _scores(corpus_name: str) -> Scores:
+def _scores(corpus_name: str) -> CorpusScores:
     return next(corpus for corpus in corpora() if corpus.name == corpus_name).load()
 
 
 @functools.cache
 def _keys() -> dict[str, str]:
-    """For each kind of row, what it depends on besides the selection."""
+    """Digest and releases that each kind of row depends on, besides the selection."""
     releases = " ".join(versions())
     return {
         "ours": sources_digest("plada_codec") + releases,
@@ -132,8 +135,8 @@ def _keys() -> dict[str, str]:
     }
 
 
-def _measure_cell(corpus_name: str, rule: Rule) -> list[dict[str, Any]]:
-    """A row for each coder."""
+def _measure_cell(corpus_name: str, rule: CorpusRule) -> list[dict[str, Any]]:
+    """Measure a cell; return a row for each compressor."""
     corpus = next(corpus for corpus in corpora() if corpus.name == corpus_name)
     payload = rule.payload(_scores(corpus_name))
     cell = corpus.cell(rule)
@@ -149,12 +152,12 @@ def _measure_cell(corpus_name: str, rule: Rule) -> list[dict[str, Any]]:
         "kept": payload.kept,
     }
     rows = []
-    for coder in coders(payload):
-        record = _measured(cell, coder, payload, selection)
+    for compressor in compressors(payload):
+        record = _measured(cell, compressor, payload, selection)
         if record is not None:
             rows.append(
                 common
-                | {"what": coder.what, "coder": coder.name, "kind": coder.kind}
+                | {"what": compressor.output, "coder": compressor.name, "kind": compressor.kind}
                 | {"variant": record["note"] or record["variant"], "bytes": record["sizes"][record["variant"]]}
                 | {name: record[name] for name in ("encode_s", "decode_s", "encode_peak_bytes", "decode_peak_bytes")}
             )
@@ -163,12 +166,12 @@ def _measure_cell(corpus_name: str, rule: Rule) -> list[dict[str, Any]]:
     return rows
 
 
-def _measured(cell: str, coder: Coder, payload: Payload, selection: str) -> dict[str, Any] | None:
-    """`measure`, unless it was done before."""
+def _measured(cell: str, compressor: Compressor, payload: Payload, selection: str) -> dict[str, Any] | None:
+    """Measure a compressor, unless .cache/bench has its measurement."""
     keys = _keys()
-    size_key = selection + keys["ours" if coder.kind == "ours" else "peers"]
-    time_key = size_key + (keys["ours"] if coder.name in YARDSTICKS else "")
-    path = _cache_path(cell, f"{coder.what} {coder.name}")
+    size_key = selection + keys["ours" if compressor.kind == "ours" else "peers"]
+    time_key = size_key + (keys["ours"] if compressor.name in YARDSTICKS else "")
+    path = _cache_path(cell, f"{compressor.output} {compressor.name}")
     cached: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     if cached.get("time_key") == time_key:
         return cached["measured"]  # type: ignore[no-any-return]
@@ -176,14 +179,14 @@ def _measured(cell: str, coder: Coder, payload: Payload, selection: str) -> dict
     variant = None
     if cached.get("size_key") == size_key and cached["measured"] is not None:
         sizes, variant = cached["measured"]["sizes"], cached["measured"]["variant"]
-    result = measure(coder, payload, variant)
+    result = measure(compressor, payload, variant)
     measured = None if result is None else asdict(result) | {"sizes": sizes | result.sizes}
     _write_cache(path, {"size_key": size_key, "time_key": time_key, "measured": measured})
     return measured
 
 
 def _paper_rows(cell: str, payload: Payload, selection: str) -> list[dict[str, Any]]:
-    """The paper's sizes, over the universe alone: it knows none, and would pay for the images outside."""
+    """The paper's sizes of the universe alone: its format has no universe, and would encode the other images too."""
     path, key = _cache_path(cell, "paper"), selection + _keys()["paper"]
     cached: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     if cached.get("key") != key:
@@ -206,8 +209,8 @@ def _paper_rows(cell: str, payload: Payload, selection: str) -> list[dict[str, A
     return rows
 
 
-def _cache_path(cell: str, coder: str) -> Path:
-    return CACHE / re.sub(r"[^\w.@()+-]", "_", cell) / (re.sub(r"[^\w.@()+-]", "_", coder) + ".json")
+def _cache_path(cell: str, name: str) -> Path:
+    return CACHE / re.sub(r"[^\w.@()+-]", "_", cell) / (re.sub(r"[^\w.@()+-]", "_", name) + ".json")
 
 
 def _write_cache(path: Path, record: dict[str, Any]) -> None:

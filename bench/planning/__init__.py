@@ -1,1 +1,1 @@
-"""Measure the accuracy that the planner's payloads teach, beside fixed rules: `make frontier`."""
+"""Measure the accuracy of students that learn from the planner's payloads, beside fixed rules: `make frontier`."""

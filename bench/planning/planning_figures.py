@@ -2,9 +2,9 @@
 
     python -m bench.planning.planning_figures
 
-writes frontier.md, frontier-bars.csv and frontier.png to bench/results, from those of the three files that are there.
-A baseline's best setting is the one of the highest mean accuracy on the test images themselves, of those that fit with
-every seed: no client could choose so well. The planner's accuracies are those of what it chose, unseen.
+writes frontier.md, frontier-bars.csv and frontier.png to bench/results, from those of the three files that exist.
+A baseline's best setting is the one with the highest mean accuracy on the test images themselves, among the settings
+that fit with every seed: no client could choose so well. The planner chooses without the test images.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from plada_codec.files import atomic_write
 
 _COMMAND = "python -m bench.planning.planning_figures"
 _BEST_STRIDE, _PAPERS_BEST = "best stride that fits", "paper's best setting, paper's coding"
-#: What is compared at equal bytes.
+#: Methods that are compared at equal bytes.
 _COMPARED = (PLANNER, *FIXED_RULES, _BEST_STRIDE, _PAPERS_BEST)
-#: The budgets that the bars are about.
+#: Budgets at which the bars apply.
 _JUDGED_BUDGETS = tuple(budget for budget in BUDGETS if budget >= 1_000)
 #: Colour, marker and line of each method in the plot (Okabe and Ito 2008).
 _STYLES = {
@@ -42,18 +42,18 @@ _STYLES = {
     _PAPERS_BEST: ("#000000", "v", "--"),
 }
 _PROXIES = "proxies"
-#: Columns of exhaustive.csv: the best of hundreds on held-out images is so by luck too, which test images do not share.
+#: Columns of exhaustive.csv. The best of hundreds on held-out images is partly lucky; test images show how much.
 _IMAGES = {"held-out": "held_out_accuracy", "test": "accuracy"}
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A row of the plan, its seeds taken together. Accuracies are shares, 0 .. 1.
+class RunGroup:
+    """Runs that differ only in their seed. Accuracies are shares, 0 .. 1.
 
     Attributes:
-        accuracies: by seed.
-        payload_bytes, paper_bytes: by seed likewise, of our coding and of the paper's.
-        selections: what was sent with each seed.
+        accuracies: accuracy of the student, by seed.
+        payload_bytes, paper_bytes: size in our coding and in the paper's, by seed.
+        selections: human-readable name of the selection that was sent, by seed.
     """
 
     target: str
@@ -79,12 +79,12 @@ class Cell:
         return float(np.mean(self.by_seed))
 
 
-def cells(rows: Iterable[Row]) -> list[Cell]:
-    """The cells of frontier.csv: its rows, joined over seeds."""
-    found: dict[tuple[str, ...], Cell] = {}
+def run_groups(rows: Iterable[Row]) -> list[RunGroup]:
+    """Group the rows of frontier.csv that differ only in their seed."""
+    found: dict[tuple[str, ...], RunGroup] = {}
     for row in rows:
         key = (row["target"], row["method"], row["keep"], row["stride"], row["budget_bytes"])
-        cell = found.setdefault(key, Cell(*key[:4], int(row["budget_bytes"]), {}, {}, {}, {}))
+        cell = found.setdefault(key, RunGroup(*key[:4], int(row["budget_bytes"]), {}, {}, {}, {}))
         seed = int(row["seed"])
         cell.accuracies[seed] = float(row["accuracy"])
         cell.payload_bytes[seed] = int(row["payload_bytes"])
@@ -93,8 +93,8 @@ def cells(rows: Iterable[Row]) -> list[Cell]:
     return list(found.values())
 
 
-def at_budget(found: list[Cell], target: str, method: str, budget: int) -> Cell | None:
-    """The cell of one of the methods that are compared, at its best within so many bytes; None until it is measured."""
+def at_budget(found: list[RunGroup], target: str, method: str, budget: int) -> RunGroup | None:
+    """The best runs of a compared method within a budget of bytes; None until they are measured."""
     here = [cell for cell in found if cell.target == target and cell.is_complete]
     if method == _BEST_STRIDE:
         fitting = [c for c in here if c.method == STRIDE and max(c.payload_bytes.values()) <= budget]
@@ -106,8 +106,8 @@ def at_budget(found: list[Cell], target: str, method: str, budget: int) -> Cell 
     return max(fitting, key=lambda cell: cell.accuracy, default=None)
 
 
-def over_targets(found: list[Cell], method: str, budget: int) -> list[float] | None:
-    """Mean accuracy over the targets, by seed; None until all of it is measured."""
+def over_targets(found: list[RunGroup], method: str, budget: int) -> list[float] | None:
+    """Mean accuracy over the targets, by seed; None until all targets are measured."""
     of_targets = [at_budget(found, target, method, budget) for target in TARGETS]
     if any(cell is None for cell in of_targets):
         return None
@@ -118,39 +118,39 @@ def over_targets(found: list[Cell], method: str, budget: int) -> list[float] | N
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The measurements: cells of frontier.csv, rows of transfer.csv and of exhaustive.csv."""
+class Measurements:
+    """The measurements: grouped rows of frontier.csv, and rows of transfer.csv and of exhaustive.csv."""
 
-    found: list[Cell]
+    found: list[RunGroup]
     transfer: list[Row]
     exhaustive: list[Row]
 
     @classmethod
-    def read(cls) -> Measured:
+    def read(cls) -> Measurements:
         """Read the files that exist in bench/results."""
         frontier, transfer, exhaustive = (
             read_rows(path) if (path := RESULTS / f"{name}.csv").exists() else []
             for name in ("frontier", "transfer", "exhaustive")
         )
-        return cls(cells(frontier), transfer, exhaustive)
+        return cls(run_groups(frontier), transfer, exhaustive)
 
 
 def figures() -> str:
     """The part of docs/figures.md about planning."""
-    measured = Measured.read()
+    measured = Measurements.read()
     plot_line = "![the planner's frontier](../bench/results/frontier.png)\n"
     parts = (_means(measured.found), _bars_table(bars(measured)), _transfer(measured.transfer), plot_line)
     return "\n".join(filter(None, parts))
 
 
-def tables(measured: Measured) -> str:
+def tables(measured: Measurements) -> str:
     """All tables, as Markdown."""
     found = measured.found
     of_frontier = (_means(found), _bars_table(bars(measured)), _targets(found), _strides(found), _chosen(found))
     return "\n".join(filter(None, (*of_frontier, _transfer(measured.transfer))))
 
 
-def _means(found: list[Cell]) -> str:
+def _means(found: list[RunGroup]) -> str:
     lines = [
         "The planner at equal bytes: accuracy in % of students that are none of its proxies. Each cell is the mean",
         "over three targets ± its standard deviation over seeds. Strides and the paper's settings are the best that",
@@ -164,7 +164,7 @@ def _means(found: list[Cell]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _targets(found: list[Cell]) -> str:
+def _targets(found: list[RunGroup]) -> str:
     lines = ["The same for each target.", "", *_head("target", "sent")]
     for target, method in itertools.product(TARGETS, _COMPARED):
         at = [at_budget(found, target, method, budget) for budget in BUDGETS]
@@ -172,7 +172,7 @@ def _targets(found: list[Cell]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _strides(found: list[Cell]) -> str:
+def _strides(found: list[RunGroup]) -> str:
     strides = sorted({int(c.stride) for c in found if c.method == STRIDE}, reverse=True)
     lines = [
         "Every stride, all kept: accuracy in %, mean ± spread over seeds; largest payload in bytes.",
@@ -190,7 +190,7 @@ def _strides(found: list[Cell]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _chosen(found: list[Cell]) -> str:
+def _chosen(found: list[RunGroup]) -> str:
     lines = ["The planner's choices, seed by seed.", "", *_head("target", "seed")]
     for target, seed in itertools.product(TARGETS, SEEDS):
         here = {c.budget_bytes: c for c in found if (c.target, c.method) == (target, PLANNER)}
@@ -262,7 +262,7 @@ def _percent(by_seed: list[float] | None) -> str:
 # Bars
 
 
-def bars(measured: Measured) -> list[Bar]:
+def bars(measured: Measurements) -> list[Bar]:
     """The bars of issue 6, and the results."""
     return [
         *(_ahead(measured.found, rule) for rule in FIXED_RULES),
@@ -272,7 +272,7 @@ def bars(measured: Measured) -> list[Bar]:
     ]
 
 
-def _ahead(found: list[Cell], rule: str) -> Bar:
+def _ahead(found: list[RunGroup], rule: str) -> Bar:
     """The planner's margin over a rule, mean over targets and seeds."""
     what, bar = f"planner minus {rule}, 1,000 to 8,000 bytes", ">= +3 points at each budget"
     margins = {}
@@ -287,7 +287,7 @@ def _ahead(found: list[Cell], rule: str) -> Bar:
     return Bar(what, bar, reached, "met" if worst.mean() >= 3 else "missed")
 
 
-def _not_behind(found: list[Cell]) -> Bar:
+def _not_behind(found: list[RunGroup]) -> Bar:
     """The planner's least margin over the better of the two rules, mean over seeds, of all targets and budgets."""
     what, bar = "planner minus the better of both rules, 1,000 to 8,000 bytes, worst target", ">= -1 point"
     margins = {}
@@ -300,7 +300,7 @@ def _not_behind(found: list[Cell]) -> Bar:
     return Bar(what, bar, f"{worst:+.1f}", "met" if worst >= -1 else "missed", f"{target}, {budget:,} B")
 
 
-def _bytes_saved(found: list[Cell], rule: str) -> Bar:
+def _bytes_saved(found: list[RunGroup], rule: str) -> Bar:
     """The planner's bytes for the accuracy of a rule at keep 10%, over those that the paper's coding takes for it."""
     what = f"bytes for the accuracy that {rule} has at keep 10%, planner / paper, geometric mean over targets"
     ratios = []
@@ -317,7 +317,7 @@ def _bytes_saved(found: list[Cell], rule: str) -> Bar:
 
 
 def _near_the_best(rows: list[Row], images: str, column: str) -> Bar:
-    """Distance of the planner's choice from the best possible choice on held-out images."""
+    """Distance of the planner's choice from the candidate that is best on held-out images."""
     what, bar = f"best of an exhaustive search minus the planner's choice, on {images} images", "<= 1 point"
     measured = [row for row in rows if row[column]]
     chosen = [row for row in measured if row["is_planner_choice"] == "1"]
@@ -333,11 +333,11 @@ def bytes_for(points: list[tuple[float, float]], accuracy: float) -> float:
     """Bytes at which a curve first reaches an accuracy, on straight lines over the logarithm of bytes.
 
     Args:
-        points: (bytes, accuracy), by bytes.
-        accuracy: what is to be reached.
+        points: (bytes, accuracy), sorted by bytes.
+        accuracy: the accuracy to reach.
 
     Returns:
-        The bytes of the first point if that has it already; infinity if none has.
+        The bytes of the first point if its accuracy suffices; infinity if no accuracy suffices.
     """
     before: tuple[float, float] | None = None
     for size, reached in points:
@@ -346,7 +346,7 @@ def bytes_for(points: list[tuple[float, float]], accuracy: float) -> float:
                 return size
             share = (accuracy - before[1]) / (reached - before[1])
             return math.exp(math.log(before[0]) + share * (math.log(size) - math.log(before[0])))
-        # A larger payload that teaches less is never sent
+        # Nobody sends a larger payload that teaches less
         before = (size, max(reached, before[1]) if before else reached)
     return math.inf
 
@@ -354,7 +354,7 @@ def bytes_for(points: list[tuple[float, float]], accuracy: float) -> float:
 # Plot
 
 
-def plot(found: list[Cell], folder: Path) -> None:
+def plot(found: list[RunGroup], folder: Path) -> None:
     """Accuracy against bytes, the mean of the targets and each of them: frontier.png."""
     import matplotlib as mpl
 
@@ -397,7 +397,7 @@ def plot(found: list[Cell], folder: Path) -> None:
 
 def main() -> None:
     """Write bars, tables and the plot."""
-    measured = Measured.read()
+    measured = Measurements.read()
     reached = bars(measured)
     write_rows(RESULTS / "frontier-bars.csv", _COMMAND, [asdict(bar) for bar in reached], (), ("bench",))
     plot(measured.found, RESULTS)

@@ -1,17 +1,20 @@
 """Run the benchmark of the planner: `python -m bench.planning.run`. Writes frontier.csv.
 
-Every row of bench/results/frontier.csv is one student, measured on all test images of the target. The student is no
-proxy of the planner's: another network, trained from scratch on pixels by another seed. Methods:
+Every row of bench/results/frontier.csv is one student, measured on all test images of the target. The student is not
+one of the planner's proxies, but another network, trained from scratch on pixels with another seed. Methods:
 
-    lowest energy, Safety-Net -0.2                  the paper's rules, keep 10%, and the largest that fits a budget
-    lowest energy, Safety-Net -0.2, paper's coding  the largest that fits the budget in the paper's coding (zstd-19)
+    lowest energy, Safety-Net -0.2                  the paper's rules at keep rate 10%, and the largest selection of
+                                                    each that fits a budget
+    lowest energy, Safety-Net -0.2, paper's coding  the largest selection that fits the budget in the paper's coding
+                                                    (zstd-19)
     stride                                          every s-th image, all kept
-    planner                                         the winner for a budget, one search for all budgets
+    planner                                         the winner of a budget; one search serves all budgets
 
-The teacher of seed s is that of bench/accuracy/run.py, but never sees the held-out images, on which the planner
-measures: of clothing10 its own, of the others a tenth of each class. Test images only measure what is in the file.
+The teacher of seed s is that of bench/accuracy/run.py, but it does not learn from the held-out images, on which the
+planner measures. For clothing10 these are its validation images, for the other targets a tenth of each class. Test
+images are for the accuracies in the file only.
 
-Rows that the file has not yet are added to it one by one, as in bench/accuracy/run.py.
+Rows that the file lacks are added to it one by one, as in bench/accuracy/run.py.
 """
 
 from __future__ import annotations
@@ -45,18 +48,19 @@ from bench.accuracy.run import (
     STRIDE,
     TARGETS,
     TEACHER_STEPS,
-    Kind,
-    Lesson,
-    Table,
-    array,
+    PlannedRun,
+    ResultsTable,
+    StudentKind,
+    TrainingData,
     labels_of,
+    load_array,
     logits_of,
     new_network,
     prepare,
     reference_images,
     target_images,
-    teacher_of,
-    trained,
+    train,
+    train_teacher,
 )
 from bench.table import RESULTS, ROOT
 from plada_codec import Payload, compare, decode
@@ -73,30 +77,30 @@ from plada_train.selection.payloads import select
 from plada_train.selection.rule import Rule
 
 _COMMAND = "python -m bench.planning.run"
-#: The paper's.
+#: The paper's selection rules, beside which the planner is measured.
 FIXED_RULES = ("lowest energy", "Safety-Net -0.2")
 PAPERS_CODING = ", paper's coding"
 STRIDES = (100, 50, 20, 10, 5, 3, 2)
-#: Whose accuracy is to be reached in fewer bytes.
+#: Keep rate of the paper's selections whose accuracy the planner is to reach in fewer bytes.
 KEEP = "0.1"
 BASELINES, PLANNER = "baselines", "planner"
-#: Of each search, which serves all budgets; less than the default, for want of hours.
+#: Time limit of each search, which serves all budgets. The default would take too many hours.
 PLAN_MINUTES = 5
-#: Of the training images, where the target has no images of its own to validate on.
+#: Share of the training images that are held out if the target has no validation images.
 HELD_OUT_SHARE = 0.1
-#: Not among the planner's proxies.
-STUDENT = Kind(
+#: The students; this model is not among the planner's proxies.
+STUDENT = StudentKind(
     "pixels",
     Recipe(model="test_efficientnet", image_size=32, batch_size=64, learning_rate=4e-3, epochs=1, amp=True),
     400,
 )
-#: Students and proxies of the same seed would see the same images in the same order.
+#: Added to the seeds of students: with the same seed, students and proxies would see the same images in one order.
 STUDENT_SEED = 100
 
 
 @dataclass(frozen=True)
-class Run:
-    """A row of the plan. `keep` is "" where a budget or a stride alone decides; `budget_bytes` is 0 without one."""
+class Run(PlannedRun):
+    """A row of frontier.csv. `keep` is "" where a budget or a stride alone decides; `budget_bytes` is 0 without one."""
 
     target: str
     seed: int
@@ -105,14 +109,9 @@ class Run:
     stride: int = 1
     budget_bytes: int = 0
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The key of the row, as text."""
-        return tuple(str(value) for value in vars(self).values())
-
 
 def plan() -> Iterator[Run]:
-    """All rows, what needs no planner first, seed by seed."""
+    """All rows, seed by seed: first the rows that need no planner."""
     for seed, target in itertools.product(SEEDS, TARGETS):
         run = functools.partial(Run, target, seed)
         yield from (run(method, budget_bytes=budget) for budget in BUDGETS for method in FIXED_RULES)
@@ -124,12 +123,12 @@ def plan() -> Iterator[Run]:
         yield Run(target, seed, PLANNER, budget_bytes=budget)
 
 
-# What the runs of a target and a seed share
+# Data that all runs of a target and a seed share
 
 
 @functools.cache
-def split(target: str, seed: int) -> tuple[LabelledImages, LabelledImages]:
-    """Images to teach with, and those held out."""
+def split_target(target: str, seed: int) -> tuple[LabelledImages, LabelledImages]:
+    """The images that the teacher learns from, and the held-out images."""
     train, _ = target_images(target)
     folder = SHARED / "data" / "targets" / target
     if list(folder.glob(f"{target}-val-*.tar")):
@@ -140,7 +139,7 @@ def split(target: str, seed: int) -> tuple[LabelledImages, LabelledImages]:
 @functools.lru_cache(maxsize=1)
 def teacher(target: str, seed: int) -> tuple[Scores, float]:
     """The teacher's labels and scores of the reference set, and its accuracy on test images."""
-    return teacher_of(target, seed, split(target, seed)[0].numbers)
+    return train_teacher(target, seed, split_target(target, seed)[0].numbers)
 
 
 def plan_folder(target: str, seed: int) -> Path:
@@ -154,13 +153,13 @@ def read_plan(target: str, seed: int) -> Plan:
 
 
 def search(target: str, seed: int, workers: int) -> None:
-    """The planner's search for all budgets; it goes on where it was interrupted."""
-    # As for all other rows: the number of threads decides the teacher's last bits
+    """Run the planner's search for all budgets, or continue it where it was interrupted."""
+    # As in all other runs, because the teacher's last bits depend on the number of threads
     torch.set_num_threads(1)
     found = make_plan(
         teacher(target, seed)[0],
         reference_images(),
-        *split(target, seed),
+        *split_target(target, seed),
         plan_folder(target, seed),
         budgets=BUDGETS,
         minutes=PLAN_MINUTES,
@@ -179,8 +178,8 @@ def search(target: str, seed: int, workers: int) -> None:
 # One run, in a process of its own
 
 
-def measured(run: Run) -> dict[str, Any]:
-    """The row of a run; that of the planner needs what `search` writes."""
+def measure_run(run: Run) -> dict[str, Any]:
+    """Measure a run; return its row. The planner's runs need the files of `search`."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", MissingClasses)
     start = time.perf_counter()
@@ -195,7 +194,7 @@ def measured(run: Run) -> dict[str, Any]:
         selection, proxy_accuracy, plan_minutes = run.method, "", ""
         encoded = _encoded(run, scores)
     received = decode(encoded)
-    accuracy = accuracy_of(student_of(STUDENT, received, run.seed + STUDENT_SEED), STUDENT, run.target)
+    accuracy = accuracy_of(train_student(STUDENT, received, run.seed + STUDENT_SEED), STUDENT, run.target)
     return dict(zip(vars(run), run.key, strict=True)) | {
         "selection": selection,
         "model": STUDENT.recipe.model,
@@ -231,7 +230,7 @@ def _encoded(run: Run, scores: Scores) -> bytes:
 
 
 def _largest_in_papers_coding(scores: Scores, rule: Rule, max_bytes: int) -> bytes:
-    """By bisection: sizes grow with the number of images, but for a few bytes of ripples."""
+    """Find the largest payload by bisection: sizes grow with the number of images, except for a few bytes."""
     fits, fails = 1, len(scores.label)
     while fails - fits > 1:
         middle = (fits + fails) // 2
@@ -241,29 +240,31 @@ def _largest_in_papers_coding(scores: Scores, rule: Rule, max_bytes: int) -> byt
 
 
 def paper_bytes(payload: Payload) -> int:
-    """Size in the paper's smaller layout under zstd-19; a stride is agreed upon and costs nothing."""
+    """Size in the paper's smaller layout under zstd-19. Both sides know the stride, so it costs nothing."""
     plain = Payload(payload.positions, payload.labels, payload.universe_size, payload.num_classes)
     return compare(plain).best_zstd_bytes
 
 
-def student_of(kind: Kind, payload: Payload, seed: int) -> nn.Module:
-    """A student that learnt from a payload."""
-    rows = np.array(array(f"reference-{kind.recipe.image_size}px")[payload.indices])
-    lesson = Lesson(rows, payload.labels.astype(np.int64), 0)
-    return trained(new_network(kind, payload.num_classes, seed), lesson, kind, seed)
+def train_student(kind: StudentKind, payload: Payload, seed: int) -> nn.Module:
+    """Train a student on a payload."""
+    rows = np.array(load_array(f"reference-{kind.recipe.image_size}px")[payload.indices])
+    data = TrainingData(rows, payload.labels.astype(np.int64), 0)
+    return train(new_network(kind, payload.num_classes, seed), data, kind, seed)
 
 
-def accuracy_of(student: nn.Module, kind: Kind, target: str) -> float:
+def accuracy_of(student: nn.Module, kind: StudentKind, target: str) -> float:
     """Accuracy on the target's test images."""
     _, _, labels = labels_of(target)
-    return float(np.mean(logits_of(student, array(f"{target}-test-{kind.recipe.image_size}px")).argmax(1) == labels))
+    return float(
+        np.mean(logits_of(student, load_array(f"{target}-test-{kind.recipe.image_size}px")).argmax(1) == labels)
+    )
 
 
 # All runs
 
 
 def settings_of(run: Run | None = None) -> str:
-    """Digest of what decides a row, besides the sources; without one, of what decides all."""
+    """Digest of the settings that decide a row, besides the sources; without `run`, of those that decide all rows."""
     recipes = [STUDENT.recipe, replace(BACKBONE, weights=None)]
     decisive: list[Any] = [*recipes, STUDENT.steps, STUDENT_SEED, TEACHER_STEPS, HELD_OUT_SHARE]
     if run and run.method == PLANNER:
@@ -276,28 +277,28 @@ def main() -> None:
     if not SHARED.exists():
         raise SystemExit(f"this benchmark needs {SHARED}")
     prepare()
-    table = Table(RESULTS / "frontier.csv", _COMMAND, plan(), settings_of, measured)
-    ends = time.monotonic() + 60 * arguments.minutes
+    table = ResultsTable(RESULTS / "frontier.csv", _COMMAND, plan(), settings_of, measure_run)
+    ends_s = time.monotonic() + 60 * arguments.minutes
     targets = (arguments.target,) if arguments.target else TARGETS
     if arguments.only != PLANNER:
         baselines = table.missing(lambda run: run.target in targets and run.method != PLANNER)
-        table.measure(baselines, arguments.workers, ends)
+        table.measure(baselines, arguments.workers, ends_s)
     if arguments.only == BASELINES:
         return
     for seed, target in itertools.product(SEEDS, targets):
         at = (target, seed, PLANNER)
         winners = [run for run in table.missing() if (run.target, run.seed, run.method) == at]
-        if winners and time.monotonic() < ends:
+        if winners and time.monotonic() < ends_s:
             search(target, seed, arguments.workers)
-            table.measure(winners, arguments.workers, ends)
+            table.measure(winners, arguments.workers, ends_s)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=_COMMAND, description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", choices=(BASELINES, PLANNER), help="measure these rows only")
     parser.add_argument("--target", choices=TARGETS, help="measure rows of this target only")
-    parser.add_argument("--workers", type=int, default=2, help="processes at a time (default 2)")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so many")
+    parser.add_argument("--workers", type=int, default=2, help="number of worker processes (default 2)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after this many minutes")
     return parser.parse_args()
 
 

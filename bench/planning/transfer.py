@@ -1,13 +1,14 @@
 """Accuracy of the planner's choice for other students: `python -m bench.planning.transfer`, after bench.planning.run.
 
-    transfer.csv    students that are no proxies, a larger and a pre-trained one, learn from six payloads of 2,000
-                    bytes: do they rank them as the proxies do, and how much of the proxies' advantage is theirs?
-    exhaustive.csv  of one target, all rules that fill the budget from all images, and what else the planner measured
-                    there for longest, by full-length proxies: how far is its choice from the best? The best of dozens
-                    on held-out images is so by luck too, so that all are measured on test images as well.
+    transfer.csv    students that are not proxies, a larger and a pre-trained one, learn from six payloads of 2,000
+                    bytes. Do they rank the payloads as the proxies do, and how much of the proxies' advantage do they
+                    keep?
+    exhaustive.csv  for one target, proxies of full length learn from every rule that fills the budget from all images,
+                    and from the candidates of the planner's last rung. How far is the planner's choice from the best?
+                    The best of dozens on held-out images is partly lucky, so all are measured on test images too.
 
-Both are of seed 0 and of the plans in .cache/frontier. Proxies, too, learn by another seed than the planner's. Rows
-that the files have not yet are added one by one, as in bench/accuracy/run.py.
+Both files use seed 0 and the plans in .cache/frontier. Proxies learn with another seed than the planner's. Rows that
+the files lack are added one by one, as in bench/accuracy/run.py.
 """
 
 from __future__ import annotations
@@ -30,7 +31,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from bench.accuracy.run import KINDS, RULES, SHARED, STRIDE, TARGETS, Kind, Table, logits_of, prepare
+from bench.accuracy.run import (
+    KINDS,
+    RULES,
+    SHARED,
+    STRIDE,
+    TARGETS,
+    PlannedRun,
+    ResultsTable,
+    StudentKind,
+    logits_of,
+    prepare,
+)
 from bench.planning.run import (
     FIXED_RULES,
     PLANNER,
@@ -41,9 +53,9 @@ from bench.planning.run import (
     plan_folder,
     read_plan,
     search,
-    split,
-    student_of,
+    split_target,
     teacher,
+    train_student,
 )
 from bench.planning.run import settings_of as frontier_settings
 from bench.table import RESULTS
@@ -73,54 +85,44 @@ LOWEST_LOSS = "lowest loss"
 PAYLOADS = (*FIXED_RULES, "inverse", STRIDE, LOWEST_LOSS, PLANNER)
 _RULES = RULES | {LOWEST_LOSS: LowestCost(score=("loss",))}
 PROXIES = {
-    # As training.proxies trains them
-    model: Kind(model, replace(STUDENT.recipe, model=model, amp=False), Planning.proxy_steps)
+    # With the settings of training.proxies
+    model: StudentKind(model, replace(STUDENT.recipe, model=model, amp=False), Planning.proxy_steps)
     for model in proxies.MODELS
 }
 STUDENTS = PROXIES | {
-    "larger": Kind("larger", replace(STUDENT.recipe, model="resnet10t"), 400),
+    "larger": StudentKind("larger", replace(STUDENT.recipe, model="resnet10t"), 400),
     "pre-trained": KINDS["pre-trained"],
 }
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """A row of transfer.csv: what a student, of `STUDENTS`, learns from one of the `PAYLOADS`."""
+class TransferRun(PlannedRun):
+    """A row of transfer.csv: one of `STUDENTS` learns from one of the `PAYLOADS`."""
 
     target: str
     payload: str
     student: str
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The key of the row."""
-        return self.target, self.payload, self.student
-
 
 @dataclass(frozen=True)
-class Exhaustive:
-    """A row of exhaustive.csv: what proxies learn from a candidate, by its key."""
+class ExhaustiveRun(PlannedRun):
+    """A row of exhaustive.csv: the proxies learn from a candidate, which `candidate` names by its key."""
 
     target: str
     candidate: str
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The key of the row."""
-        return self.target, self.candidate
 
-
-def transfers() -> Iterator[Transfer]:
+def transfers() -> Iterator[TransferRun]:
     """All rows of transfer.csv."""
-    yield from itertools.starmap(Transfer, itertools.product(TARGETS, PAYLOADS, STUDENTS))
+    yield from itertools.starmap(TransferRun, itertools.product(TARGETS, PAYLOADS, STUDENTS))
 
 
-# What the planner knew
+# The planner's candidates and scores
 
 
 @functools.cache
 def _candidates(target: str) -> dict[str, Candidate]:
-    """The planner's choices, by key: rules that fill the budget, and those that it measured for longest within it."""
+    """Candidates by key: rules that fill the budget, and the planner's candidates within it on the last rung."""
     fitting = [(one, row) for one, row in _measured(target) if row.payload_bytes <= BUDGET_BYTES]
     last = max(row.rung for _, row in fitting)
     finalists = [one for one, row in fitting if row.rung == last]
@@ -143,7 +145,7 @@ def _winner(target: str) -> tuple[str, str]:
 
 @functools.cache
 def _scores(target: str) -> Scores:
-    """The teacher's, with the loss that the planner computed."""
+    """The teacher's scores, with the loss that the planner computed."""
     return teacher(target, SEED)[0].with_column("loss", np.load(plan_folder(target, SEED) / "loss.npy"))
 
 
@@ -158,7 +160,7 @@ def _encoded(target: str, candidate: Candidate) -> bytes | None:
     return encoder(most)[1] if candidate.level_bytes is None else fill_level(encoder, most, candidate.level_bytes)
 
 
-def _payload(run: Transfer) -> tuple[str, bytes]:
+def _payload(run: TransferRun) -> tuple[str, bytes]:
     """The payload that is sent: its name, and its bytes."""
     scores = _scores(run.target)
     if run.payload == PLANNER:
@@ -170,7 +172,7 @@ def _payload(run: Transfer) -> tuple[str, bytes]:
 
 
 def _fitting_strides(scores: Scores) -> Iterator[tuple[str, bytes]]:
-    """The densest first."""
+    """Name and payload of each stride that fits the budget, the densest first."""
     for stride in reversed(STRIDES):
         _, encoded = select(scores, "1", universe=universe_of(len(scores.label), 0, stride))
         if len(encoded) <= BUDGET_BYTES:
@@ -185,14 +187,14 @@ def _begin() -> None:
     warnings.simplefilter("ignore", MissingClasses)
 
 
-def transfer_row(run: Transfer) -> dict[str, Any]:
+def transfer_row(run: TransferRun) -> dict[str, Any]:
     """A row of transfer.csv."""
     _begin()
     start = time.perf_counter()
     kind = STUDENTS[run.student]
     selection, encoded = _payload(run)
     received = decode(encoded)
-    accuracy = accuracy_of(student_of(kind, received, SEED + STUDENT_SEED), kind, run.target)
+    accuracy = accuracy_of(train_student(kind, received, SEED + STUDENT_SEED), kind, run.target)
     return vars(run) | {
         "selection": selection,
         "model": kind.recipe.model,
@@ -206,7 +208,7 @@ def transfer_row(run: Transfer) -> dict[str, Any]:
     }
 
 
-def exhaustive_row(run: Exhaustive) -> dict[str, Any]:
+def exhaustive_row(run: ExhaustiveRun) -> dict[str, Any]:
     """A row of exhaustive.csv; no accuracies where no payload fits the candidate's level."""
     _begin()
     start = time.perf_counter()
@@ -217,7 +219,7 @@ def exhaustive_row(run: Exhaustive) -> dict[str, Any]:
         received = decode(encoded)
         kept = received.kept
         for kind in PROXIES.values():
-            proxy = student_of(kind, received, SEED + STUDENT_SEED)
+            proxy = train_student(kind, received, SEED + STUDENT_SEED)
             pixels, labels = _held_out(run.target)
             on_held_out.append(float(np.mean(logits_of(proxy, pixels).argmax(1) == labels)))
             on_test.append(accuracy_of(proxy, kind, run.target))
@@ -237,22 +239,22 @@ def exhaustive_row(run: Exhaustive) -> dict[str, Any]:
 
 @functools.cache
 def _held_out(target: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    _, held = split(target, SEED)
+    _, held = split_target(target, SEED)
     return decode_images(held.images, proxies.IMAGE_SIZE, lambda done, total: None, held.numbers), held.labels
 
 
 # All runs
 
 
-def transfer_settings(run: Transfer) -> str:
-    """Digest of what decides a row of transfer.csv, besides the sources and the plan."""
+def transfer_settings(run: TransferRun) -> str:
+    """Digest of the settings that decide a row of transfer.csv, besides the sources and the plan."""
     kind = STUDENTS[run.student]
     decisive = (replace(kind.recipe, weights=None), kind.steps, frontier_settings())
     return hashlib.sha256(repr(decisive).encode()).hexdigest()[:8]
 
 
-def exhaustive_settings(run: Exhaustive) -> str:
-    """Digest of what decides a row of exhaustive.csv, besides the sources and the plan."""
+def exhaustive_settings(run: ExhaustiveRun) -> str:
+    """Digest of the settings that decide a row of exhaustive.csv, besides the sources and the plan."""
     decisive = ([(kind.recipe, kind.steps) for kind in PROXIES.values()], frontier_settings())
     return hashlib.sha256(repr(decisive).encode()).hexdigest()[:8]
 
@@ -262,22 +264,22 @@ def main() -> None:
     if not SHARED.exists():
         raise SystemExit(f"this benchmark needs {SHARED}")
     prepare()
-    ends = time.monotonic() + 60 * arguments.minutes
+    ends_s = time.monotonic() + 60 * arguments.minutes
     if arguments.only != EXHAUSTIVE:
-        transfer = Table(RESULTS / "transfer.csv", _COMMAND, transfers(), transfer_settings, transfer_row)
+        transfer = ResultsTable(RESULTS / "transfer.csv", _COMMAND, transfers(), transfer_settings, transfer_row)
         missing = transfer.missing()
         for target in {run.target for run in missing}:
             _plan(target, arguments.workers)
-        transfer.measure(missing, arguments.workers, ends)
+        transfer.measure(missing, arguments.workers, ends_s)
     if arguments.only != TRANSFER:
         _plan(EXHAUSTIVE_TARGET, arguments.workers)
-        runs = [Exhaustive(EXHAUSTIVE_TARGET, key) for key in _candidates(EXHAUSTIVE_TARGET)]
-        exhaustive = Table(RESULTS / "exhaustive.csv", _COMMAND, runs, exhaustive_settings, exhaustive_row)
-        exhaustive.measure(exhaustive.missing(), arguments.workers, ends)
+        runs = [ExhaustiveRun(EXHAUSTIVE_TARGET, key) for key in _candidates(EXHAUSTIVE_TARGET)]
+        exhaustive = ResultsTable(RESULTS / "exhaustive.csv", _COMMAND, runs, exhaustive_settings, exhaustive_row)
+        exhaustive.measure(exhaustive.missing(), arguments.workers, ends_s)
 
 
 def _plan(target: str, workers: int) -> None:
-    """Search again where the plan is not at hand, as in another clone."""
+    """Run the planner's search again if its plan is missing, as in another clone."""
     if not (plan_folder(target, SEED) / "plan.json").exists():
         search(target, SEED, workers)
 
@@ -285,8 +287,8 @@ def _plan(target: str, workers: int) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=_COMMAND, description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", choices=(TRANSFER, EXHAUSTIVE), help="measure the rows of this file only")
-    parser.add_argument("--workers", type=int, default=2, help="processes at a time (default 2)")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so many")
+    parser.add_argument("--workers", type=int, default=2, help="number of worker processes (default 2)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after this many minutes")
     return parser.parse_args()
 
 

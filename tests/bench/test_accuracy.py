@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
 
-from bench.accuracy.accuracy_figures import agreement, bars, cells, tables
+from bench.accuracy.accuracy_figures import agreement, bars, run_groups, tables
 from bench.accuracy.run import KINDS, Run, plan, settings_of
 from bench.table import RESULTS, read_rows
 
@@ -103,14 +103,14 @@ def test_payloads_fit_their_budgets() -> None:
 
 
 def test_mean_and_spread_are_over_seeds() -> None:
-    (cell,) = cells(row(seed=seed, accuracy=accuracy) for seed, accuracy in enumerate((0.4, 0.5, 0.6)))
+    (cell,) = run_groups(row(seed=seed, accuracy=accuracy) for seed, accuracy in enumerate((0.4, 0.5, 0.6)))
     assert cell.seeds == 3
     assert cell.accuracy == pytest.approx(0.5)
     assert cell.spread == pytest.approx(0.1)
 
 
 def test_a_budget_that_holds_nothing_has_no_accuracy() -> None:
-    (cell,) = cells([row(accuracy="", payload_bytes=0)])
+    (cell,) = run_groups([row(accuracy="", payload_bytes=0)])
     assert math.isnan(cell.accuracy)
 
 
@@ -124,7 +124,7 @@ def ranked(kind: str, order: int) -> list[dict[str, str]]:
 
 
 def test_agreement_on_methods_is_not_that_on_sizes() -> None:
-    found = cells([*ranked("pixels", 1), *ranked("frozen", -1), *ranked("pre-trained", 1)])
+    found = run_groups([*ranked("pixels", 1), *ranked("frozen", -1), *ranked("pre-trained", 1)])
     within, groups, over_all, payloads = agreement(found, "pixels", "frozen", "cifar10")
     assert within == pytest.approx(-1)
     assert groups == 3
@@ -169,6 +169,6 @@ def bar_of(rows: list[dict[str, str]], title: str) -> Any:
 
 
 def test_the_tables_show_what_was_measured() -> None:
-    text = tables(cells([row(accuracy=0.123), *measured("Safety-Net 0", (0.4321,))]))
+    text = tables(run_groups([row(accuracy=0.123), *measured("Safety-Net 0", (0.4321,))]))
     assert "| lowest energy | 5% | 12.3; 100 B (120) | - | - |" in text
     assert "| cifar10 | Safety-Net 0 | 43.2 ± 0.0 |" in text

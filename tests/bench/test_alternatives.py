@@ -152,7 +152,7 @@ def blobs() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 def test_basis_is_that_of_the_principal_components_the_largest_of_variance_1(
     blobs: tuple[NDArray[np.float32], NDArray[np.int64]],
 ) -> None:
-    basis = alternatives.Basis.of(blobs[0])
+    basis = alternatives.PrincipalComponents.of(blobs[0])
     projected = basis(blobs[0], 24)
     covariance = projected.T @ projected / len(projected)
     variances = np.diag(covariance)
@@ -167,7 +167,7 @@ def test_basis_is_that_of_the_principal_components_the_largest_of_variance_1(
 def test_linear_probe_fits_its_budget_with_as_many_components_as_can_be(
     blobs: tuple[NDArray[np.float32], NDArray[np.int64]], budget_bytes: int
 ) -> None:
-    basis = alternatives.Basis.of(blobs[0])
+    basis = alternatives.PrincipalComponents.of(blobs[0])
     probe = alternatives.linear_probe(*blobs, CLASSES, basis, budget_bytes)
     if probe is None:
         assert budget_bytes < 40
@@ -181,7 +181,7 @@ def test_the_whole_linear_probe_classifies_separate_blobs(
     blobs: tuple[NDArray[np.float32], NDArray[np.int64]], num_classes: int
 ) -> None:
     features, labels = blobs[0], blobs[1] % num_classes
-    probe = alternatives.linear_probe(features, labels, num_classes, alternatives.Basis.of(features))
+    probe = alternatives.linear_probe(features, labels, num_classes, alternatives.PrincipalComponents.of(features))
     assert probe is not None
     assert probe.weights.shape == (num_classes, 24)
     assert (probe.logits(features).argmax(1) == labels).mean() > 0.95

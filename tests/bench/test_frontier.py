@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.bars import Bar
-from bench.planning.planning_figures import Measured, at_budget, bars, bytes_for, cells, tables
+from bench.planning.planning_figures import Measurements, at_budget, bars, bytes_for, run_groups, tables
 from bench.planning.run import PLANNER, Run, plan
 from bench.planning.transfer import PAYLOADS, PROXIES, STUDENTS, transfers
 
@@ -48,11 +48,11 @@ def at_budgets(method: str, accuracies: tuple[float, ...]) -> list[dict[str, str
     ]
 
 
-def measured(*rows: list[dict[str, str]], exhaustive: tuple[dict[str, str], ...] = ()) -> Measured:
-    return Measured(cells(one for part in rows for one in part), [], list(exhaustive))
+def measured(*rows: list[dict[str, str]], exhaustive: tuple[dict[str, str], ...] = ()) -> Measurements:
+    return Measurements(run_groups(one for part in rows for one in part), [], list(exhaustive))
 
 
-def bar_of(what: Measured, title: str) -> Bar:
+def bar_of(what: Measurements, title: str) -> Bar:
     (bar,) = (bar for bar in bars(what) if bar.what.startswith(title))
     return bar
 
@@ -100,7 +100,7 @@ def test_the_best_stride_is_the_best_of_those_that_fit_with_every_seed() -> None
     rows = [*of_all("stride", 0.2, stride=50, payload_bytes=400), *of_all("stride", 0.3, stride=20, payload_bytes=900)]
     too_large = of_all("stride", 0.4, stride=10, payload_bytes=1_000)
     too_large[0]["payload_bytes"] = "1001"
-    found = cells([*rows, *too_large])
+    found = run_groups([*rows, *too_large])
     best = at_budget(found, TARGETS[0], "best stride that fits", 1_000)
     assert best is not None
     assert best.stride == "20"
@@ -113,15 +113,15 @@ def test_the_papers_best_setting_is_within_the_budget_in_its_own_coding() -> Non
         *of_all("Safety-Net -0.2", 0.4, keep="0.01", payload_bytes=500, paper_bytes=999),
         *of_all("lowest energy, paper's coding", 0.3, budget_bytes=1_000, paper_bytes=1_000),
     ]
-    best = at_budget(cells(rows), TARGETS[0], "paper's best setting, paper's coding", 1_000)
+    best = at_budget(run_groups(rows), TARGETS[0], "paper's best setting, paper's coding", 1_000)
     assert best is not None
     assert (best.method, best.keep) == ("Safety-Net -0.2", "0.01")
 
 
 def test_a_cell_that_lacks_a_seed_has_no_result() -> None:
     rows = of_all(PLANNER, 0.5, budget_bytes=400)[:-1]
-    assert at_budget(cells(rows), TARGETS[-1], PLANNER, 400) is None
-    assert at_budget(cells(rows), TARGETS[0], PLANNER, 400) is not None
+    assert at_budget(run_groups(rows), TARGETS[-1], PLANNER, 400) is None
+    assert at_budget(run_groups(rows), TARGETS[0], PLANNER, 400) is not None
 
 
 # Bars
@@ -204,7 +204,7 @@ def test_agreement_is_in_ranks_and_the_advantage_over_the_better_rule() -> None:
         for student in STUDENTS
         for payload, accuracy in zip(PAYLOADS, _accuracies(student), strict=True)
     ]
-    text = tables(Measured([], rows, []))
+    text = tables(Measurements([], rows, []))
     assert "| larger (resnet10t) | 1.00 | 1.00 | 1.00 | +5.0 | 50% |" in text
     assert "| pre-trained (mobilenetv2_100) | -1.00 | -1.00 | -1.00 |" in text
 

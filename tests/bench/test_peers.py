@@ -41,7 +41,7 @@ def selections(draw: DrawFn) -> peers.Selection:
     classes = draw(st.sampled_from([2, 3, 200, 255, 256, 257, 70_000 // 2]))
     seed = draw(st.integers(0, 9))
     labels = np.random.default_rng(seed).integers(0, classes, len(positions)).astype(np.int32)
-    return peers.Selection(positions, labels, peers.Known(space, classes, len(positions)))
+    return peers.Selection(positions, labels, peers.SharedFacts(space, classes, len(positions)))
 
 
 @given(positions_and_space())
@@ -69,17 +69,17 @@ def test_every_peer_gives_back_the_selection_in_every_variant(selection: peers.S
     for peer in peers.PEERS:
         for variant in peer.variants(selection):
             data = peer.encode(selection, variant)
-            positions, labels = peer.decode(data, selection.known, variant)
+            positions, labels = peer.decode(data, selection.shared, variant)
             assert np.array_equal(positions, selection.positions), (peer.name, variant)
             assert np.array_equal(labels, selection.labels), (peer.name, variant)
 
 
 def test_ppmd_gives_back_data_larger_than_its_buffers() -> None:
     labels = np.random.default_rng(0).integers(0, 101, 300_000)
-    selection = peers.Selection(np.arange(len(labels)), labels, peers.Known(len(labels), 101, len(labels)))
+    selection = peers.Selection(np.arange(len(labels)), labels, peers.SharedFacts(len(labels), 101, len(labels)))
     ppmd = next(peer for peer in peers.PEERS if peer.name == "PPMd")
     for variant in ppmd.variants(selection):
-        decoded = ppmd.decode(ppmd.encode(selection, variant), selection.known, variant)
+        decoded = ppmd.decode(ppmd.encode(selection, variant), selection.shared, variant)
         assert np.array_equal(decoded[1], labels), variant
 
 

@@ -6,7 +6,7 @@ import random
 
 from hypothesis import settings
 
-from fuzz.decoders import FOUND, corpus, disagreement, mutated
+from fuzz.decoders import FOUND, disagreement, mutate, seed_inputs
 
 
 def test_decoders_agree_on_past_findings_of_the_fuzzer() -> None:
@@ -16,7 +16,7 @@ def test_decoders_agree_on_past_findings_of_the_fuzzer() -> None:
 
 def test_decoders_agree_on_mutated_vectors() -> None:
     chance = random.Random(0)
-    payloads = corpus()
+    payloads = seed_inputs()
     assert len(payloads) > 700
     for _ in range(20 * settings().max_examples):
-        assert disagreement(mutated(chance.choice(payloads), chance.choice(payloads), chance)) is None
+        assert disagreement(mutate(chance.choice(payloads), chance.choice(payloads), chance)) is None
