@@ -81,7 +81,7 @@ def planned(kind: str, target: str, seed: int) -> set[tuple[str, str, int, int]]
     }
 
 
-def test_a_row_of_the_file_is_found_again_by_its_key_and_settings() -> None:
+def test_every_row_of_accuracy_csv_is_in_the_plan_with_the_same_settings() -> None:
     by_key = {run.key: run for run in PLAN}
     rows = read_rows(RESULTS / "accuracy.csv")
     keys = [tuple(row[name] for name in Run.__dataclass_fields__) for row in rows]

@@ -107,7 +107,7 @@ def test_the_best_stride_is_the_best_of_those_that_fit_with_every_seed() -> None
     assert at_budget(found, TARGETS[0], "best stride that fits", 300) is None
 
 
-def test_the_papers_best_setting_is_within_the_budget_in_its_own_coding() -> None:
+def test_the_papers_best_setting_fits_the_budget_in_the_papers_own_coding() -> None:
     rows = [
         *of_all("lowest energy", 0.5, keep="0.05", payload_bytes=900, paper_bytes=1_001),
         *of_all("Safety-Net -0.2", 0.4, keep="0.01", payload_bytes=500, paper_bytes=999),
@@ -118,7 +118,7 @@ def test_the_papers_best_setting_is_within_the_budget_in_its_own_coding() -> Non
     assert (best.method, best.keep) == ("Safety-Net -0.2", "0.01")
 
 
-def test_a_cell_that_lacks_a_seed_has_no_result() -> None:
+def test_a_method_that_lacks_a_seed_has_no_result() -> None:
     rows = of_all(PLANNER, 0.5, budget_bytes=400)[:-1]
     assert at_budget(run_groups(rows), TARGETS[-1], PLANNER, 400) is None
     assert at_budget(run_groups(rows), TARGETS[0], PLANNER, 400) is not None
@@ -136,7 +136,7 @@ def test_the_margin_is_that_of_the_worst_budget(accuracy: float, met: str) -> No
         assert bar_of(measured(ours, *theirs[:1]), f"planner minus {RULES[1]}").met == "not measured"
 
 
-def test_one_target_behind_is_named() -> None:
+def test_the_bar_names_the_target_and_budget_where_the_planner_is_behind() -> None:
     ours = at_budgets(PLANNER, (0.5,) * 5)
     for one in ours:
         if (one["target"], one["budget_bytes"]) == ("clothing10", "2000"):
@@ -164,7 +164,7 @@ def test_more_accuracy_never_takes_fewer_bytes(points: list[tuple[float, float]]
 
 
 @given(curves)
-def test_the_first_point_that_is_better_than_all_before_is_reached_at_its_bytes(
+def test_the_best_accuracy_is_reached_at_the_bytes_of_its_first_point(
     points: list[tuple[float, float]],
 ) -> None:
     best = max(accuracy for _, accuracy in points)

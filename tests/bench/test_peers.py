@@ -83,7 +83,7 @@ def test_ppmd_gives_back_data_larger_than_its_buffers() -> None:
         assert np.array_equal(decoded[1], labels), variant
 
 
-def test_layouts_are_the_papers() -> None:
+def test_the_layouts_of_peers_are_those_of_the_paper() -> None:
     random = np.random.default_rng(0)
     indices = np.flatnonzero(random.random(5000) < 0.03)
     payload = Payload(indices, random.integers(0, 300, len(indices)), 5000, 300)

@@ -76,7 +76,7 @@ def test_the_worked_examples_are_exact(options: tuple[str, ...], strategy: str, 
     assert {name: digits(found[name], value) for name, value in expected.items()} == expected
 
 
-def test_the_specification_has_the_worked_examples() -> None:
+def test_the_worked_examples_of_the_tests_stand_in_the_specification() -> None:
     text = (SPEC / "link-budget.md").read_text(encoding="utf-8").split("## 7. Worked examples")[1]
     for _, strategy, expected in EXAMPLES:
         for value in expected.values():
@@ -186,7 +186,7 @@ def test_an_object_that_never_arrives_takes_the_time_never() -> None:
     assert row.split()[1] == "-"
 
 
-def test_numbers_of_json_are_tidy() -> None:
+def test_numbers_of_json_are_rounded_so_that_whole_ones_are_whole() -> None:
     found = json.loads(ok("--bytes", "5000", "--link", "uwm-5k", "--loss", "50%", "--json"))["budgets"]
     frames = {each["strategy"]: each["frames"] for each in found}
     assert str(frames["stop-and-wait"]) == "44"
@@ -200,7 +200,7 @@ def test_verbose_lists_profile_options_and_formulas() -> None:
     assert "link-budget 5.5" in out
 
 
-def test_verbose_lists_for_each_strategy_the_numbers_that_the_others_do_not_share() -> None:
+def test_verbose_lists_shared_numbers_once_and_others_for_each_strategy() -> None:
     out = ok("--bytes", "5000", "--link", "uwm-5k", "--ber", "1e-4", "--frame-bytes", "best", "-v")
     rows = [row.split() for row in out.splitlines()]
     assert len([row for row in rows if row[:1] == ["rate_bps"]]) == 1
@@ -241,7 +241,7 @@ def test_a_distance_counts_if_the_speed_is_known() -> None:
     assert {used["name"]: used["value"] for used in found["inputs"]}["delay_s"] == 2
 
 
-def test_lost_answers_and_bursts_are_options() -> None:
+def test_lost_answers_and_nack_bursts_of_one_frame_take_longer() -> None:
     def walls_s(*options: str) -> dict[str, float]:
         asked = ("--bytes", "900", "--link", "uwm-5k", "--distance", "1 km", "--loss", "10%", "--json", *options)
         return {each["strategy"]: each["wall_mean_s"] for each in json.loads(ok(*asked))["budgets"]}
@@ -267,7 +267,7 @@ def test_bit_error_rates_show_the_best_frames() -> None:
     assert row.split()[1] == str(best["frame_bytes"])
 
 
-def test_max_bytes_is_a_number_for_select() -> None:
+def test_max_bytes_prints_a_number_that_select_can_take() -> None:
     asked = ("--link", "nanomodem-v3", "--loss", "30%", "--within", "20 min", "--max-bytes")
     fit = int(ok(*asked))
     assert fit == max_bytes(link("nanomodem-v3"), 1200, Conditions(loss=IndependentLoss(0.3)))
@@ -293,7 +293,7 @@ def test_max_bytes_prints_its_assumptions_on_standard_error() -> None:
     assert run(*asked[:3], "20 min", "--max-bytes", "--loss", "1%", "--distance", "1 km").stderr == ""
 
 
-def test_a_custom_link_consists_of_options(tmp_path: Path) -> None:
+def test_a_custom_link_takes_its_numbers_from_options(tmp_path: Path) -> None:
     (tmp_path / "task.plada").write_bytes(bytes(500))
     options = (
         *("--rate", "463 bit/s", "--mtu", "64", "--delay", "2 s", "--turnaround", "100 ms", "--duty-cycle", "50%"),

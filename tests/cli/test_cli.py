@@ -106,7 +106,7 @@ def test_inspect_json_has_the_documented_keys(plada: Path) -> None:
     assert info["bits_per_class"] == 8 * info["payload_bytes"] / 3
 
 
-def test_inspect_for_people_says_the_same(plada: Path) -> None:
+def test_inspect_prints_the_fields_for_people_and_all_bytes_with_hex(plada: Path) -> None:
     text = ok("inspect", plada).stdout
     for word in (
         "1,000 images",

@@ -245,7 +245,7 @@ def test_of_two_objects_the_one_that_is_complete_is_written_and_the_other_named(
     assert (partial / "copy").read_bytes() == b"short"
 
 
-def test_a_stray_frame_in_a_new_state_does_not_keep_another_object_from_coming(partial: Path) -> None:
+def test_a_stray_frame_in_a_new_state_does_not_block_another_object(partial: Path) -> None:
     stray = next((partial / "b").iterdir())
     (partial / "missing.frame").rename(partial / "a" / "00a-0000003.frame")
     ok("reassemble", stray, "a", "-o", "copy", "--state", "state")
@@ -281,7 +281,7 @@ def test_a_state_of_another_object_is_an_error(partial: Path) -> None:
     assert "[incomplete]" in fails(1, "reassemble", "a", announce, "-o", "copy", "--state", "state")
 
 
-def test_a_complete_state_does_not_pass_for_what_comes_now(partial: Path) -> None:
+def test_a_complete_state_and_another_complete_object_ask_for_a_tag(partial: Path) -> None:
     ok("reassemble", "b", "-o", "copy", "--state", "state")
     ok("reassemble", "b", "-o", "copy", "--state", "state")
     said = fails(1, "reassemble", "a", "missing.frame", "-o", "other", "--state", "state")
@@ -406,7 +406,7 @@ def test_a_port_that_hangs_up_on_the_receiver_is_named(folder: Path) -> None:
     assert "of object 00a came 8 symbols, of 28 or a few more that it takes: receive more, by the same command" in end
 
 
-def test_a_live_stream_does_not_pass_for_what_its_state_has(partial: Path) -> None:
+def test_a_live_stream_is_refused_if_its_state_has_another_complete_object(partial: Path) -> None:
     ok("reassemble", "b", "-o", "copy", "--state", "state")
     (partial / "copy").write_bytes(b"older")
     (end,) = said_of(sent("00a", 5), "--state", "state")
@@ -452,7 +452,7 @@ def test_a_state_is_needed_as_long_as_it_has_other_objects(partial: Path) -> Non
     assert said.endswith("copy is complete: state is no longer needed, except for 00b\n")
 
 
-def test_a_complete_state_does_not_pass_for_what_is_to_come(partial: Path) -> None:
+def test_a_complete_state_is_not_taken_for_an_object_that_is_still_incomplete(partial: Path) -> None:
     ok("reassemble", "b", "-o", "copy", "--state", "state")
     assert "all received frames are of 00a" in fails(1, "reassemble", "a", "-o", "other", "--state", "state")
     assert not (partial / "other").exists()
@@ -497,7 +497,7 @@ def test_no_progress_bar_is_in_the_way_of_standard_output(folder: Path, monkeypa
     ok("packetize", "task.plada", "-o", "-")
 
 
-def test_the_defaults_are_those_of_the_package() -> None:
+def test_the_defaults_of_carousel_are_those_of_the_package() -> None:
     options = {option.name: option.default for option in main.commands["carousel"].params}
     assert (options["frame_bytes"], options["announce_every"]) == (DEFAULT_FRAME_BYTES, ANNOUNCE_EVERY)
 

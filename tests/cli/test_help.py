@@ -90,7 +90,7 @@ def invoke(name: str, arguments: list[str]) -> int:
 
 @pytest.mark.processes
 @pytest.mark.parametrize("name", CODEC)
-def test_the_examples_of_plada_run(name: str, folder: Path) -> None:
+def test_the_examples_in_the_help_of_plada_run(name: str, folder: Path) -> None:
     for arguments in examples(name, CODEC[name]):
         assert invoke(name, arguments) == 0
 
@@ -111,7 +111,7 @@ def test_each_summary_fits_a_line_of_80_columns(group: click.Group) -> None:
 
 
 @pytest.mark.parametrize("name", TRAIN)
-def test_the_examples_of_plada_train_are_understood(name: str) -> None:
+def test_the_examples_in_the_help_of_plada_train_parse(name: str) -> None:
     found = examples(name, TRAIN[name])
     assert found
     for arguments in found:

@@ -53,7 +53,7 @@ def outcome(blob: bytes, limits: Limits = Limits(), reference: bytes | None = No
 
 @given(encoded_payloads(max_kept=60))
 @examples(0.2)
-def test_both_ways_write_the_same_bytes(example: Any) -> None:
+def test_compiled_and_interpreted_kernels_write_the_same_bytes(example: Any) -> None:
     said = (example.profile, "full", example.index_coding, example.label_coding)
     for name in MODES:
         with mode(name):
@@ -61,7 +61,7 @@ def test_both_ways_write_the_same_bytes(example: Any) -> None:
 
 
 @given(damaged_payloads() | st.builds(lambda example: example.blob, encoded_payloads(max_kept=300)))
-def test_both_ways_read_the_same_and_refuse_alike(blob: bytes) -> None:
+def test_compiled_and_interpreted_kernels_decode_alike_and_refuse_alike(blob: bytes) -> None:
     said = []
     for name in MODES:
         with mode(name):
@@ -81,7 +81,7 @@ def test_the_vectors_are_read_the_same_and_refused_alike(name: str) -> None:
 
 
 @given(st.lists(st.integers(1, 2**63 - 1) | st.integers(0, 62).map(lambda n: 1 << n), min_size=1))
-def test_both_ways_agree_on_the_bit_length_of_a_number(numbers: list[int]) -> None:
+def test_compiled_and_interpreted_kernels_count_the_same_bit_lengths(numbers: list[int]) -> None:
     expected = np.bincount([number.bit_length() - 1 for number in numbers], minlength=63)
     for name in MODES:
         counts = np.zeros(63, np.int64)
@@ -352,7 +352,7 @@ def test_folders_that_are_made_are_private_whatever_the_umask(tmp_path: Path, co
 
 @pytest.mark.processes
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a link of somebody else's")
-def test_a_link_is_followed_before_a_folder_is_judged(tmp_path: Path, compiling: Any) -> None:
+def test_the_owner_of_a_linked_cache_folder_is_checked_not_that_of_the_link(tmp_path: Path, compiling: Any) -> None:
     _, files = compiling(tmp_path / "cache")
     ours = files[0].parent
     theirs = ours.rename(tmp_path / "theirs")

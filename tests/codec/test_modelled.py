@@ -184,7 +184,7 @@ def test_squash_and_stretch_are_those_of_the_specification() -> None:
     assert [mixing.stretch(16 * step + 15) for step in range(4_096)] == oracle.stretch_table()
 
 
-def test_squash_rises_and_is_symmetric_and_a_probability_and_near_the_logistic_function() -> None:
+def test_squash_is_a_rising_symmetric_probability_close_to_the_logistic_function() -> None:
     squash = mixing._SQUASH
     assert len(squash) == 2 * _LARGEST + 1
     assert (np.diff(squash) >= 0).all()
@@ -341,7 +341,7 @@ def test_both_decoders_agree_on_streams_that_were_changed(
 
 
 @given(payloads(max_kept=60).filter(lambda payload: payload.kept > 0), CHANGES, CHANGES, PRIORS, st.integers(0, 5))
-def test_zero_bytes_may_follow_a_stream_as_far_as_it_is_read_and_no_farther(
+def test_zero_bytes_may_follow_a_stream_only_as_far_as_it_is_read(
     payload: Payload, change: int, label_change: int, prior: int, zeros: int
 ) -> None:
     positions, size, num_classes = payload.positions, payload.universe_size, payload.num_classes
@@ -464,7 +464,7 @@ def test_runs_of_alike_images_are_smallest_with_the_modelled_codings(
 
 @given(SEEDS, st.integers(2, 60), st.integers(1, 1_000))
 @examples(1 / 8)
-def test_classes_that_are_not_used_cost_two_bytes_for_each_that_is_or_four_if_those_are_scattered(
+def test_unused_classes_cost_two_bytes_per_used_class_or_four_if_used_classes_are_scattered(
     seed: int, used: int, step: int
 ) -> None:
     drawn = runs_of_alike_images(seed, 10, 1_000, used)

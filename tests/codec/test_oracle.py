@@ -110,7 +110,7 @@ def test_the_oracle_refuses_arbitrary_bytes_by_the_same_rule(blob: bytes) -> Non
     assert_agreement(blob)
 
 
-def test_codes_of_soft_labels_stand_for_the_same_concentrations() -> None:
+def test_codec_and_oracle_agree_on_the_concentrations_of_soft_label_codes() -> None:
     codes = np.arange(oracle.SOFT_LABEL_CODES, dtype=np.uint8)
     assert concentrations(codes[None]).tolist() == [
         pytest.approx([oracle.concentration(code) for code in range(oracle.SOFT_LABEL_CODES)], rel=1e-12)
@@ -118,6 +118,6 @@ def test_codes_of_soft_labels_stand_for_the_same_concentrations() -> None:
 
 
 @given(st.lists(st.integers(0, oracle.WEIGHT_CODES - 1)))
-def test_codes_of_weights_stand_for_the_same_weights(codes: list[int]) -> None:
+def test_codec_and_oracle_agree_on_the_weights_of_weight_codes(codes: list[int]) -> None:
     weights = dequantised_weights(np.array(codes, np.uint8)).tolist()
     assert weights == pytest.approx(oracle.scaled_weights(codes), rel=1e-12)

@@ -69,7 +69,7 @@ def test_auto_never_loses_to_a_coding_named_by_hand(payload: Payload, profile: s
             assert auto.payload_bytes <= by_hand.payload_bytes
 
 
-def test_a_repetition_is_found_wherever_it_is() -> None:
+def test_zstd_finds_a_repetition_after_a_million_labels() -> None:
     labels = np.random.default_rng(0).integers(0, 1024, 1_200_000, np.int32)
     twice = np.tile(labels, 2)
     known = CodingContext(1024, Limits())
@@ -197,7 +197,7 @@ def test_every_contiguous_buffer_is_accepted(tmp_path: Path) -> None:
             decode(wrong)  # type: ignore[arg-type]
 
 
-def test_more_than_half_kept_costs_what_the_dropped_ones_cost() -> None:
+def test_a_selection_costs_as_many_index_bytes_as_its_complement() -> None:
     few = np.arange(0, 100_000, 1_000)
     most = np.setdiff1d(np.arange(100_000), few)
     sizes = []

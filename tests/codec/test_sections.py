@@ -44,7 +44,7 @@ def sections(payload: Payload, *arguments: Any) -> dict[str, int]:
 
 
 @given(st.lists(st.lists(positive, min_size=3, max_size=3), min_size=1, max_size=5))
-def test_concentrations_are_met_within_a_quarter_of_an_octave(alpha: list[list[float]]) -> None:
+def test_quantised_concentrations_are_right_within_a_quarter_of_an_octave(alpha: list[list[float]]) -> None:
     found = concentrations(quantised_concentrations(alpha))
     ratio = found / np.array(alpha)
     assert (ratio <= HALF_A_CODE * (1 + 1e-12)).all()
@@ -74,7 +74,7 @@ def test_invalid_soft_labels_are_refused(alpha: Any) -> None:
 
 
 @given(weight_lists)
-def test_weights_are_met_within_half_an_octave_of_the_largest(weights: list[float]) -> None:
+def test_quantised_weights_are_right_within_half_an_octave_relative_to_the_largest(weights: list[float]) -> None:
     found = dequantised_weights(quantised_weights(weights))
     assert found.mean() == pytest.approx(1)
     ratio = found / found.max() * max(weights) / np.array(weights)
@@ -83,7 +83,7 @@ def test_weights_are_met_within_half_an_octave_of_the_largest(weights: list[floa
 
 
 @given(weight_lists, factors)
-def test_a_factor_of_all_weights_makes_no_difference(weights: list[float], factor: float) -> None:
+def test_multiplying_all_weights_changes_no_weight_code(weights: list[float], factor: float) -> None:
     octaves = np.log2(np.array(weights) / max(weights))
     assume((abs(octaves % 1 - 0.5) > 1e-9).all())  # of two codes that are as near, rounding of the product decides
     codes = quantised_weights(weights)
@@ -92,7 +92,7 @@ def test_a_factor_of_all_weights_makes_no_difference(weights: list[float], facto
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=50), st.integers(0, 9))
-def test_only_the_differences_of_weight_codes_count(codes: list[int], more: int) -> None:
+def test_adding_a_number_to_all_weight_codes_changes_no_weight(codes: list[int], more: int) -> None:
     assert dequantised_weights(codes) == pytest.approx(dequantised_weights(np.array(codes) + more))
 
 
@@ -160,7 +160,7 @@ def test_payloads_that_differ_only_in_codes_differ() -> None:
         assert decode(encode(one)) == one
 
 
-def test_the_soft_labels_of_no_class_are_no_rows() -> None:
+def test_a_payload_without_images_has_soft_labels_without_rows() -> None:
     no_rows: tuple[Any, ...] = ([], np.empty((0, 4), int))
     for soft_labels in no_rows:
         payload = Payload([], [], 9, 4, soft_labels=soft_labels, weights=[])

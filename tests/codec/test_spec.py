@@ -30,7 +30,7 @@ def test_every_worked_example_is_a_vector_as_inspect_prints_it() -> None:
         assert listing.splitlines() == list(annotated_lines(blob))
 
 
-def test_the_dump_shows_every_byte_once() -> None:
+def test_the_annotated_dump_shows_every_byte_once() -> None:
     for path in PAYLOAD_VECTORS.glob("valid/*.plada"):
         blob = path.read_bytes()
         lines = list(annotated_lines(blob))

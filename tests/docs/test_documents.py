@@ -83,7 +83,7 @@ def test_python_examples_are_doctests_or_programs_that_a_test_runs(document: Pat
 
 
 @pytest.mark.parametrize("document", WITH_COMMANDS, ids=name_of)
-def test_commands_that_are_not_run_are_understood(document: Path) -> None:
+def test_commands_that_are_not_run_parse(document: Path) -> None:
     for command in commands(document):
         if command.needs or command.text.startswith(NOT_RUN):
             check(command)

@@ -30,7 +30,7 @@ def test_the_readme_lists_every_program() -> None:
 
 @pytest.mark.processes
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_a_program_runs(program: Path, tmp_path: Path) -> None:
+def test_each_example_program_runs(program: Path, tmp_path: Path) -> None:
     package = NEEDS.get(program.name)
     if package is not None and find_spec(package) is None:
         pytest.skip(f"needs the package {package}")

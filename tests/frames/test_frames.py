@@ -253,7 +253,7 @@ def test_announces_are_spread_evenly_from_before_the_first_symbol_to_behind_the_
 
 @given(objects, st.integers(30, 264), st.integers(0, 2**40))
 @examples(0.3)
-def test_a_carousel_may_be_met_anywhere(data: bytes, frame_bytes: int, start: int) -> None:
+def test_a_receiver_may_join_a_carousel_at_any_frame(data: bytes, frame_bytes: int, start: int) -> None:
     sender = Sender(data, frame_bytes)
     # As if the cycle were short: its length is the layout's affair, and far symbols take their time.
     start = start % (3 * sender.layout.symbols) + sender.layout.cycle
@@ -277,7 +277,7 @@ def test_a_carousel_begins_again_when_its_cycle_is_over() -> None:
     assert ids == [0xFFF00, cycle - 3, cycle - 2, cycle - 1, 0, 0xFFF00, 1, 2, 3, 4]
 
 
-def test_the_cycle_of_a_long_object_is_no_longer_than_can_be_held() -> None:
+def test_the_cycle_of_a_long_object_is_bounded() -> None:
     assert layout(1 << 26, 1200).cycle == 56_300 + 56_300
     assert layout(20_000, 48).cycle == 500 + 65_536
     assert layout(40_000_000, 65_535).cycle == 611 + 611
@@ -485,7 +485,7 @@ def flagged(flag: str) -> set[str]:
     return {vector["id"] for vector in VECTORS if flag in vector["flags"]}
 
 
-def test_flags_say_what_the_index_says_elsewhere() -> None:
+def test_the_flags_of_a_vector_agree_with_its_other_keys() -> None:
     assert flagged("tag") == {vector["id"] for vector in VECTORS if "tag" in vector}
     for flag in ("slip", "state"):
         assert flagged(flag) == {vector["id"] for vector in VECTORS if vector["file"].endswith(f".{flag}")}

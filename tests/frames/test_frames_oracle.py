@@ -31,7 +31,7 @@ raptorq = pytest.importorskip("raptorq")
 # RaptorQ
 
 
-def test_the_tables_have_primes_and_ranges_as_they_must() -> None:
+def test_the_tables_of_rfc_6330_have_their_sizes_primes_and_ranges() -> None:
     assert [len(table) for table in V] == [256] * 4
     assert all(0 <= value < 2**32 for table in V for value in table)
     assert len(DEGREE_BOUNDS) == 31
@@ -219,7 +219,7 @@ def some_source_frames(sender: Sender, random: Random) -> list[bytes]:
 @pytest.mark.parametrize(
     "vector", json.loads((FRAME_VECTORS / "index.json").read_text())["vectors"], ids=itemgetter("id")
 )
-def test_the_plain_receiver_makes_of_each_vector_what_it_says(vector: dict[str, Any]) -> None:
+def test_the_plain_receiver_gives_the_stated_result_of_each_vector(vector: dict[str, Any]) -> None:
     receiver = oracle.Receiver(oracle.Limits(**vector.get("limits", {})))
     for frame in oracle.SPLIT[vector.get("framing", "length")]((FRAME_VECTORS / vector["file"]).read_bytes()):
         receiver.add(frame)
@@ -235,7 +235,9 @@ def test_the_plain_receiver_makes_of_each_vector_what_it_says(vector: dict[str, 
 
 
 @given(st.data(), st.lists(st.binary(min_size=1), max_size=8), st.binary(max_size=20))
-def test_the_readers_of_streams_agree(data: st.DataObject, frames: list[bytes], tail: bytes) -> None:
+def test_both_readers_of_torn_streams_find_the_same_frames(
+    data: st.DataObject, frames: list[bytes], tail: bytes
+) -> None:
     for framing, split in oracle.SPLIT.items():
         stream = b"".join(FRAMINGS[framing].record(frame) for frame in frames)
         assert list(split(stream)) == frames

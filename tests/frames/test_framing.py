@@ -95,7 +95,7 @@ def test_garbage_in_a_slip_stream_costs_no_frame(frames: list[bytes], garbage: b
 
 
 @pytest.mark.parametrize("bad", [b"\xdb", b"a\xdbb", b"\xdb\xdb\xdc"])
-def test_a_bad_escape_makes_a_packet_no_frame(bad: bytes) -> None:
+def test_a_packet_with_a_bad_escape_is_read_as_empty(bad: bytes) -> None:
     assert list(read_frames(io.BytesIO(b"\xc0" + bad + b"\xc0ok\xc0"), "slip")) == [b"", b"ok"]
 
 
@@ -155,7 +155,7 @@ def test_a_reader_that_waits_for_a_serial_line_ends_where_the_other_end_hangs_up
         hang_up.join()
 
 
-def test_a_baud_rate_is_refused_where_there_is_none(tmp_path: Path) -> None:
+def test_a_baud_rate_is_refused_for_a_file_and_if_no_port_has_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in (str(tmp_path / "file"), "/dev/null"):
         with pytest.raises(FileError, match="not a serial port"):
@@ -247,7 +247,7 @@ def test_a_state_file_is_a_stream_of_frames_and_two_of_them_too(written: bytes) 
     assert reassembler.result() == DATA
 
 
-def test_a_state_file_holds_what_came_of_all_objects_or_of_the_one_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_state_file_holds_the_frames_of_all_objects_or_of_the_requested_one(tmp_path: Path) -> None:
     for tag, saved in ((None, [*FRAMES[:2], *OTHER[:2]]), (SENDER.tag, FRAMES[:2])):
         with StateFile(tmp_path / f"state{tag}") as state:
             for _ in receive([[*FRAMES[:2], *OTHER]], Reassembler(tag=tag), state):
@@ -282,7 +282,7 @@ def test_only_a_regular_file_is_taken_for_a_state(tmp_path: Path) -> None:
             read_state(path)
 
 
-def test_the_time_for_a_frame_leaves_interruptions_out(tmp_path: Path) -> None:
+def test_the_frame_rate_leaves_out_interruptions(tmp_path: Path) -> None:
     path = tmp_path / "state"
     times_s = [0, 2, 4, 6, 86_400, 86_402, 86_406]
     path.write_bytes(
@@ -293,14 +293,14 @@ def test_the_time_for_a_frame_leaves_interruptions_out(tmp_path: Path) -> None:
     assert read_state(path).frames_per_s() == {}
 
 
-def test_frames_that_came_in_a_moment_came_of_files_and_say_nothing_of_time(tmp_path: Path) -> None:
+def test_frames_that_arrived_at_once_give_no_frame_rate(tmp_path: Path) -> None:
     with StateFile(tmp_path / "state") as state:
         for frame in FRAMES:
             state.append([frame])
     assert read_state(tmp_path / "state").frames_per_s() == {}
 
 
-def test_the_time_for_a_frame_leaves_out_the_wait_for_the_first_and_torn_writes(tmp_path: Path) -> None:
+def test_the_frame_rate_leaves_out_the_wait_for_the_first_frame_and_torn_writes(tmp_path: Path) -> None:
     path = tmp_path / "state"
     path.write_bytes(slip(time_mark(1_000)) + slip(FRAMES[0]) + slip(time_mark(2_000)) + slip(FRAMES[1])[:-9])
     assert read_state(path).frames_per_s() == {}
@@ -375,7 +375,7 @@ def test_a_receiver_that_is_interrupted_anywhere_goes_on_as_the_same(
         assert len(list(read_state(path).frames)) <= came
 
 
-def test_the_frame_that_spoils_an_object_is_saved_and_the_same_symbols_again(tmp_path: Path) -> None:
+def test_a_false_frame_is_saved_and_so_are_the_symbols_that_are_received_again_after_it(tmp_path: Path) -> None:
     count = SENDER.layout.symbols
     false = Frame(SENDER.tag, 3, bytes(SENDER.layout.symbol_bytes)).to_bytes()
     symbols = [SENDER.symbol_frame(id) for id in range(count)]
@@ -393,7 +393,7 @@ def test_the_frame_that_spoils_an_object_is_saved_and_the_same_symbols_again(tmp
         assert again.result() == DATA
 
 
-def test_a_frame_that_changes_nothing_is_never_saved(tmp_path: Path) -> None:
+def test_a_frame_that_does_not_change_the_receiver_is_never_saved(tmp_path: Path) -> None:
     first, second = Sender(bytes(100), 27, tag=1), Sender(bytes(101), 27, tag=1)
     path = tmp_path / "state"
     for _ in range(3):
@@ -470,7 +470,7 @@ def test_a_channel_without_faults_changes_nothing(frames: list[bytes], seed: int
 
 
 @given(count=st.integers(0, 60), waiting=st.integers(0, 20), seed=st.integers())
-def test_reordering_keeps_all_frames_and_delays_none_that_is_not_waited_for(
+def test_reordering_keeps_all_frames_and_moves_none_forward_by_more_than_asked(
     count: int, waiting: int, seed: int
 ) -> None:
     frames = [bytes([number]) for number in range(count)]
@@ -488,7 +488,7 @@ def test_a_channel_is_the_same_for_the_same_seed() -> None:
     assert arrived(1) == arrived(1) != arrived(2)
 
 
-def test_a_channel_gives_out_frames_while_others_are_sent() -> None:
+def test_a_channel_yields_frames_of_an_endless_stream() -> None:
     def endless() -> Iterator[bytes]:
         while True:
             yield b"frame"
@@ -498,7 +498,7 @@ def test_a_channel_gives_out_frames_while_others_are_sent() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.5])
-def test_rates_are_what_is_asked_for(rate: float) -> None:
+def test_a_channel_flips_loses_and_repeats_at_the_given_rates(rate: float) -> None:
     sent = [bytes(10)] * 20_000
     flips = sum(int.from_bytes(frame).bit_count() for frame in channel(sent, loss=NO_LOSS, flip_rate=rate))
     assert flips / 1_600_000 == pytest.approx(rate, rel=0.05)

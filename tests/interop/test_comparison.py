@@ -93,7 +93,7 @@ def test_the_payload_can_be_read_back_from_every_layout(payload: Payload) -> Non
 
 @examples(1)
 @given(payloads(max_kept=300))
-def test_sizes_are_those_of_the_layouts(payload: Payload) -> None:
+def test_compared_sizes_are_those_of_the_layouts(payload: Payload) -> None:
     forms = paper_layouts(payload)
     steps: list[tuple[int, int]] = []
     comparison = compare(payload, progress=lambda done, total: steps.append((done, total)))
@@ -119,7 +119,7 @@ def test_huffman_is_within_a_bit_a_symbol_of_the_entropy(labels: list[int]) -> N
     assert entropy_bits - 1e-6 <= 8 * sizes.huffman_bytes <= entropy_bits + len(labels) + 8
 
 
-def test_huffman_by_hand() -> None:
+def test_huffman_sizes_are_those_computed_by_hand() -> None:
     # differences 1 1 1 1 2 2 4: codes of 1, 2, 2 bits; labels 0 0 0 0 0 0 1: one bit each; 10 + 7 bits
     comparison = compare(Payload([1, 2, 3, 4, 6, 8, 12], [0, 0, 0, 0, 0, 0, 1], 16, 2))
     index_list, bitmap = comparison.layouts
@@ -128,7 +128,7 @@ def test_huffman_by_hand() -> None:
     assert bitmap.huffman_bytes == 2
 
 
-def test_an_empty_selection_compares() -> None:
+def test_an_empty_selection_has_the_sizes_of_empty_layouts() -> None:
     comparison = compare(Payload([], [], 100, 10))
     assert [(sizes.layout, sizes.raw_bytes, sizes.compact_bytes) for sizes in comparison.layouts] == [
         ("idx", 0, 0),
@@ -149,7 +149,7 @@ def test_a_bitmap_beyond_the_limit_is_left_out() -> None:
     assert [sizes.layout for sizes in compare(small, limits=Limits(max_stream_bytes=12)).layouts] == ["idx"]
 
 
-def test_a_comparison_is_plain_data() -> None:
+def test_a_comparison_converts_to_plain_json() -> None:
     comparison = compare(Payload([1, 5], [0, 1], 100, 2))
     said = json.loads(json.dumps(comparison.as_dict()))
     assert said["layouts"][0]["layout"] == "idx"
@@ -158,7 +158,9 @@ def test_a_comparison_is_plain_data() -> None:
 
 
 @pytest.mark.parametrize(("reference_size", "keep", "num_classes", "form", "printed"), PRINTED)
-def test_sizes_are_the_printed_ones(reference_size: int, keep: str, num_classes: int, form: str, printed: str) -> None:
+def test_layouts_have_the_sizes_that_the_paper_prints(
+    reference_size: int, keep: str, num_classes: int, form: str, printed: str
+) -> None:
     assert as_printed(len(paper_layouts(selection(reference_size, Fraction(keep), num_classes))[form])) == printed
 
 
@@ -196,7 +198,7 @@ MEASURED = {
 
 @pytest.mark.skipif(not (SHARED / "corpora").is_dir(), reason="needs ../shared/corpora")
 @pytest.mark.parametrize("target", MEASURED)
-def test_real_corpora_cost_what_was_measured(target: str) -> None:
+def test_real_corpora_have_the_measured_sizes_in_the_papers_coding_and_no_larger_ones_in_ours(target: str) -> None:
     logits = np.load(SHARED / f"corpora/{target}-on-tiny-imagenet-100k.npz")["logits"].astype(np.float32)
     energy = -np.logaddexp.reduce(logits, axis=1)
     by_energy = np.argsort(energy, kind="stable")

@@ -137,7 +137,7 @@ def test_conversion_between_complete_formats_loses_nothing(payload: Payload, fir
 @pytest.mark.parametrize(
     "payload", [EXAMPLE, Payload([], [], **SIZES), Payload(np.arange(100), np.zeros(100, int), **SIZES)]
 )
-def test_files_and_pipes_hold_the_same(format: str, payload: Payload, tmp_path: Path) -> None:
+def test_files_and_pipes_give_back_the_same_payload(format: str, payload: Payload, tmp_path: Path) -> None:
     path = tmp_path / f"kept.{format}"
     write(payload, path)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
@@ -188,7 +188,7 @@ def test_a_stream_without_end_is_not_read_to_its_end(format: str) -> None:
 # --- layouts of the formats ---
 
 
-def test_text_formats_are_what_they_say() -> None:
+def test_text_formats_have_one_line_for_each_kept_image() -> None:
     assert written(EXAMPLE, "csv") == b"index,label\n3,6\n14,5\n15,3\n92,5\n"
     lines = written(EXAMPLE, "jsonl").splitlines()
     assert [json.loads(line) for line in lines] == [
@@ -196,7 +196,7 @@ def test_text_formats_are_what_they_say() -> None:
     ]
 
 
-def test_raw_formats_are_what_the_paper_counts() -> None:
+def test_raw_formats_have_the_bytes_that_the_paper_counts() -> None:
     payload = Payload([1, 258], [3, 260], 260, 261)
     assert written(payload, "idx-raw").hex(" ") == "01 00 00 00 02 01 00 00 03 00 04 01"
     assert written(payload, "bmp-raw").hex(" ") == "40" + 31 * " 00" + " 20" + " 03 00 04 01"
@@ -261,7 +261,7 @@ def test_csv_is_read_whatever_its_spacing(rows: list[tuple[int, int]], header: s
 
 
 @given(st.text("0123456789,,,\n\n\n\r -+.", max_size=40))
-def test_csv_never_means_anything_but_its_rows(text: str) -> None:
+def test_a_csv_file_is_read_as_exactly_its_rows_or_refused(text: str) -> None:
     lines = [line for line in re.split(r"\r?\n", text) if line.strip()]
     rows = [re.fullmatch(r"\s*([+-]?\d+)\s*,\s*([+-]?\d+)\s*", line) for line in lines]
     try:
@@ -319,7 +319,7 @@ def test_bad_csv_is_refused_by_line(text: str, message: str, tmp_path: Path) -> 
     assert f"{path}: {message}" in str(caught.value)
 
 
-def test_a_file_without_lines_is_no_csv() -> None:
+def test_a_csv_line_of_megabytes_is_refused() -> None:
     assert "line 1: longer than" in fault(b"1" * 5_000_000, "csv")
 
 
@@ -336,7 +336,7 @@ def test_bad_json_lines_are_refused_by_line(line: str) -> None:
     assert "the stream: line 2: " in fault(f'{{"index":3,"label":6}}\n{line}\n'.encode(), "jsonl")
 
 
-def test_json_lines_may_hold_more() -> None:
+def test_json_lines_may_have_further_keys_and_spaces() -> None:
     text = b'{"label": 6, "score": 0.5, "index": 3}\r\n\n {"index":14,"label":5} '
     assert read_bytes(text, "jsonl", **SIZES) == Payload([3, 14], [6, 5], **SIZES)
 
@@ -416,7 +416,9 @@ def test_the_claims_of_an_npz_are_checked_before_allocation(shape: str) -> None:
         ({"index": [3, 14], "label": [6, 5], "weight_code": [1, 16]}, "weights has a 16"),
     ],
 )
-def test_bad_columns_are_refused(format: str, columns: dict[str, list[Any]], message: str) -> None:
+def test_invalid_columns_of_arrow_and_parquet_are_refused(
+    format: str, columns: dict[str, list[Any]], message: str
+) -> None:
     assert f"the stream: {message}" in fault(arrow(format, pa.table(columns)), format)
 
 
@@ -494,7 +496,7 @@ def test_damaged_files_are_payloads_or_refused_in_one_line(format: str, data: st
 
 
 @given(st.sampled_from(list(FORMATS)), st.binary(max_size=60))
-def test_garbage_is_refused_in_one_line(format: str, garbage: bytes) -> None:
+def test_garbage_is_a_payload_or_refused_in_one_line(format: str, garbage: bytes) -> None:
     message = ""
     try:
         read_bytes(garbage, format, **SIZES)

@@ -161,7 +161,7 @@ def test_max_bytes_agrees_with_brute_force(loss: Loss, strategy: str, header_byt
     duty_cycle=st.sampled_from([None, 0.1]),
 )
 @examples(0.4)
-def test_max_bytes_arrive_in_time_and_one_byte_more_does_not(
+def test_max_bytes_is_the_largest_size_that_arrives_in_time(
     within_s: float,
     loss: Loss,
     receivers: int,
@@ -284,7 +284,7 @@ def test_a_link_without_an_mtu_takes_the_frame_length_of_the_conditions() -> Non
     assert budget(5000, link("titan-dte"), Conditions(frame_bytes=1115)).job.frame_bytes == 1000 + 8
 
 
-def test_a_note_asks_for_contacts_until_they_are_given() -> None:
+def test_a_note_asks_for_contacts_unless_they_are_given() -> None:
     titan = link("titan-dte").replaced(mtu_bytes=1115)
     assert any("--contact" in note for note in budget(50, titan).notes)
     assert not budget(50, titan.replaced(contact_s=3600, period_s=7200)).notes

@@ -44,11 +44,11 @@ def counted(loss: Loss, **others: Any) -> DeliveryJob:
 # Worked examples
 
 
-def test_stop_and_wait_of_example_5() -> None:
+def test_stop_and_wait_takes_the_mean_time_of_example_5() -> None:
     assert f"{deliver('stop-and-wait', job(0.1)).wall_mean_s:.2f}" == "98.56"
 
 
-def test_one_way_of_example_5() -> None:
+def test_one_way_takes_the_symbols_and_the_time_of_example_5() -> None:
     found = deliver("one-way", job(0.1, probability=0.999))
     assert found.symbols == found.frames == 31
     assert f"{found.completion:.5f}" == "0.99939"
@@ -61,21 +61,21 @@ def test_one_way_is_six_times_as_fast_as_stop_and_wait_in_example_5() -> None:
     assert f"{waiting.wall_mean_s / coded.wall_s:.1f}" == "6.5"
 
 
-def test_arq_of_a_fixed_frame_time_of_example_4() -> None:
+def test_stop_and_wait_takes_the_times_of_example_4() -> None:
     datac3 = link("hf-datac3")
     plain = job(0.0, datac3, frames=40, frame_bytes=126, acknowledgement_bytes=0)
     assert f"{deliver('single', plain).wall_s:.1f}" == "127.6"
     assert f"{deliver('stop-and-wait', replace(plain, loss=IndependentLoss(0.26))).wall_mean_s:.1f}" == "172.4"
 
 
-def test_energy_of_example_3() -> None:
+def test_a_delivery_takes_the_energy_of_example_3() -> None:
     modem = link("umodem-fsk0")
     found = deliver("single", job(0.0, modem, frames=157, frame_bytes=32, distance_m=None))
     assert (round(found.wall_s, 6), round(found.energy_j or 0, 3)) == (502.4, 25_120)
     assert f"{found.joules_per_bit:.3f}" == "0.628"
 
 
-def test_duty_cycle_of_example_1() -> None:
+def test_a_delivery_under_a_duty_cycle_takes_the_times_of_example_1() -> None:
     lora = link("lorawan-eu868-dr5")
     found = deliver("single", job(0.0, lora, frames=23, frame_bytes=222, last_frame_bytes=116))
     assert (f"{found.airtime_s:.3f}", f"{found.wall_s:.3f}") == ("8.331", "811.786")
@@ -159,7 +159,7 @@ def test_the_first_symbols_alone_suffice_and_any_others_take_some_more(
 
 
 @given(losses, st.integers(1, 6), st.floats(0.01, 0.99))
-def test_quantiles_of_stop_and_wait_are_those_of_the_frames_until_all_have_arrived(
+def test_quantiles_of_stop_and_wait_are_those_of_an_exact_count_of_frames(
     loss: Loss, frames: int, probability: float
 ) -> None:
     expected = exact_frames_for(frames, loss, probability)
@@ -496,7 +496,7 @@ def test_without_loss_no_strategy_is_faster_than_sending_each_frame_once(
             assert found.wall_s / 86_400 * shipped.messages_per_day >= (packets - 1) * (1 - 1e-9)
 
 
-def test_pauses_between_packets_are_of_a_frame_that_is_acknowledged_too() -> None:
+def test_pauses_between_packets_count_in_acknowledged_frames_too() -> None:
     asked = job(link=link("sigfox-rc1"), frames=1, frame_bytes=30)
     single = deliver("single", asked)
     assert single.wall_s == pytest.approx(2 * 86_400 / 140 + 6)
@@ -552,7 +552,7 @@ def test_a_million_frames_are_no_more_work_than_a_thousand() -> None:
     st.floats(0.5, 0.999),
     st.integers(9, 300),
 )
-def test_no_cheaper_pair_of_symbols_and_announces_is_as_sure(
+def test_no_cheaper_pair_of_symbols_and_announces_reaches_the_probability(
     loss: float, frames: int, parts: int, receivers: int, probability: float, announce_bytes: int
 ) -> None:
     def sureness(symbols: int, announces: int) -> float:
@@ -630,7 +630,7 @@ def test_energy_is_of_sending_and_of_waiting() -> None:
     assert deaf.energy_j == pytest.approx(8 * found.airtime_s)
 
 
-def test_a_lower_chance_of_arrival_costs_more_energy_per_bit() -> None:
+def test_joules_per_bit_are_divided_by_the_probability_of_arrival() -> None:
     found = deliver("single", job(0.1, frames=5))
     assert found.joules_per_bit == pytest.approx(8 * found.airtime_s / 40_000 / 0.9**5)
     assert (found.wall_p50_s < math.inf, found.wall_mean_s) == (True, math.inf)
@@ -696,7 +696,7 @@ def test_a_simulation_of_very_long_bursts_is_refused() -> None:
         ({"loss": BitErrors(0.1)}, "loss"),
     ],
 )
-def test_a_job_that_makes_no_sense_is_refused(wrong: dict[str, Any], rule: str) -> None:
+def test_a_delivery_job_with_an_impossible_value_is_refused(wrong: dict[str, Any], rule: str) -> None:
     with pytest.raises(InvalidArgument) as error:
         replace(job(), **wrong)
     assert error.value.rule == rule

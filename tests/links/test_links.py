@@ -39,7 +39,7 @@ def test_a_frame_takes_the_time_of_its_packets(mtu: int, packets: int, padded: b
             made.frame_airtime_s(wrong)
 
 
-def test_other_worked_frames_take_the_known_time() -> None:
+def test_frames_of_a_fixed_time_or_a_constant_rate_take_the_known_time() -> None:
     assert link("hf-datac3").frame_airtime_s(126) == link("hf-datac3").frame_airtime_s(1) == 3.19
     assert link("sigfox-rc1").frame_airtime_s(36) == 18
     assert link("waterlinked-m64").frame_airtime_s(32) == 4
@@ -76,7 +76,7 @@ def test_delay_is_distance_by_speed_plus_the_fixed_delay() -> None:
 # Schedule
 
 
-def test_worked_example_1_lorawan() -> None:
+def test_lorawan_takes_the_times_of_worked_example_1() -> None:
     for id, count, full, last, airtime, wall in (
         ("lorawan-eu868-dr5", 23, 222, 116, "8.331", "811.786"),
         ("lorawan-eu868-dr0", 99, 51, 2, "274.915", "27377.18"),
@@ -88,12 +88,12 @@ def test_worked_example_1_lorawan() -> None:
         assert f"{modem.schedule_s(count, full_s, last_s):.3f}".startswith(wall)
 
 
-def test_worked_example_2_janus() -> None:
+def test_janus_takes_the_time_of_worked_example_2() -> None:
     modem = link("janus-11k5")
     assert modem.schedule_s(11, modem.frame_airtime_s(480)) == pytest.approx(546.425, rel=1e-12)
 
 
-def test_worked_example_3_micromodem() -> None:
+def test_the_micromodem_takes_the_time_and_energy_of_worked_example_3() -> None:
     modem = link("umodem-fsk0")
     end_s = modem.schedule_s(157, modem.frame_airtime_s(32), modem.frame_airtime_s(5000 - 156 * 32))
     assert end_s == pytest.approx(502.4, rel=1e-12)
@@ -134,7 +134,7 @@ def schedule_by_events(
     st.integers(1, 20),
     st.sampled_from([0, 0, 1, 30]),
 )
-def test_schedules_agree_with_one_packet_after_the_other(
+def test_schedules_agree_with_a_simulation_packet_by_packet(
     count: int, packet_s: int, packets: int, last_packets: int, slowness: int, room: int, waiting_s: int
 ) -> None:
     last_packets = min(packets, last_packets)
@@ -200,7 +200,7 @@ def test_replaced_numbers_are_marked_as_options() -> None:
     assert "duty_cycle" not in made.numbers
 
 
-def test_numbers_that_are_all_that_another_model_needs_make_a_link_of_that_model() -> None:
+def test_replacing_all_numbers_of_another_airtime_model_switches_the_link_to_that_model() -> None:
     lora = link("lorawan-eu868-dr0")
     assert lora.replaced(rate_bps=100).model == ConstantRate(100)
     assert lora.replaced(frame_time_s=2).model == FixedTime(2)

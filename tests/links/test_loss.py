@@ -32,7 +32,7 @@ def test_the_mean_loss_is_the_rate(rate: float, factor: float, frame_bytes: int)
 
 
 @given(st.floats(0, 1e-2), st.integers(1, 300), st.integers(1, 2_000))
-def test_padding_has_bit_errors_too(ber: float, packet_bytes: int, frame_bytes: int) -> None:
+def test_bit_errors_in_padding_lose_a_frame_too(ber: float, packet_bytes: int, frame_bytes: int) -> None:
     on_air = len(range(0, frame_bytes, packet_bytes)) * packet_bytes
     assert FilledLoss(BitErrors(ber), packet_bytes).after(frame_bytes) == BitErrors(ber).after(on_air)
     bursts = BurstyLoss(0.3, 5)
@@ -70,14 +70,14 @@ def test_a_sampler_repeats_itself_for_the_same_seed(rate: float, seed: int) -> N
     assert [first(9) for _ in range(50)] == [second(9) for _ in range(50)]
 
 
-def test_no_loss_loses_nothing() -> None:
+def test_a_loss_rate_of_zero_loses_no_frame() -> None:
     for loss in (IndependentLoss(0), BitErrors(0), BurstyLoss(0, 8)):
         lost = loss.sampler(Random(0))
         assert not any(lost(65_535) for _ in range(1_000))
 
 
 @pytest.mark.parametrize("rate", [1, 1.0])
-def test_a_loss_of_everything_is_refused(rate: float) -> None:
+def test_a_loss_rate_of_one_is_refused(rate: float) -> None:
     for make in (IndependentLoss, BitErrors, lambda rate: BurstyLoss(rate, 5)):
         with pytest.raises(InvalidArgument, match="nothing arrives") as error:
             make(rate)

@@ -92,7 +92,7 @@ def test_a_refusal_shows_a_correct_spelling(read: Callable[[str], float], text: 
 
 
 @given(st.sampled_from(READERS), st.text() | st.from_regex(r"[-+0-9.,eE]{1,8} ?[a-zA-Z/%]{0,6}", fullmatch=True))
-def test_any_text_is_a_number_within_bounds_or_refused_in_one_line(read: Callable[[str], float], text: str) -> None:
+def test_any_text_is_a_quantity_within_bounds_or_refused_in_one_line(read: Callable[[str], float], text: str) -> None:
     try:
         value = read(text)
     except InvalidArgument as error:

@@ -147,7 +147,7 @@ def test_a_damaged_header_or_a_cut_is_never_a_smaller_reference_set(images: list
 # --- examples ---
 
 
-def test_the_example_of_the_specification(tmp_path: Path) -> None:
+def test_the_digests_of_the_specifications_example_come_out(tmp_path: Path) -> None:
     write_folder(tmp_path, [b"a", b"b", b"c"])
     expected = "94a0b5df5b993ce5bce363b490ad7770c6542a197c94ef1c62be162fa87b7f39"
     assert reference_digest(open_images(tmp_path)).hex() == expected
@@ -176,7 +176,7 @@ def test_links_to_images_and_folders_are_followed(tmp_path: Path) -> None:
     assert stored(tmp_path / "set") == [b"a", b"b", b"a"]
 
 
-def test_patterns_of_shards(tmp_path: Path) -> None:
+def test_a_pattern_or_a_brace_range_names_its_shards_in_order(tmp_path: Path) -> None:
     images = [bytes([i]) for i in range(12)]
     write_shards(tmp_path, images, per_shard=1)
     assert stored(tmp_path) == stored(tmp_path / "ref-*.tar") == images
@@ -419,7 +419,7 @@ def _class_names_not_a_list(root: Path) -> object:
 
 
 @pytest.mark.parametrize(("make", "rule"), FAULTS)
-def test_a_faulty_source_is_an_error_of_one_line(make: Callable[[Path], Path], rule: str, tmp_path: Path) -> None:
+def test_a_faulty_image_source_is_an_error_of_one_line(make: Callable[[Path], Path], rule: str, tmp_path: Path) -> None:
     with pytest.raises(PladaError) as caught:
         open_images(make(tmp_path))
     assert caught.value.rule == rule

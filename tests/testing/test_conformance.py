@@ -225,7 +225,7 @@ def test_a_right_decoder_and_a_right_receiver_pass(few: list[Case], tmp_path: Pa
         ("dies", {VICTIM}, "was ended by signal 9"),
     ],
 )
-def test_a_decoder_that_is_wrong_in_one_way_is_found_out(
+def test_a_decoder_with_one_fault_fails_exactly_the_vectors_that_show_it(
     wrong: str, found: set[str], words: str, few: list[Case], tmp_path: Path, batch: bool
 ) -> None:
     report = check(decoder_that(wrong, few, tmp_path), batch=batch)
@@ -248,7 +248,7 @@ def test_a_decoder_that_is_wrong_in_one_way_is_found_out(
         ("raises", "ended with exit code 1: KeyError: 'of my own'"),
     ],
 )
-def test_a_batch_decoder_that_breaks_the_protocol_is_found_out_and_tested_on_the_rest(
+def test_a_batch_decoder_that_breaks_the_protocol_fails_one_vector_and_is_tested_on_the_rest(
     wrong: str, what: str, few: list[Case], tmp_path: Path
 ) -> None:
     report = check(decoder_that(wrong, few, tmp_path), batch=True)
@@ -310,7 +310,9 @@ def test_kinds_and_rules_are_compared_only_if_asked_for(few: list[Case], tmp_pat
 
 @both_modes
 @pytest.mark.processes
-def test_a_wrong_receiver_of_frames_is_found_out(few: list[Case], tmp_path: Path, batch: bool) -> None:
+def test_a_wrong_receiver_of_frames_fails_the_vectors_that_show_its_fault(
+    few: list[Case], tmp_path: Path, batch: bool
+) -> None:
     valid = {"one-symbol", "two-objects-second", "slip-escapes"}
     for wrong, found in (
         ("accepts everything", {*FEW_FRAMES}),
@@ -528,7 +530,7 @@ def test_processes_that_a_decoder_started_end_with_it(tmp_path: Path) -> None:
         ("", None),
     ],
 )
-def test_kind_and_rule_are_the_last_ones_of_the_last_line(errors: str, error: str | None) -> None:
+def test_the_last_kind_and_rule_of_the_last_line_count(errors: str, error: str | None) -> None:
     answer = ask_process(["sh", "-c", 'printf %s "$0" >&2; exit 3', errors], Case("id", "comment", b"", Answers()), 60)
     assert isinstance(answer, Refused)
     assert answer.error == error
@@ -611,7 +613,7 @@ def test_a_damaged_zstd_frame_may_be_refused_or_read_as_it_was_sent(example: Enc
     assert right_after_damage(frame.size - 4, frame.size) == Answers(errors=frozenset(["Corrupt zstd-frame"]))
 
 
-def test_the_flag_ancillary_is_on_what_a_decoder_that_skips_sections_accepts() -> None:
+def test_the_flag_ancillary_marks_the_vectors_that_a_decoder_may_accept_by_skipping_sections() -> None:
     flagged = {vector["id"] for vector in INDEX["vectors"] if "ancillary" in vector["flags"]}
     assert flagged == {case.id for case in payload_vectors() if case.right.errors and case.right.outputs}
 

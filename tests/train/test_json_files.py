@@ -149,7 +149,7 @@ def test_a_key_that_is_missing_is_named(key: str) -> None:
 
 
 @given(free)
-def test_other_values_are_no_such_file_and_no_crash(value: Any) -> None:
+def test_a_json_value_of_another_kind_is_an_error_and_no_crash(value: Any) -> None:
     with pytest.raises(FileError, match="FILE is damaged"):
         json_files.loads(json.dumps(value), Whole, "FILE")
 

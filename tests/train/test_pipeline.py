@@ -223,7 +223,7 @@ def test_an_image_that_cannot_be_decoded_is_named_and_not_replaced(sources: Path
         list(batches.run(0, len(batches)))
 
 
-def test_an_image_that_memory_does_not_hold_is_not_taken_for_a_damaged_one(
+def test_running_out_of_memory_is_not_reported_as_a_damaged_image(
     sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def out_of_memory(*_: Any) -> None:

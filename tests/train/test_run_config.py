@@ -40,7 +40,9 @@ sections = st.builds(
 
 
 @given(selections | plannings, sections)
-def test_settings_are_those_of_the_configuration(choice: Selection | Planning, sections: OptionalSections) -> None:
+def test_the_settings_in_a_report_are_those_of_the_configuration(
+    choice: Selection | Planning, sections: OptionalSections
+) -> None:
     config = RunConfig(sources=SOURCES, teacher=RECIPE, student=RECIPE, choice=choice, sections=sections, task="pets")
     settings = loads(dumps(RunSettings.of(config)), RunSettings, "FILE")
     assert (settings.task, settings.reference, settings.target_test) == ("pets", "ref", "test")

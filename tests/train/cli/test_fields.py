@@ -52,7 +52,7 @@ def parsed(kind: type, name: str, *arguments: str) -> Any:
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(Sample), ids=lambda field: field.name)
-def test_the_default_is_that_of_the_field(field: dataclasses.Field[Any]) -> None:
+def test_the_default_of_an_option_is_that_of_the_field(field: dataclasses.Field[Any]) -> None:
     assert parsed(Sample, field.name) == field.default
 
 
@@ -70,7 +70,7 @@ def test_an_option_takes_the_values_that_a_file_may_have(name: str, value: float
         assert parsed(Sample, name, f"--{name.replace('_', '-')}={value}") == expected
 
 
-def test_flags_choices_and_pairs() -> None:
+def test_flags_choices_and_pairs_are_parsed_and_checked() -> None:
     assert parsed(Sample, "on", "--no-on") is False
     assert parsed(Sample, "off", "--off") is True
     assert parsed(Sample, "kind", "--kind=two") == "two"

@@ -285,7 +285,7 @@ def test_a_choice_on_an_early_rung_is_not_compared_with_baselines_on_the_last(
         (None, "{} does not say that its teacher held images out: run `plada-train teacher --held-out 0.1`"),
     ],
 )
-def test_images_that_the_teacher_learnt_from_are_not_measured_on(
+def test_plan_refuses_held_out_images_that_a_teacher_learnt_from(
     sources: Path, planner: FakePlanner, of_teacher: float | None, text: str
 ) -> None:
     second = sources / "second"
@@ -363,7 +363,7 @@ def test_a_link_and_a_time_are_a_budget(sources: Path, planner: FakePlanner) -> 
         (["--held-out=0.1", "--max-bytes=40", "--minutes=0"], "--minutes"),
     ],
 )
-def test_wrong_usage_of_plan_is_said(sources: Path, more: list[str], text: str) -> None:
+def test_wrong_usage_of_plan_is_named_with_exit_code_2(sources: Path, more: list[str], text: str) -> None:
     assert_fails(plada_train(*plan_options(sources, *more)), text, code=2)
 
 

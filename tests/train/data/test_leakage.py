@@ -122,13 +122,13 @@ def test_independent_noise_is_no_copy() -> None:
     assert not found(map(file_of, noise[:30]), map(file_of, noise[30:]))
 
 
-def test_the_threshold_is_strict() -> None:
+def test_a_difference_equal_to_the_threshold_is_no_leakage() -> None:
     black, grey = (np.full((8, 8, 3), value, np.uint8) for value in (0, 51))
     assert not found([file_of(black)], [file_of(grey)], 51 / 255, 8)
     assert found([file_of(black)], [file_of(grey)], 52 / 255, 8) == [Pair(0, 0, 51 / 255)]
 
 
-def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pairs_do_not_depend_on_the_size_of_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     files = [file_of(texture(seed % 7)) for seed in range(20)]
     whole = found(files, files)
     assert len(whole) == sum(i % 7 == j % 7 for i in range(20) for j in range(20))
@@ -183,7 +183,7 @@ def test_the_report_names_pairs_and_counts_images_of_each_source(sources: list[s
     assert 0 == train["pairs"][0]["difference"] < train["pairs"][1]["difference"] < 0.02
 
 
-def test_the_table_says_the_same(sources: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_shows_the_pairs_of_the_json(sources: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "500")
     result = plada_train(*sources)
     assert result.exit_code == 0, result.output

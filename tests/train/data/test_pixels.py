@@ -42,7 +42,7 @@ def test_every_image_is_seen_as_often_as_the_others(images: int, batch_size: int
     assert max(seen.values()) - min(seen.values()) <= 1
 
 
-def test_rows_labels_and_weights_stay_together() -> None:
+def test_a_batch_holds_the_rows_the_labels_and_the_weights_of_the_same_images() -> None:
     for batch in batches(9, 4, 5).run(0, 5):
         assert batch.weights is not None
         assert torch.equal(batch.inputs[:, 0], batch.labels.float())

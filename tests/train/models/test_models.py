@@ -77,7 +77,7 @@ def assert_same_but_for_the_last_layer(network: Any, published: Any) -> None:
         ("hubble.pth", Path("hubble.pth")),
     ],
 )
-def test_weights_are_named_by_text(text: str, weights: Path | str | None) -> None:
+def test_a_value_of_weights_names_the_hub_a_file_or_random_weights(text: str, weights: Path | str | None) -> None:
     assert parse_weights(text) == weights
 
 

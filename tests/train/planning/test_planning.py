@@ -115,7 +115,7 @@ def test_the_universes_of_a_grid_and_of_siblings_are_of_the_sample(
 
 
 @given(some_levels, samples, sizes, st.integers(0, 500))
-def test_levels_take_turns(levels_bytes: list[int], sample: Universe, size: int, tried: int) -> None:
+def test_the_levels_of_a_grid_take_turns(levels_bytes: list[int], sample: Universe, size: int, tried: int) -> None:
     filled_levels = [one.level_bytes for one in made_grid(levels_bytes, sample, size) if one.level_bytes is not None]
     turns = [filled_levels[:tried].count(level) for level in levels_bytes]
     assert max(turns) - min(turns) <= 1
@@ -132,7 +132,7 @@ def test_a_grid_has_the_baselines_and_begins_with_one(levels_bytes: list[int], s
 
 
 @given(some_levels, st.integers(50, 10**6))
-def test_of_one_budget_the_first_candidates_are_of_every_kind(levels_bytes: list[int], size: int) -> None:
+def test_for_one_budget_the_first_candidates_have_every_value_of_every_axis(levels_bytes: list[int], size: int) -> None:
     levels_bytes = levels_bytes[:4]
     every, budget = made_grid(levels_bytes, Universe(), size, levels_bytes[:1]), levels_bytes[0]
     assert every[0] == Candidate(LOWEST_ENERGY, Universe(), budget)
@@ -171,7 +171,7 @@ def test_an_axis_that_is_added_doubles_the_candidates_that_it_can_change(monkeyp
     assert added == {name for name in before if "Safety-Net" in name}
 
 
-def test_rules_are_of_all_scores_with_and_without_safety_net_and_of_both_directions() -> None:
+def test_the_grids_rules_cover_all_planned_scores_both_directions_and_both_selection_rules() -> None:
     found = rules()
     assert len(set(found)) == len(found)
     assert {name for rule in found for name in rule.score} == {name for name in SCORES if SCORES[name].planned}
@@ -252,7 +252,7 @@ def test_a_payload_fills_its_level_in_few_encodings(
 
 
 @given(st.integers(1, 3_000), st.integers(1, 200), st.data())
-def test_a_payload_fits_however_sizes_grow(most: int, level_bytes: int, data: st.DataObject) -> None:
+def test_a_filled_level_is_not_exceeded_however_sizes_grow(most: int, level_bytes: int, data: st.DataObject) -> None:
     steps = np.random.default_rng(data.draw(st.integers(0, 99))).choice([0, 0, 0, 1, 50], most + 1)
     grown = np.cumsum(steps) + 1
     encoder = Encoder(lambda count: int(grown[count]))
@@ -347,7 +347,7 @@ def test_with_time_enough_the_best_of_each_budget_is_found(
 
 
 @given(results(), st.integers(1, 80))
-def test_a_search_that_goes_on_measures_nothing_twice_and_comes_to_the_same(
+def test_a_continued_search_measures_nothing_twice_and_has_the_same_result(
     path: Callable[[], Path], said: dict[Candidate, Measurement | None], reports: int
 ) -> None:
     begun, whole, file = Lab(said), Lab(said), path()
@@ -488,7 +488,7 @@ def test_a_slow_rung_leaves_time_for_the_others(tmp_path: Path, monkeypatch: pyt
 
 
 @given(most=st.integers(3, 40), workers=st.integers(1, 4), overhead_s=st.sampled_from([0.0, 5.0, 60.0]))
-def test_a_search_of_so_many_candidates_is_not_cut_while_its_time_suffices(
+def test_a_search_of_a_given_number_of_candidates_is_not_cut_while_the_time_suffices(
     path: Callable[[], Path], most: int, workers: int, overhead_s: float
 ) -> None:
     clock = SimpleNamespace(now=0.0)
@@ -614,7 +614,7 @@ def test_a_log_loses_only_the_line_that_a_kill_tore(
         ),
     )
 )
-def test_a_line_of_another_shape_is_not_counted(path: Callable[[], Path], row: Any) -> None:
+def test_a_malformed_line_of_the_log_is_ignored(path: Callable[[], Path], row: Any) -> None:
     file = path()
     MeasurementLog(file).add(GRID[0], 0, measurement(0.5, 50))
     with file.open("ab") as lines:
@@ -628,7 +628,7 @@ def test_a_line_of_another_shape_is_not_counted(path: Callable[[], Path], row: A
      {"measurement": {"kept": 9, "payload_bytes": "9", "accuracies": {"a": 0.5}}},
      {"measurement": {"kept": 9, "payload_bytes": 9, "accuracies": {}}}],
 )  # fmt: skip
-def test_a_measurement_of_another_shape_is_made_again(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_a_measurement_in_the_log_that_is_malformed_is_forgotten(tmp_path: Path, change: dict[str, Any]) -> None:
     file = tmp_path / "log"
     MeasurementLog(file).add(GRID[0], 0, measurement(0.5, 50))
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
@@ -692,7 +692,7 @@ SQUARES = [decode_square(PICTURES, i, 8) for i in range(12)]
 
 @examples(0.3)
 @given(st.lists(st.tuples(st.booleans(), st.lists(st.integers(0, 11), min_size=1, max_size=20)), max_size=6))
-def test_images_are_decoded_once_whoever_asks(asked: list[tuple[bool, list[int]]]) -> None:
+def test_each_image_is_decoded_once_for_all_readers_of_a_folder(asked: list[tuple[bool, list[int]]]) -> None:
     images = Pictures(12)
     with tempfile.TemporaryDirectory() as folder:
         one, other = (DecodedImages(images, bytes(32), Path(folder), 8) for _ in range(2))
@@ -707,7 +707,7 @@ def test_images_are_decoded_once_whoever_asks(asked: list[tuple[bool, list[int]]
 
 @pytest.mark.parametrize("pattern", ["*px.npy", "*-decoded.npy", "*.npy"])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:100])])
-def test_files_that_are_lost_or_cut_are_made_anew(
+def test_cache_files_that_are_lost_or_cut_are_made_again(
     tmp_path: Path, pattern: str, damage: Callable[[Path], object]
 ) -> None:
     numbers = np.arange(12)
@@ -765,7 +765,7 @@ def test_training_is_repeatable_and_its_seed_counts(model: str, count: int) -> N
 
 
 @pytest.mark.parametrize("model", proxies.MODELS)
-def test_proxies_learn_what_is_easy(model: str) -> None:
+def test_a_proxy_learns_an_easy_task(model: str) -> None:
     labels = np.arange(120) % 3
     network = proxies.train_proxy(
         model,

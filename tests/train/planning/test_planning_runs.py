@@ -373,7 +373,7 @@ def test_scores_of_several_teachers_make_a_consensus(work: Work, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("here")
-def test_all_that_a_payload_can_carry_is_in_the_budget(work: Work, tmp_path: Path) -> None:
+def test_a_planned_payload_with_all_optional_sections_fits_its_budget(work: Work, tmp_path: Path) -> None:
     soft = np.random.default_rng(0).dirichlet(np.ones(3), 3) * 80
     scores = replace(work.scores, soft_sum=soft, own_square_sum=np.diagonal(soft) * 0.6)
     sections = OptionalSections(class_names=True, soft_labels=True, weights_tau=1.0)
@@ -428,7 +428,7 @@ def test_inputs_that_do_not_belong_together_are_refused(work: Work, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("here")
-def test_scores_that_lack_one_which_candidates_go_by_are_refused_at_once(work: Work, tmp_path: Path) -> None:
+def test_scores_without_a_column_that_candidates_need_are_refused_at_once(work: Work, tmp_path: Path) -> None:
     older = replace(work.scores, columns={"entropy": work.scores.column("entropy")})
     with pytest.raises(InputError, match="the scores were made without the energy: label the reference set again"):
         work.plan(tmp_path, [70], scores=[work.scores, older])

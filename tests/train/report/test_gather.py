@@ -293,7 +293,7 @@ def test_links_take_what_the_budget_says_and_none_is_left_out(whole: Path) -> No
 
 @examples(0.3)
 @given(st.integers(1, 90), st.integers(1, 6), st.integers(0, 99), st.booleans(), st.booleans(), st.data())
-def test_sums_are_those_of_the_payload(
+def test_the_counts_of_a_report_are_those_of_the_payload(
     tmp_path_factory: pytest.TempPathFactory,
     size: int,
     num_classes: int,
@@ -349,7 +349,7 @@ def test_the_cut_of_an_inverse_rule_has_the_kept_images_above_it(whole: Path, tm
     assert (Scores.load(run / "scores").column("energy") >= histogram.cut).sum() == 40
 
 
-def test_equal_energies_are_a_histogram_too(tmp_path: Path) -> None:
+def test_equal_energies_make_a_histogram(tmp_path: Path) -> None:
     scores = scores_of(20, 2).with_column("energy", np.full(20, -1, np.float32))
     scores.save(tmp_path / "scores")
     (tmp_path / "payload.plada").write_bytes(select(scores, kept=5)[1])
@@ -417,7 +417,7 @@ def test_a_missing_or_damaged_part_is_named_and_the_rest_is_shown(
 
 @examples(0.4)
 @given(st.data())
-def test_an_entry_that_a_json_file_lacks_or_has_of_another_kind_is_survived(whole: Path, data: st.DataObject) -> None:
+def test_a_missing_or_mistyped_entry_of_a_json_file_does_not_stop_the_report(whole: Path, data: st.DataObject) -> None:
     run = copied(whole, whole.parent / "copy")
     path = run / data.draw(st.sampled_from(["report.json", "plan/plan.json", "student.json"]))
     values = json.loads(path.read_text())

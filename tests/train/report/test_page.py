@@ -171,7 +171,7 @@ def page() -> Page:
     return Page(render(sample()))
 
 
-def test_is_one_file_that_loads_nothing(page: Page) -> None:
+def test_the_page_is_one_file_that_loads_nothing(page: Page) -> None:
     html = render(sample())
     assert len(html.encode()) < 3_000_000
     for tag, attributes in page.tags:
@@ -202,7 +202,7 @@ def test_the_page_shows_the_most_important_parts_first(page: Page) -> None:
     assert places == sorted(places)
 
 
-def test_is_structured_for_screen_readers(page: Page) -> None:
+def test_the_page_is_structured_for_screen_readers(page: Page) -> None:
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     for _, attributes in page.tags:
@@ -240,13 +240,13 @@ def test_names_are_text_and_never_markup() -> None:
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Contents) if field.name != "title"])
-def test_shows_what_there_is(field: str) -> None:
+def test_the_page_is_made_with_any_part_alone_or_missing(field: str) -> None:
     only = replace(EMPTY, **{field: getattr(sample(), field)})
     without = replace(sample(), **{field: getattr(EMPTY, field)})
     assert len(Page(render(only)).all("h1")) == len(Page(render(without)).all("h1")) == 1
 
 
-def test_says_what_is_missing_and_why() -> None:
+def test_the_page_names_missing_parts_and_the_reasons() -> None:
     why = "there are no scores: run plada-train score"
     text = Page(render(replace(EMPTY, missing=(MissingPart("energies", why),)))).text
     assert text.index("Missing parts") < text.rindex("energies") < text.index(why)
@@ -262,7 +262,7 @@ def test_accuracies_that_are_not_known_are_not_numbers() -> None:
     assert "None" not in text
 
 
-def test_a_search_that_found_little_says_so() -> None:
+def test_the_page_says_how_few_candidates_a_search_measured() -> None:
     points = (Point(396, 0.78, "lowest energy", "lowest energy", is_frontier=True, is_chosen=True, steps=50),)
     search = SearchExtent((Rung(50, 420, 1), Rung(140, 1, 0), Rung(400, 0, 0)), "time", ("test_resnet",), 119)
     text = Page(render(replace(sample(), points=points, search=search))).text
@@ -281,7 +281,7 @@ def test_accuracies_after_other_steps_are_not_compared() -> None:
 
 
 @pytest.mark.parametrize(("word", "is_said"), [("Safety-Net", True), ("Entropy", False), ("Held-out images", True)])
-def test_words_are_explained_where_they_are_said(page: Page, word: str, is_said: bool) -> None:
+def test_the_glossary_of_the_page_explains_the_words_of_the_page_only(page: Page, word: str, is_said: bool) -> None:
     words = page.text[page.text.index("Glossary") : page.text.index("Over each link")]
     assert (word in words) == is_said
 
@@ -296,7 +296,7 @@ def test_parts_that_lack_the_same_are_named_together() -> None:
     assert grouped == (MissingPart("energies, classes", "no scores"), MissingPart("anatomy", "no payload"))
 
 
-def test_many_classes_make_no_endless_page() -> None:
+def test_the_length_of_the_page_is_bounded_for_many_classes() -> None:
     few, many = (len(render(sample(tuple(f"class {i}" for i in range(size))))) for size in (60, 520))
     assert many < few + 300_000
 

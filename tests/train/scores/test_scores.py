@@ -388,7 +388,7 @@ def test_a_damaged_shard_is_named_and_labelled_again(
         ({"reference": "other"}, "another reference set"),
     ],
 )
-def test_other_scores_are_not_mixed_in(
+def test_a_folder_with_scores_of_another_setting_is_refused_and_unchanged(
     teacher: Classifier, reference: ImageSource, tmp_path: Path, change: dict[str, Any], what: str
 ) -> None:
     out = tmp_path / "scores"
@@ -488,7 +488,9 @@ def test_the_bytes_are_the_same_whenever_and_with_any_number_of_workers(
         assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
-def test_a_teacher_saved_and_loaded_is_the_same_teacher(teacher: Classifier, tmp_path: Path) -> None:
+def test_a_fingerprint_survives_saving_and_changes_with_weights_and_preparation(
+    teacher: Classifier, tmp_path: Path
+) -> None:
     from plada_train.models.classifier import load_checkpoint
 
     save_checkpoint(teacher, tmp_path / "teacher.safetensors")
@@ -500,9 +502,7 @@ def test_a_teacher_saved_and_loaded_is_the_same_teacher(teacher: Classifier, tmp
     assert inference.fingerprint(loaded) != inference.fingerprint(teacher)
 
 
-def test_whole_numbers_are_the_same_numbers_when_they_are_read(
-    teacher: Classifier, reference: ImageSource, tmp_path: Path
-) -> None:
+def test_whole_numbers_in_settings_survive_saving(teacher: Classifier, reference: ImageSource, tmp_path: Path) -> None:
     from plada_train.models.classifier import load_checkpoint
 
     whole = replace(teacher, config=replace(teacher.config, mean=(0, 0, 0), std=(1, 1, 1)))

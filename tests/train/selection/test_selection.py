@@ -130,7 +130,7 @@ def test_kept_is_the_floor_of_rate_times_size_in_exact_arithmetic(rate: Decimal,
                 kept_count(keep, size)
 
 
-def test_the_floor_is_not_one_too_low() -> None:
+def test_a_decimal_rate_is_exact_so_that_29_percent_of_100_are_29() -> None:
     assert math.floor(0.29 * 100) == 28
     assert kept_count(0.29, 100) == kept_count("0.29", 100) == 29
 
@@ -271,7 +271,7 @@ def by_hand(scores: Scores, rule: Rule, candidates: list[int], k: int) -> list[i
 
 @examples(1)
 @given(scores_of_sets(), rules, st.data())
-def test_a_selection_is_what_its_rule_says(scores: Scores, rule: Rule, data: st.DataObject) -> None:
+def test_a_selection_keeps_the_images_that_its_rule_chooses(scores: Scores, rule: Rule, data: st.DataObject) -> None:
     size = len(scores.label)
     universe = Universe(data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size)))
     candidates = list(range(universe.offset, size, universe.stride))
@@ -311,7 +311,7 @@ def test_safety_net_that_reserves_nothing_only_adds_the_best_of_the_classes_that
 
 @examples(0.6)
 @given(scores_of_sets(), rules, st.integers(1, 100))
-def test_inverse_is_the_mirror(scores: Scores, rule: Rule, k: int) -> None:
+def test_an_inverse_rule_selects_as_the_rule_does_for_negated_scores(scores: Scores, rule: Rule, k: int) -> None:
     k = min(k, len(scores.label))
     mirrored = replace(scores, columns={name: -column for name, column in scores.columns.items()})
     there = select(scores, kept=k, rule=rule, sections=OptionalSections(weights_tau=1.0))
@@ -434,7 +434,7 @@ def test_options_choose_one_rule() -> None:
         row_of({"alpha": None, "reserved": "0.5"})
 
 
-def test_two_rules_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_of_two_rules_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     other = registry.Option("--other", "other", float, "P", "Of another rule.")
     row = registry.SelectionRule("other", "", options=(other,))
     monkeypatch.setattr(registry, "SELECTION_RULES", (*SELECTION_RULES, row))
@@ -449,7 +449,7 @@ def test_two_rules_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @examples(0.2)
 @given(scores_of_sets(), rules, st.integers(20, 110), st.sampled_from(["0.5", "1"]), st.booleans())
-def test_max_bytes_keeps_a_number_that_fits_and_that_the_next_few_larger_ones_exceed(
+def test_max_bytes_keeps_a_number_of_images_that_fits_while_the_next_few_numbers_do_not(
     scores: Scores, rule: Rule, max_bytes: int, keep: str, variants: bool
 ) -> None:
     size, sections = len(scores.label), OptionalSections(soft_labels=variants, weights_tau=1.0 if variants else None)
@@ -544,7 +544,7 @@ def test_a_dirichlet_distribution_is_recognised_by_its_samples() -> None:
     np.testing.assert_allclose(dirichlet_concentrations(scores, scores.label), [alpha], rtol=0.05, atol=0.05)
 
 
-def test_soft_labels_that_are_all_alike_have_the_largest_precision_and_that_of_0_and_1_the_least() -> None:
+def test_equal_soft_labels_fit_the_largest_precision_and_opposite_ones_the_smallest() -> None:
     alike = scores_with_soft_labels(np.full((7, 3), [0.7, 0.2, 0.1]))
     expected = [[358.4, 102.4, 51.2]]
     np.testing.assert_allclose(dirichlet_concentrations(alike, alike.label), expected, rtol=1e-6, atol=1e-6)
@@ -560,7 +560,7 @@ def test_soft_labels_that_are_not_known_are_refused() -> None:
 
 
 @given(columns, st.sampled_from([0.1, 1.0, 4.0]), st.sampled_from([0.01, 1.0, 8.0]), st.integers(-99, 99))
-def test_importance_weights_are_boltzmanns_of_mean_1_whatever_the_unit_of_scores(
+def test_importance_weights_are_boltzmann_factors_of_mean_1_in_any_unit_of_the_scores(
     cost: np.ndarray, tau: float, unit: float, zero: int
 ) -> None:
     weights = importance_weights(cost, tau)
