@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plada_codec.cli import frames, reassemble
 from plada_codec.cli.budget.command import budget
+from plada_codec.cli.frames.commands import carousel, channel, packetize
+from plada_codec.cli.frames.reassemble import reassemble
 from plada_codec.cli.terminal import (
     OneLineErrors,
     RegistryChoice,
@@ -58,10 +59,10 @@ def main() -> None:
 
 
 main.add_command(budget)
-main.add_command(frames.packetize)
-main.add_command(frames.carousel)
-main.add_command(frames.channel)
-main.add_command(reassemble.reassemble)
+main.add_command(packetize)
+main.add_command(carousel)
+main.add_command(channel)
+main.add_command(reassemble)
 
 _payload_options = option_group(
     click.option("--reference-size", type=int, metavar="N", help="Number of images in the reference set."),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from plada_codec.cli.frames import check_baud, check_not_input, is_open_ended, stream_options, tag_of
+from plada_codec.cli.frames.commands import check_baud, check_not_input, is_open_ended, stream_options, tag_of
 from plada_codec.cli.terminal import complain, json_option, naming_device, print_table, standard_input, write_bytes
 from plada_codec.errors import FileError, Truncated
 

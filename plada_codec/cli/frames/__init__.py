@@ -1,0 +1,1 @@
+"""The commands of frames: `plada packetize`, `carousel`, `channel` and `reassemble`."""
