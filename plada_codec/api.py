@@ -134,7 +134,7 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
     offsets = {extent.name: extent.offset for extent in parsed.extents}
     _check_limits(parsed.reference_size, parsed.num_classes, parsed.kept, limits, offsets)
     if parsed.index_coding.code != ALL_PLAIN:
-        _check_coded(parsed.coded, limits, offsets["kept"])
+        _check_coded(parsed.num_coded, limits, offsets["kept"])
     if expected_reference is not None:
         _check_reference(parsed, expected_reference, offsets.get("digest"))
 
@@ -169,7 +169,7 @@ def _read_index(view: memoryview, parsed: Container, limits: Limits) -> Integers
         return np.arange(parsed.kept, dtype=np.int64)
     context = CodingContext(parsed.universe_size, limits)
     stream = _stream(view, *parsed.index_stream)
-    positions = read_values(parsed.index_coding, stream, parsed.coded, context, np.int64)
+    positions = read_values(parsed.index_coding, stream, parsed.num_coded, context, np.int64)
     return _complement(positions, parsed.universe_size) if parsed.complement else positions
 
 

@@ -29,6 +29,7 @@ MAX_SECTIONS = 256
 #: Spec section 6.1: the code of `all-plain`, with which k, index length and index stream are absent.
 ALL_PLAIN = 0
 
+#: Spec section 3.1: the first bytes of a payload; after them, the prelude that all payloads have; and the last bytes.
 Opening = Struct("signature" / Bytes(len(SIGNATURE)), "version" / Int8ul)
 Prelude = Struct(
     "flags" / BitStruct("sections" / Flag, "complement" / Flag, "universe" / Flag, "digest_code" / BitsInteger(5)),
@@ -63,9 +64,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Container:
-    """The parts of a payload. Every value is checked that needs no decoded stream.
+    """The header, the sections and the places of the streams of a payload, checked as far as no stream must be decoded.
 
-    `extents` lists all fields in file order, without holes.
+    Attributes:
+        index_stream: offset and size of the index stream in the payload.
+        label_stream: offset and size of the label stream.
+        extents: all fields in file order, without holes.
     """
 
     index_coding: Coding
@@ -87,8 +91,8 @@ class Container:
         return self.universe.size(self.reference_size)
 
     @property
-    def coded(self) -> int:
-        """Size d of the coded set (spec section 4)."""
+    def num_coded(self) -> int:
+        """Number d of coded positions: of the kept images, or of the others if `complement` (spec section 4)."""
         if self.index_coding.code == ALL_PLAIN:
             return self.universe_size
         return self.universe_size - self.kept if self.complement else self.kept

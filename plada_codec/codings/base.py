@@ -27,21 +27,25 @@ class CodingContext:
     """The facts that encoder and decoder know before a stream is written or read.
 
     Attributes:
-        space: every value is below it: M of index codings, C of label codings.
+        domain_size: number of different values that may occur, from 0: M of index codings, C of label codings.
         limits: resource limits of the decoder.
-        positions: of label codings, those of the kept images (int64 [k], strictly increasing).
+        positions: positions of the kept images (int64 [k], strictly increasing), for label codings; else None.
     """
 
-    space: int
+    domain_size: int
     limits: Limits
     positions: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
 class Stream:
-    """The bytes of a stream (uint8, contiguous), and their offset in the payload.
+    """The bytes of a stream (uint8, contiguous), and the errors of a decoder that reads them.
 
-    The content of a zstd frame (`inflated`) has no offsets of its own there: its errors are at the frame's.
+    Attributes:
+        data: the bytes.
+        offset: place of the first byte in the payload.
+        inflated: whether the bytes are the content of a zstd frame at `offset`. Its bytes have no offsets of their own
+            in the payload, so the offset of every error is that of the frame.
     """
 
     data: NDArray[np.uint8]
@@ -49,11 +53,11 @@ class Stream:
     inflated: bool = False
 
     def corrupt(self, message: str, rule: str, at: int = 0) -> PladaError:
-        """The Corrupt error for byte `at` of the stream."""
+        """The Corrupt error at byte `at` of the stream."""
         return Corrupt(message, rule=rule, offset=self.offset + (0 if self.inflated else at))
 
-    def ended(self, message: str) -> PladaError:
-        """The error for a stream that ends too early."""
+    def truncated(self, message: str) -> PladaError:
+        """The Truncated error for a stream that ends too early."""
         return Truncated(message, rule="stream-end", offset=self.offset + (0 if self.inflated else len(self.data)))
 
     def expect_bytes(self, expected: int) -> None:
@@ -69,15 +73,15 @@ class Stream:
 
 
 class Codec(Protocol):
-    """Writes integers as a stream, reads them back, and bounds the size of the stream."""
+    """The implementation of a coding: writes integers as a stream, reads them back, and bounds the stream's size."""
 
     @property
-    def exact(self) -> bool:
+    def least_bytes_is_exact(self) -> bool:
         """Whether `least_bytes` is the exact size of the stream."""
         ...
 
     @property
-    def quick_try(self) -> bool:
+    def has_quick_estimate(self) -> bool:
         """Whether `encode` without `thorough` is much faster than with it, and its size predicts the size with it."""
         ...
 
@@ -95,7 +99,7 @@ class Codec(Protocol):
         ...
 
     def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
-        """The `count` >= 1 values of a stream, each checked against `context.space`.
+        """The `count` >= 1 values of a stream, each checked to be below `context.domain_size`.
 
         Raises:
             Truncated, Corrupt, LimitExceeded: with the rules of the coding's section of the spec.
@@ -106,6 +110,6 @@ class Codec(Protocol):
 class PlainForm(Codec, Protocol):
     """A plain coding whose stream zstd may compress (spec section 5.3)."""
 
-    def allows_bytes(self, size: int, count: int, space: int) -> bool:
+    def allows_bytes(self, size: int, count: int, domain_size: int) -> bool:
         """Whether a plain stream of `count` values may have `size` bytes (rule `zstd-size`)."""
         ...

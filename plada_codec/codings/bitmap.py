@@ -22,17 +22,17 @@ _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=
 
 
 class Bitmap:
-    """One bit per image: 1 for a coded position. The only coding whose memory grows with the universe."""
+    """Positions as a bitmap: a 1 for each coded position. The only coding whose memory grows with the universe."""
 
-    exact = True
-    quick_try = False
+    least_bytes_is_exact = True
+    has_quick_estimate = False
 
     def least_bytes(self, values: Integers, context: CodingContext) -> float:
-        size = _bitmap_bytes(context.space)
+        size = _bitmap_bytes(context.domain_size)
         return size if size <= context.limits.max_stream_bytes else float("inf")
 
     def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
-        size = _bitmap_bytes(context.space)
+        size = _bitmap_bytes(context.domain_size)
         if size > context.limits.max_stream_bytes:
             raise LimitExceeded(
                 f"a bitmap of {size} bytes exceeds the limit max_stream_bytes of {context.limits.max_stream_bytes}",
@@ -48,12 +48,12 @@ class Bitmap:
             first = end
         return b"".join(parts)
 
-    def allows_bytes(self, size: int, count: int, space: int) -> bool:
-        return size == _bitmap_bytes(space)
+    def allows_bytes(self, size: int, count: int, domain_size: int) -> bool:
+        return size == _bitmap_bytes(domain_size)
 
     def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
-        stream.expect_bytes(_bitmap_bytes(context.space))
-        stream.expect_zero_padding(context.space)
+        stream.expect_bytes(_bitmap_bytes(context.domain_size))
+        stream.expect_zero_padding(context.domain_size)
         ones = count_ones(stream.data)
         if ones != count:
             raise stream.corrupt(f"the bitmap has {ones} ones instead of {count}", "bitmap-count")
@@ -89,5 +89,5 @@ def _chunks(size: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + _CHUNK_BYTES, size)
 
 
-def _bitmap_bytes(space: int) -> int:
-    return -(-space // 8)
+def _bitmap_bytes(domain_size: int) -> int:
+    return -(-domain_size // 8)

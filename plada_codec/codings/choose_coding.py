@@ -45,11 +45,11 @@ def write_smallest(
         return candidates[0], candidates[0].codec.encode(values, context, thorough=thorough)
     bounds = {coding.code: coding.codec.least_bytes(values, context) for coding in candidates}
     # Exact sizes first: the best of them spares most of the trials that can only be judged by encoding.
-    trials = sorted(candidates, key=lambda coding: (not coding.codec.exact, bounds[coding.code]))
+    trials = sorted(candidates, key=lambda coding: (not coding.codec.least_bytes_is_exact, bounds[coding.code]))
     best: tuple[Coding, bytes] | None = None
     for coding in trials:
         if best is None or bounds[coding.code] < len(best[1]):
-            try_first = coding.codec.quick_try and best is not None and len(values) > _TRIED_VALUES
+            try_first = coding.codec.has_quick_estimate and best is not None and len(values) > _TRIED_VALUES
             stream = coding.codec.encode(values, context, thorough=thorough and not try_first)
             if thorough and try_first and best is not None and len(stream) <= _REACH * len(best[1]):
                 stream = coding.codec.encode(values, context, thorough=True)

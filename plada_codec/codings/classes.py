@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 class Classes:
-    """`classes-plain`: ceil(log2 C) bits for each label."""
+    """Labels in a fixed width: ceil(log2 C) bits each."""
 
-    exact = True
-    quick_try = False
+    least_bytes_is_exact = True
+    has_quick_estimate = False
 
     def least_bytes(self, values: Integers, context: CodingContext) -> float:
-        return _packed_bytes(len(values), context.space)
+        return _packed_bytes(len(values), context.domain_size)
 
     def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
-        out = np.zeros(_packed_bytes(len(values), context.space), np.uint8)
-        kernel.pack(values, _label_bits(context.space), out)
+        out = np.zeros(_packed_bytes(len(values), context.domain_size), np.uint8)
+        kernel.pack(values, _label_bits(context.domain_size), out)
         return out.tobytes()
 
     def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
-        stream.expect_bytes(_packed_bytes(count, context.space))
-        bits = _label_bits(context.space)
+        stream.expect_bytes(_packed_bytes(count, context.domain_size))
+        bits = _label_bits(context.domain_size)
         labels = np.empty(count, np.int32)
         kernel.unpack(stream.data, bits, labels)
-        _check_range(stream, labels, context.space)
+        _check_range(stream, labels, context.domain_size)
         stream.expect_zero_padding(count * bits)
         return labels
 
@@ -39,22 +39,22 @@ class Classes:
 class ClassIntegers:
     """The plain form under `classes-zstd`: one u8 for each label, or one u16 with more than 256 classes."""
 
-    exact = True
-    quick_try = False
+    least_bytes_is_exact = True
+    has_quick_estimate = False
 
     def least_bytes(self, values: Integers, context: CodingContext) -> float:
-        return len(values) * _integer_bytes(context.space)
+        return len(values) * _integer_bytes(context.domain_size)
 
     def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
-        return values.astype(f"<u{_integer_bytes(context.space)}").tobytes()
+        return values.astype(f"<u{_integer_bytes(context.domain_size)}").tobytes()
 
-    def allows_bytes(self, size: int, count: int, space: int) -> bool:
-        return size == count * _integer_bytes(space)
+    def allows_bytes(self, size: int, count: int, domain_size: int) -> bool:
+        return size == count * _integer_bytes(domain_size)
 
     def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
-        stream.expect_bytes(count * _integer_bytes(context.space))
-        labels = stream.data.view(f"<u{_integer_bytes(context.space)}").astype(np.int32)
-        _check_range(stream, labels, context.space)
+        stream.expect_bytes(count * _integer_bytes(context.domain_size))
+        labels = stream.data.view(f"<u{_integer_bytes(context.domain_size)}").astype(np.int32)
+        _check_range(stream, labels, context.domain_size)
         return labels
 
 

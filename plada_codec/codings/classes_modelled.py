@@ -19,15 +19,15 @@ _USUAL_PARAMETERS, _ENDS = (9, 3), (16, 8)
 
 
 class ClassesModelled(modelled.Modelled):
-    """A mixture over the place of the last change; when thorough, its two parameters are fitted."""
+    """Labels by a mixture over the place of the last change; when thorough, its two parameters are fitted."""
 
     def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
         modelled.check_count(len(values))
         labels = np.array(values, np.int32)
         parameters: tuple[int, ...] = _USUAL_PARAMETERS
         if thorough:
-            first = labels[: modelled.SEARCHED_VALUES]
-            expect_labels(len(first), context.space)
+            first = labels[: modelled.SEARCH_VALUES]
+            expect_labels(len(first), context.domain_size)
             parameters, written = modelled.search(
                 lambda trial: modelled.write(model(first, context, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
             )
@@ -44,7 +44,7 @@ class ClassesModelled(modelled.Modelled):
 
 def expect_labels(labels: int, num_classes: int) -> None:
     """Announce that this number of labels will be encoded thoroughly, so that kernels are compiled first."""
-    code_labels.expect_work(modelled.USUAL_TRIALS * coding_steps(labels, num_classes))
+    code_labels.expect_work(modelled.SEARCH_TRIALS * coding_steps(labels, num_classes))
 
 
 def model(
@@ -54,5 +54,5 @@ def model(
     assert context.positions is not None
     positions = context.positions[: len(labels)]
     return lambda coder, data: code_labels(
-        coder, data, positions, labels, context.space, change_exponent, prior_exponent
+        coder, data, positions, labels, context.domain_size, change_exponent, prior_exponent
     )

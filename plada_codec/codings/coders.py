@@ -14,10 +14,10 @@ PROFILES = ("small", "fast")
 
 
 class Coder(NamedTuple):
-    """A row of the registry.
+    """A row of the registry: a way to turn integers into bytes.
 
     Attributes:
-        code: the byte that says it in the header of a section (spec section 8).
+        code: its number in the header of a section (spec section 8).
         name: the last part of the names of its codings.
         decoder_class: the least able receiver that reads it (spec section 9).
         is_slow: whether the profile `fast` leaves it out.

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Constant:
-    """One varint, whatever the number of labels."""
+    """Labels that are all equal: one varint, whatever their number."""
 
-    exact = True
-    quick_try = False
+    least_bytes_is_exact = True
+    has_quick_estimate = False
 
     def least_bytes(self, values: Integers, context: CodingContext) -> float:
         return len(varint_bytes(int(values[0]))) if (values == values[0]).all() else math.inf
@@ -31,7 +31,7 @@ class Constant:
     def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
         reader = Reader(stream.data.data, 0, len(stream.data), "stream-end", stream.offset)
         label = reader.varint("the class")
-        if label >= context.space:
-            raise stream.corrupt(f"class {label} of {context.space} classes", "label-range")
+        if label >= context.domain_size:
+            raise stream.corrupt(f"class {label} of {context.domain_size} classes", "label-range")
         stream.expect_bytes(reader.position)
         return np.full(count, label, np.int32)

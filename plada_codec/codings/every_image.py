@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class EveryImage:
-    """Positions 0 .. M - 1, all of them."""
+    """The positions of all images, 0 .. M - 1: an empty stream."""
 
-    exact = True
-    quick_try = False
+    least_bytes_is_exact = True
+    has_quick_estimate = False
 
     def least_bytes(self, values: Integers, context: CodingContext) -> float:
-        return 0 if len(values) == context.space else math.inf
+        return 0 if len(values) == context.domain_size else math.inf
 
     def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
-        if len(values) != context.space:
+        if len(values) != context.domain_size:
             raise InvalidPayload(
-                f"all-plain can only say that all or none of {context.space} images are kept", rule="coding"
+                f"all-plain can only say that all or none of {context.domain_size} images are kept", rule="coding"
             )
         return b""
 

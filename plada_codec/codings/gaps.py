@@ -21,8 +21,8 @@ _WIDTHS = (1, 2, 4, 8)
 class Gaps:
     """Gaps as u8, u16, u32 or u64, the smallest that holds the largest gap."""
 
-    exact = True
-    quick_try = False
+    least_bytes_is_exact = True
+    has_quick_estimate = False
 
     def least_bytes(self, values: Integers, context: CodingContext) -> float:
         return len(values) * _width_of(int(gaps_of(values).max()))
@@ -31,12 +31,12 @@ class Gaps:
         gaps = gaps_of(values)
         return gaps.astype(f"<u{_width_of(int(gaps.max()))}").tobytes()
 
-    def allows_bytes(self, size: int, count: int, space: int) -> bool:
+    def allows_bytes(self, size: int, count: int, domain_size: int) -> bool:
         return size in [count * width for width in _WIDTHS]
 
     def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
         size = len(stream.data)
-        if not self.allows_bytes(size, count, context.space):
+        if not self.allows_bytes(size, count, context.domain_size):
             raise stream.corrupt(f"{size} bytes are not {count} gaps of 1, 2, 4 or 8 bytes each", "stream-length")
         width = size // count
         positions = stream.data.view(f"<u{width}").astype(np.uint64)
@@ -45,12 +45,12 @@ class Gaps:
         positions += np.uint64(1)
         np.cumsum(positions, out=positions)
         positions -= np.uint64(1)
-        is_beyond = positions >= np.uint64(context.space)
+        is_beyond = positions >= np.uint64(context.domain_size)
         is_beyond[1:] |= positions[1:] <= positions[:-1]
         if is_beyond.any():
             beyond = int(is_beyond.argmax())
             raise stream.corrupt(
-                f"gap {beyond} leads past the universe of {context.space} images", "index-range", beyond * width
+                f"gap {beyond} leads past the universe of {context.domain_size} images", "index-range", beyond * width
             )
         if width != _width_of(largest):
             raise stream.corrupt(f"gaps of {width} bytes where {_width_of(largest)} would do", "gap-width")

@@ -19,40 +19,40 @@ if TYPE_CHECKING:
 class GapsHuffman:
     """For each distance g (gap plus one): the symbol floor(log2 g), then its other bits."""
 
-    exact = True
-    quick_try = False
+    least_bytes_is_exact = True
+    has_quick_estimate = False
 
     def least_bytes(self, values: Integers, context: CodingContext) -> float:
-        return self._plan(gaps_of(values) + 1, context.space)[1]
+        return self._plan(gaps_of(values) + 1, context.domain_size)[1]
 
     def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
         distances = gaps_of(values) + 1
-        lengths, size = self._plan(distances, context.space)
+        lengths, size = self._plan(distances, context.domain_size)
         out, at = huffman.open_stream(lengths, size)
         kernel.write_distances(out, at, lengths, huffman.canonical_codes(lengths), distances)
         return out.tobytes()
 
     def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
-        order, limits, at = huffman.read_table(stream, _alphabet_size(context.space))
+        order, limits, at = huffman.read_table(stream, _alphabet_size(context.domain_size))
         positions = np.empty(count, np.int64)
-        read, end = kernel.read_distances(stream.data, at, order, limits, context.space, positions)
+        read, end = kernel.read_distances(stream.data, at, order, limits, context.domain_size, positions)
         if end == kernel.ENDED:
-            raise stream.ended(f"the stream ends after {read} of {count} positions")
+            raise stream.truncated(f"the stream ends after {read} of {count} positions")
         if read < count:
             raise stream.corrupt(
-                f"gap {read} leads past the universe of {context.space} images", "index-range", end // 8
+                f"gap {read} leads past the universe of {context.domain_size} images", "index-range", end // 8
             )
         huffman.check_end(stream, end)
         return positions
 
     @staticmethod
-    def _plan(distances: NDArray[np.int64], space: int) -> tuple[huffman.CodeLengths, int]:
+    def _plan(distances: NDArray[np.int64], domain_size: int) -> tuple[huffman.CodeLengths, int]:
         """(code lengths, size of the stream in bytes)"""
-        counts = np.zeros(_alphabet_size(space), np.int64)
+        counts = np.zeros(_alphabet_size(domain_size), np.int64)
         kernel.count_bit_lengths(distances, counts)
         lengths = huffman.code_lengths(counts)
         return lengths, huffman.stream_bytes(lengths, counts, int(np.dot(counts, np.arange(len(counts)))))
 
 
-def _alphabet_size(space: int) -> int:
-    return space.bit_length()
+def _alphabet_size(domain_size: int) -> int:
+    return domain_size.bit_length()

@@ -19,35 +19,37 @@ _USUAL_PARAMETERS, _ENDS = (9,), (16,)
 
 
 class GapsModelled(modelled.Modelled):
-    """A hidden Markov model; when thorough, its expected length of a run of alike images is fitted."""
+    """Positions by a hidden Markov model; when thorough, its expected length of a run of alike images is fitted."""
 
     def encode(self, values: Integers, context: CodingContext, *, thorough: bool) -> bytes:
         modelled.check_count(len(values))
         positions = np.array(values, np.int64)
         parameters: tuple[int, ...] = _USUAL_PARAMETERS
         if thorough:
-            first = positions[: modelled.SEARCHED_VALUES]
+            first = positions[: modelled.SEARCH_VALUES]
             expect_positions(len(first))
-            space = context.space if len(first) == len(positions) else int(first[-1]) + 1
+            domain_size = context.domain_size if len(first) == len(positions) else int(first[-1]) + 1
             parameters, written = modelled.search(
-                lambda trial: modelled.write(model(first, space, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
+                lambda trial: modelled.write(model(first, domain_size, *trial), len(first)), _USUAL_PARAMETERS, _ENDS
             )
             if len(first) == len(positions):
                 return written.stream
-        return modelled.write(model(positions, context.space, *parameters), len(positions)).stream
+        return modelled.write(model(positions, context.domain_size, *parameters), len(positions)).stream
 
     def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
         modelled.check_count(count, stream.offset)
         positions = np.zeros(count, np.int64)
-        read = modelled.read(model(positions, context.space, 0), stream, count)
+        read = modelled.read(model(positions, context.domain_size, 0), stream, count)
         if read < count:
-            raise stream.corrupt(f"position {read} is beyond the universe of {context.space} images", "index-range")
+            raise stream.corrupt(
+                f"position {read} is beyond the universe of {context.domain_size} images", "index-range"
+            )
         return positions
 
 
 def expect_positions(positions: int) -> None:
     """Announce that this number of positions will be encoded thoroughly, so that kernels are compiled first."""
-    code_positions.expect_work(modelled.USUAL_TRIALS * positions)
+    code_positions.expect_work(modelled.SEARCH_TRIALS * positions)
 
 
 def model(positions: NDArray[np.int64], universe_size: int, change_exponent: int) -> modelled.Model:

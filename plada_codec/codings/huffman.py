@@ -85,7 +85,7 @@ def read_table(stream: Stream, alphabet_size: int) -> tuple[NDArray[np.int64], N
     lengths = np.full(alphabet_size, UNUSED, np.int8)
     at = int(kernel.read_table(stream.data, lengths))
     if at == kernel.ENDED:
-        raise stream.ended("the stream ends in its table of code lengths")
+        raise stream.truncated("the stream ends in its table of code lengths")
     if at == kernel.BAD_TABLE:
         raise stream.corrupt("the table of code lengths is not one", "huffman-table")
     order, per_length = _canonical_order(lengths)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 #: Spec sections 6.6 and 7.5: counts have 31 bits.
 _MAX_COUNT = (1 << 31) - 1
 #: Parameters are chosen on this many values, the first ones.
-SEARCHED_VALUES = 1 << 14
+SEARCH_VALUES = 1 << 14
 #: About how many parameters a search tries.
-USUAL_TRIALS = 8
+SEARCH_TRIALS = 8
 #: Room for a stream at first, more than is usual; a stream that needs more is written again.
 _BYTES_PER_VALUE, _LEAST_ROOM = 2, 64
 
@@ -41,29 +41,34 @@ def check_count(count: int, offset: int | None = None) -> None:
 
 
 class Modelled:
-    """Common part of the modelled codings."""
+    """Base of the modelled codings: their `least_bytes`."""
 
-    exact = False
-    quick_try = False
+    least_bytes_is_exact = False
+    has_quick_estimate = False
 
     def least_bytes(self, values: Integers, context: CodingContext) -> float:
         """The least size of a stream: the parameters alone take half a byte."""
         return 1 if len(values) <= _MAX_COUNT else math.inf
 
 
-class Written(NamedTuple):
-    """A stream, and its cost in units of 1/256 bit, before it is rounded up to bytes; a constant is left out."""
+class WrittenStream(NamedTuple):
+    """A stream that a model wrote, and its cost, by which streams of the same values are compared.
+
+    Attributes:
+        stream: the bytes.
+        cost: in units of 1/256 bit, before it is rounded up to bytes; a constant is left out.
+    """
 
     stream: bytes
-    spent: int
+    cost: int
 
     @property
-    def cost(self) -> tuple[int, int]:
+    def sort_key(self) -> tuple[int, int]:
         """Key to compare streams by: bytes, then the distance to one byte less."""
-        return len(self.stream), self.spent
+        return len(self.stream), self.cost
 
 
-def write(model: Model, count: int) -> Written:
+def write(model: Model, count: int) -> WrittenStream:
     """Let `model` write `count` values; return the stream."""
     room = _BYTES_PER_VALUE * count + _LEAST_ROOM
     while True:
@@ -71,10 +76,10 @@ def write(model: Model, count: int) -> Written:
         coder = kernel.new_coder()
         kernel.start_encoder(coder)
         model(coder, data)
-        spent = int(kernel.spent(coder))
+        cost = int(kernel.cost(coder))
         size = int(kernel.finish(coder, data))
         if size <= room:
-            return Written(data[:size].tobytes(), spent)
+            return WrittenStream(data[:size].tobytes(), cost)
         room = size
 
 
@@ -90,7 +95,7 @@ def read(model: Model, stream: Stream, count: int) -> int:
     kernel.start_decoder(coder, data)
     values = int(model(coder, data))
     if kernel.ended(coder):
-        raise stream.ended(f"the stream ends after {values} of {count} values")
+        raise stream.truncated(f"the stream ends after {values} of {count} values")
     left_over = len(data) - int(coder[kernel.AT])
     if values == count and left_over > 0:
         raise stream.corrupt(f"{left_over} bytes are left over", "stream-length", int(coder[kernel.AT]))
@@ -98,15 +103,15 @@ def read(model: Model, stream: Stream, count: int) -> int:
 
 
 def search(
-    write_with: Callable[[tuple[int, ...]], Written], start: tuple[int, ...], ends: tuple[int, ...]
-) -> tuple[tuple[int, ...], Written]:
+    write_with: Callable[[tuple[int, ...]], WrittenStream], start: tuple[int, ...], ends: tuple[int, ...]
+) -> tuple[tuple[int, ...], WrittenStream]:
     """Find parameters near `start`, each 0 .. end - 1, that no single step makes cheaper; and their stream."""
-    tried: dict[tuple[int, ...], Written] = {}
+    tried: dict[tuple[int, ...], WrittenStream] = {}
 
-    def cost(parameters: tuple[int, ...]) -> tuple[int, int]:
+    def sort_key(parameters: tuple[int, ...]) -> tuple[int, int]:
         if parameters not in tried:
             tried[parameters] = write_with(parameters)
-        return tried[parameters].cost
+        return tried[parameters].sort_key
 
     best, improved = start, True
     while improved:
@@ -115,7 +120,7 @@ def search(
             for step in (-1, 1):
                 while 0 <= best[which] + step < end:
                     stepped = (*best[:which], best[which] + step, *best[which + 1 :])
-                    if cost(stepped) >= cost(best):
+                    if sort_key(stepped) >= sort_key(best):
                         break
                     best, improved = stepped, True
     return best, tried[best]

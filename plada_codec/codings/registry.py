@@ -22,7 +22,7 @@ from plada_codec.errors import InvalidArgument, Unsupported
 
 @dataclass(frozen=True)
 class Coding:
-    """A row of the registry: code in the header, layout, coder, implementation."""
+    """A row of the registry: a coding's number in the header, its layout, its coder, and its implementation."""
 
     code: int
     layout: str

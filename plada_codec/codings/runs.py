@@ -16,10 +16,10 @@ _MIN_BYTES, _MAX_BYTES_PER_POSITION = 2, 18
 
 
 class Runs:
-    """Two varints for each run: good for selections that keep whole stretches of the reference set."""
+    """Positions as runs, two varints for each: good for selections that keep whole stretches of the reference set."""
 
-    exact = True
-    quick_try = False
+    least_bytes_is_exact = True
+    has_quick_estimate = False
 
     def least_bytes(self, values: Integers, context: CodingContext) -> float:
         return int(kernel.stream_bytes(values))
@@ -29,18 +29,18 @@ class Runs:
         kernel.write_runs(values, out)
         return out.tobytes()
 
-    def allows_bytes(self, size: int, count: int, space: int) -> bool:
+    def allows_bytes(self, size: int, count: int, domain_size: int) -> bool:
         return _MIN_BYTES <= size <= _MAX_BYTES_PER_POSITION * count
 
     def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
         positions = np.empty(count, np.int64)
-        status, at = kernel.read_runs(stream.data, context.space, positions)
+        status, at = kernel.read_runs(stream.data, context.domain_size, positions)
         if status == kernel.ENDED:
-            raise stream.ended("the stream ends before its runs add up")
+            raise stream.truncated("the stream ends before its runs add up")
         if status == kernel.BAD_VARINT:
             raise stream.corrupt("a run is an overlong varint", "varint", at)
         if status == kernel.OUT_OF_RANGE:
-            raise stream.corrupt(f"a run leads past the universe of {context.space} images", "index-range", at)
+            raise stream.corrupt(f"a run leads past the universe of {context.domain_size} images", "index-range", at)
         if status == kernel.TOO_MANY:
             raise stream.corrupt(f"the runs add up to more than {count}", "run-count", at)
         if at != len(stream.data):

@@ -32,8 +32,8 @@ _SLOWEST_MAX_CONTENT = 1 << 20
 class Zstd:
     """Zstandard over the plain form of a layout."""
 
-    exact = False
-    quick_try = True
+    least_bytes_is_exact = False
+    has_quick_estimate = True
 
     def __init__(self, plain: PlainForm) -> None:
         self.plain = plain
@@ -56,7 +56,7 @@ class Zstd:
 
     def decode(self, stream: Stream, count: int, context: CodingContext) -> Integers:
         def check_size(size: int) -> None:
-            if not self.plain.allows_bytes(size, count, context.space):
+            if not self.plain.allows_bytes(size, count, context.domain_size):
                 raise stream.corrupt(
                     f"the zstd frame declares {size} bytes, which cannot be {count} values", "zstd-size"
                 )

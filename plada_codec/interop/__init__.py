@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from plada_codec.errors import FileError, InvalidArgument, PladaError
 from plada_codec.files import atomic_write
-from plada_codec.interop.base import MUST_SAY, Source, missing
+from plada_codec.interop.base import REQUIRED_FIELDS, Source, missing_field
 from plada_codec.interop.registry import FORMATS, Format
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
@@ -78,9 +78,9 @@ def read(
         with _opened(source) as stream:
             contents = chosen.read(Source(stream, reference_size, limits))
         fields = contents.fields | {field: value for field, value in arguments.items() if value is not None}
-        for field in MUST_SAY:
+        for field in REQUIRED_FIELDS:
             if field not in fields:
-                raise missing(field)
+                raise missing_field(field)
         return Payload(contents.indices, contents.labels, **fields)
     except PladaError as error:
         raise type(error)(f"{name}: {error.args[0]}", rule=error.rule, offset=error.offset) from None

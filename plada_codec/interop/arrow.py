@@ -19,7 +19,7 @@ import numpy as np
 
 from plada_codec.errors import FileError
 from plada_codec.extras import extra_module
-from plada_codec.interop.base import Contents, Source, faults_are
+from plada_codec.interop.base import Contents, Source, file_errors
 from plada_codec.payload import Payload
 from plada_codec.sections.registry import SECTIONS
 from plada_codec.universe import Universe
@@ -39,7 +39,7 @@ def read_ipc(source: Source) -> Contents:
     data = source.read_all()
     is_file = data.startswith(_FILE_MAGIC)
     opener = pyarrow.ipc.open_file if is_file else pyarrow.ipc.open_stream
-    with faults_are("not Arrow IPC, or damaged"):
+    with file_errors("not Arrow IPC, or damaged"):
         schema = opener(data).schema
         numbers = list(_columns(pyarrow, schema).values())
         options = pyarrow.ipc.IpcReadOptions(included_fields=numbers, use_threads=False)
@@ -58,7 +58,7 @@ def read_parquet(source: Source) -> Contents:
     pyarrow = extra_module("pyarrow", "arrow")
     parquet = extra_module("pyarrow.parquet", "arrow")
     data = source.read_all()
-    with faults_are("not Parquet, or damaged"):
+    with file_errors("not Parquet, or damaged"):
         file = parquet.ParquetFile(pyarrow.BufferReader(data))
         schema = file.schema_arrow
         columns = list(_columns(pyarrow, schema))
@@ -102,7 +102,7 @@ def _contents(table: Any, metadata: dict[bytes, bytes] | None) -> Contents:
             raise FileError(f"column {name!r} has {missing_values} missing values", rule="file")
     columns = {name: table.column(name).to_numpy() for name in table.column_names}
     indices, labels = (columns[name] for name in _COLUMNS)
-    with faults_are("the schema's metadata 'plada' is not what it should be"):
+    with file_errors("the schema's metadata 'plada' is not what it should be"):
         fields = json.loads((metadata or {}).get(_METADATA_KEY, b"{}"))
         bounds = {name: fields.pop(name) for name in ("offset", "stride") if name in fields}
         if bounds:

@@ -25,7 +25,7 @@ _BLOCK_ROWS = 1 << 16
 _MAX_AROUND_BYTES = 1 << 20
 
 #: Fields that a payload needs: their meaning, the command-line option, the rule of the error if they are missing.
-MUST_SAY = {
+REQUIRED_FIELDS = {
     "reference_size": ("how many images the reference set has", "--reference-size", "reference-size"),
     "num_classes": ("how many classes there are", "--classes", "classes"),
 }
@@ -52,7 +52,7 @@ class Source:
     def reference_size(self) -> int:
         """N, for formats that need it. Raises InvalidArgument if the caller did not give it."""
         if self.known_reference_size is None:
-            raise missing("reference_size")
+            raise missing_field("reference_size")
         return self.known_reference_size
 
     def check_kept(self, kept: int) -> None:
@@ -93,9 +93,9 @@ class Source:
             yield line, begun
 
 
-def missing(name: str) -> InvalidArgument:
-    """The error for a field that neither the file nor the caller gives."""
-    what, option, rule = MUST_SAY[name]
+def missing_field(name: str) -> InvalidArgument:
+    """The error for a required field that neither the file nor the caller gives."""
+    what, option, rule = REQUIRED_FIELDS[name]
     return InvalidArgument(f"it does not say {what}: give {name} ({option})", rule=rule)
 
 
@@ -106,7 +106,7 @@ def bad_line(number: int, line: bytes, expected: str) -> FileError:
 
 
 @contextmanager
-def faults_are(what: str) -> Iterator[None]:
+def file_errors(what: str) -> Iterator[None]:
     """Turn any error of a library that reads the file into a FileError: `what`, and the library's reason.
 
     Libraries raise all kinds of errors for damaged bytes, even KeyError and UnicodeDecodeError: hence Exception.

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from plada_codec.errors import FileError, LimitExceeded
-from plada_codec.interop.base import Contents, Source, faults_are
+from plada_codec.interop.base import Contents, Source, file_errors
 from plada_codec.payload import Payload
 from plada_codec.sections.registry import SECTIONS
 from plada_codec.universe import Universe
@@ -38,7 +38,7 @@ _SECTIONS = tuple(section.field for section in SECTIONS if section.field != "cla
 def read(source: Source) -> Contents:
     """Read an archive; nothing is unpickled, and no array is made that exceeds the limits."""
     data = source.read_all()
-    with faults_are("not an npz archive, or damaged"), zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with file_errors("not an npz archive, or damaged"), zipfile.ZipFile(io.BytesIO(data)) as archive:
         arrays = _Arrays(archive, source.limits)
         fields: dict[str, Any] = {}
         for name in ("reference_size", "num_classes"):
@@ -89,7 +89,7 @@ class _Arrays:
         """A required array. Its header is checked before the array is made."""
         if name not in self:
             raise FileError(f"there is no array {name!r}", rule="file")
-        with faults_are(f"{name!r} is damaged"):
+        with file_errors(f"{name!r} is damaged"):
             with self.archive.open(f"{name}.npy") as file:
                 shape, dtype = _header(file)
             if dtype.hasobject:

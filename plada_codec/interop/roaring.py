@@ -13,7 +13,7 @@ import numpy as np
 
 from plada_codec.errors import FileError
 from plada_codec.extras import extra_module
-from plada_codec.interop.base import Contents, Source, faults_are
+from plada_codec.interop.base import Contents, Source, file_errors
 from plada_codec.interop.raw import LABEL
 from plada_codec.payload import Payload
 
@@ -22,7 +22,7 @@ def read(source: Source) -> Contents:
     """Read bitmap and labels. The caller must give N."""
     kind, _ = _bitmap_type(source.reference_size)
     data = source.read_all()
-    with faults_are(f"not a Roaring bitmap for N = {source.reference_size}"):
+    with file_errors(f"not a Roaring bitmap for N = {source.reference_size}"):
         # pyroaring checks the bytes for consistency, so that the next calls are safe
         bitmap = kind.deserialize(data)
     kept = len(bitmap)

@@ -18,8 +18,8 @@ _FIELDS = 8
 _NOTHING_HELD = -1
 _NO_END = 1 << 62
 
-#: Spec section 5.5.
-EVEN = 1 << 15
+#: Spec section 5.5: the probability 1/2, in units of 2^-16.
+HALF = 1 << 15
 _WHOLE_RANGE, _LEAST_RANGE = 1 << 32, 1 << 24
 _FLUSHED_BYTES = 4
 
@@ -83,7 +83,7 @@ def code(coder: Ints, data: Ints, probability: int, bit: int) -> int:
 def code_raw(coder: Ints, data: Ints, number: int, bits: int) -> int:
     """Code a number of `bits` bits, all numbers equally likely; return it."""
     for shift in range(bits - 1, -1, -1):
-        bit = code(coder, data, EVEN, (number >> shift) & 1)
+        bit = code(coder, data, HALF, (number >> shift) & 1)
         number = (number & ~(1 << shift)) | (bit << shift)
     return number
 
@@ -105,7 +105,7 @@ def finish(coder: Ints, data: Ints) -> int:
     return size
 
 
-def spent(coder: Ints) -> int:
+def cost(coder: Ints) -> int:
     """Cost of the stream so far in units of 1/256 bit; an integer, so that all encoders choose alike."""
     whole = coder[AT] + coder[HELD_FF]
     log = 0

@@ -156,14 +156,14 @@ class _Parts:
     @property
     def are_small(self) -> bool:
         """Whether the payload is small enough for stand-ins."""
-        return max(self._parsed.kept, 0 if self._has_all else self._parsed.coded) <= _MAX_STAND_IN
+        return max(self._parsed.kept, 0 if self._has_all else self._parsed.num_coded) <= _MAX_STAND_IN
 
     @property
     def any_index(self) -> _Stream:
         """An index stream without an error: it codes the images at one end of the universe."""
         if self._has_all:
             return self.streams["index"]
-        coded = self._parsed.coded
+        coded = self._parsed.num_coded
         before = self._parsed.kept if self._parsed.complement else 0
         data = varint_bytes(before) + varint_bytes(coded - 1) if coded else b""
         return _Stream(coding_named(INDEX_CODINGS, "runs-plain").code, PLAIN.name, data)

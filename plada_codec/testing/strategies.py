@@ -193,9 +193,9 @@ def _soft_labels(draw: st.DrawFn, used_classes: int, num_classes: int) -> NDArra
 
 
 @st.composite
-def _codes(draw: st.DrawFn, count: int, space: int) -> NDArray[np.int64]:
-    """`count` codes below `space`: constant, near the middle or an end, periodic, from a few values, or random."""
-    largest = space - 1
+def _codes(draw: st.DrawFn, count: int, domain_size: int) -> NDArray[np.int64]:
+    """`count` codes below `domain_size`: constant, near the middle or an end, periodic, of a few values, or random."""
+    largest = domain_size - 1
     shape = draw(st.sampled_from(["alike", "near", "periods", "any", "listed"]))
     if shape == "listed" and count <= 20:
         return np.array(draw(st.lists(st.integers(0, largest), min_size=count, max_size=count)), np.int64)
@@ -203,11 +203,11 @@ def _codes(draw: st.DrawFn, count: int, space: int) -> NDArray[np.int64]:
         return np.full(count, draw(st.integers(0, largest)), np.int64)
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     if shape == "periods":
-        return np.resize(random.integers(0, space, draw(st.integers(5, 50))), count)
+        return np.resize(random.integers(0, domain_size, draw(st.integers(5, 50))), count)
     if shape == "near":
         middle = draw(st.sampled_from([0, largest // 2, largest]))
         return np.clip(np.rint(random.normal(middle, 2, count)).astype(np.int64), 0, largest)
-    return random.integers(0, space, count)
+    return random.integers(0, domain_size, count)
 
 
 @st.composite

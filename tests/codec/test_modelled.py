@@ -120,8 +120,8 @@ def test_the_estimate_in_the_parameter_search_is_within_a_byte_of_the_informatio
     for p, bit in zip(some.probabilities, some.bits, strict=True):
         range_coder.code(coder, nowhere, p, bit)
     # 32 bits of a range are nothing spent; the part of a bit is linear instead of a logarithm, up to 0.09 off.
-    spent_bits = range_coder.spent(coder) / 256 + 32
-    assert abs(spent_bits - some.information_bits) <= 8 + some.rounding_bits + 0.1
+    cost_bits = range_coder.cost(coder) / 256 + 32
+    assert abs(cost_bits - some.information_bits) <= 8 + some.rounding_bits + 0.1
 
 
 @given(decisions())
