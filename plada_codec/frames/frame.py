@@ -16,9 +16,10 @@ from plada_codec.errors import Corrupt, InvalidArgument
 OVERHEAD_BYTES = 8
 MIN_FRAME_BYTES = OVERHEAD_BYTES + 1
 MAX_FRAME_BYTES = 65_535
-#: Section 2: ids of 20 bits; those from here on number the parts of the announce.
+#: Section 2: the ids from here on number the parts of the announce.
 FIRST_ANNOUNCE_ID = 0xFFF00
-TAGS, _IDS = 1 << 12, 1 << 20
+#: Section 2: tags have 12 bits, ids 20.
+TAG_COUNT, _ID_COUNT = 1 << 12, 1 << 20
 #: Section 3: the most source symbols of one block (RFC 6330 section 5.6).
 MAX_SYMBOLS = 56_403
 #: Section 3: the size of symbols of this many bytes or more is a multiple of `ALIGNMENT`.
@@ -53,10 +54,10 @@ class Frame:
 
     def __post_init__(self) -> None:
         longest = MAX_FRAME_BYTES - OVERHEAD_BYTES
-        if not (0 <= self.tag < TAGS and 0 <= self.id < _IDS and 1 <= len(self.content) <= longest):
+        if not (0 <= self.tag < TAG_COUNT and 0 <= self.id < _ID_COUNT and 1 <= len(self.content) <= longest):
             raise InvalidArgument(
                 f"no frame can have tag {self.tag}, id {self.id} and {len(self.content)} bytes of content: "
-                f"the ranges are 0 .. {TAGS - 1}, 0 .. {_IDS - 1}, 1 .. {longest}",
+                f"the ranges are 0 .. {TAG_COUNT - 1}, 0 .. {_ID_COUNT - 1}, 1 .. {longest}",
                 rule="frame",
             )
 
@@ -84,7 +85,7 @@ def parse_frame(data: bytes) -> Frame:
     if zlib.crc32(data[:-4], _NAME) != int.from_bytes(data[-4:], "little"):
         raise Corrupt("the frame's checksum is not that of its bytes: it is damaged, or not ours", rule="checksum")
     word = int.from_bytes(data[:4], "little")
-    return Frame(word >> 20, word % _IDS, bytes(data[4:-4]))
+    return Frame(word >> 20, word % _ID_COUNT, bytes(data[4:-4]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from plada_codec.frames.frame import (
     MAX_SYMBOLS,
     MIN_FRAME_BYTES,
     OVERHEAD_BYTES,
-    TAGS,
+    TAG_COUNT,
     Announce,
     Frame,
 )
@@ -26,8 +26,8 @@ from plada_codec.frames.limits import FrameLimits
 
 #: Default length of frames: most modems take a frame of this length in one packet.
 DEFAULT_FRAME_BYTES = 256
-#: Section 5, carousel.
-ANNOUNCE_EVERY = 16
+#: Section 5: default number of symbols between two announces of a carousel.
+DEFAULT_ANNOUNCE_EVERY = 16
 #: Section 1: with this many symbols more than K (if K > 1), an object is almost certainly rebuilt.
 EXTRA_SYMBOLS = 2
 
@@ -59,12 +59,12 @@ class Layout:
         return self.part_bytes + OVERHEAD_BYTES
 
     @property
-    def extra(self) -> int:
+    def extra_symbols(self) -> int:
         """Number of symbols beyond K that a receiver may need: 0 if each symbol is the whole object."""
         return EXTRA_SYMBOLS if self.symbols > 1 else 0
 
     @property
-    def cycle(self) -> int:
+    def cycle_symbols(self) -> int:
         """Number of different symbols that a carousel sends before it begins again.
 
         There are enough that a receiver meets none twice in practice, and few enough to hold in memory: at the end of
@@ -163,8 +163,8 @@ class Sender:
         self.layout = layout(len(data), frame_bytes, limits)
         self.announce = Announce(len(data), self.layout.symbol_bytes, hashlib.sha256(data).digest())
         self.tag = self.announce.default_tag if tag is None else tag
-        if not 0 <= self.tag < TAGS:
-            raise InvalidArgument(f"a tag is 0 .. {TAGS - 1}, not {tag}", rule="tag")
+        if not 0 <= self.tag < TAG_COUNT:
+            raise InvalidArgument(f"a tag is 0 .. {TAG_COUNT - 1}, not {tag}", rule="tag")
         self._encoder = FountainEncoder(data, self.layout.symbol_bytes)
 
     def symbol_frame(self, id: int) -> bytes:
@@ -216,7 +216,7 @@ def _packetize(sender: Sender, count: int, announces: int) -> Iterator[bytes]:
     yield from map(sender.symbol_frame, range(begin, count))
 
 
-def carousel(sender: Sender, start: int = 0, announce_every: int = ANNOUNCE_EVERY) -> Iterator[bytes]:
+def carousel(sender: Sender, start: int = 0, announce_every: int = DEFAULT_ANNOUNCE_EVERY) -> Iterator[bytes]:
     """An endless stream of frames from symbol `start` (modulo the cycle) on, with regular announces.
 
     An announce comes before the first symbol, and again after every `announce_every` symbols. Far symbols are slow (see
@@ -237,4 +237,4 @@ def _carousel(sender: Sender, start: int, announce_every: int) -> Iterator[bytes
     for sent in itertools.count():
         if sent % announce_every == 0:
             yield from announce
-        yield sender.symbol_frame((start + sent) % sender.layout.cycle)
+        yield sender.symbol_frame((start + sent) % sender.layout.cycle_symbols)

@@ -23,7 +23,7 @@ from typing import Any
 from plada_codec.errors import InvalidArgument, PladaError
 from plada_codec.frames.frame import MAX_FRAME_BYTES
 from plada_codec.links.conditions import Conditions
-from plada_codec.links.delivery.deliveries import Delivery, deliver
+from plada_codec.links.delivery.deliveries import Delivery, compute_delivery
 from plada_codec.links.delivery.job import DeliveryJob
 from plada_codec.links.layout import FrameLayout, frame_layout
 from plada_codec.links.link import Link
@@ -102,7 +102,7 @@ def budget(object_bytes: int, link: Link, conditions: Conditions = Conditions())
         LinkError: (`option`) if the profile leaves open a number that is needed; (`frame-bytes`) if frames are longer
             than the link takes, or bare pieces do not fit them; (`contact`) if a frame is longer than a contact.
         InvalidArgument: (`object`) if the object is empty; (`frame-bytes`) if PLADA frames are too short for it;
-            (`value`, `loss`) as `DeliveryJob` and `deliver`.
+            (`value`, `loss`) as `DeliveryJob` and `compute_delivery`.
         LimitExceeded: (`limits`) if the object is longer than PLADA frames can carry.
 
     At 3 km, with a tenth of the frames lost, one-way coding is 8.5 times as fast as stop-and-wait, with probability
@@ -122,7 +122,7 @@ def budget(object_bytes: int, link: Link, conditions: Conditions = Conditions())
     frame_bytes = _longest_frame_bytes(object_bytes, link, conditions)
     job = _job(link, conditions, object_bytes, frame_layout(object_bytes, frame_bytes, conditions))
     best = frame_bytes if conditions.frame_bytes == "best" else None
-    return Budget(link, conditions, frame_bytes, job, deliver(conditions.strategy, job), best)
+    return Budget(link, conditions, frame_bytes, job, compute_delivery(conditions.strategy, job), best)
 
 
 def max_bytes(link: Link, within_s: float, conditions: Conditions = Conditions()) -> int:
@@ -201,7 +201,7 @@ def best_frame_bytes(object_bytes: int, link: Link, conditions: Conditions) -> i
         if best is not None and least_s > best[0]:
             break
         try:
-            delivery = deliver(conditions.strategy, job)
+            delivery = compute_delivery(conditions.strategy, job)
         except PladaError as error:
             problem = error
         else:

@@ -7,11 +7,11 @@ from typing import Literal
 
 from plada_codec.errors import InvalidArgument
 from plada_codec.links.defaults import (
-    ACKNOWLEDGEMENT_BYTES,
-    NACK_BURST_FRAMES,
-    PROBABILITY,
-    RECEIVERS,
-    RETURN_LOSS,
+    DEFAULT_ACKNOWLEDGEMENT_BYTES,
+    DEFAULT_NACK_BURST_FRAMES,
+    DEFAULT_PROBABILITY,
+    DEFAULT_RECEIVERS,
+    DEFAULT_RETURN_LOSS,
 )
 from plada_codec.links.delivery.job import check_range
 from plada_codec.links.delivery.registry import DEFAULT_STRATEGY
@@ -47,14 +47,14 @@ class Conditions:
     strategy: str = DEFAULT_STRATEGY
     loss: Loss | None = None
     distance_m: float | None = None
-    receivers: int = RECEIVERS
-    probability: float = PROBABILITY
+    receivers: int = DEFAULT_RECEIVERS
+    probability: float = DEFAULT_PROBABILITY
     frame_bytes: int | Literal["best"] | None = None
     piece_header_bytes: int | None = None
     padded_pieces: bool = False
-    acknowledgement_bytes: int = ACKNOWLEDGEMENT_BYTES
-    return_loss: float = RETURN_LOSS
-    nack_burst_frames: int = NACK_BURST_FRAMES
+    acknowledgement_bytes: int = DEFAULT_ACKNOWLEDGEMENT_BYTES
+    return_loss: float = DEFAULT_RETURN_LOSS
+    nack_burst_frames: int = DEFAULT_NACK_BURST_FRAMES
 
     def __post_init__(self) -> None:
         if not 1 <= self.receivers <= MAX_RECEIVERS:

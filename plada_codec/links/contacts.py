@@ -33,7 +33,7 @@ def start_in_contact_s(
 def start_of_last_s(
     before: NDArray[np.float64], step_s: float, span_s: float, last_span_s: float, contact_s: float, period_s: float
 ) -> NDArray[np.float64]:
-    """The start of a last frame.
+    """The start of the last of several frames.
 
     Args:
         before: number of frames before it; 0 or more.

@@ -41,7 +41,7 @@ def frame_layout(object_bytes: int, longest: int, conditions: Conditions) -> Fra
         message = f"frames of {longest} bytes carry at most {most:,} bytes ({MAX_SYMBOLS:,} symbols)"
         raise InvalidArgument(f"{message}, not {object_bytes:,}", rule="frame-bytes") from None
     announce = found.announce_parts, found.announce_frame_bytes
-    return FrameLayout(found.symbols, found.frame_bytes, None, *announce, found.extra)
+    return FrameLayout(found.symbols, found.frame_bytes, None, *announce, found.extra_symbols)
 
 
 def _pieces(object_bytes: int, longest: int, header_bytes: int, conditions: Conditions) -> FrameLayout:

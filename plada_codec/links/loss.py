@@ -26,21 +26,21 @@ MAX_BURST_FRAMES = 10_000
 
 
 class Loss(ABC):
-    """The loss of frames in a sequence."""
+    """A model of losses: the probability that a frame of a sequence is lost."""
 
     @abstractmethod
-    def after(self, frame_bytes: int) -> tuple[float, float]:
+    def conditional_loss(self, frame_bytes: int) -> tuple[float, float]:
         """The probabilities that a frame of this length is lost: after a frame that arrived, and after a lost frame."""
 
     @property
     def memory(self) -> float:
-        """The difference of the two probabilities of `after`: 0 if losses are independent."""
-        arrived, lost = self.after(1)
+        """The difference of the two probabilities of `conditional_loss`: 0 if losses are independent."""
+        arrived, lost = self.conditional_loss(1)
         return lost - arrived
 
     def frame_loss(self, frame_bytes: int) -> float:
         """The probability that a frame of this length is lost, if nothing is known of the frame before it."""
-        return self.after(frame_bytes)[0] / (1 - self.memory)
+        return self.conditional_loss(frame_bytes)[0] / (1 - self.memory)
 
     def sampler(self, random: Random) -> Callable[[int], bool]:
         """Return a function that draws, for one frame after another, whether it is lost, from its length in bytes.
@@ -54,7 +54,7 @@ class Loss(ABC):
 
         def lost(frame_bytes: int) -> bool:
             nonlocal state
-            state = random.random() < self.after(frame_bytes)[state]
+            state = random.random() < self.conditional_loss(frame_bytes)[state]
             return state
 
         return lost
@@ -73,7 +73,7 @@ class IndependentLoss(Loss):
     def __post_init__(self) -> None:
         _check_rate(self.rate, "loss")
 
-    def after(self, frame_bytes: int) -> tuple[float, float]:
+    def conditional_loss(self, frame_bytes: int) -> tuple[float, float]:
         return self.rate, self.rate
 
 
@@ -93,7 +93,7 @@ class BitErrors(Loss):
     def __post_init__(self) -> None:
         _check_rate(self.ber, "bit error rate")
 
-    def after(self, frame_bytes: int) -> tuple[float, float]:
+    def conditional_loss(self, frame_bytes: int) -> tuple[float, float]:
         loss = -math.expm1(8 * frame_bytes * math.log1p(-self.ber))
         return loss, loss
 
@@ -107,7 +107,7 @@ class BurstyLoss(Loss):
         burst_frames: mean length of a burst, which is a run of lost frames. The least mean length is 1 / (1 - rate),
             that of independent losses.
 
-    >>> arrived, lost = BurstyLoss(0.2, burst_frames=10).after(256)
+    >>> arrived, lost = BurstyLoss(0.2, burst_frames=10).conditional_loss(256)
     >>> print(f"after a frame that arrived {arrived:.3f}, after one that was lost {lost:.3f}")
     after a frame that arrived 0.025, after one that was lost 0.900
 
@@ -128,24 +128,24 @@ class BurstyLoss(Loss):
                 rule="loss",
             )
 
-    def after(self, frame_bytes: int) -> tuple[float, float]:
+    def conditional_loss(self, frame_bytes: int) -> tuple[float, float]:
         burst_ends = 1 / self.burst_frames
         return self.rate / (1 - self.rate) * burst_ends, 1 - burst_ends
 
 
 @dataclass(frozen=True)
-class FilledLoss(Loss):
-    """The loss of frames whose packets are all filled up to one length, and have the loss `loss`.
+class PaddedLoss(Loss):
+    """The loss of frames whose packets are padded to one length: that of `loss`, for all bytes on the air.
 
-    >>> FilledLoss(BitErrors(1e-4), packet_bytes=64).frame_loss(65) == BitErrors(1e-4).frame_loss(128)
+    >>> PaddedLoss(BitErrors(1e-4), packet_bytes=64).frame_loss(65) == BitErrors(1e-4).frame_loss(128)
     True
     """
 
     loss: Loss
     packet_bytes: int
 
-    def after(self, frame_bytes: int) -> tuple[float, float]:
-        return self.loss.after(-(-frame_bytes // self.packet_bytes) * self.packet_bytes)
+    def conditional_loss(self, frame_bytes: int) -> tuple[float, float]:
+        return self.loss.conditional_loss(-(-frame_bytes // self.packet_bytes) * self.packet_bytes)
 
 
 def _check_rate(rate: float, what: str) -> None:

@@ -49,7 +49,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Quantity:
-    """Note on a field that is a number: its unit, its least and largest value, and whether it is a whole number."""
+    """Annotation of a field that is a number: its unit, its least and largest value, whether it is a whole number."""
 
     unit: str
     least: float = 0
@@ -59,7 +59,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Switch:
-    """Note on a field that is true or false, and that a budget lists as 1 or 0: its meaning."""
+    """Annotation of a field that is true or false, and that a budget lists as 1 or 0: its meaning."""
 
     meaning: str
 
@@ -98,7 +98,7 @@ class NumberFields:
 
 @cache
 def _noted(of: type, kind: type[_Note]) -> Mapping[str, _Note]:
-    """The notes of one kind in the annotations of a class, by field."""
+    """The annotations of one kind of the fields of a class, by field."""
     hints = get_type_hints(of, include_extras=True)
     return MappingProxyType(
         {name: note for name, hint in hints.items() for note in get_args(hint) if isinstance(note, kind)}

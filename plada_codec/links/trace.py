@@ -41,14 +41,14 @@ class TracedNumber:
     note: str = ""
 
 
-def inputs_of(found: Budget) -> tuple[TracedNumber, ...]:
+def inputs_of(budget: Budget) -> tuple[TracedNumber, ...]:
     """The numbers that a budget used, as far as its strategy needs them: conditions, numbers of the link, frames."""
-    return (*_of_conditions(found), *_of_link(found), *_of_frames(found))
+    return (*_of_conditions(budget), *_of_link(budget), *_of_frames(budget))
 
 
-def results_of(found: Budget) -> tuple[TracedNumber, ...]:
+def results_of(budget: Budget) -> tuple[TracedNumber, ...]:
     """The numbers that a budget found, also those that are unknown."""
-    delivery = found.delivery
+    delivery = budget.delivery
     note = _section(strategy_named(delivery.strategy).section)
     numbers = {field.name: getattr(delivery, field.name) for field in fields(delivery)}
     results = tuple(
@@ -57,13 +57,13 @@ def results_of(found: Budget) -> tuple[TracedNumber, ...]:
         # Only coded strategies have symbols and announces.
         if name not in ("strategy", "method") and not (value is None and name in ("symbols", "announces"))
     )
-    if found.best_frame_bytes is None:
+    if budget.best_frame_bytes is None:
         return results
-    return (*results, TracedNumber("best_frame_bytes", found.best_frame_bytes, "B", "formula", _section("6.4")))
+    return (*results, TracedNumber("best_frame_bytes", budget.best_frame_bytes, "B", "formula", _section("6.4")))
 
 
-def _of_conditions(found: Budget) -> Iterator[TracedNumber]:
-    conditions = found.conditions
+def _of_conditions(budget: Budget) -> Iterator[TracedNumber]:
+    conditions = budget.conditions
 
     def numbers(*names: str) -> Iterator[TracedNumber]:
         defaults = {field.name: field.default for field in fields(Conditions)}
@@ -71,15 +71,15 @@ def _of_conditions(found: Budget) -> Iterator[TracedNumber]:
             value = getattr(conditions, name)
             yield TracedNumber(name, value, _unit(name), "default" if value == defaults[name] else "option")
 
-    yield TracedNumber("object_bytes", found.job.object_bytes, "B", "option")
-    if found.link.speed_m_per_s is not None:
+    yield TracedNumber("object_bytes", budget.job.object_bytes, "B", "option")
+    if budget.link.speed_m_per_s is not None:
         source = "default" if conditions.distance_m is None else "option"
         yield TracedNumber("distance_m", conditions.distance_m or 0, "m", source)
     yield from numbers("receivers", "probability")
     if conditions.frame_bytes == "best":
-        yield TracedNumber("frame_bytes", found.frame_bytes, "B", "formula", f"the best, {_section('6.4')}")
+        yield TracedNumber("frame_bytes", budget.frame_bytes, "B", "formula", f"the best, {_section('6.4')}")
     elif conditions.frame_bytes is None:
-        yield TracedNumber("frame_bytes", found.frame_bytes, "B", "default", "the link's longest")
+        yield TracedNumber("frame_bytes", budget.frame_bytes, "B", "default", "the link's longest")
     else:
         yield from numbers("frame_bytes")
     if conditions.piece_header_bytes is not None:
@@ -88,13 +88,13 @@ def _of_conditions(found: Budget) -> Iterator[TracedNumber]:
     if conditions.loss is not None:
         for name, value in vars(conditions.loss).items():
             yield TracedNumber(_LOSS_NAMES.get(name, name), value, "", "option")
-    elif found.link.loss is None:
+    elif budget.link.loss is None:
         yield TracedNumber("loss", 0, "", "default", "neither the profile nor an option says it")
 
 
-def _of_link(found: Budget) -> Iterator[TracedNumber]:
+def _of_link(budget: Budget) -> Iterator[TracedNumber]:
     """The numbers and switches of the link and of its airtime model."""
-    link, conditions, model = found.link, found.conditions, found.link.model
+    link, conditions, model = budget.link, budget.conditions, budget.link.model
     unused = {
         "loss": conditions.loss is not None,
         "frame_packets": link.frame_packets == 1,
@@ -115,9 +115,9 @@ def _of_link(found: Budget) -> Iterator[TracedNumber]:
         yield TracedNumber(name, number.value, number.unit, number.mark, number.note)
 
 
-def _of_frames(found: Budget) -> Iterator[TracedNumber]:
+def _of_frames(budget: Budget) -> Iterator[TracedNumber]:
     """The frames, with their airtime and loss on the link."""
-    link, job, conditions = found.link, found.job, found.conditions
+    link, job, conditions = budget.link, budget.job, budget.conditions
     strategy = strategy_named(conditions.strategy)
     is_plada = conditions.piece_header_bytes is None
     rules = "plada-frames-1 5" if is_plada else _section("6.2")

@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from plada_codec import Payload, encode
 from plada_codec.cli.main import main
 from plada_codec.frames import Reassembler, Sender, packetize, read_frames, read_state
-from plada_codec.frames.sending import ANNOUNCE_EVERY, DEFAULT_FRAME_BYTES
+from plada_codec.frames.sending import DEFAULT_ANNOUNCE_EVERY, DEFAULT_FRAME_BYTES
 from plada_codec.frames.slip import slip
 from plada_codec.frames.state import time_mark
 from tests.helpers.commands import fails, hear_ctrl_c, ok, run
@@ -499,7 +499,7 @@ def test_no_progress_bar_is_in_the_way_of_standard_output(folder: Path, monkeypa
 
 def test_the_defaults_of_carousel_are_those_of_the_package() -> None:
     options = {option.name: option.default for option in main.commands["carousel"].params}
-    assert (options["frame_bytes"], options["announce_every"]) == (DEFAULT_FRAME_BYTES, ANNOUNCE_EVERY)
+    assert (options["frame_bytes"], options["announce_every"]) == (DEFAULT_FRAME_BYTES, DEFAULT_ANNOUNCE_EVERY)
 
 
 @pytest.mark.parametrize(

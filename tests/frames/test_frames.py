@@ -195,8 +195,8 @@ def test_the_layout_is_valid_fits_the_frames_and_has_the_fewest_symbols(object_b
     parts = announce.parts(plan.part_bytes)
     assert len(parts) == plan.announce_parts
     assert all(len(part) + OVERHEAD_BYTES <= frame_bytes for part in parts)
-    assert plan.symbols < plan.cycle <= FIRST_ANNOUNCE_ID
-    assert plan.extra == (2 if plan.symbols > 1 else 0)
+    assert plan.symbols < plan.cycle_symbols <= FIRST_ANNOUNCE_ID
+    assert plan.extra_symbols == (2 if plan.symbols > 1 else 0)
 
 
 def widest_symbol(frame_bytes: int) -> int:
@@ -256,7 +256,7 @@ def test_announces_are_spread_evenly_from_before_the_first_symbol_to_behind_the_
 def test_a_receiver_may_join_a_carousel_at_any_frame(data: bytes, frame_bytes: int, start: int) -> None:
     sender = Sender(data, frame_bytes)
     # As if the cycle were short: its length is the layout's affair, and far symbols take their time.
-    start = start % (3 * sender.layout.symbols) + sender.layout.cycle
+    start = start % (3 * sender.layout.symbols) + sender.layout.cycle_symbols
     reassembler = Reassembler()
     sent = 0
     for frame in carousel(sender, start):
@@ -270,7 +270,7 @@ def test_a_receiver_may_join_a_carousel_at_any_frame(data: bytes, frame_bytes: i
 
 def test_a_carousel_begins_again_when_its_cycle_is_over() -> None:
     sender = Sender(bytes(4000), 1024)
-    cycle = sender.layout.cycle
+    cycle = sender.layout.cycle_symbols
     assert cycle == 4 + 16_778
     frames = itertools.islice(carousel(sender, cycle - 3, announce_every=4), 10)
     ids = [parse_frame(frame).id for frame in frames]
@@ -278,9 +278,9 @@ def test_a_carousel_begins_again_when_its_cycle_is_over() -> None:
 
 
 def test_the_cycle_of_a_long_object_is_bounded() -> None:
-    assert layout(1 << 26, 1200).cycle == 56_300 + 56_300
-    assert layout(20_000, 48).cycle == 500 + 65_536
-    assert layout(40_000_000, 65_535).cycle == 611 + 611
+    assert layout(1 << 26, 1200).cycle_symbols == 56_300 + 56_300
+    assert layout(20_000, 48).cycle_symbols == 500 + 65_536
+    assert layout(40_000_000, 65_535).cycle_symbols == 611 + 611
 
 
 @given(objects, frame_sizes, frame_sizes, randoms)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec.errors import InvalidArgument
-from plada_codec.links.loss import MAX_BURST_FRAMES, BitErrors, BurstyLoss, FilledLoss, IndependentLoss
+from plada_codec.links.loss import MAX_BURST_FRAMES, BitErrors, BurstyLoss, IndependentLoss, PaddedLoss
 
 RATES = st.floats(0, 0.95)
 
@@ -34,16 +34,18 @@ def test_the_mean_loss_is_the_rate(rate: float, factor: float, frame_bytes: int)
 @given(st.floats(0, 1e-2), st.integers(1, 300), st.integers(1, 2_000))
 def test_bit_errors_in_padding_lose_a_frame_too(ber: float, packet_bytes: int, frame_bytes: int) -> None:
     on_air = len(range(0, frame_bytes, packet_bytes)) * packet_bytes
-    assert FilledLoss(BitErrors(ber), packet_bytes).after(frame_bytes) == BitErrors(ber).after(on_air)
+    assert PaddedLoss(BitErrors(ber), packet_bytes).conditional_loss(frame_bytes) == BitErrors(ber).conditional_loss(
+        on_air
+    )
     bursts = BurstyLoss(0.3, 5)
-    assert FilledLoss(bursts, packet_bytes).after(frame_bytes) == bursts.after(frame_bytes)
-    assert FilledLoss(bursts, packet_bytes).memory == bursts.memory
+    assert PaddedLoss(bursts, packet_bytes).conditional_loss(frame_bytes) == bursts.conditional_loss(frame_bytes)
+    assert PaddedLoss(bursts, packet_bytes).memory == bursts.memory
 
 
 @given(RATES)
 def test_the_shortest_bursts_are_those_of_independent_losses(rate: float) -> None:
     loss = BurstyLoss(rate, 1 / (1 - rate))
-    assert loss.after(64) == pytest.approx((rate, rate), abs=1e-12)
+    assert loss.conditional_loss(64) == pytest.approx((rate, rate), abs=1e-12)
     assert loss.memory == pytest.approx(0, abs=1e-12)
 
 

@@ -13,8 +13,8 @@ import click
 
 from plada_codec.cli.budget.options import (
     BEST,
-    NUMBER_OF,
-    OPTION_OF,
+    NUMBER_OF_OPTION,
+    OPTION_OF_NUMBER,
     BudgetCommand,
     conditions_options,
     link_options,
@@ -105,7 +105,7 @@ def budget(
         raise click.UsageError("--bytes 0: there is nothing to send.")
     if plot is not None and Path(plot).suffix not in _PLOT_SUFFIXES:
         raise click.UsageError(f"--plot {plot}: its name must end in {' or '.join(_PLOT_SUFFIXES)}.")
-    with usage_errors(OPTION_OF):
+    with usage_errors(OPTION_OF_NUMBER):
         rows = _rows(_links(ids, options), _conditions(options), options["strategy"], all_strategies=not max_bytes)
         if max_bytes and within is not None:
             _show_max_bytes(rows, within, as_json)
@@ -147,7 +147,7 @@ def _links(ids: tuple[str, ...], options: Mapping[str, Any]) -> list[Link]:
 
     if options["rate"] is not None and options["packet_time"] is not None:
         raise click.UsageError("--rate and --packet-time exclude each other.")
-    numbers = {number: options[option] for option, number in NUMBER_OF.items() if options[option] is not None}
+    numbers = {number: options[option] for option, number in NUMBER_OF_OPTION.items() if options[option] is not None}
     if options["contact"] is not None:
         numbers["contact_s"], numbers["period_s"] = options["contact"]
     if both := numbers.keys() & options["set"].keys():
@@ -262,7 +262,7 @@ def _show_max_bytes(rows: Rows, within: float, as_json: bool) -> None:
 
 def _remark(rows: Rows, fit: Mapping[str, int]) -> None:
     """Print on standard error why no more bytes fit, if not for lack of time, and the assumptions."""
-    from plada_codec.cli.budget.tables import assumed
+    from plada_codec.cli.budget.tables import assumption_lines
     from plada_codec.links.budget import budget
 
     for label, size in fit.items():
@@ -271,5 +271,5 @@ def _remark(rows: Rows, fit: Mapping[str, int]) -> None:
             budget(size + 1, link, conditions)
         except PladaError as error:
             complain(f"{label}: there is time for more, but {error.args[0]}")
-    for line in assumed(rows[label] for label in fit):
+    for line in assumption_lines(rows[label] for label in fit):
         complain(line)

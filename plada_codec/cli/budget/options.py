@@ -11,11 +11,11 @@ import click
 
 from plada_codec.cli.terminal import finite, option_group, quantity
 from plada_codec.links.defaults import (
-    ACKNOWLEDGEMENT_BYTES,
-    NACK_BURST_FRAMES,
-    PROBABILITY,
-    RECEIVERS,
-    RETURN_LOSS,
+    DEFAULT_ACKNOWLEDGEMENT_BYTES,
+    DEFAULT_NACK_BURST_FRAMES,
+    DEFAULT_PROBABILITY,
+    DEFAULT_RECEIVERS,
+    DEFAULT_RETURN_LOSS,
 )
 
 _Reader: TypeAlias = Callable[[click.Context, click.Parameter, Any], Any]
@@ -23,7 +23,7 @@ _Reader: TypeAlias = Callable[[click.Context, click.Parameter, Any], Any]
 #: The value of --frame-bytes that asks for the best length.
 BEST = "best"
 #: The number of a link that each of these options sets. (--contact sets two more.)
-NUMBER_OF = {
+NUMBER_OF_OPTION = {
     "rate": "rate_bps",
     "packet_time": "frame_time_s",
     "mtu": "mtu_bytes",
@@ -35,7 +35,7 @@ NUMBER_OF = {
     "rx_power": "rx_power_w",
 }
 #: The option that sets each number that may be outside its range.
-OPTION_OF = {number: option for option, number in NUMBER_OF.items()} | {
+OPTION_OF_NUMBER = {number: option for option, number in NUMBER_OF_OPTION.items()} | {
     "receivers": "receivers",
     "return_loss": "return_loss",
     "acknowledgement_bytes": "ack_bytes",
@@ -177,7 +177,7 @@ conditions_options = option_group(
     _delivery_option(
         "--receivers",
         type=int,
-        default=RECEIVERS,
+        default=DEFAULT_RECEIVERS,
         show_default=True,
         metavar="R",
         help="Number of receivers that must all get the file.",
@@ -185,7 +185,7 @@ conditions_options = option_group(
     _delivery_option(
         "--probability",
         callback=_share,
-        default=f"{100 * PROBABILITY:.6g}%",
+        default=f"{100 * DEFAULT_PROBABILITY:.6g}%",
         show_default=True,
         metavar="Q",
         help="Probability with which all receivers get the file.",
@@ -208,7 +208,7 @@ conditions_options = option_group(
     _frames_option(
         "--ack-bytes",
         callback=quantity("size_bytes"),
-        default=f"{ACKNOWLEDGEMENT_BYTES}",
+        default=f"{DEFAULT_ACKNOWLEDGEMENT_BYTES}",
         show_default=True,
         metavar="A",
         help="Length of an acknowledgement or NACK list in bytes; 0: the link's own.",
@@ -216,7 +216,7 @@ conditions_options = option_group(
     _frames_option(
         "--return-loss",
         callback=_share,
-        default=f"{RETURN_LOSS:g}",
+        default=f"{DEFAULT_RETURN_LOSS:g}",
         show_default=True,
         metavar="P",
         help="Share of the acknowledgements or NACK lists that is lost.",
@@ -224,7 +224,7 @@ conditions_options = option_group(
     _frames_option(
         "--nack-burst",
         type=click.IntRange(1),
-        default=NACK_BURST_FRAMES,
+        default=DEFAULT_NACK_BURST_FRAMES,
         show_default=True,
         metavar="M",
         help="Number of frames between two NACK lists.",

@@ -23,52 +23,52 @@ _GAP_COLUMNS = 2
 _HALF = "wall 50%"
 
 
-def print_budgets(found: Mapping[str, Budget], left_out: Mapping[str, str], within_s: float | None) -> None:
+def print_budgets(budgets: Mapping[str, Budget], left_out: Mapping[str, str], within_s: float | None) -> None:
     """Print a table of budgets, and remarks to read before one relies on it.
 
     Args:
-        found: the budgets, by the label of their row: the id of a link, or the strategy on a single link.
+        budgets: the budgets, by the label of their row: the id of a link, or the strategy on a single link.
         left_out: the reason for each row that has no budget, by its label.
         within_s: the time within which the object should arrive; None: any time.
     """
-    columns = _columns(found, within_s)
+    columns = _columns(budgets, within_s)
     print_table(list(columns), list(zip(*columns.values(), strict=True)))
-    lines = [*_remarks(found, columns), *left_out_lines(left_out)]
-    lines += assumed((each.link, each.conditions) for each in found.values())
+    lines = [*_remarks(budgets, columns), *left_out_lines(left_out)]
+    lines += assumption_lines((each.link, each.conditions) for each in budgets.values())
     if lines:
         click.echo()
     print_lines(lines)
 
 
-def _remarks(found: Mapping[str, Budget], columns: Mapping[str, list[str]]) -> Iterator[str]:
+def _remarks(budgets: Mapping[str, Budget], columns: Mapping[str, list[str]]) -> Iterator[str]:
     """Remarks on the table: a comparison, the meaning of columns, notes of the links."""
     fast, slow = DEFAULT_STRATEGY, BASELINE_STRATEGY
-    if {fast, slow} <= found.keys():
-        ratio = found[slow].delivery.wall_s / found[fast].delivery.wall_s
+    if {fast, slow} <= budgets.keys():
+        ratio = budgets[slow].delivery.wall_s / budgets[fast].delivery.wall_s
         if ratio < 1:
             fast, slow = slow, fast
         times = max(ratio, 1 / ratio)
         shown = f"{times:,.{1 if times < 10 else 0}f}"
         if shown != "1.0":
             yield f"{fast} is {shown} times as fast as {slow}"
-    if _HALF in columns and any(each.delivery.wall_p50_s < each.delivery.airtime_s for each in found.values()):
+    if _HALF in columns and any(each.delivery.wall_p50_s < each.delivery.airtime_s for each in budgets.values()):
         yield f"{_HALF} can be less than airtime: receivers can decode before the sender has sent all frames"
     notes: dict[str, dict[str, None]] = {}
-    for each in found.values():
+    for each in budgets.values():
         for note in each.notes:
             notes.setdefault(note, {})[each.link.id] = None
     for note, ids in notes.items():
         yield f"{', '.join(ids)}: {note}"
 
 
-def _columns(found: Mapping[str, Budget], within_s: float | None) -> dict[str, list[str]]:
+def _columns(budgets: Mapping[str, Budget], within_s: float | None) -> dict[str, list[str]]:
     """The columns of the table, by title, without those that say nothing, and those for which there is no room."""
-    shown = list(found.values())
+    shown = list(budgets.values())
     probability = shown[0].conditions.probability
     link_ids = {each.link.id for each in shown}
     wall = f"wall {100 * probability:.6g}%"
     columns = {
-        "link" if link_ids == found.keys() else link_ids.pop(): list(found),
+        "link" if link_ids == budgets.keys() else link_ids.pop(): list(budgets),
         "frame": [f"{each.job.frame_bytes} B" for each in shown],
         "best": ["-" if each.best_frame_bytes is None else f"{each.best_frame_bytes} B" for each in shown],
         "frames": [_count(each.delivery.frames) for each in shown],
@@ -98,9 +98,9 @@ def _width(columns: Mapping[str, list[str]]) -> int:
     return sum(max(map(len, (title, *cells))) + _GAP_COLUMNS for title, cells in columns.items()) - _GAP_COLUMNS
 
 
-def print_trace(found: Mapping[str, Budget]) -> None:
+def print_trace(budgets: Mapping[str, Budget]) -> None:
     """Print the source of every number; numbers that all budgets share are printed once."""
-    traces = {label: (*each.inputs, *each.results) for label, each in found.items()}
+    traces = {label: (*each.inputs, *each.results) for label, each in budgets.items()}
     first = next(iter(traces.values()))
     common = tuple(each for each in first if len(traces) > 1 and all(each in trace for trace in traces.values()))
     parts = {"all of them": common} if common else {}
@@ -125,7 +125,7 @@ def _duration(value: float) -> str:
     return show_seconds(value) if math.isfinite(value) else "never"
 
 
-def assumed(rows: Iterable[tuple[Link, Conditions]]) -> list[str]:
+def assumption_lines(rows: Iterable[tuple[Link, Conditions]]) -> list[str]:
     """A line about conditions that matter and were not given, with the options to give; no line if there are none."""
     rows = list(rows)
     options = {}

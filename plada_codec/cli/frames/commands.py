@@ -26,7 +26,7 @@ from plada_codec.cli.terminal import (
     standard_output,
     usage_errors,
 )
-from plada_codec.links.defaults import PROBABILITY, RECEIVERS
+from plada_codec.links.defaults import DEFAULT_PROBABILITY, DEFAULT_RECEIVERS
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -121,13 +121,13 @@ _burst_option = click.option(
     "--receivers",
     type=click.IntRange(1),
     metavar="R",
-    help=f"Number of receivers that must all get the file.  [default: {RECEIVERS}]",
+    help=f"Number of receivers that must all get the file.  [default: {DEFAULT_RECEIVERS}]",
 )
 @click.option(
     "--probability",
     callback=quantity("ratio"),
     metavar="P",
-    help=f"Probability that all receivers get the file.  [default: {100 * PROBABILITY:.6g}%]",
+    help=f"Probability that all receivers get the file.  [default: {100 * DEFAULT_PROBABILITY:.6g}%]",
 )
 @_tag_option
 @stream_options
@@ -174,14 +174,14 @@ def packetize(
     sender = frames.Sender(read_bytes(source), frame_bytes, tag)
     symbols, announces = sender.layout.symbols, 2
     if loss_rate is not None:
-        receivers = RECEIVERS if receivers is None else receivers
-        probability = PROBABILITY if probability is None else probability
+        receivers = DEFAULT_RECEIVERS if receivers is None else receivers
+        probability = DEFAULT_PROBABILITY if probability is None else probability
         with usage_errors():
             symbols, announces = _enough(sender.layout, loss_of(loss_rate, burst_frames), receivers, probability)
     elif repair is not None:
         symbols += math.ceil(repair * symbols)
     else:
-        symbols += max(math.ceil(symbols / 10), sender.layout.extra)
+        symbols += max(math.ceil(symbols / 10), sender.layout.extra_symbols)
     count = symbols + announces * sender.layout.announce_parts
     # Frames on standard output may go to the terminal, or to a program with a bar of its own: no bar here.
     with nullcontext(no_progress) if output == "-" else progress_bar("packetizing", "frames") as progress:
@@ -395,7 +395,7 @@ def _enough(layout: Layout, loss: Loss, receivers: int, probability: float) -> t
 
     plan = plan_one_way(
         layout.symbols,
-        layout.extra,
+        layout.extra_symbols,
         loss,
         probability,
         receivers,

@@ -30,7 +30,7 @@ class Strategy(ABC):
         """The outcome by formulas; None if there are no formulas for this job, and it has to be simulated.
 
         Raises:
-            InvalidArgument, LinkError: as `plada_codec.links.delivery.deliveries.deliver`.
+            InvalidArgument, LinkError: as `plada_codec.links.delivery.deliveries.compute_delivery`.
         """
 
     @abstractmethod
@@ -38,5 +38,5 @@ class Strategy(ABC):
         """The outcome of so many simulated deliveries, each to all receivers: means and quantiles.
 
         Raises:
-            InvalidArgument, LinkError: as `plada_codec.links.delivery.deliveries.deliver`.
+            InvalidArgument, LinkError: as `plada_codec.links.delivery.deliveries.compute_delivery`.
         """

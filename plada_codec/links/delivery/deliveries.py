@@ -1,4 +1,4 @@
-"""The cost of a delivery: frames, time and energy of each strategy (spec/link-budget.md section 5).
+"""Compute or simulate a delivery: its frames, time and energy with a strategy (spec/link-budget.md section 5).
 
 >>> from plada_codec.links.loss import IndependentLoss
 >>> from plada_codec.links.profiles import link
@@ -6,7 +6,7 @@
 >>> job = DeliveryJob(link=modem, object_bytes=5000, frames=20, frame_bytes=264, extra_symbols=2,
 ...                   loss=IndependentLoss(0.1), distance_m=3000)
 >>> for strategy in "one-way", "nack", "stop-and-wait", "single":
-...     found = deliver(strategy, job)
+...     found = compute_delivery(strategy, job)
 ...     print(f"{strategy}: {found.frames:.1f} frames, {found.wall_p99_s:.1f} s, completion {found.completion:.1%}")
 one-way: 29.0 frames, 14.2 s, completion 99.4%
 nack: 22.2 frames, 26.6 s, completion 100.0%
@@ -26,7 +26,7 @@ from plada_codec.links.delivery.job import DeliveryJob, check_range
 from plada_codec.links.delivery.outcome import DeliveryOutcome
 from plada_codec.links.delivery.registry import strategy_named
 
-#: Section 5.6: `deliver` simulates about this number of frames, within these numbers of trials.
+#: Section 5.6: `compute_delivery` simulates about this number of frames, within these numbers of trials.
 _SIMULATED_FRAMES, _LEAST_TRIALS, _MOST_TRIALS = 2_000_000, 200, 2_000
 #: Section 5.6: the largest product of frames, trials and receivers, which takes seconds and less than a GB; and the
 #: least product of trials and receivers, as each frame costs work of its own, too.
@@ -77,8 +77,8 @@ class Delivery:
     announces: int | None = None
 
 
-def deliver(strategy: str, job: DeliveryJob) -> Delivery:
-    """The cost of a delivery, by the strategy's formulas; if they do not fit the job, by a simulation of fixed seed.
+def compute_delivery(strategy: str, job: DeliveryJob) -> Delivery:
+    """Compute a delivery by the strategy's formulas; if they do not fit the job, by a simulation of fixed seed.
 
     Args:
         strategy: name of a row of STRATEGIES.
@@ -93,7 +93,7 @@ def deliver(strategy: str, job: DeliveryJob) -> Delivery:
     >>> modem = link("uwm-5k").replaced(mtu_bytes=264)
     >>> job = DeliveryJob(link=modem, object_bytes=5000, frames=20, frame_bytes=264, extra_symbols=2,
     ...                   loss=IndependentLoss(0.1), distance_m=3000, probability=0.999)
-    >>> round(deliver("stop-and-wait", job).wall_mean_s, 2), round(deliver("one-way", job).wall_s, 2)
+    >>> round(compute_delivery("stop-and-wait", job).wall_mean_s, 2), round(compute_delivery("one-way", job).wall_s, 2)
     (98.56, 15.09)
     """
     row = strategy_named(strategy)
@@ -111,7 +111,7 @@ def _trials(strategy: str, job: DeliveryJob) -> int:
         places = min(job.nack_burst_frames, total)
         # The probability that a frame is lost again after a whole burst, and right after itself.
         after_burst = loss + (1 - loss) * job.loss.memory**places
-        after_itself = job.air_loss.after(job.frame_bytes)[1]
+        after_itself = job.air_loss.conditional_loss(job.frame_bytes)[1]
         frames = total * (1 / (1 - after_burst) + math.log(job.receivers) / -math.log(after_burst))
         frames += places * math.log(job.receivers * _MOST_TRIALS) / -math.log(after_itself)
     most = 0 if frames * _LEAST_WORK > _MAX_WORK else int(_MAX_WORK / (frames * _LEAST_TRIALS))
@@ -123,8 +123,8 @@ def _trials(strategy: str, job: DeliveryJob) -> int:
     return int(min(max(enough, _LEAST_TRIALS), _MOST_TRIALS, _MAX_WORK / (frames * job.receivers)))
 
 
-def simulate(strategy: str, job: DeliveryJob, trials: int, seed: int) -> Delivery:
-    """The means and quantiles of simulated deliveries.
+def simulate_delivery(strategy: str, job: DeliveryJob, trials: int, seed: int) -> Delivery:
+    """Simulate deliveries, and return their means and quantiles.
 
     Args:
         strategy: name of a row of STRATEGIES.
@@ -133,13 +133,13 @@ def simulate(strategy: str, job: DeliveryJob, trials: int, seed: int) -> Deliver
         seed: seed of the random numbers.
 
     Raises:
-        InvalidArgument, LinkError: as `deliver`.
+        InvalidArgument, LinkError: as `compute_delivery`.
 
     >>> from plada_codec.links.profiles import link
     >>> from plada_codec.links.loss import BurstyLoss
     >>> job = DeliveryJob(link=link("uwm-5k"), object_bytes=960, frames=4, frame_bytes=248, extra_symbols=2,
     ...                   loss=BurstyLoss(0.2, 5))
-    >>> found = simulate("nack", job, trials=500, seed=1)
+    >>> found = simulate_delivery("nack", job, trials=500, seed=1)
     >>> print(f"{found.frames:.2f} frames, {found.wall_p99_s:.2f} s, by {found.method}")
     5.72 frames, 7.32 s, by simulation
     """

@@ -70,7 +70,7 @@ def extra_frames(
     """
     mean = variance = tail = 0.0
     for size, count in successes.items():
-        after_arrived, after_lost = loss.after(size)
+        after_arrived, after_lost = loss.conditional_loss(size)
         end = 1 - after_lost
         tries, spread = 1 + after_arrived / end, after_arrived * (1 + after_lost - after_arrived) / end**2
         mean += repeats * count * (tries / (1 - return_loss) - 1)
@@ -86,7 +86,7 @@ def extra_frames(
     to_one = 2 * np.sin(half_angle) * (np.sin(half_angle) + 1j * np.cos(half_angle))  # 1 - z, without cancellation
     logarithm = 2j * np.pi * (step * first % length) / length
     for size, count in successes.items():
-        after_arrived, after_lost = loss.after(size)
+        after_arrived, after_lost = loss.conditional_loss(size)
         wait = to_one / (1 - after_lost + after_lost * to_one)
         gap = 1 - after_arrived * wait
         success = -(after_arrived * wait + return_loss * gap * to_one) / (1 - return_loss * z * gap)

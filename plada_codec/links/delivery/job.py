@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from plada_codec.errors import InvalidArgument, LinkError
 from plada_codec.links.defaults import (
-    ACKNOWLEDGEMENT_BYTES,
-    NACK_BURST_FRAMES,
-    PROBABILITY,
-    RECEIVERS,
-    RETURN_LOSS,
+    DEFAULT_ACKNOWLEDGEMENT_BYTES,
+    DEFAULT_NACK_BURST_FRAMES,
+    DEFAULT_PROBABILITY,
+    DEFAULT_RECEIVERS,
+    DEFAULT_RETURN_LOSS,
 )
 from plada_codec.links.link import Link
-from plada_codec.links.loss import FilledLoss, Loss
+from plada_codec.links.loss import Loss, PaddedLoss
 
 #: Section 4: nothing is computed for a larger loss, which would take sums over millions of frames.
 MAX_LOSS = 0.99
@@ -63,17 +63,17 @@ class DeliveryJob:
     announce_frame_bytes: int = 0
     loss: Loss
     distance_m: float | None = None
-    receivers: int = RECEIVERS
-    probability: float = PROBABILITY
-    return_loss: float = RETURN_LOSS
-    acknowledgement_bytes: int = ACKNOWLEDGEMENT_BYTES
-    nack_burst_frames: int = NACK_BURST_FRAMES
+    receivers: int = DEFAULT_RECEIVERS
+    probability: float = DEFAULT_PROBABILITY
+    return_loss: float = DEFAULT_RETURN_LOSS
+    acknowledgement_bytes: int = DEFAULT_ACKNOWLEDGEMENT_BYTES
+    nack_burst_frames: int = DEFAULT_NACK_BURST_FRAMES
 
     def __post_init__(self) -> None:
         check_range("object_bytes", self.object_bytes, 1)
         check_range("nack_burst_frames", self.nack_burst_frames, 1)
         check_range("acknowledgement_bytes", self.acknowledgement_bytes, 0)
-        check_coding(self.frames, self.extra_symbols, self.announce_parts, self.receivers, self.probability)
+        check_fields(self.frames, self.extra_symbols, self.announce_parts, self.receivers, self.probability)
         self.link.delay_s(self.distance_m)  # refuses a distance that makes no sense
         if self.receivers > 1 and self.link.unicast:
             message = f"{self.link.id} reaches one receiver at a time, not {self.receivers} with the same frames"
@@ -108,7 +108,7 @@ class DeliveryJob:
     def air_loss(self) -> Loss:
         """The loss of frames by their own length: bit errors count in the bytes that fill up their packets, too."""
         packet_bytes = self.link.packet_bytes
-        return self.loss if packet_bytes is None else FilledLoss(self.loss, packet_bytes)
+        return self.loss if packet_bytes is None else PaddedLoss(self.loss, packet_bytes)
 
     def waiting_s(self, answers: int = 1) -> float:
         """Seconds from the end of a frame until its sender has so many answers, and may send again."""
@@ -124,7 +124,7 @@ def check_range(name: str, value: int, least: int, most: int | None = None) -> N
         raise InvalidArgument(f"{name} must be {most:,} or less, not {value:,}", rule="value")
 
 
-def check_coding(frames: int, extra_symbols: int, announce_parts: int, receivers: int, probability: float) -> None:
+def check_fields(frames: int, extra_symbols: int, announce_parts: int, receivers: int, probability: float) -> None:
     """Raise InvalidArgument, rule `value`, if one of these fields of a DeliveryJob is outside its range."""
     check_range("frames", frames, 1, MAX_FRAMES)
     check_range("receivers", receivers, 1)

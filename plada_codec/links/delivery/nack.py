@@ -9,7 +9,7 @@ from plada_codec.links.delivery.base import Strategy
 from plada_codec.links.delivery.distributions import TINY, enough_tries, quantile, tries_within_rounds
 from plada_codec.links.delivery.job import DeliveryJob
 from plada_codec.links.delivery.outcome import CLOSED_FORM, DeliveryOutcome
-from plada_codec.links.delivery.simulation import Channels, Sender
+from plada_codec.links.delivery.simulation import SimulatedChannels, SimulatedSender
 
 #: Section 5.4: a joint distribution with more entries is not summed up, but simulated.
 _MAX_ENTRIES = 4_000_000
@@ -42,8 +42,8 @@ class Nack(Strategy):
     def simulate(self, job: DeliveryJob, trials: int, random: np.random.Generator) -> DeliveryOutcome:
         sizes = job.sizes_bytes
         places = min(job.nack_burst_frames, len(sizes))
-        channels = Channels(job.air_loss, sizes, (trials, job.receivers), random)
-        sender = Sender(job, sizes, trials, answers=job.receivers)
+        channels = SimulatedChannels(job.air_loss, sizes, (trials, job.receivers), random)
+        sender = SimulatedSender(job, sizes, trials, answers=job.receivers)
         # Each place of the burst has a frame until all receivers have it, then the next one.
         frame = np.zeros((trials, places), np.int64)
         missing = np.zeros((trials, places, job.receivers), np.bool_)

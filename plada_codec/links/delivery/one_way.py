@@ -17,7 +17,7 @@ from plada_codec.links.delivery.outcome import (
     DeliveryOutcome,
     outcome_of_fixed_frames,
 )
-from plada_codec.links.delivery.simulation import Channels
+from plada_codec.links.delivery.simulation import SimulatedChannels
 
 
 class OneWay(Strategy):
@@ -29,11 +29,11 @@ class OneWay(Strategy):
 
     def compute(self, job: DeliveryJob) -> DeliveryOutcome:
         planner, plan, is_announce, sizes = _sequence(job)
-        undecoded = np.concatenate([np.ones(job.frames), planner.undecoded()])
-        failed = undecoded[np.minimum(np.cumsum(~is_announce), len(undecoded) - 1)]
+        decoding_failure = np.concatenate([np.ones(job.frames), planner.decoding_failure()])
+        failed = decoding_failure[np.minimum(np.cumsum(~is_announce), len(decoding_failure) - 1)]
         method = CLOSED_FORM
         if job.announce_parts:
-            failed = either(failed, planner.unannounced_so_far(plan)[np.cumsum(is_announce)])
+            failed = either(failed, planner.announce_failure_by_frame(plan)[np.cumsum(is_announce)])
             if job.loss.memory and job.loss.frame_loss(job.frame_bytes):
                 method = APPROXIMATION
         with np.errstate(divide="ignore"):
@@ -43,7 +43,7 @@ class OneWay(Strategy):
     def simulate(self, job: DeliveryJob, trials: int, random: np.random.Generator) -> DeliveryOutcome:
         _, plan, is_announce, sizes = _sequence(job)
         shape = (trials, job.receivers)
-        channels = Channels(job.air_loss, sizes, shape, random)
+        channels = SimulatedChannels(job.air_loss, sizes, shape, random)
         symbols, all_arrived = np.zeros(shape, np.int64), np.ones(shape, np.bool_)
         part_missing = np.ones((*shape, job.announce_parts), np.bool_)
         number = part = 0

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plada_codec.errors import InvalidArgument
-from plada_codec.links.defaults import PROBABILITY, RECEIVERS
+from plada_codec.links.defaults import DEFAULT_PROBABILITY, DEFAULT_RECEIVERS
 from plada_codec.links.delivery.distributions import TINY, extra_frames
-from plada_codec.links.delivery.job import check_coding, check_loss
+from plada_codec.links.delivery.job import check_fields, check_loss
 from plada_codec.links.loss import Loss
 
 #: Section 5.5: the least probability of failure of a receiver. The code itself fails once in 2^24 receptions.
@@ -44,8 +44,8 @@ def plan_one_way(
     frames: int,
     extra_symbols: int,
     loss: Loss,
-    probability: float = PROBABILITY,
-    receivers: int = RECEIVERS,
+    probability: float = DEFAULT_PROBABILITY,
+    receivers: int = DEFAULT_RECEIVERS,
     *,
     announce_parts: int = 0,
     frame_bytes: int = 1,
@@ -76,7 +76,7 @@ def plan_one_way(
     ...              announce_frame_bytes=46)
     OneWayPlan(symbols=48, announces=8)
     """
-    check_coding(frames, extra_symbols, announce_parts, receivers, probability)
+    check_fields(frames, extra_symbols, announce_parts, receivers, probability)
     check_loss(loss, frame_bytes)
     if announce_parts:
         check_loss(loss, announce_frame_bytes)
@@ -101,18 +101,18 @@ class OneWayPlanner:
         if failure < _LEAST_FAILURE:
             message = f"a probability of {probability} for {receivers} receivers is more than the code can promise"
             raise InvalidArgument(f"{message}: ask for less", rule="value")
-        undecoded = self.undecoded()
+        decoding_failure = self.decoding_failure()
 
         def enough(announces: int) -> int:
-            """The least number of symbols that is enough with these announces; K + len(undecoded) if none is."""
+            """The least number of symbols that is enough with these announces; K + len(decoding_failure) if none is."""
 
             def suffices(more: int) -> bool:
-                unannounced = self.unannounced(OneWayPlan(self.frames + more, announces))
-                return either(float(undecoded[more]), unannounced) <= failure + TINY
+                announce_failure = self.announce_failure(OneWayPlan(self.frames + more, announces))
+                return either(float(decoding_failure[more]), announce_failure) <= failure + TINY
 
-            return self.frames + bisect_left(range(len(undecoded)), True, key=suffices)
+            return self.frames + bisect_left(range(len(decoding_failure)), True, key=suffices)
 
-        least = self.frames + int(np.argmax(undecoded <= failure + TINY))
+        least = self.frames + int(np.argmax(decoding_failure <= failure + TINY))
         if not self.announce_parts:
             return OneWayPlan(least, 0)
         symbol_s, announce_s = airtime_s(self.frame_bytes), self.announce_parts * airtime_s(self.announce_frame_bytes)
@@ -121,26 +121,26 @@ class OneWayPlanner:
         while least * symbol_s + announces * announce_s < best_s:
             plan = OneWayPlan(enough(announces), announces)
             spent_s = plan.symbols * symbol_s + announces * announce_s
-            if plan.symbols < self.frames + len(undecoded) and spent_s < best_s:
+            if plan.symbols < self.frames + len(decoding_failure) and spent_s < best_s:
                 best_s, best = spent_s, plan
             announces += 1 + announces // _ALL_ANNOUNCES
         return best
 
-    def undecoded(self) -> NDArray[np.float64]:
+    def decoding_failure(self) -> NDArray[np.float64]:
         """The probability that a receiver cannot decode the first K, K + 1, ... symbols sent; the last entry is 0."""
         needed = self.frames + self.extra_symbols
         some = extra_frames({self.frame_bytes: needed}, self.loss)
         symbols = np.arange(self.frames, needed + some.first + len(some.weights) + 1)
-        undecoded = some.exceeds(symbols - needed)
+        decoding_failure = some.exceeds(symbols - needed)
         if self.extra_symbols:
             # The first K symbols are enough by themselves, even if too few of the others arrive.
-            after_arrived, _ = self.loss.after(self.frame_bytes)
+            after_arrived, _ = self.loss.conditional_loss(self.frame_bytes)
             first_arrive = (1 - self.loss.frame_loss(self.frame_bytes)) * (1 - after_arrived) ** (self.frames - 1)
             few = extra_frames({self.frame_bytes: self.extra_symbols}, self.loss, after_an_arrival=True)
-            undecoded -= first_arrive * few.exceeds(symbols - needed)
-        return np.clip(undecoded, 0.0, 1.0)
+            decoding_failure -= first_arrive * few.exceeds(symbols - needed)
+        return np.clip(decoding_failure, 0.0, 1.0)
 
-    def unannounced(self, plan: OneWayPlan) -> float:
+    def announce_failure(self, plan: OneWayPlan) -> float:
         """The probability that a receiver lacks a part of the announce in the end."""
         gaps = max(plan.announces - 1, 1)
         gap, longer = divmod(plan.symbols, gaps)
@@ -149,7 +149,7 @@ class OneWayPlanner:
             missed *= self._lost_again(gap) ** (gaps - longer) * self._lost_again(gap + 1) ** longer
         return float(1 - (1 - missed) ** self.announce_parts)
 
-    def unannounced_so_far(self, plan: OneWayPlan) -> NDArray[np.float64]:
+    def announce_failure_by_frame(self, plan: OneWayPlan) -> NDArray[np.float64]:
         """The probability that a receiver lacks a part of the announce after 0, 1, 2, ... frames of announces."""
         again = [self._lost_again(int(gap)) for gap in np.diff(plan.symbols_before)]
         missed = np.array([1.0, *(self.loss.frame_loss(self.announce_frame_bytes) * np.cumprod([1.0, *again])), 0.0])

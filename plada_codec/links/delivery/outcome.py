@@ -18,7 +18,7 @@ CLOSED_FORM, APPROXIMATION, SIMULATION = "closed form", "approximation", "simula
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryOutcome:
-    """The outcome of a delivery.
+    """The outcome of a delivery, as a strategy finds it: `Delivery` has the wall times that `wall_s` gives.
 
     Attributes:
         frames, sent_bytes, airtime_s, waiting_s, completion, wall_mean_s, method, symbols, announces: as in

@@ -20,8 +20,8 @@ _Ints: TypeAlias = NDArray[np.int64]
 _Bools: TypeAlias = NDArray[np.bool_]
 
 
-class Sender:
-    """A sender that waits for answers, in each trial: its clock, and all that it has sent.
+class SimulatedSender:
+    """A simulated sender that waits for answers, in each trial: its clock, and all that it has sent.
 
     Args:
         job: the delivery.
@@ -81,8 +81,8 @@ class Sender:
         )
 
 
-class Channels:
-    """Channels side by side, each with the same loss and independent of the others.
+class SimulatedChannels:
+    """Simulated channels side by side, each with the same loss and independent of the others.
 
     Args:
         loss: the loss of each channel.
@@ -94,7 +94,9 @@ class Channels:
     def __init__(self, loss: Loss, sizes_bytes: _Ints, shape: tuple[int, ...], random: np.random.Generator) -> None:
         self._random = random
         distinct, places = np.unique(sizes_bytes, return_inverse=True)
-        self._after_arrived, self._after_lost = np.array([loss.after(int(size)) for size in distinct])[places].T
+        self._after_arrived, self._after_lost = np.array([loss.conditional_loss(int(size)) for size in distinct])[
+            places
+        ].T
         self._lost: _Bools = random.random(shape) < loss.frame_loss(int(sizes_bytes[0]))
 
     def lost(self, frame: _Ints | int, sends: _Bools | bool = True) -> _Bools:

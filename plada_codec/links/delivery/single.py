@@ -7,7 +7,7 @@ import numpy as np
 from plada_codec.links.delivery.base import Strategy
 from plada_codec.links.delivery.job import DeliveryJob
 from plada_codec.links.delivery.outcome import CLOSED_FORM, SIMULATION, DeliveryOutcome, outcome_of_fixed_frames
-from plada_codec.links.delivery.simulation import Channels
+from plada_codec.links.delivery.simulation import SimulatedChannels
 
 
 class Single(Strategy):
@@ -19,16 +19,16 @@ class Single(Strategy):
     def compute(self, job: DeliveryJob) -> DeliveryOutcome:
         loss, sizes = job.air_loss, job.sizes_bytes
         first = int(sizes[0])
-        arrive = (1 - loss.frame_loss(first)) / (1 - loss.after(first)[0])
+        arrive = (1 - loss.frame_loss(first)) / (1 - loss.conditional_loss(first)[0])
         for size, count in job.counts.items():
-            arrive *= (1 - loss.after(size)[0]) ** count
+            arrive *= (1 - loss.conditional_loss(size)[0]) ** count
         done = np.zeros(len(sizes))
         done[-1] = arrive**job.receivers
         return outcome_of_fixed_frames(job, sizes, done, CLOSED_FORM)
 
     def simulate(self, job: DeliveryJob, trials: int, random: np.random.Generator) -> DeliveryOutcome:
         sizes = job.sizes_bytes
-        channels = Channels(job.air_loss, sizes, (trials, job.receivers), random)
+        channels = SimulatedChannels(job.air_loss, sizes, (trials, job.receivers), random)
         missed = np.zeros((trials, job.receivers), np.bool_)
         for frame in range(len(sizes)):
             missed |= channels.lost(frame)

@@ -10,7 +10,7 @@ from plada_codec.links.delivery.base import Strategy
 from plada_codec.links.delivery.distributions import extra_frames, quantile, quantile_of_sum
 from plada_codec.links.delivery.job import DeliveryJob
 from plada_codec.links.delivery.outcome import APPROXIMATION, CLOSED_FORM, DeliveryOutcome
-from plada_codec.links.delivery.simulation import Channels, Sender
+from plada_codec.links.delivery.simulation import SimulatedChannels, SimulatedSender
 
 #: Section 5.3: with more sums of the rarer lengths, all tries are taken as of the mean length.
 _MAX_SUMS = 200_000
@@ -73,9 +73,9 @@ class StopAndWait(Strategy):
 
     def simulate(self, job: DeliveryJob, trials: int, random: np.random.Generator) -> DeliveryOutcome:
         sizes = job.sizes_bytes
-        sender = Sender(job, sizes, trials)
+        sender = SimulatedSender(job, sizes, trials)
         for _ in range(job.receivers):
-            channels = Channels(job.air_loss, sizes, (trials,), random)
+            channels = SimulatedChannels(job.air_loss, sizes, (trials,), random)
             for frame in range(len(sizes)):
                 pending = np.ones(trials, np.bool_)
                 while pending.any():
