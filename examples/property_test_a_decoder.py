@@ -7,7 +7,7 @@ optional sections, and damaged ones.
 from hypothesis import given, settings
 
 from plada_codec import Payload, PladaError, decode
-from plada_codec.testing.strategies import Encoded, damaged_payloads, encoded_payloads
+from plada_codec.testing.strategies import EncodedPayload, damaged_payloads, encoded_payloads
 
 
 def my_decoder(blob: bytes) -> Payload | None:
@@ -20,7 +20,7 @@ def my_decoder(blob: bytes) -> Payload | None:
 
 @settings(max_examples=50, deadline=None)
 @given(encoded_payloads())
-def test_payloads_come_back(encoded: Encoded) -> None:
+def test_payloads_come_back(encoded: EncodedPayload) -> None:
     """Each payload that was encoded is decoded to the same."""
     assert my_decoder(encoded.blob) == encoded.payload
 

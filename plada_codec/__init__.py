@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from plada_codec.links.profiles import link
     from plada_codec.payload import Payload
     from plada_codec.reference import open_images, reference_digest
-    from plada_codec.sections.soft_labels import concentrations, quantised_concentrations
+    from plada_codec.sections.soft_labels import dequantised_concentrations, quantised_concentrations
     from plada_codec.sections.weights import dequantised_weights, quantised_weights
     from plada_codec.universe import Universe
 
@@ -82,7 +82,7 @@ _HOMES = {
     "links.profiles": ("link",),
     "payload": ("Payload",),
     "reference": ("open_images", "reference_digest"),
-    "sections.soft_labels": ("concentrations", "quantised_concentrations"),
+    "sections.soft_labels": ("dequantised_concentrations", "quantised_concentrations"),
     "sections.weights": ("dequantised_weights", "quantised_weights"),
     "universe": ("Universe",),
 }
@@ -122,8 +122,8 @@ __all__ = [
     "best_frame_bytes",
     "carousel",
     "compare",
-    "concentrations",
     "decode",
+    "dequantised_concentrations",
     "dequantised_weights",
     "encode",
     "expect_encodings",

@@ -18,7 +18,7 @@ from plada_codec import decode, inspect
 from plada_codec.errors import InputError, MissingClasses, ReferenceMismatch
 from plada_codec.progress import progress_bar
 from plada_codec.reference import ImageSource, reference_digest
-from plada_codec.sections.soft_labels import concentrations
+from plada_codec.sections.soft_labels import dequantised_concentrations
 from plada_codec.sections.weights import dequantised_weights
 from plada_train.data.labelled import LabelledImages
 from plada_train.models import inference
@@ -112,7 +112,7 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
         received.num_classes,
         received.class_names,
         weights=None if received.weights is None else dequantised_weights(received.weights),
-        concentrations=None if received.soft_labels is None else concentrations(received.soft_labels),
+        concentrations=None if received.soft_labels is None else dequantised_concentrations(received.soft_labels),
     )
     if missing := data.missing_classes():
         what = f"the payload has no image of these classes: {', '.join(missing)}"

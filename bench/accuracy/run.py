@@ -51,7 +51,7 @@ from plada_codec import Payload, compare, decode, encode
 from plada_codec.errors import MissingClasses
 from plada_codec.files import atomic_write
 from plada_codec.reference import ImageSource, open_images, reference_digest
-from plada_codec.sections.soft_labels import concentrations
+from plada_codec.sections.soft_labels import dequantised_concentrations
 from plada_codec.sections.weights import dequantised_weights
 from plada_train.data.labelled import LabelledImages, open_test_images, open_training_images, reseed
 from plada_train.data.pixels import MemoryBatches, Prepare, augment, decode_images, normalise, rows_as_input
@@ -439,7 +439,7 @@ def _training_data(run: Run, kind: StudentKind, scores: Scores) -> TrainingData 
     _, targets = VARIANTS.get(_variant(run), (OptionalSections(), None))
     objective = None
     if targets and received.soft_labels is not None:
-        objective = soft_objective(concentrations(received.soft_labels), labels, num_classes, targets)
+        objective = soft_objective(dequantised_concentrations(received.soft_labels), labels, num_classes, targets)
     alone = Payload(payload.positions, payload.labels, payload.universe_size, num_classes)
     return TrainingData(
         rows=np.array(_inputs(kind, "reference")[received.indices]),

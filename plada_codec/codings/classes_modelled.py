@@ -44,7 +44,7 @@ class ClassesModelled(modelled.Modelled):
 
 def expect_labels(labels: int, num_classes: int) -> None:
     """Announce that this number of labels will be encoded thoroughly, so that kernels are compiled first."""
-    code_labels.expect_work(modelled.SEARCH_TRIALS * coding_steps(labels, num_classes))
+    code_labels.expect_steps(modelled.SEARCH_TRIALS * coding_steps(labels, num_classes))
 
 
 def model(

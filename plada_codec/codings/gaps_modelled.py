@@ -49,7 +49,7 @@ class GapsModelled(modelled.Modelled):
 
 def expect_positions(positions: int) -> None:
     """Announce that this number of positions will be encoded thoroughly, so that kernels are compiled first."""
-    code_positions.expect_work(modelled.SEARCH_TRIALS * positions)
+    code_positions.expect_steps(modelled.SEARCH_TRIALS * positions)
 
 
 def model(positions: NDArray[np.int64], universe_size: int, change_exponent: int) -> modelled.Model:

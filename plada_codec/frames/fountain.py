@@ -26,7 +26,7 @@ _NO_OBJECT = "the symbols are not all of one object: they are dropped"
 
 
 class FountainEncoder:
-    r"""The symbols of an object.
+    r"""Makes the symbols of an object.
 
     Args:
         data: the object, L bytes.
@@ -72,7 +72,7 @@ class FountainEncoder:
 
 
 class FountainDecoder:
-    r"""An object from its symbols.
+    r"""Rebuilds an object from its symbols.
 
     Args:
         object_bytes: length L of the object.

@@ -34,7 +34,7 @@ ANNOUNCE_BYTES = _ANNOUNCE.size
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame (section 2).
+    """A frame: a tag, an id, and a symbol or a part of the announce (section 2).
 
     Attributes:
         tag: 0 .. 4095, of the object that it belongs to.

@@ -99,7 +99,7 @@ def _cost(size: int, count: int) -> int:
 
 
 class Reassembler:
-    """Takes frames in any order, of any objects, until an object is complete.
+    """A receiver: it takes frames in any order, of any objects, until an object is complete.
 
     Args:
         limits: the most that it holds.

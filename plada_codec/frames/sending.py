@@ -127,7 +127,7 @@ def _aligned_up(size: int) -> int:
 
 
 class Sender:
-    r"""The frames of one object, by number.
+    r"""The sender of one object: it makes each frame when it is asked for.
 
     Args:
         data: the object, 1 .. `limits.max_object_bytes` bytes.

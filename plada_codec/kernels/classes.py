@@ -6,7 +6,7 @@ from plada_codec.kernels.bits import peek, put
 from plada_codec.kernels.jit import Ints, kernel
 
 
-@kernel(writes=["out"], work=lambda labels, bits, out: len(labels), unit_us=1.0, compile_s=0.3)
+@kernel(writes=["out"], steps=lambda labels, bits, out: len(labels), step_us=1.0, compile_s=0.3)
 def pack(labels: Ints, bits: int, out: Ints) -> None:
     """Write `labels` (int32 [k]) of `bits` bits each into zeroed `out` (uint8 [ceil(k bits / 8)])."""
     at = 0
@@ -14,7 +14,7 @@ def pack(labels: Ints, bits: int, out: Ints) -> None:
         at = put(out, at, label, bits)
 
 
-@kernel(writes=["labels"], work=lambda data, bits, labels: len(labels), unit_us=1.0, compile_s=0.3)
+@kernel(writes=["labels"], steps=lambda data, bits, labels: len(labels), step_us=1.0, compile_s=0.3)
 def unpack(data: Ints, bits: int, labels: Ints) -> None:
     """Fill `labels` (int32 [k]) from `data` (uint8 [ceil(k bits / 8)])."""
     at = 0

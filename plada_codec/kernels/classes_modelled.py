@@ -23,14 +23,14 @@ _LARGEST_SHARE = 64_000
 
 
 def coding_steps(labels: int, num_classes: int) -> int:
-    """Work of `code_labels` in steps: for each label, one decision per level of the tree, and the guesses."""
+    """Number of steps of `code_labels`: for each label, one decision per level of the tree, and the guesses."""
     return (labels + 1) * (1 + (num_classes - 1).bit_length())
 
 
 @kernel(
     writes=["coder", "data", "labels"],
-    work=lambda coder, data, positions, labels, num_classes, *parameters: coding_steps(len(labels), num_classes),
-    unit_us=16.0,
+    steps=lambda coder, data, positions, labels, num_classes, *parameters: coding_steps(len(labels), num_classes),
+    step_us=16.0,
     compile_s=3.0,
     makes_arrays=True,
 )

@@ -16,8 +16,8 @@ _ROOT = 777_472_127_993
 
 @kernel(
     writes=["coder", "data", "positions"],
-    work=lambda coder, data, positions, universe_size, change_exponent: len(positions) + 15,
-    unit_us=80.0,
+    steps=lambda coder, data, positions, universe_size, change_exponent: len(positions) + 15,
+    step_us=80.0,
     compile_s=2.0,
     makes_arrays=True,
 )

@@ -17,7 +17,7 @@ MAX_CODE_BITS = 24
 MAX_GAMMA_ZEROS = 31
 
 
-@kernel(writes=["counts"], work=lambda distances, counts: len(distances), unit_us=0.2, compile_s=0.2)
+@kernel(writes=["counts"], steps=lambda distances, counts: len(distances), step_us=0.2, compile_s=0.2)
 def count_bit_lengths(distances: Ints, counts: Ints) -> None:
     """Count `distances` (int64, >= 1) by floor(log2): add to `counts` (int64)."""
     for distance in distances:
@@ -26,8 +26,8 @@ def count_bit_lengths(distances: Ints, counts: Ints) -> None:
 
 @kernel(
     writes=["lengths"],
-    work=lambda weights, max_bits, lengths: len(weights) * max_bits,
-    unit_us=0.6,
+    steps=lambda weights, max_bits, lengths: len(weights) * max_bits,
+    step_us=0.6,
     compile_s=0.7,
     makes_arrays=True,
 )
@@ -112,13 +112,13 @@ def _table(lengths: Ints, out: Ints, write: bool) -> int:
     return at
 
 
-@kernel(work=lambda lengths: len(lengths), unit_us=0.3, compile_s=0.3, makes_arrays=True)
+@kernel(steps=lambda lengths: len(lengths), step_us=0.3, compile_s=0.3, makes_arrays=True)
 def table_bits(lengths: Ints) -> int:
     """Size in bits of the table of `lengths`, of which at least one symbol must be used."""
     return _table(lengths, zeros(0), False)
 
 
-@kernel(writes=["out"], work=lambda out, lengths: len(lengths), unit_us=0.5, compile_s=0.5)
+@kernel(writes=["out"], steps=lambda out, lengths: len(lengths), step_us=0.5, compile_s=0.5)
 def write_table(out: Ints, lengths: Ints) -> int:
     """Write the table of `lengths` at the beginning of zeroed `out`; return the bit after it."""
     return _table(lengths, out, True)
@@ -139,7 +139,7 @@ def _read_gamma(data: Ints, at: int) -> tuple[int, int]:
     return peek(data, at, leading + 1), at + leading + 1
 
 
-@kernel(writes=["lengths"], work=lambda data, lengths: len(lengths), unit_us=1.0, compile_s=0.7)
+@kernel(writes=["lengths"], steps=lambda data, lengths: len(lengths), step_us=1.0, compile_s=0.7)
 def read_table(data: Ints, lengths: Ints) -> int:
     """Fill `lengths` (int8 [A], all -1); return the bit after the table, ENDED or BAD_TABLE.
 
@@ -180,14 +180,14 @@ def read_table(data: Ints, lengths: Ints) -> int:
             return at
 
 
-@kernel(writes=["out"], work=lambda out, at, lengths, codes, symbols: len(symbols), unit_us=1.0, compile_s=0.3)
+@kernel(writes=["out"], steps=lambda out, at, lengths, codes, symbols: len(symbols), step_us=1.0, compile_s=0.3)
 def write_symbols(out: Ints, at: int, lengths: Ints, codes: Ints, symbols: Ints) -> None:
     """Write the code of each symbol into zeroed `out` from bit `at` on."""
     for symbol in symbols:
         at = put(out, at, codes[symbol], lengths[symbol])
 
 
-@kernel(writes=["out"], work=lambda out, at, lengths, codes, distances: len(distances), unit_us=2.0, compile_s=0.4)
+@kernel(writes=["out"], steps=lambda out, at, lengths, codes, distances: len(distances), step_us=2.0, compile_s=0.4)
 def write_distances(out: Ints, at: int, lengths: Ints, codes: Ints, distances: Ints) -> None:
     """Write each distance (int64, >= 1): the code of s = floor(log2), then its s low bits."""
     for distance in distances:
@@ -207,7 +207,7 @@ def _read_symbol(data: Ints, at: int, order: Ints, first_code: Ints, first_rank:
     return order[first_rank[length] + code - first_code[length]], at + length
 
 
-@kernel(writes=["symbols"], work=lambda data, at, order, limits, symbols: len(symbols), unit_us=3.0, compile_s=0.5)
+@kernel(writes=["symbols"], steps=lambda data, at, order, limits, symbols: len(symbols), step_us=3.0, compile_s=0.5)
 def read_symbols(data: Ints, at: int, order: Ints, limits: Rows, symbols: Ints) -> tuple[int, int]:
     """Fill `symbols` (int32 [k]) from bit `at` on; return (symbols read, bit after them or ENDED)."""
     first_code, first_rank, bound = limits[0], limits[1], limits[2]
@@ -222,8 +222,8 @@ def read_symbols(data: Ints, at: int, order: Ints, limits: Rows, symbols: Ints) 
 
 @kernel(
     writes=["positions"],
-    work=lambda data, at, order, limits, universe_size, positions: len(positions),
-    unit_us=5.0,
+    steps=lambda data, at, order, limits, universe_size, positions: len(positions),
+    step_us=5.0,
     compile_s=0.6,
 )
 def read_distances(

@@ -77,8 +77,8 @@ def part(function: Function) -> Function:
 def kernel(
     *,
     writes: Sequence[str] = (),
-    work: Callable[..., int],
-    unit_us: float,
+    steps: Callable[..., int],
+    step_us: float,
     compile_s: float,
     makes_arrays: bool = False,
 ) -> Callable[[Callable[..., Any]], Kernel]:
@@ -86,12 +86,12 @@ def kernel(
 
     Args:
         writes: names of the arrays that it writes into. It must not write into others, nor lengthen any.
-        work: a function of the same arguments that estimates the work in units.
-        unit_us: microseconds that the interpreter takes for a unit: a rough figure of some machine.
+        steps: a function of the same arguments that estimates the number of steps, such as the values to code.
+        step_us: microseconds that the interpreter takes for a step: a rough figure of some machine.
         compile_s: seconds to compile the kernel: also a rough figure.
         makes_arrays: whether the function makes arrays.
     """
-    return lambda function: Kernel(function, writes, work, unit_us * 1e-6, compile_s, makes_arrays)
+    return lambda function: Kernel(function, writes, steps, step_us * 1e-6, compile_s, makes_arrays)
 
 
 class Kernel:
@@ -101,8 +101,8 @@ class Kernel:
         self,
         function: Callable[..., Any],
         writes: Sequence[str],
-        work: Callable[..., int],
-        unit_s: float,
+        steps: Callable[..., int],
+        step_s: float,
         compile_s: float,
         makes_arrays: bool = False,
     ) -> None:
@@ -110,8 +110,8 @@ class Kernel:
         self.function = function
         self.compiled: Any = None
         self._written = [name in writes for name in names]
-        self._work = work
-        self._unit_s = unit_s
+        self._steps = steps
+        self._step_s = step_s
         self._compile_s = compile_s
         self._makes_arrays = makes_arrays
         self._interpreted_s = 0.0
@@ -126,16 +126,16 @@ class Kernel:
         if mode == "interpreted":
             return self._interpret(arguments)
         if self.compiled is None:
-            self._interpreted_s += self._unit_s * self._work(*arguments)
+            self._interpreted_s += self._step_s * self._steps(*arguments)
             is_large = any(isinstance(one, np.ndarray) and one.size > _MOST_INTERPRETED for one in arguments)
             if not (mode == "compiled" or is_large or self._is_worth_compiling(self._interpreted_s)):
                 return self._interpret(arguments)
             self._compile(arguments)
         return self.compiled(*self._prepared(arguments))
 
-    def expect_work(self, units: int) -> None:
-        """Announce work, so that the kernel is compiled before the work begins, if that pays."""
-        if self._is_worth_compiling(self._interpreted_s + self._unit_s * units):
+    def expect_steps(self, steps: int) -> None:
+        """Announce steps to come, so that the kernel is compiled before the first one, if that pays."""
+        if self._is_worth_compiling(self._interpreted_s + self._step_s * steps):
             self._interpreted_s = math.inf
 
     def _is_worth_compiling(self, interpreted_s: float) -> bool:

@@ -28,7 +28,7 @@ def _write_varint(out: Ints, at: int, value: int) -> int:
     return at + 1
 
 
-@kernel(work=lambda positions: len(positions), unit_us=0.3, compile_s=0.3)
+@kernel(steps=lambda positions: len(positions), step_us=0.3, compile_s=0.3)
 def stream_bytes(positions: Ints) -> int:
     """Size of the stream of `positions` (int64 [d], d >= 1)."""
     size = _varint_size(positions[0])
@@ -42,7 +42,7 @@ def stream_bytes(positions: Ints) -> int:
     return size
 
 
-@kernel(writes=["out"], work=lambda positions, out: len(positions), unit_us=0.3, compile_s=0.4)
+@kernel(writes=["out"], steps=lambda positions, out: len(positions), step_us=0.3, compile_s=0.4)
 def write_runs(positions: Ints, out: Ints) -> None:
     """Write the stream of `positions` into `out` (uint8 [stream_bytes(positions)])."""
     at = _write_varint(out, 0, positions[0])
@@ -69,7 +69,7 @@ def _read_varint(data: Ints, at: int) -> tuple[int, int, int]:
     return value, at, BAD_VARINT
 
 
-@kernel(writes=["positions"], work=lambda data, universe_size, positions: len(positions), unit_us=0.3, compile_s=0.4)
+@kernel(writes=["positions"], steps=lambda data, universe_size, positions: len(positions), step_us=0.3, compile_s=0.4)
 def read_runs(data: Ints, universe_size: int, positions: Ints) -> tuple[int, int]:
     """Fill `positions` (int64 [d]); return (status, byte of `data` at which reading stopped)."""
     read = 0

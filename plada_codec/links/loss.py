@@ -62,7 +62,7 @@ class Loss(ABC):
 
 @dataclass(frozen=True)
 class IndependentLoss(Loss):
-    """Each frame is lost with the probability `rate`, whatever its length.
+    """Independent losses: each frame is lost with the probability `rate`, whatever its length.
 
     Raises:
         InvalidArgument: (`loss`) unless 0 <= rate < 1.
@@ -79,7 +79,7 @@ class IndependentLoss(Loss):
 
 @dataclass(frozen=True)
 class BitErrors(Loss):
-    """Each bit is wrong with the probability `ber`, and a frame with a wrong bit is lost.
+    """Losses by bit errors: each bit is wrong with the probability `ber`, and a frame with a wrong bit is lost.
 
     >>> print(f"{BitErrors(1e-4).frame_loss(64):.1%} {BitErrors(1e-4).frame_loss(256):.1%}")
     5.0% 18.5%

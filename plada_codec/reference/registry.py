@@ -21,7 +21,7 @@ from plada_codec.reference.shards import open_shard, open_shard_folder, open_sha
 
 
 class SourceType(NamedTuple):
-    """A row of the registry.
+    """A row of the registry: a type of image source, and how it is opened.
 
     Attributes:
         name: what the source is, for people.

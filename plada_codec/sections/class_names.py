@@ -36,7 +36,7 @@ def checked_class_names(names: Sequence[str], num_classes: int) -> tuple[str, ..
 
 
 class ClassNames:
-    """Names in UTF-8, plain or under zstd."""
+    """Class names as text in UTF-8, plain or under zstd."""
 
     def check(
         self, value: Sequence[str], num_classes: int, labels: NDArray[np.int32], *, copy: bool

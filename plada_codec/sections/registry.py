@@ -12,7 +12,7 @@ from plada_codec.sections.weights import Weights
 
 @dataclass(frozen=True)
 class SectionType:
-    """A row of the registry.
+    """A row of the registry: a type of optional section.
 
     Attributes:
         code: type of the section in the payload; from 80 hexadecimal on, as decoders may skip it.

@@ -4,7 +4,7 @@ One row for each class that is used, ascending; in it the concentrations of a Di
 (paper, appendix D.3.2), as codes of half an octave. The mean of that distribution is the average soft label (D.3.1).
 
     payload = Payload(..., soft_labels=quantised_concentrations(precision[:, None] * mean))
-    alpha = concentrations(payload.soft_labels)
+    alpha = dequantised_concentrations(payload.soft_labels)
     average = alpha / alpha.sum(axis=1, keepdims=True)
 """
 
@@ -59,14 +59,14 @@ def quantised_concentrations(alpha: ArrayLike) -> NDArray[np.uint8]:
     return codes
 
 
-def concentrations(codes: ArrayLike) -> NDArray[np.float64]:
+def dequantised_concentrations(codes: ArrayLike) -> NDArray[np.float64]:
     """The concentrations that codes stand for (float64, the shape of `codes`). Frozen by format 1."""
     codes = np.asarray(codes)
     return np.where(codes > 0, np.exp2((codes.astype(np.float64) - _CODE_OF_ONE) / _CODES_PER_OCTAVE), 0.0)
 
 
 class SoftLabels:
-    """Codes of concentrations (uint8 [U, C]), row after row, as a sequence of codes."""
+    """Soft labels: codes of concentrations (uint8 [U, C]), row after row, as a sequence of codes."""
 
     def check(self, value: ArrayLike, num_classes: int, labels: NDArray[np.int32], *, copy: bool) -> NDArray[np.uint8]:
         used_classes = np.flatnonzero(np.bincount(labels))

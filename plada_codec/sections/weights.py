@@ -61,7 +61,7 @@ def dequantised_weights(codes: ArrayLike) -> NDArray[np.float64]:
 
 
 class Weights:
-    """One code for each kept image (uint8 [k]), as a sequence of codes."""
+    """Weights: one code for each kept image (uint8 [k]), as a sequence of codes."""
 
     def check(self, value: ArrayLike, num_classes: int, labels: NDArray[np.int32], *, copy: bool) -> NDArray[np.uint8]:
         codes: NDArray[np.uint8] = frozen_integers(value, "weights", np.uint8, copy=copy, below=WEIGHT_CODES)

@@ -21,7 +21,7 @@ from plada_codec.testing.answers import Answers, right_answers, sha256_of
 from plada_codec.testing.channel import channel
 
 if TYPE_CHECKING:
-    from plada_codec.testing.strategies import Encoded
+    from plada_codec.testing.strategies import EncodedPayload
 
 _PACKAGE = Path(__file__).parents[1]
 #: Where vectors are: in an installed distribution, and in a checkout.
@@ -48,14 +48,14 @@ class Case:
         id: name of the vector, or number of a generated case.
         comment: purpose of the vector, or origin of the generated case.
         data: its bytes.
-        right: the right answers.
+        right_answers: the right answers.
         options: options for the decoder, by name: limits, `expected_reference`, `framing`, `tag`.
     """
 
     id: str
     comment: str
     data: bytes
-    right: Answers
+    right_answers: Answers
     options: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -157,7 +157,7 @@ def _whole_payloads(examples: int, seed: int, progress: Callable[[int], None]) -
         suppress_health_check=list(HealthCheck),
     )
     @given(encoded_payloads())
-    def collect(example: Encoded) -> None:
+    def collect(example: EncodedPayload) -> None:
         found.append(example.blob)
         progress(len(found))
 

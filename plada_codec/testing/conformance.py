@@ -59,7 +59,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class LeftOutCase:
     """A vector or generated case that was left out, and why."""
 
     id: str
@@ -81,7 +81,7 @@ class Report:
     vectors: int
     examples: int
     rules: bool
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[LeftOutCase, ...]
     failures: tuple[Failure, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -139,8 +139,8 @@ def run_conformance(
         examples=max(0, done - len(vectors)),
         rules=rules,
         left_out=(
-            *(LeftOut(case.id, _NEEDS_OPTIONS) for case in without_options),
-            *(LeftOut(case.id, _TOO_SLOW) for case in cases[done:]),
+            *(LeftOutCase(case.id, _NEEDS_OPTIONS) for case in without_options),
+            *(LeftOutCase(case.id, _TOO_SLOW) for case in cases[done:]),
         ),
         failures=tuple(failures),
     )
@@ -199,7 +199,7 @@ def _judge_batch(arguments: list[str], cases: list[Case], timeout_s: float, judg
 
 def _judge(case: Case, answer: Answer, *, rules: bool, is_text: bool) -> Failure | None:
     """Compare an answer with the right answers."""
-    what = _what_is_wrong(case.right, answer, rules=rules, is_text=is_text)
+    what = _what_is_wrong(case.right_answers, answer, rules=rules, is_text=is_text)
     return None if what is None else Failure(case.id, case.comment, what)
 
 

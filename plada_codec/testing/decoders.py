@@ -33,14 +33,14 @@ _ERROR = re.compile(rf"\b(?:{'|'.join(_KINDS)}) [a-z][a-z0-9-]*")
 
 @dataclass(frozen=True)
 class Accepted:
-    """A decoder wrote this output."""
+    """An answer: the output that a decoder wrote."""
 
     output: bytes
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A decoder refused: "KIND RULE" (None if it gives none), and its message."""
+    """An answer: a refusal, as "KIND RULE" (None if the decoder gives none), and its message."""
 
     error: str | None
     message: str
@@ -48,7 +48,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Fault:
-    """A decoder did not answer, or not by the protocol. `timed_out`: it took too long."""
+    """A missing or wrong answer: a decoder did not answer, or not by the protocol. `timed_out`: it took too long."""
 
     what: str
     timed_out: bool = False

@@ -48,7 +48,7 @@ _CHECKSUM_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedPayload:
     """A payload, its bytes, and the arguments of `encode`."""
 
     payload: Payload
@@ -211,7 +211,7 @@ def _codes(draw: st.DrawFn, count: int, domain_size: int) -> NDArray[np.int64]:
 
 
 @st.composite
-def encoded_payloads(draw: st.DrawFn, max_kept: int = 2_000) -> Encoded:
+def encoded_payloads(draw: st.DrawFn, max_kept: int = 2_000) -> EncodedPayload:
     """Payloads with their bytes, in all profiles and all codings that can express them."""
     payload = draw(payloads(max_kept))
     profile = draw(st.sampled_from(PROFILES))
@@ -224,8 +224,8 @@ def encoded_payloads(draw: st.DrawFn, max_kept: int = 2_000) -> Encoded:
             blob = encode(payload, profile, "full", index_coding, label_coding)
         except (InvalidPayload, LimitExceeded):
             continue
-        return Encoded(payload, blob, profile, index_coding, label_coding)
-    return Encoded(payload, encode(payload, profile), profile, "auto", "auto")
+        return EncodedPayload(payload, blob, profile, index_coding, label_coding)
+    return EncodedPayload(payload, encode(payload, profile), profile, "auto", "auto")
 
 
 @st.composite

@@ -31,7 +31,7 @@ from plada_codec import (
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, coding_named
 from plada_codec.container import build_container
 from plada_codec.reader import varint_bytes
-from plada_codec.testing.strategies import Encoded, damaged_payloads, encoded_payloads
+from plada_codec.testing.strategies import EncodedPayload, damaged_payloads, encoded_payloads
 from tests.helpers.examples import examples
 
 SAMPLES = [
@@ -60,7 +60,7 @@ def test_decoding_any_bytes_gives_a_valid_payload_or_a_plada_error(blob: bytes) 
 
 @given(encoded_payloads(max_kept=300).filter(lambda example: example.payload.kept > 0), st.data(), st.integers(1, 3))
 def test_a_damaged_zstd_frame_is_refused_or_gives_what_was_sent(
-    example: Encoded, data: st.DataObject, damages: int
+    example: EncodedPayload, data: st.DataObject, damages: int
 ) -> None:
     # Releases of libzstd read some damaged blocks differently: the content checksum lets none of that through.
     blob = bytearray(encode(example.payload, "small", "zstd", label_coding="classes-zstd"))
@@ -104,7 +104,7 @@ def test_one_flipped_bit_at_any_position_is_refused(blob: bytes) -> None:
 
 
 @given(encoded_payloads(max_kept=200), st.data())
-def test_bytes_added_anywhere_are_noticed(example: Encoded, data: st.DataObject) -> None:
+def test_bytes_added_anywhere_are_noticed(example: EncodedPayload, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(example.blob)))
     added = data.draw(st.binary(min_size=1, max_size=4))
     longer = example.blob[:at] + added + example.blob[at:]
@@ -113,7 +113,7 @@ def test_bytes_added_anywhere_are_noticed(example: Encoded, data: st.DataObject)
 
 
 @given(encoded_payloads(max_kept=200), st.binary(min_size=8, max_size=32))
-def test_a_payload_for_another_reference_set_is_refused(example: Encoded, expected: bytes) -> None:
+def test_a_payload_for_another_reference_set_is_refused(example: EncodedPayload, expected: bytes) -> None:
     digest = example.payload.reference_digest
     common = min(len(digest), len(expected))
     if digest and digest[:common] == expected[:common]:

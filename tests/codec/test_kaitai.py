@@ -19,7 +19,7 @@ import pytest
 import yaml
 from hypothesis import given
 
-from plada_codec.testing.strategies import Encoded, damaged_payloads, encoded_payloads
+from plada_codec.testing.strategies import EncodedPayload, damaged_payloads, encoded_payloads
 from tests.helpers.paths import PAYLOAD_VECTORS, ROOT, SPEC
 
 ENTRIES: list[dict[str, Any]] = json.loads((PAYLOAD_VECTORS / "index.json").read_text(encoding="utf-8"))["vectors"]
@@ -118,7 +118,7 @@ def assert_agreement(grammar: Any, blob: bytes) -> None:
 
 
 @given(example=encoded_payloads())
-def test_the_grammar_reads_what_the_codec_writes(grammar: Any, example: Encoded) -> None:
+def test_the_grammar_reads_what_the_codec_writes(grammar: Any, example: EncodedPayload) -> None:
     assert_agreement(grammar, example.blob)
 
 

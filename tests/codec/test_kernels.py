@@ -150,7 +150,7 @@ def test_expected_work_compiles_a_kernel_at_once_and_a_cached_kernel_needs_less_
         patch.delenv(jit.MODE_VARIABLE, raising=False)
         patch.setattr(cache, "has", lambda function: False)
         never, expected, kept = fresh(), fresh(), fresh()
-        expected.expect_work(10**11)
+        expected.expect_steps(10**11)
         for kernel in (never, expected):
             kernel(np.array([5]), np.zeros(63, np.int64))
         patch.setattr(cache, "has", lambda function: True)

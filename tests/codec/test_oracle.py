@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plada_codec import Payload, PladaError, decode, encode
-from plada_codec.sections.soft_labels import concentrations
+from plada_codec.sections.soft_labels import dequantised_concentrations
 from plada_codec.sections.weights import dequantised_weights
-from plada_codec.testing.strategies import Encoded, damaged_payloads, encoded_payloads
+from plada_codec.testing.strategies import EncodedPayload, damaged_payloads, encoded_payloads
 
 
 def assert_same(decoded: oracle.Decoded, payload: Payload) -> None:
@@ -89,7 +89,7 @@ def payloads_with_codes(draw: st.DrawFn) -> bytes:
 
 
 @given(encoded_payloads())
-def test_the_oracle_reads_what_the_codec_writes(example: Encoded) -> None:
+def test_the_oracle_reads_what_the_codec_writes(example: EncodedPayload) -> None:
     assert_same(oracle.decode(example.blob), example.payload)
 
 
@@ -112,7 +112,7 @@ def test_the_oracle_refuses_arbitrary_bytes_by_the_same_rule(blob: bytes) -> Non
 
 def test_codec_and_oracle_agree_on_the_concentrations_of_soft_label_codes() -> None:
     codes = np.arange(oracle.SOFT_LABEL_CODES, dtype=np.uint8)
-    assert concentrations(codes[None]).tolist() == [
+    assert dequantised_concentrations(codes[None]).tolist() == [
         pytest.approx([oracle.concentration(code) for code in range(oracle.SOFT_LABEL_CODES)], rel=1e-12)
     ]
 

@@ -33,7 +33,7 @@ from plada_codec.testing.strategies import (
     BOUNDARY_CLASSES,
     BOUNDARY_SIZES,
     HUGE_SIZES,
-    Encoded,
+    EncodedPayload,
     encoded_payloads,
     payloads,
 )
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @given(encoded_payloads())
-def test_decoding_gives_back_what_was_encoded(example: Encoded) -> None:
+def test_decoding_gives_back_what_was_encoded(example: EncodedPayload) -> None:
     decoded = decode(example.blob)
     assert decoded == example.payload
     assert decoded.indices.dtype == np.int64
@@ -94,7 +94,7 @@ def test_encoding_is_deterministic(payload: Payload) -> None:
 
 
 @given(encoded_payloads())
-def test_overhead_of_a_payload_with_an_eight_byte_digest_is_at_most_32_bytes(example: Encoded) -> None:
+def test_overhead_of_a_payload_with_an_eight_byte_digest_is_at_most_32_bytes(example: EncodedPayload) -> None:
     payload = example.payload
     info = inspect(example.blob)
     if len(payload.reference_digest) == 8 and payload.universe == Universe() and len(info.sections) == 2:

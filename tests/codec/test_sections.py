@@ -16,8 +16,8 @@ from plada_codec import (
     Limits,
     Payload,
     PladaError,
-    concentrations,
     decode,
+    dequantised_concentrations,
     dequantised_weights,
     encode,
     inspect,
@@ -45,7 +45,7 @@ def sections(payload: Payload, *arguments: Any) -> dict[str, int]:
 
 @given(st.lists(st.lists(positive, min_size=3, max_size=3), min_size=1, max_size=5))
 def test_quantised_concentrations_are_right_within_a_quarter_of_an_octave(alpha: list[list[float]]) -> None:
-    found = concentrations(quantised_concentrations(alpha))
+    found = dequantised_concentrations(quantised_concentrations(alpha))
     ratio = found / np.array(alpha)
     assert (ratio <= HALF_A_CODE * (1 + 1e-12)).all()
     assert (ratio >= (1 - 1e-12) / HALF_A_CODE).all()
@@ -53,8 +53,8 @@ def test_quantised_concentrations_are_right_within_a_quarter_of_an_octave(alpha:
 
 def test_codes_and_concentrations_are_inverses() -> None:
     codes = np.arange(1, SOFT_LABEL_CODES, dtype=np.uint8)[None]
-    assert np.array_equal(quantised_concentrations(concentrations(codes)), codes)
-    assert concentrations([0, 1, 43, 45, 63]).tolist() == [0, 2.0**-21, 1, 2, 1024]
+    assert np.array_equal(quantised_concentrations(dequantised_concentrations(codes)), codes)
+    assert dequantised_concentrations([0, 1, 43, 45, 63]).tolist() == [0, 2.0**-21, 1, 2, 1024]
 
 
 def test_tiny_concentrations_become_zero() -> None:

@@ -36,7 +36,7 @@ from plada_codec.testing.cases import (
 )
 from plada_codec.testing.conformance import Report, run_conformance
 from plada_codec.testing.decoders import Accepted, BatchDecoder, Fault, Refused, ask_process
-from plada_codec.testing.strategies import Encoded, encoded_payloads
+from plada_codec.testing.strategies import EncodedPayload, encoded_payloads
 from tests.helpers.commands import fails, ok, run
 from tests.helpers.paths import FRAME_VECTORS, PAYLOAD_VECTORS, ROOT, SPEC
 
@@ -593,7 +593,9 @@ def test_a_decoder_that_reads_labels_before_indices_is_right(example: tuple[byte
 
 
 @given(encoded_payloads(max_kept=300), st.data())
-def test_a_damaged_zstd_frame_may_be_refused_or_read_as_it_was_sent(example: Encoded, data: st.DataObject) -> None:
+def test_a_damaged_zstd_frame_may_be_refused_or_read_as_it_was_sent(
+    example: EncodedPayload, data: st.DataObject
+) -> None:
     assume(example.payload.kept > 0)
     sent = encode(example.payload, "fast", "zstd", label_coding="classes-zstd")
     (frame,) = [extent for extent in inspect(sent).extents if extent.name == "label stream"]
@@ -615,7 +617,9 @@ def test_a_damaged_zstd_frame_may_be_refused_or_read_as_it_was_sent(example: Enc
 
 def test_the_flag_ancillary_marks_the_vectors_that_a_decoder_may_accept_by_skipping_sections() -> None:
     flagged = {vector["id"] for vector in INDEX["vectors"] if "ancillary" in vector["flags"]}
-    assert flagged == {case.id for case in payload_vectors() if case.right.errors and case.right.outputs}
+    assert flagged == {
+        case.id for case in payload_vectors() if case.right_answers.errors and case.right_answers.outputs
+    }
 
 
 # Generated cases
@@ -631,8 +635,8 @@ def test_generated_cases_are_the_same_for_one_seed_and_others_for_another() -> N
 
 def test_generated_payloads_show_what_many_rules_are_for() -> None:
     generated = generated_payloads(600, 0)
-    assert sum(1 for case in generated if case.right.outputs) > 150
-    assert len({error for case in generated for error in case.right.errors}) >= 15
+    assert sum(1 for case in generated if case.right_answers.outputs) > 150
+    assert len({error for case in generated for error in case.right_answers.errors}) >= 15
 
 
 def test_generated_streams_show_every_framing_with_and_without_a_tag() -> None:
@@ -640,11 +644,11 @@ def test_generated_streams_show_every_framing_with_and_without_a_tag() -> None:
     assert {(case.options["framing"], "tag" in case.options) for case in generated} == {
         (framing, with_tag) for framing in ("length", "slip") for with_tag in (False, True)
     }
-    assert {error for case in generated for error in case.right.errors} == {
+    assert {error for case in generated for error in case.right_answers.errors} == {
         "Truncated incomplete",
         "InvalidPayload objects",
     }
-    assert sum(1 for case in generated if case.right.outputs) > 50
+    assert sum(1 for case in generated if case.right_answers.outputs) > 50
 
 
 @pytest.mark.parametrize(("extra", "options"), [("hypothesis", []), ("raptorq", ["--frames"])])

@@ -13,7 +13,7 @@ from plada_codec.testing.strategies import (
     BOUNDARY_CLASSES,
     BOUNDARY_SIZES,
     HUGE_SIZES,
-    Encoded,
+    EncodedPayload,
     class_counts,
     damaged_payloads,
     encoded_payloads,
@@ -28,7 +28,7 @@ def test_encoded_payloads_reach_every_coding_and_every_special_case() -> None:
 
     @settings(max_examples=1_000, database=None, deadline=None)
     @given(encoded_payloads(max_kept=300))
-    def collect(example: Encoded) -> None:
+    def collect(example: EncodedPayload) -> None:
         payload, info = example.payload, inspect(example.blob)
         index, labels, *others = info.sections
         seen.update({index.coding, labels.coding})
@@ -57,7 +57,7 @@ def test_encoded_payloads_drive_the_models_to_both_ends_of_their_parameters() ->
 
     @settings(max_examples=1_000, database=None, deadline=None)
     @given(encoded_payloads(max_kept=300))
-    def collect(example: Encoded) -> None:
+    def collect(example: EncodedPayload) -> None:
         info = inspect(example.blob)
         extents = {extent.name: extent for extent in info.extents}
         for section, name, bits in zip(info.sections, ("index stream", "label stream"), ([4], [4, 3]), strict=False):

@@ -11,7 +11,7 @@ from plada_codec.links.numbers import POSITIVE, Quantity
 
 @dataclass(frozen=True)
 class ConstantRate(AirtimeModel):
-    """Packets of any length at a constant data rate.
+    """The airtime of packets of any length at a constant data rate.
 
     >>> ConstantRate(rate_bps=80).airtime_s(32)
     3.2

@@ -11,7 +11,7 @@ from plada_codec.links.numbers import POSITIVE, Quantity
 
 @dataclass(frozen=True)
 class FixedTime(AirtimeModel):
-    """Packets that take the same time, whatever they carry.
+    """The airtime of packets that take the same time, whatever they carry.
 
     >>> FixedTime(frame_time_s=3.25).airtime_s(1)
     3.25

@@ -16,7 +16,7 @@ CARGO_BYTES = 4096
 
 @dataclass(frozen=True)
 class Janus(AirtimeModel):
-    """Packets of JANUS at 11.5 kHz.
+    """The airtime of JANUS packets at 11.5 kHz.
 
     Attributes:
         wake_up: whether each packet begins with wake-up tones.

@@ -18,7 +18,7 @@ PACKET_BYTES = 255
 
 @dataclass(frozen=True)
 class Lora(AirtimeModel):
-    """Packets of LoRa.
+    """The airtime of LoRa packets.
 
     Attributes:
         spreading_factor: 7 to 12.

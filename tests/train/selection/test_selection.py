@@ -23,7 +23,7 @@ from hypothesis.extra import numpy as hnp
 
 from plada_codec import Payload, Universe, decode, encode
 from plada_codec.errors import InputError, MissingClasses, PladaError
-from plada_codec.sections.soft_labels import concentrations
+from plada_codec.sections.soft_labels import dequantised_concentrations
 from plada_codec.sections.weights import dequantised_weights
 from plada_train.cli.main import main
 from plada_train.scores.energy import energy
@@ -526,7 +526,7 @@ def test_soft_labels_are_the_moments_of_the_classes_that_are_used(scores: Scores
     received = decode(encoded)
     assert received == payload
     assert received.soft_labels is not None
-    np.testing.assert_allclose(concentrations(received.soft_labels), alpha, rtol=0.2, atol=1e-6)
+    np.testing.assert_allclose(dequantised_concentrations(received.soft_labels), alpha, rtol=0.2, atol=1e-6)
 
 
 def scores_with_soft_labels(soft: np.ndarray) -> Scores:

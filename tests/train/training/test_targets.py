@@ -20,7 +20,7 @@ from hypothesis.extra.numpy import arrays
 from plada_codec import Payload, encode
 from plada_codec.errors import InputError, MissingClasses, PladaError, ReferenceMismatch
 from plada_codec.reference import open_images, reference_digest
-from plada_codec.sections.soft_labels import concentrations, quantised_concentrations
+from plada_codec.sections.soft_labels import dequantised_concentrations, quantised_concentrations
 from plada_codec.sections.weights import dequantised_weights, quantised_weights
 from plada_train import stages
 from plada_train.data.labelled import FeatureBatches
@@ -159,7 +159,7 @@ def test_a_virtual_dataset_has_the_payloads_soft_labels_and_weights(sources: Pat
     data = stages.virtual_dataset(open_images(sources / "ref"), payload(sources, soft_labels=soft, weights=weights))
     assert data.weights is not None
     assert data.concentrations is not None
-    np.testing.assert_array_equal(data.concentrations, concentrations(soft))
+    np.testing.assert_array_equal(data.concentrations, dequantised_concentrations(soft))
     np.testing.assert_array_equal(data.weights, dequantised_weights(weights))
     assert data.weights.mean() == pytest.approx(1)
     plain = stages.virtual_dataset(open_images(sources / "ref"), payload(sources))
