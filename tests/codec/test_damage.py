@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import tracemalloc
 import zlib
 from typing import Any
 
@@ -33,6 +32,7 @@ from plada_codec.container import build_container
 from plada_codec.reader import varint_bytes
 from plada_codec.testing.strategies import EncodedPayload, damaged_payloads, encoded_payloads
 from tests.helpers.examples import examples
+from tests.helpers.memory import peak_bytes
 
 SAMPLES = [
     encode(
@@ -145,15 +145,17 @@ def _claim(
     )
 
 
+def _refused(blob: bytes, kind: type[PladaError]) -> PladaError:
+    with pytest.raises(kind) as refused:
+        decode(blob)
+    return refused.value
+
+
 @pytest.mark.parametrize("kept", [2**25 + 1, 2**40, 2**62])
 @pytest.mark.parametrize("index", [coding.name for coding in INDEX_CODINGS])
 def test_claims_beyond_the_limits_are_refused_before_anything_is_allocated(index: str, kept: int) -> None:
     blob = _claim(index, "constant-plain", size=min(kept, 2**48), kept=min(kept, 2**48), stream=bytes(9), labels=b"\1")
-    tracemalloc.start()
-    with pytest.raises(LimitExceeded):
-        decode(blob)
-    assert tracemalloc.get_traced_memory()[1] < 1 << 20
-    tracemalloc.stop()
+    assert peak_bytes(lambda: _refused(blob, LimitExceeded)) < 1 << 20
 
 
 @pytest.mark.parametrize("index", [coding.name for coding in INDEX_CODINGS[1:]])
@@ -161,12 +163,8 @@ def test_claims_beyond_the_limits_are_refused_before_anything_is_allocated(index
 def test_a_claim_within_the_limits_costs_no_more_than_what_it_claims(index: str, label: str) -> None:
     kept = 1_000_000
     blob = _claim(index, label, size=2**30, kept=kept, stream=bytes(9), labels=bytes(9))
-    tracemalloc.start()
-    with pytest.raises(PladaError):
-        decode(blob)
     # 12 bytes for each image claimed, as the limit max_kept says
-    assert tracemalloc.get_traced_memory()[1] < 13 * kept
-    tracemalloc.stop()
+    assert peak_bytes(lambda: _refused(blob, PladaError)) < 13 * kept
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1), st.binary(max_size=40), st.sampled_from(INDEX_CODINGS[1:]))
@@ -307,12 +305,8 @@ def test_a_payload_keeps_no_array_that_others_can_write_to() -> None:
 def test_many_sections_cost_little_memory_and_are_out_of_order() -> None:
     body = b"\x8fPL\x01\x80\x00\x14\x04" + varint_bytes(200_000) + b"\x81\x00\x00" * 200_000
     blob = body + zlib.crc32(body).to_bytes(4, "little")
-    tracemalloc.start()
-    with pytest.raises(Corrupt) as refused:
-        decode(blob)
-    assert refused.value.rule == "section-order"
-    assert tracemalloc.get_traced_memory()[1] < 4 * len(blob)
-    tracemalloc.stop()
+    assert _refused(blob, Corrupt).rule == "section-order"
+    assert peak_bytes(lambda: _refused(blob, Corrupt)) < 4 * len(blob)
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, "x", None, True])
