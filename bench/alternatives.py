@@ -404,7 +404,7 @@ def _weighted(network: nn.Module) -> list[Any]:
 def tiny_model_args(budget_bytes: int, num_classes: int) -> dict[str, Any] | None:
     """Arguments that make timm's `resnet18` the widest network whose weights all fit the budget; None if none fits.
 
-    In a few thousand bytes, such a network learns more than a large network that is pruned to the budget.
+    In a few thousand bytes, pruning leaves almost nothing of a large network.
     """
     for layers, channels, stem_width in reversed(TINY_RESNETS):
         arguments: dict[str, Any] = {"layers": layers, "channels": channels, "stem_width": stem_width}

@@ -108,6 +108,7 @@ def _plot_speed(size_rows: list[Row], speed_rows: list[Row], path: Path) -> None
 
 
 def save(figure: Any, path: Path) -> None:
+    """Write a matplotlib figure as PNG."""
     image = io.BytesIO()
     # The metadata would name the release of the library: without it, equal figures make equal files
     figure.savefig(image, format="png", dpi=110, metadata={"Software": None})

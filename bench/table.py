@@ -52,7 +52,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> list[str]:
-    """ "name release" of each package."""
+    """Name and release of each package, as one text."""
     return [f"{package} {version(package)}" for package in packages]
 
 

@@ -71,7 +71,7 @@ def score(
     with progress_bar("computing the reference digest", "images") as progress:
         manifest = labelling.manifest_of(teacher, reference, recipe, temperature, shard_size, progress)
     if folder is not None:
-        labelling.prepare(folder, manifest)
+        labelling.prepare_folder(folder, manifest)
     with progress_bar("labelling the reference set", "images") as progress:
         shards = labelling.shards(teacher, reference, recipe, manifest, folder, progress)
         scores = Scores.of_shards(manifest, shards)

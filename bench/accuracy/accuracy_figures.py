@@ -279,7 +279,7 @@ def _percent(cell: RunGroup | None) -> str:
 
 
 def bars(rows: list[Row]) -> list[Bar]:
-    """The bars of issue 4, and the results."""
+    """Compare the measurements with the bars of issue 4."""
     found = run_groups(rows)
     reached = []
     for target in TARGETS:

@@ -58,7 +58,7 @@ from plada_train.data.pixels import MemoryBatches, Prepare, augment, decode_imag
 from plada_train.models.classifier import make_classifier
 from plada_train.models.inference import forward
 from plada_train.recipe import Recipe
-from plada_train.scores.labelling import record
+from plada_train.scores.labelling import add_logits
 from plada_train.scores.reference_scores import Scores
 from plada_train.scores.shards import Shard
 from plada_train.selection.counts import universe_of
@@ -315,7 +315,7 @@ def train_teacher(target: str, seed: int, numbers: NDArray[np.int64] | slice) ->
     accuracy = float(np.mean(logits_of(head, load_array(f"{target}-test-{FEATURES}")).argmax(1) == test_labels))
     logits = logits_of(head, load_array(f"reference-{FEATURES}"))
     said = Shard.of_zeros(len(logits), num_classes)
-    record(said, slice(None), logits, temperature=1.0)
+    add_logits(said, slice(None), logits, temperature=1.0)
     digest = load_array("reference-digest").tobytes()
     scores = Scores(**vars(said), reference_digest=digest, num_classes=num_classes, class_names=None)
     return scores, accuracy

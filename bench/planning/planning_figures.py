@@ -106,7 +106,7 @@ def at_budget(found: list[RunGroup], target: str, method: str, budget: int) -> R
     return max(fitting, key=lambda cell: cell.accuracy, default=None)
 
 
-def over_targets(found: list[RunGroup], method: str, budget: int) -> list[float] | None:
+def mean_over_targets(found: list[RunGroup], method: str, budget: int) -> list[float] | None:
     """Mean accuracy over the targets, by seed; None until all targets are measured."""
     of_targets = [at_budget(found, target, method, budget) for target in TARGETS]
     if any(cell is None for cell in of_targets):
@@ -159,7 +159,8 @@ def _means(found: list[RunGroup]) -> str:
         *_head("sent"),
     ]
     lines += [
-        _line([method, *(_percent(over_targets(found, method, budget)) for budget in BUDGETS)]) for method in _COMPARED
+        _line([method, *(_percent(mean_over_targets(found, method, budget)) for budget in BUDGETS)])
+        for method in _COMPARED
     ]
     return "\n".join(lines) + "\n"
 
@@ -263,7 +264,7 @@ def _percent(by_seed: list[float] | None) -> str:
 
 
 def bars(measured: Measurements) -> list[Bar]:
-    """The bars of issue 6, and the results."""
+    """Compare the measurements with the bars of issue 6."""
     return [
         *(_ahead(measured.found, rule) for rule in FIXED_RULES),
         _not_behind(measured.found),
@@ -277,7 +278,7 @@ def _ahead(found: list[RunGroup], rule: str) -> Bar:
     what, bar = f"planner minus {rule}, 1,000 to 8,000 bytes", ">= +3 points at each budget"
     margins = {}
     for budget in _JUDGED_BUDGETS:
-        ours, theirs = (over_targets(found, method, budget) for method in (PLANNER, rule))
+        ours, theirs = (mean_over_targets(found, method, budget) for method in (PLANNER, rule))
         if ours is None or theirs is None:
             return Bar(what, bar, "", "not measured")
         margins[budget] = 100 * (np.array(ours) - theirs)
@@ -363,7 +364,7 @@ def plot(found: list[RunGroup], folder: Path) -> None:
 
     def by_seed(title: str, method: str, budget: int) -> list[float] | None:
         if title not in TARGETS:
-            return over_targets(found, method, budget)
+            return mean_over_targets(found, method, budget)
         cell = at_budget(found, title, method, budget)
         return cell.by_seed if cell else None
 

@@ -137,7 +137,7 @@ def split_target(target: str, seed: int) -> tuple[LabelledImages, LabelledImages
 
 
 @functools.lru_cache(maxsize=1)
-def teacher(target: str, seed: int) -> tuple[Scores, float]:
+def teacher_scores(target: str, seed: int) -> tuple[Scores, float]:
     """The teacher's labels and scores of the reference set, and its accuracy on test images."""
     return train_teacher(target, seed, split_target(target, seed)[0].numbers)
 
@@ -157,7 +157,7 @@ def search(target: str, seed: int, workers: int) -> None:
     # As in all other runs, because the teacher's last bits depend on the number of threads
     torch.set_num_threads(1)
     found = make_plan(
-        teacher(target, seed)[0],
+        teacher_scores(target, seed)[0],
         reference_images(),
         *split_target(target, seed),
         plan_folder(target, seed),
@@ -165,7 +165,7 @@ def search(target: str, seed: int, workers: int) -> None:
         minutes=PLAN_MINUTES,
         workers=workers,
         seed=seed,
-        images=plan_folder(target, seed).parent / "images",
+        image_folder=plan_folder(target, seed).parent / "images",
     )
     if found.stopped == "interrupt":
         raise KeyboardInterrupt
@@ -183,7 +183,7 @@ def measure_run(run: Run) -> dict[str, Any]:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", MissingClasses)
     start = time.perf_counter()
-    scores, teacher_accuracy = teacher(run.target, run.seed)
+    scores, teacher_accuracy = teacher_scores(run.target, run.seed)
     if run.method == PLANNER:
         planned = read_plan(run.target, run.seed)
         winner = planned.winner(run.budget_bytes)

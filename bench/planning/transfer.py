@@ -54,7 +54,7 @@ from bench.planning.run import (
     read_plan,
     search,
     split_target,
-    teacher,
+    teacher_scores,
     train_student,
 )
 from bench.planning.run import settings_of as frontier_settings
@@ -146,7 +146,7 @@ def _winner(target: str) -> tuple[str, str]:
 @functools.cache
 def _scores(target: str) -> Scores:
     """The teacher's scores, with the loss that the planner computed."""
-    return teacher(target, SEED)[0].with_column("loss", np.load(plan_folder(target, SEED) / "loss.npy"))
+    return teacher_scores(target, SEED)[0].with_column("loss", np.load(plan_folder(target, SEED) / "loss.npy"))
 
 
 def _encoded(target: str, candidate: Candidate) -> bytes | None:
@@ -188,7 +188,7 @@ def _begin() -> None:
 
 
 def transfer_row(run: TransferRun) -> dict[str, Any]:
-    """A row of transfer.csv."""
+    """Measure a run; return its row of transfer.csv."""
     _begin()
     start = time.perf_counter()
     kind = STUDENTS[run.student]
@@ -209,7 +209,7 @@ def transfer_row(run: TransferRun) -> dict[str, Any]:
 
 
 def exhaustive_row(run: ExhaustiveRun) -> dict[str, Any]:
-    """A row of exhaustive.csv; no accuracies where no payload fits the candidate's level."""
+    """Measure a run; return its row of exhaustive.csv, without accuracies if no payload fits the candidate's level."""
     _begin()
     start = time.perf_counter()
     candidate = _candidates(run.target)[run.candidate]

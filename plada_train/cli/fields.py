@@ -25,7 +25,7 @@ def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
 
 @cache
 def field_types(kind: type) -> dict[str, Any]:
-    """Types of a dataclass's fields, by name, with what `Annotated` adds."""
+    """Types of a dataclass's fields by name, with their `Annotated` metadata."""
     return get_type_hints(kind, include_extras=True)
 
 

@@ -300,9 +300,9 @@ def run(
     else:
         from rich import print as rich_print
 
-        from plada_train.cli.summary import summary
+        from plada_train.cli.summary import result_table
 
-        rich_print(summary(report))
+        rich_print(result_table(report))
         click.echo(f"\nTo look at: {output / 'report.html'}")
 
 

@@ -41,8 +41,8 @@ def print_plan(plan: Plan) -> None:
     print_table(["bytes", "accuracy", "steps", "kept", "", "selection"], rows, text=(4, 5))
 
 
-def summary(report: RunReport) -> Table:
-    """The result of a run. Airtimes are as `plada budget` computes them."""
+def result_table(report: RunReport) -> Table:
+    """Format the result of a run as a table. Airtimes are as `plada budget` computes them."""
     from rich.table import Table
 
     from plada_codec.links.profiles import link

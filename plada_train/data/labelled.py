@@ -259,7 +259,7 @@ class FeatureBatches:
     def __len__(self) -> int:
         return batches_per_epoch(*self._plan[:2])
 
-    def run(self, start: int, stop: int) -> Iterator[Batch]:
+    def iterate(self, start: int, stop: int) -> Iterator[Batch]:
         for _, items in shuffled_batches(*self._plan, start, stop):
             chosen = torch.from_numpy(items)
             weights = None if self._weights is None else self._weights[chosen]
@@ -291,7 +291,7 @@ class ImageBatches:
     def __len__(self) -> int:
         return batches_per_epoch(*self._plan[:2])
 
-    def run(self, start: int, stop: int) -> Iterator[Batch]:
+    def iterate(self, start: int, stop: int) -> Iterator[Batch]:
         """Decode and yield batches. Raises SourceError if an image cannot be read or decoded."""
         plan = shuffled_batches(*self._plan, start, stop)
         loader: DataLoader[Any] = DataLoader(

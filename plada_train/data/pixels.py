@@ -109,7 +109,7 @@ class MemoryBatches:
     def __len__(self) -> int:
         return self._steps
 
-    def run(self, start: int, stop: int) -> Iterator[Batch]:
+    def iterate(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield batches `start` to `stop` - 1: each depends only on the seed and its number."""
         images = len(self._labels)
         orders: dict[int, NDArray[np.int64]] = {}

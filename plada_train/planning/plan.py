@@ -70,7 +70,7 @@ def plan(
     sections: OptionalSections = OptionalSections(),
     workers: int = Planning.workers,
     seed: int = Recipe.seed,
-    images: Path | None = None,
+    image_folder: Path | None = None,
 ) -> Plan:
     """Find the best payload for each budget, and write it.
 
@@ -94,7 +94,7 @@ def plan(
         sections: optional sections of the payloads; proxies do not use them.
         workers: number of processes that measure, one thread each.
         seed: seed of all trainings.
-        images: folder for decoded images, which plans with the same reference set can share; None: one in `output`.
+        image_folder: folder for decoded images, which plans with the same reference set can share; None: in `output`.
 
     Returns:
         The plan, as in `plan.json`.
@@ -117,7 +117,7 @@ def plan(
     _check(several[0], reference, train, held_out)
     with progress_bar("decoding images of the target", "images") as progress:
         taught, spared = (_examples(data, progress) for data in (train, held_out))
-    folder = output_folder(images or output / "images")
+    folder = output_folder(image_folder or output / "images")
     rungs, batch_size = rungs_of(proxy_steps), min(batch_size, proxies.BATCH_SIZE)
     context = PlanContext(several, reference, folder, output, taught, spared, sections, flip, seed, rungs, batch_size)
     with lock_folder(output):
@@ -130,7 +130,7 @@ def _searched(context: PlanContext, limits: SearchLimits, smallest: int, workers
     plan_folder.write_identity(context)
     output_folder(context.folder / "payloads")
     # Creates the files, so that workers find them
-    DecodedImages(context.reference, context.scores[0].reference_digest, context.images, proxies.IMAGE_SIZE)
+    DecodedImages(context.reference, context.scores[0].reference_digest, context.image_folder, proxies.IMAGE_SIZE)
     log = MeasurementLog(context.folder / "measurements.jsonl", search=f"{sorted(budgets)}")
     sample = Universe(0, -(-len(context.reference) // MAX_SAMPLE))
     try:

@@ -116,11 +116,11 @@ def write(
 def _winner(budget: int, one: Candidate | None, numbers: dict[Candidate, int], found: SearchResult) -> Winner:
     if one is None:
         return Winner(budget_bytes=budget, candidate=None, rung=None)
-    return Winner(budget_bytes=budget, candidate=numbers[one], rung=found.last(one))
+    return Winner(budget_bytes=budget, candidate=numbers[one], rung=found.last_rung(one))
 
 
 def _plan_candidate(number: int, one: Candidate, found: SearchResult) -> PlanCandidate:
-    rung = found.last(one)
+    rung = found.last_rung(one)
     assert rung is not None
     measurement = found.rungs[rung][one]
     return PlanCandidate(

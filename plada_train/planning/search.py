@@ -61,7 +61,7 @@ class SearchResult:
     rungs: list[dict[Candidate, Measurement]] = field(default_factory=list)
     stopped: StopReason | None = None
 
-    def last(self, candidate: Candidate) -> int | None:
+    def last_rung(self, candidate: Candidate) -> int | None:
         """The last rung on which a candidate was measured."""
         return max((number for number, rung in enumerate(self.rungs) if candidate in rung), default=None)
 

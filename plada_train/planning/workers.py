@@ -65,7 +65,7 @@ class PlanContext:
     Attributes:
         scores: of the reference set, of one or several teachers; labels are the first's.
         reference: its images.
-        images: folder of decoded images (see `data.decoded_images`).
+        image_folder: folder of decoded images (see `data.decoded_images`).
         folder: the plan's.
         train: images that the teacher learnt from.
         held_out: images that it did not learn from.
@@ -78,7 +78,7 @@ class PlanContext:
 
     scores: tuple[Scores, ...]
     reference: ImageSource
-    images: Path
+    image_folder: Path
     folder: Path
     train: Examples
     held_out: Examples
@@ -159,7 +159,9 @@ def _begin(context: PlanContext, stop: Event) -> None:
     Thread(target=_end_with_planner, daemon=True).start()
     torch.set_num_threads(1)
     _context, _stop = context, stop
-    _images = DecodedImages(context.reference, context.scores[0].reference_digest, context.images, proxies.IMAGE_SIZE)
+    _images = DecodedImages(
+        context.reference, context.scores[0].reference_digest, context.image_folder, proxies.IMAGE_SIZE
+    )
 
 
 def _nothing() -> None:

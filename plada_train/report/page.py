@@ -49,12 +49,12 @@ _SCREENS = {"wide": WIDE, "narrow": NARROW}
 
 @dataclass(frozen=True)
 class Table:
-    """A table. The first cell of a row is its heading; the first `texts` columns are words, the others numbers."""
+    """A table. The first cell of a row is its heading; `text_columns` columns are words, the others numbers."""
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    texts: int = 1
+    text_columns: int = 1
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _frontier(points: Sequence[Point]) -> Figure:
         lambda width: svg.frontier_svg(points, width=width),
         "Each point is a candidate: the bytes of its payload, and the accuracy of proxies that learn from it. On the "
         "frontier, no other candidate has fewer bytes and a higher accuracy.",
-        Table("Candidates, by bytes", ("candidate", "what it is", "bytes", "accuracy"), rows, texts=2),
+        Table("Candidates, by bytes", ("candidate", "what it is", "bytes", "accuracy"), rows, text_columns=2),
     )
 
 
@@ -294,7 +294,7 @@ def _anatomy(anatomy: Anatomy) -> Figure:
     return _figure(
         lambda width: svg.anatomy_svg(anatomy.sections, title, finding, width),
         finding,
-        Table(title, ("section", "what it is for", "bytes", "share"), rows, texts=2),
+        Table(title, ("section", "what it is for", "bytes", "share"), rows, text_columns=2),
     )
 
 
@@ -323,7 +323,7 @@ def _confusion(confusion: Confusion, class_names: Sequence[str]) -> Figure:
         finding = f"The {confusion.model} most often takes {taken}: {share} of its images, {count} in all."
     if len(names) > svg.NAMED_CLASSES:
         head = ("true class", "predicted class", "times", "share of the class")
-        table = Table(f"{title}: its most frequent mistakes", head, shown[:_CONFUSED_PAIRS], texts=2)
+        table = Table(f"{title}: its most frequent mistakes", head, shown[:_CONFUSED_PAIRS], text_columns=2)
     else:
         rows = [(name, *(f"{count:,}" for count in row)) for name, row in zip(names, counts, strict=True)]
         table = Table(f"{title}: test images by true class (rows) and predicted class", ("", *names), rows)

@@ -61,7 +61,7 @@ def manifest_of(
     )
 
 
-def prepare(folder: Path, manifest: Manifest) -> None:
+def prepare_folder(folder: Path, manifest: Manifest) -> None:
     """Prepare `folder` for the shards of `manifest`; keep the shards that it already holds.
 
     An image may have been repaired since the folder was created. Then the reference set is another one, but shards with
@@ -111,19 +111,19 @@ def shards(
         yield shard
 
 
-def record(shard: Shard, rows: slice, batch: NDArray[np.float32], temperature: float) -> None:
+def add_logits(shard: Shard, rows: slice, logits: NDArray[np.float32], temperature: float) -> None:
     """Add the labels and scores of some images to their shard and its sums.
 
     Args:
         shard: the shard.
-        rows: places of the B images in the shard; they were not recorded before.
-        batch: the teacher's logits for these images, float32 [B, C].
+        rows: places of the B images in the shard; each image is added once.
+        logits: the teacher's logits for these images, float32 [B, C].
         temperature: temperature of the scores.
     """
-    label, p = batch.argmax(axis=1), probabilities(batch)
+    label, p = logits.argmax(axis=1), probabilities(logits)
     shard.label[rows] = label
     for name, column in shard.columns.items():
-        column[rows] = SCORES[name].load()(batch, temperature)
+        column[rows] = SCORES[name].load()(logits, temperature)
     if shard.soft_sum is not None and shard.own_square_sum is not None:
         np.add.at(shard.soft_sum, label, p)
         np.add.at(shard.own_square_sum, label, p[np.arange(len(p)), label] ** 2)
@@ -174,7 +174,7 @@ def _labelled(
             cure = "train it again with a lower learning rate" + (", or compute without --amp" if recipe.amp else "")
             what = f"gets logits that are not finite from {teacher.config.model}: {cure}"
             raise reference.bad_image(images.start + start + int(np.argmin(finite)), what, "logits")
-        record(shard, slice(start, start + len(batch)), batch, manifest.temperature)
+        add_logits(shard, slice(start, start + len(batch)), batch, manifest.temperature)
         start += len(batch)
     return shard
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """A row of the registry.
+    """A score of reference images: a row of the registry.
 
     Attributes:
         name: its name in folders of scores, on the command line and in reports.

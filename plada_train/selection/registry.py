@@ -46,7 +46,7 @@ class Option:
 
 @dataclass(frozen=True)
 class SelectionRule:
-    """A row of the registry.
+    """A selection rule, its class and its options: a row of the registry.
 
     Attributes:
         name: name of the rule.

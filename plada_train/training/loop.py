@@ -39,7 +39,7 @@ class Batches(Protocol):
     def __len__(self) -> int:
         """Number of batches in an epoch."""
 
-    def run(self, start: int, stop: int) -> Iterator[Batch]:
+    def iterate(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield batches `start` to `stop` - 1: the part of each for this process (see `distributed.part`)."""
 
 
@@ -143,7 +143,7 @@ def fit(
     start = checkpoint.resume(module, optimizer) if checkpoint else 0
     module.train()
     distributed.broadcast(module.parameters())
-    for step, batch in enumerate(batches.run(start, steps), start):
+    for step, batch in enumerate(batches.iterate(start, steps), start):
         reseed(STEP, recipe.seed, step, distributed.rank())
         scheduler.step_update(step)
         distributed.broadcast(module.buffers())

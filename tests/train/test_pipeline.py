@@ -220,7 +220,7 @@ def test_an_image_that_cannot_be_decoded_is_named_and_not_replaced(sources: Path
     classifier = make_classifier(RECIPE, 3)
     batches = ImageBatches(data, classifier.config.transform(), 5, seed=0, workers=workers)
     with pytest.raises(SourceError, match=f"image {number} of .*green/3.jpg.*decoded"):
-        list(batches.run(0, len(batches)))
+        list(batches.iterate(0, len(batches)))
 
 
 def test_running_out_of_memory_is_not_reported_as_a_damaged_image(
@@ -244,7 +244,7 @@ def test_batches_hold_the_images_asked_for_whatever_the_workers(sources: Path) -
     for workers in (0, 2):
         batches = ImageBatches(data, transform, 5, seed=0, workers=workers)
         assert len(batches) == 2
-        pixels, labels, _ = zip(*batches.run(4, 6), strict=True)
+        pixels, labels, _ = zip(*batches.iterate(4, 6), strict=True)
         assert {image.numpy().tobytes() for image in torch.cat(pixels)} == expected
         assert sorted(torch.cat(labels).tolist()) == sorted(data.labels.tolist())
 

@@ -27,8 +27,8 @@ def batches(images: int, batch_size: int, steps: int, seed: int = 0) -> MemoryBa
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.integers(0, 12))
 def test_a_batch_is_a_function_of_its_number(images: int, batch_size: int, steps: int, start: int) -> None:
-    whole = list(batches(images, batch_size, steps).run(0, steps))
-    for batch, expected in zip(batches(images, batch_size, steps).run(start, steps), whole[start:], strict=True):
+    whole = list(batches(images, batch_size, steps).iterate(0, steps))
+    for batch, expected in zip(batches(images, batch_size, steps).iterate(start, steps), whole[start:], strict=True):
         assert torch.equal(batch.inputs, expected.inputs)
         assert torch.equal(batch.labels, expected.labels)
 
@@ -36,21 +36,21 @@ def test_a_batch_is_a_function_of_its_number(images: int, batch_size: int, steps
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.integers(0, 2**32 - 1))
 def test_every_image_is_seen_as_often_as_the_others(images: int, batch_size: int, steps: int, seed: int) -> None:
     seen = Counter(dict.fromkeys(range(images), 0))
-    for batch in batches(images, batch_size, steps, seed).run(0, steps):
+    for batch in batches(images, batch_size, steps, seed).iterate(0, steps):
         assert len(batch.labels) == batch_size
         seen.update(batch.labels.tolist())
     assert max(seen.values()) - min(seen.values()) <= 1
 
 
 def test_a_batch_holds_the_rows_the_labels_and_the_weights_of_the_same_images() -> None:
-    for batch in batches(9, 4, 5).run(0, 5):
+    for batch in batches(9, 4, 5).iterate(0, 5):
         assert batch.weights is not None
         assert torch.equal(batch.inputs[:, 0], batch.labels.float())
         assert torch.equal(batch.weights, batch.labels.float() / 2)
 
 
 def test_seeds_give_different_orders() -> None:
-    first, second = (next(batches(40, 40, 1, seed).run(0, 1)).labels.tolist() for seed in (0, 1))
+    first, second = (next(batches(40, 40, 1, seed).iterate(0, 1)).labels.tolist() for seed in (0, 1))
     assert first != second
     assert sorted(first) == sorted(second)
 

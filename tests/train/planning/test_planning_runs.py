@@ -138,7 +138,7 @@ class Here:
         digest = context.scores[0].reference_digest
         globals_ = vars(workers)
         globals_["_context"], globals_["_stop"] = context, Event()
-        globals_["_images"] = DecodedImages(context.reference, digest, context.images, proxies.IMAGE_SIZE)
+        globals_["_images"] = DecodedImages(context.reference, digest, context.image_folder, proxies.IMAGE_SIZE)
         workers._scores.cache_clear()
 
     def submit(self, do: Callable[..., Any], *arguments: Any) -> Future[Any]:

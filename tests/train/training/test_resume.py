@@ -109,13 +109,13 @@ def test_augmented_images_are_the_same_from_any_batch_on_and_with_any_workers(so
     data = open_training_images(sources / "train")
     data = replace(data, weights=np.arange(30.0))
     transform = make_classifier(RECIPE, 3).config.training_transform(flip=True)
-    batches = list(ImageBatches(data, transform, 8, seed=1).run(0, 6))
+    batches = list(ImageBatches(data, transform, 8, seed=1).iterate(0, 6))
     for start, workers in ((0, 2), (4, 0), (5, 1)):
         random.seed(start)
         torch.manual_seed(start)
-        again = ImageBatches(data, transform, 8, seed=1, workers=workers).run(start, 6)
+        again = ImageBatches(data, transform, 8, seed=1, workers=workers).iterate(start, 6)
         assert all(same(a, b) for a, b in zip(batches[start:], again, strict=True))
-    others = ImageBatches(data, transform, 8, seed=2).run(0, 6)
+    others = ImageBatches(data, transform, 8, seed=2).iterate(0, 6)
     assert not any(same(a, b) for a, b in zip(batches, others, strict=True))
     for batch in batches:
         assert batch.weights is not None
