@@ -33,7 +33,13 @@ def disagreement(blob: bytes) -> str | None:
     try:
         payload = decode(blob, Limits(**LIMITS))
         codes = [None if array is None else array.tolist() for array in (payload.soft_labels, payload.weights)]
-        ours: object = (payload.indices.tolist(), payload.labels.tolist(), payload.class_names, *codes)
+        ours: object = (
+            payload.indices.tolist(),
+            payload.labels.tolist(),
+            payload.class_names,
+            *codes,
+            payload.class_check,
+        )
     except PladaError as error:
         ours = (error.kind, error.rule)
     except Exception as error:
@@ -41,7 +47,8 @@ def disagreement(blob: bytes) -> str | None:
     try:
         decoded = oracle.decode(blob, oracle.Limits(**LIMITS))
         names = None if decoded.class_names is None else tuple(decoded.class_names)
-        theirs: object = (decoded.indices, decoded.labels, names, decoded.soft_labels, decoded.weights)
+        codes = [decoded.soft_labels, decoded.weights]
+        theirs: object = (decoded.indices, decoded.labels, names, *codes, decoded.class_check)
     except oracle.DecodeError as error:
         theirs = (error.kind, error.rule)
     except Exception as error:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     __version__: str
     from plada_codec.api import Inspection, decode, encode, expect_encodings, inspect
     from plada_codec.errors import (
+        ClassMismatch,
         Corrupt,
         FileError,
         FilesPassedOver,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from plada_codec.links.profiles import link
     from plada_codec.payload import Payload
     from plada_codec.reference import open_images, reference_digest
+    from plada_codec.sections.class_names import class_check
     from plada_codec.sections.soft_labels import dequantised_concentrations, quantised_concentrations
     from plada_codec.sections.weights import dequantised_weights, quantised_weights
     from plada_codec.universe import Universe
@@ -58,6 +60,7 @@ _HOMES = {
     "links.conditions": ("Conditions",),
     "interop.comparison": ("compare",),
     "errors": (
+        "ClassMismatch",
         "Corrupt",
         "FileError",
         "FilesPassedOver",
@@ -82,6 +85,7 @@ _HOMES = {
     "links.profiles": ("link",),
     "payload": ("Payload",),
     "reference": ("open_images", "reference_digest"),
+    "sections.class_names": ("class_check",),
     "sections.soft_labels": ("dequantised_concentrations", "quantised_concentrations"),
     "sections.weights": ("dequantised_weights", "quantised_weights"),
     "universe": ("Universe",),
@@ -92,6 +96,7 @@ __all__ = [
     "BitErrors",
     "Budget",
     "BurstyLoss",
+    "ClassMismatch",
     "Conditions",
     "Corrupt",
     "FileError",
@@ -121,6 +126,7 @@ __all__ = [
     "__version__",
     "best_frame_bytes",
     "carousel",
+    "class_check",
     "compare",
     "decode",
     "dequantised_concentrations",

@@ -94,6 +94,7 @@ def encode(
         complement=complement,
         kept=payload.kept,
         reference_digest=payload.reference_digest,
+        class_check=payload.class_check,
         sections=sections,
         index_stream=index_stream,
         label_stream=label_stream,
@@ -159,6 +160,7 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
         parsed.num_classes,
         parsed.reference_digest,
         parsed.universe,
+        parsed.class_check,
         sections,
     )
 
@@ -207,6 +209,7 @@ class Inspection:
     reference_size: int
     reference_digest: bytes
     num_classes: int
+    class_check: bytes
     kept: int
     universe: Universe
     complement: bool
@@ -237,6 +240,7 @@ class Inspection:
             "reference_size": self.reference_size,
             "reference_digest": self.reference_digest.hex(),
             "num_classes": self.num_classes,
+            "class_check": self.class_check.hex(),
             "kept": self.kept,
             "universe": {
                 "offset": self.universe.offset,
@@ -282,6 +286,7 @@ def inspect(blob: Buffer) -> Inspection:
         reference_size=parsed.reference_size,
         reference_digest=parsed.reference_digest,
         num_classes=parsed.num_classes,
+        class_check=parsed.class_check,
         kept=parsed.kept,
         universe=parsed.universe,
         complement=parsed.complement,

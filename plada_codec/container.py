@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from construct import BitsInteger, BitStruct, Bytes, Flag, Int8ul, Int32ul, Nibble, Struct
+from construct import BitStruct, Bytes, Flag, Int8ul, Int32ul, Nibble, Struct
 
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding, coding_of
 from plada_codec.errors import Corrupt, Truncated, Unsupported
-from plada_codec.limits import MAX_CLASSES, MIN_DIGEST_BYTES
+from plada_codec.limits import CLASS_CHECK_BYTES, DIGEST_BYTES_STEP, MAX_CLASSES, MIN_DIGEST_BYTES
 from plada_codec.reader import Reader, varint_bytes
 from plada_codec.universe import Universe
 
@@ -32,14 +32,19 @@ ALL_PLAIN = 0
 #: Spec section 3.1: the first bytes of a payload; after them, the prelude that all payloads have; and the last bytes.
 Opening = Struct("signature" / Bytes(len(SIGNATURE)), "version" / Int8ul)
 Prelude = Struct(
-    "flags" / BitStruct("sections" / Flag, "complement" / Flag, "universe" / Flag, "digest_code" / BitsInteger(5)),
+    "flags"
+    / BitStruct(
+        "sections" / Flag, "complement" / Flag, "universe" / Flag, "class_check" / Flag, "digest_code" / Nibble
+    ),
     "codings" / BitStruct("index" / Nibble, "labels" / Nibble),
 )
 Checksum = Int32ul
 
 _CHECKSUM_BYTES: int = Checksum.sizeof()
-#: Spec section 3.2: the low five bits of the flags; 0 is no digest, 1 .. 25 are 8 .. 32 bytes.
-_DIGEST_CODE_MASK, _MAX_DIGEST_CODE = 0x1F, 25
+#: Spec section 3.2: the low four bits of the flags; 0 is no digest, 1 .. 13 are 8, 10, .. 32 bytes.
+_DIGEST_CODE_MASK, _MAX_DIGEST_CODE = 0x0F, 13
+#: Spec section 8.1: the section that excludes a class check.
+_CLASS_NAMES_TYPE = 0x81
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class Container:
     complement: bool
     kept: int
     reference_digest: bytes
+    class_check: bytes
     sections: tuple[Section, ...]
     index_stream: tuple[int, int]
     label_stream: tuple[int, int]
@@ -108,6 +114,7 @@ def build_container(
     complement: bool,
     kept: int,
     reference_digest: bytes,
+    class_check: bytes,
     sections: list[tuple[int, int, bytes]],
     index_stream: bytes,
     label_stream: bytes,
@@ -123,7 +130,8 @@ def build_container(
                     "sections": bool(sections),
                     "complement": complement,
                     "universe": has_universe,
-                    "digest_code": max(0, len(reference_digest) - MIN_DIGEST_BYTES + 1),
+                    "class_check": bool(class_check),
+                    "digest_code": _digest_code(len(reference_digest)),
                 },
                 "codings": {"index": index_coding.code, "labels": label_coding.code},
             }
@@ -135,7 +143,7 @@ def build_container(
         parts += [varint_bytes(universe.offset), varint_bytes(universe.stride)]
     if with_index:
         parts.append(varint_bytes(kept))
-    parts.append(reference_digest)
+    parts += [reference_digest, class_check]
     if with_index:
         parts.append(varint_bytes(len(index_stream)))
     if sections:
@@ -145,6 +153,16 @@ def build_container(
     parts += [index_stream, label_stream]
     body = b"".join(parts)
     return body + bytes(Checksum.build(zlib.crc32(body)))
+
+
+def _digest_code(size: int) -> int:
+    """The code of a digest of `size` bytes, or of none (spec section 3.2)."""
+    return (size - MIN_DIGEST_BYTES) // DIGEST_BYTES_STEP + 1 if size else 0
+
+
+def _digest_bytes(code: int) -> int:
+    """The size of a digest with this code (spec section 3.2)."""
+    return MIN_DIGEST_BYTES + DIGEST_BYTES_STEP * (code - 1) if code else 0
 
 
 class _FieldReader:
@@ -187,6 +205,7 @@ class _Fields(NamedTuple):
     universe: Universe
     kept: int | None
     digest: tuple[int, int]
+    class_check: tuple[int, int]
     sections: tuple[Section, ...]
     index_stream: tuple[int, int]
     label_stream: tuple[int, int]
@@ -234,8 +253,9 @@ def _read_fields(fields: _FieldReader) -> _Fields:
     coding_byte = reader.u8("codings")
     prelude = Prelude.parse(bytes([flag_byte, coding_byte]))
     flags, codings = prelude.flags, prelude.codings
-    names = [name for name in ("sections", "complement", "universe") if flags[name]]
-    digest_bytes = digest_code + MIN_DIGEST_BYTES - 1 if digest_code else 0
+    named = ("sections", "complement", "universe", "class_check")
+    names = [name.replace("_", " ") for name in named if flags[name]]
+    digest_bytes = _digest_bytes(digest_code)
     coding_names = f"{_name_of(INDEX_CODINGS, codings.index)}, {_name_of(LABEL_CODINGS, codings.labels)}"
     fields.extents += [
         Extent("flags", opening, 1, ", ".join([*names, f"digest of {digest_bytes} bytes"])),
@@ -247,6 +267,7 @@ def _read_fields(fields: _FieldReader) -> _Fields:
     with_index = codings.index != ALL_PLAIN
     kept = fields.varint("kept") if with_index else None
     digest = fields.take(digest_bytes, "digest", "") if digest_bytes else (reader.position, 0)
+    class_check = fields.take(CLASS_CHECK_BYTES, "class check", "") if flags.class_check else (reader.position, 0)
     index_bytes = fields.varint("index length") if with_index else 0
     sections = _read_sections(fields) if flags.sections else ()
     index_stream = fields.take(index_bytes, "index stream") if with_index else (reader.position, 0)
@@ -262,6 +283,7 @@ def _read_fields(fields: _FieldReader) -> _Fields:
         universe=universe,
         kept=kept,
         digest=digest,
+        class_check=class_check,
         sections=sections,
         index_stream=index_stream,
         label_stream=label_stream,
@@ -307,7 +329,12 @@ def _checked(fields: _Fields, data: memoryview, reader: _FieldReader) -> Contain
             f"{kept} images kept of a universe of {universe_size}", rule="kept", offset=reader.start_of("kept")
         )
     _check_sections(fields.sections, fields.has_sections, reader)
-    start, size = fields.digest
+    _check_class_check(fields)
+
+    def bytes_at(extent: tuple[int, int]) -> bytes:
+        start, size = extent
+        return bytes(data[start : start + size])
+
     return Container(
         index_coding=index_coding,
         label_coding=label_coding,
@@ -316,7 +343,8 @@ def _checked(fields: _Fields, data: memoryview, reader: _FieldReader) -> Contain
         universe=fields.universe,
         complement=fields.complement,
         kept=kept,
-        reference_digest=bytes(data[start : start + size]),
+        reference_digest=bytes_at(fields.digest),
+        class_check=bytes_at(fields.class_check),
         sections=fields.sections,
         index_stream=fields.index_stream,
         label_stream=fields.label_stream,
@@ -368,3 +396,9 @@ def _check_sections(sections: tuple[Section, ...], flagged: bool, fields: _Field
             raise Unsupported(
                 f"critical section of unknown type {section.type:02x}", rule="section-critical", offset=section.offset
             )
+
+
+def _check_class_check(fields: _Fields) -> None:
+    start, size = fields.class_check
+    if size and any(section.type == _CLASS_NAMES_TYPE for section in fields.sections):
+        raise Corrupt("a payload with class names must not have a class check", rule="class-check", offset=start)

@@ -63,6 +63,10 @@ class ReferenceMismatch(PladaError):
     """The payload is for another reference set, or does not name one."""
 
 
+class ClassMismatch(PladaError):
+    """The payload is for other classes, or for the same classes in another order."""
+
+
 class InvalidPayload(PladaError):
     """A value is not a valid payload, the named coding or format cannot express it, or objects are ambiguous."""
 
@@ -122,13 +126,16 @@ class ApiRule(NamedTuple):
 
 #: Rules of the API that no specification has, by kind, then name. `docs/reference/errors.md` is this table.
 API_RULES = (
-    ApiRule("class-names", InvalidPayload, "not C names, or an empty one, or one with a control character"),
+    ApiRule("class-check", ClassMismatch, "class names that do not have the class check of the payload"),
+    ApiRule("class-names", ClassMismatch, "class names that are not those of the payload"),
+    ApiRule("class-check", InvalidPayload, "a class check that is not 2 bytes, or beside class names"),
+    ApiRule("class-names", InvalidPayload, "not C names, or an empty one, one twice, or one with a control character"),
     ApiRule("classes", InvalidPayload, "a number of classes C outside 1 .. 65,536"),
     ApiRule("coding", InvalidPayload, "a payload that the named coding cannot express"),
     ApiRule("indices", InvalidPayload, "indices that are not strictly increasing integers below N"),
     ApiRule("labels", InvalidPayload, "labels that are not integers below C"),
     ApiRule("lengths", InvalidPayload, "not as many labels as indices"),
-    ApiRule("reference-digest", InvalidPayload, "a digest that is not 8 .. 32 bytes, or none"),
+    ApiRule("reference-digest", InvalidPayload, "a digest that is not 8, 10, .. 32 bytes, or none"),
     ApiRule("reference-size", InvalidPayload, "a number of images N outside 1 .. 2^63 - 1"),
     ApiRule("soft-labels", InvalidPayload, "codes of another shape, or above 63, or a row of zeros"),
     ApiRule("universe", InvalidPayload, "a universe of the wrong type, or an index that is not in it"),

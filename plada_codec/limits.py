@@ -10,8 +10,10 @@ from plada_codec.errors import InvalidArgument
 MAX_CLASSES = 65_536
 #: Spec section 2.2: a varint has at most nine bytes of seven bits.
 MAX_VARINT = (1 << 63) - 1
-#: Spec section 3.2: a digest has 8 .. 32 bytes, or none.
-MIN_DIGEST_BYTES, MAX_DIGEST_BYTES = 8, 32
+#: Spec section 3.2: a digest has 8, 10, .. 32 bytes, or none. An expected digest may have any size in that range.
+MIN_DIGEST_BYTES, MAX_DIGEST_BYTES, DIGEST_BYTES_STEP = 8, 32, 2
+#: Spec section 3.4.
+CLASS_CHECK_BYTES = 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec.arrays import frozen_integers
-from plada_codec.errors import InvalidPayload
-from plada_codec.limits import MAX_CLASSES, MAX_DIGEST_BYTES, MAX_VARINT, MIN_DIGEST_BYTES
+from plada_codec.errors import ClassMismatch, InvalidPayload
+from plada_codec.limits import (
+    CLASS_CHECK_BYTES,
+    DIGEST_BYTES_STEP,
+    MAX_CLASSES,
+    MAX_DIGEST_BYTES,
+    MAX_VARINT,
+    MIN_DIGEST_BYTES,
+)
+from plada_codec.sections.class_names import checked_class_names, class_check, normalised
 from plada_codec.sections.registry import SECTIONS
 from plada_codec.universe import Universe
 
@@ -33,14 +41,16 @@ class Payload:
         labels: int32 [k], each 0 <= label < num_classes. Any array-like of integers is accepted.
         reference_size: number of images N in the reference set, 1 .. 2^63 - 1.
         num_classes: number of classes C, 1 .. 65,536.
-        reference_digest: the reference digest or its first bytes (8 .. 32), or b"" for none. Every byte
+        reference_digest: the reference digest or its first bytes (8, 10, .. 32), or b"" for none. Every byte
             given is sent; eight are enough to detect mistakes (spec section 12).
         universe: the images that the payload speaks of; by default all.
-        class_names: C names without control characters, or None.
+        class_names: C different names without control characters, or None.
         soft_labels: uint8 [U, C] with a row for each of `used_classes`, or None: codes 0 .. 63 of Dirichlet
             concentrations, no row all 0 (`plada_codec.sections.soft_labels` makes and reads them; spec section 8.2).
         weights: uint8 [k], or None: codes 0 .. 15 for the weight of each image (`plada_codec.sections.weights`
             makes and reads them; spec section 8.3).
+        class_check: two bytes that depend on the class names (`plada_codec.class_check` computes them), or b"" for
+            none. They show a receiver with other classes its mistake. A payload with class names has none.
 
     Raises:
         InvalidPayload: if any of this does not hold.
@@ -55,6 +65,7 @@ class Payload:
     class_names: tuple[str, ...] | None
     soft_labels: NDArray[np.uint8] | None
     weights: NDArray[np.uint8] | None
+    class_check: bytes
 
     def __init__(
         self,
@@ -67,9 +78,11 @@ class Payload:
         class_names: Sequence[str] | None = None,
         soft_labels: ArrayLike | None = None,
         weights: ArrayLike | None = None,
+        class_check: bytes = b"",
     ) -> None:
         sections = {"class_names": class_names, "soft_labels": soft_labels, "weights": weights}
-        self._fill(indices, labels, reference_size, num_classes, reference_digest, universe, sections, copy=True)
+        header = reference_size, num_classes, reference_digest, universe, class_check
+        self._fill(indices, labels, *header, sections, copy=True)
 
     @classmethod
     def _owning(
@@ -80,6 +93,7 @@ class Payload:
         num_classes: int,
         reference_digest: bytes,
         universe: Universe,
+        class_check: bytes,
         sections: Mapping[str, Any],
     ) -> Payload:
         """A payload that takes over arrays, which nothing else may hold, instead of copying them. It checks them too.
@@ -87,7 +101,8 @@ class Payload:
         `sections` are the optional sections by attribute name.
         """
         payload = cls.__new__(cls)
-        payload._fill(indices, labels, reference_size, num_classes, reference_digest, universe, sections, copy=False)
+        header = reference_size, num_classes, reference_digest, universe, class_check
+        payload._fill(indices, labels, *header, sections, copy=False)
         return payload
 
     def _fill(
@@ -98,6 +113,7 @@ class Payload:
         num_classes: int,
         reference_digest: bytes,
         universe: Universe,
+        class_check: bytes,
         sections: Mapping[str, Any],
         *,
         copy: bool,
@@ -121,6 +137,9 @@ class Payload:
         for section in SECTIONS:
             value = sections.get(section.field)
             put(self, section.field, None if value is None else section.codec.check(value, c, self.labels, copy=copy))
+        put(self, "class_check", _class_check(class_check))
+        if self.class_check and self.class_names is not None:
+            raise InvalidPayload("a payload with class names must not have a class check", rule="class-check")
 
     def _check_arrays(self) -> None:
         kept, labelled = len(self.indices), len(self.labels)
@@ -180,6 +199,47 @@ class Payload:
         values = {section.field: getattr(self, section.field) for section in SECTIONS}
         return {field: value for field, value in values.items() if value is not None}
 
+    def with_class_names(self, names: Sequence[str]) -> Payload:
+        """The payload with these class names, after a comparison with its own class names or class check.
+
+        Args:
+            names: the name of each class, in the order of the labels.
+
+        Raises:
+            ClassMismatch: if the payload has other class names, or its class check is not that of `names`.
+            InvalidPayload: (rule class-names) if it cannot have these class names.
+        """
+        self._compare_class_names(names)
+        return self._with_classes(b"", {**self.sections, "class_names": names})
+
+    def with_class_check(self, names: Sequence[str]) -> Payload:
+        """The payload with the class check of these names in the place of class names. Raises as `with_class_names`."""
+        self._compare_class_names(names)
+        sections = {field: value for field, value in self.sections.items() if field != "class_names"}
+        return self._with_classes(class_check(names), sections)
+
+    def _compare_class_names(self, names: Sequence[str]) -> None:
+        names = checked_class_names(names, self.num_classes)
+        if self.class_names is not None:
+            pairs = enumerate(zip(self.class_names, names, strict=True))
+            other = next((label for label, (own, name) in pairs if normalised(own) != normalised(name)), None)
+            if other is not None:
+                raise ClassMismatch(
+                    f"class {other} of the payload is {self.class_names[other]!r}, not {names[other]!r}",
+                    rule="class-names",
+                )
+        check = class_check(names)
+        if self.class_check not in (b"", check):
+            raise ClassMismatch(
+                f"the payload has the class check {self.class_check.hex()}, but these class names have {check.hex()}: "
+                "it is for other classes, or for the same classes in another order",
+                rule="class-check",
+            )
+
+    def _with_classes(self, class_check: bytes, sections: Mapping[str, Any]) -> Payload:
+        header = self.reference_size, self.num_classes, self.reference_digest, self.universe, class_check
+        return self._owning(self.indices, self.labels, *header, sections)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Payload):
             return NotImplemented
@@ -197,7 +257,8 @@ class Payload:
 
     def __reduce__(self) -> tuple[object, ...]:
         # Copies and pickles are made, and so checked, like any other payload.
-        return partial(type(self), **self.sections), (self.indices, self.labels, *self._header())
+        optional = {**self.sections, "class_check": self.class_check}
+        return partial(type(self), **optional), (self.indices, self.labels, *self._header()[:-1])
 
     def __repr__(self) -> str:
         values = {section.field: getattr(self, section.field) for section in SECTIONS}
@@ -205,11 +266,12 @@ class Payload:
         return (
             f"Payload(kept={self.kept}, reference_size={self.reference_size}, num_classes={self.num_classes}, "
             f"reference_digest={self.reference_digest.hex() or None}, universe={self.universe}, "
+            f"class_check={self.class_check.hex() or None}, "
             f"{', '.join(f'{field}={count}' for field, count in counts.items())})"
         )
 
-    def _header(self) -> tuple[int, int, bytes, Universe]:
-        return self.reference_size, self.num_classes, self.reference_digest, self.universe
+    def _header(self) -> tuple[int, int, bytes, Universe, bytes]:
+        return self.reference_size, self.num_classes, self.reference_digest, self.universe, self.class_check
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -232,10 +294,21 @@ def _digest(value: Any) -> bytes:
     if not isinstance(value, bytes | bytearray | memoryview):
         raise InvalidPayload(f"reference_digest must be bytes, not {type(value).__name__}", rule="reference-digest")
     digest = bytes(value)
-    if digest and not MIN_DIGEST_BYTES <= len(digest) <= MAX_DIGEST_BYTES:
+    if digest and len(digest) not in range(MIN_DIGEST_BYTES, MAX_DIGEST_BYTES + 1, DIGEST_BYTES_STEP):
         raise InvalidPayload(
-            f"reference_digest has {len(digest)} bytes, "
-            f"but must have {MIN_DIGEST_BYTES} .. {MAX_DIGEST_BYTES}, or none",
+            f"reference_digest has {len(digest)} bytes, but must have an even number of them, "
+            f"{MIN_DIGEST_BYTES} .. {MAX_DIGEST_BYTES}, or none",
             rule="reference-digest",
         )
     return digest
+
+
+def _class_check(value: Any) -> bytes:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise InvalidPayload(f"class_check must be bytes, not {type(value).__name__}", rule="class-check")
+    check = bytes(value)
+    if len(check) not in (0, CLASS_CHECK_BYTES):
+        raise InvalidPayload(
+            f"class_check has {len(check)} bytes, but must have {CLASS_CHECK_BYTES}, or none", rule="class-check"
+        )
+    return check

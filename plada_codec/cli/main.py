@@ -64,6 +64,13 @@ main.add_command(carousel)
 main.add_command(channel)
 main.add_command(reassemble)
 
+
+def _even(ctx: click.Context, param: click.Parameter, value: int) -> int:
+    if value % 2:
+        raise click.BadParameter(f"{value} is odd: a digest has 8, 10, .. 32 bytes.")
+    return value
+
+
 _payload_options = option_group(
     click.option("--reference-size", type=int, metavar="N", help="Number of images in the reference set."),
     click.option("--classes", type=int, metavar="C", help="Number of classes."),
@@ -72,14 +79,29 @@ _payload_options = option_group(
         "--digest-bytes",
         type=click.IntRange(8, 32),
         default=8,
+        callback=_even,
         show_default=True,
-        help="Number of bytes of --reference-digest to send.",
+        help="Number of bytes of --reference-digest to send: 8, 10, .. 32.",
     ),
     click.option("--offset", type=int, metavar="O", help="First image of the universe.  [default: 0]"),
     click.option("--stride", type=int, metavar="S", help="Every S-th image is in the universe.  [default: 1]"),
     click.option(
-        "--class-names", type=click.Path(exists=True, dir_okay=False), help="Text file with a name on each line."
+        "--class-names",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Text file with the name of a class on each line: all are sent.",
     ),
+    click.option(
+        "--class-check",
+        type=click.Path(exists=True, dir_okay=False),
+        help="The same file, but only a check of the names is sent, in 2 bytes.",
+    ),
+    click.option("--no-class-check", is_flag=True, help="Drop the class check that IN has."),
+)
+_compared_names_option = click.option(
+    "--class-names",
+    "names_file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Text file with the names of your classes: the payload must be for them.",
 )
 _from_option = click.option(
     "--from", "from_format", metavar="FORMAT", help="Format of the input.  [default: its suffix]"
@@ -160,8 +182,16 @@ def encode(
 @_output_option
 @_to_option
 @click.option("--reference", metavar="HEX", help="Digest of the reference set that the payload must be for.")
+@_compared_names_option
 @_limit_option
-def decode(source: str, output: str, to_format: str | None, reference: str | None, max_kept: int | None) -> None:
+def decode(
+    source: str,
+    output: str,
+    to_format: str | None,
+    reference: str | None,
+    names_file: str | None,
+    max_kept: int | None,
+) -> None:
     """Decode a payload to a file of another format.
 
     \b
@@ -172,8 +202,11 @@ def decode(source: str, output: str, to_format: str | None, reference: str | Non
     """  # noqa: D301
     from plada_codec import api
 
+    names = None if names_file is None else _lines(names_file)
     with naming_file(source), progress_bar(f"decoding ({FIRST_RUN})"):
         payload = api.decode(read_bytes(source), _limits(max_kept), _digest(reference))
+        if names is not None:
+            payload = payload.with_class_names(names)
     _write(payload, output, to_format)
 
 
@@ -208,7 +241,7 @@ def inspect(source: str, as_json: bool, as_hex: bool) -> None:
             ("format version", str(info.format_version)),
             ("reference set", f"{info.reference_size:,} images, digest {info.reference_digest.hex() or 'not said'}"),
             ("universe", f"offset {info.universe.offset}, stride {info.universe.stride}"),
-            ("classes", f"{info.num_classes:,}"),
+            ("classes", f"{info.num_classes:,}{f', check {info.class_check.hex()}' if info.class_check else ''}"),
             ("kept", f"{info.kept:,}{' (the dropped ones are coded)' if info.complement else ''}"),
             ("decoder class", info.decoder_class),
             *((f"section {s.type}", f"{s.bytes:,} bytes, {s.coding}") for s in info.sections),
@@ -223,8 +256,9 @@ def inspect(source: str, as_json: bool, as_hex: bool) -> None:
 @main.command()
 @click.argument("sources", metavar="IN.plada...", nargs=-1, required=True)
 @click.option("--reference", metavar="HEX", help="Digest of the reference set that the payloads must be for.")
+@_compared_names_option
 @_limit_option
-def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None) -> None:
+def verify(sources: tuple[str, ...], reference: str | None, names_file: str | None, max_kept: int | None) -> None:
     """Decode payloads completely, and say whether each is valid.
 
     \b
@@ -234,11 +268,14 @@ def verify(sources: tuple[str, ...], reference: str | None, max_kept: int | None
     from plada_codec import api
 
     expected = _digest(reference)
+    names = None if names_file is None else _lines(names_file)
     bad = 0
     for source in sources:
         try:
             with progress_bar(f"verifying ({FIRST_RUN})"):
                 payload = api.decode(read_bytes(source), _limits(max_kept), expected)
+                if names is not None:
+                    payload.with_class_names(names)
         except (PladaError, OSError) as error:
             bad += 1
             complain(f"{source}: {error}" if isinstance(error, PladaError) else message_of(error))
@@ -424,9 +461,13 @@ def _read(source: str, format: str | None, limits: Limits, options: dict[str, An
     universe = None
     if options["offset"] is not None or options["stride"] is not None:
         universe = Universe(options["offset"] or 0, 1 if options["stride"] is None else options["stride"])
-    names = options["class_names"]
+    names, checked_names = options["class_names"], options["class_check"]
+    said = [name for name in ("class_names", "class_check", "no_class_check") if options[name]]
+    if len(said) > 1:
+        one, other = (f"--{name.replace('_', '-')}" for name in said[:2])
+        raise click.UsageError(f"{one} and {other} exclude each other.")
     whole_digest = _digest(options["reference_digest"])
-    return interop.read(
+    payload = interop.read(
         input_of(source),
         format,
         reference_size=options["reference_size"],
@@ -434,8 +475,13 @@ def _read(source: str, format: str | None, limits: Limits, options: dict[str, An
         reference_digest=None if whole_digest is None else whole_digest[: options["digest_bytes"]],
         universe=universe,
         class_names=None if names is None else _lines(names),
+        class_check=b"" if options["no_class_check"] else None,
         limits=limits,
     )
+    if checked_names is None:
+        return payload
+    with naming_file(source):
+        return payload.with_class_check(_lines(checked_names))
 
 
 def _lines(path: str) -> list[str]:

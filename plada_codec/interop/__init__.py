@@ -39,6 +39,7 @@ def read(
     class_names: Sequence[str] | None = None,
     soft_labels: ArrayLike | None = None,
     weights: ArrayLike | None = None,
+    class_check: bytes | None = None,
     limits: Limits = Limits(),
 ) -> Payload:
     """Read a payload from a file or stream.
@@ -50,14 +51,16 @@ def read(
         num_classes: C.
         reference_digest: first bytes of the reference digest.
         universe: the images that the payload speaks of.
-        class_names: one name for each class.
+        class_names: one name for each class; a class check of the file must be theirs.
         soft_labels: codes, a row for each used class.
         weights: codes, one for each kept image.
+        class_check: class check of the payload; b"" for none.
         limits: resource limits: for example, at most `max_kept` images are read.
 
     Raises:
         FileError: if the file cannot be read, or breaks its format; the message names file and line.
         InvalidPayload: if its content is not a valid payload.
+        ClassMismatch: if its class check is not that of `class_names`.
         LimitExceeded: if it holds more than `limits` allow.
         InvalidArgument: if there is no such format, or neither file nor caller gives N or C.
         Unavailable: if the format needs an extra that is not installed.
@@ -73,6 +76,7 @@ def read(
         "class_names": class_names,
         "soft_labels": soft_labels,
         "weights": weights,
+        "class_check": class_check,
     }
     try:
         with _opened(source) as stream:
@@ -81,6 +85,9 @@ def read(
         for field in REQUIRED_FIELDS:
             if field not in fields:
                 raise missing_field(field)
+        if class_names is not None and class_check is None and fields.get("class_check"):
+            del fields["class_names"]
+            return Payload(contents.indices, contents.labels, **fields).with_class_names(class_names)
         return Payload(contents.indices, contents.labels, **fields)
     except PladaError as error:
         raise type(error)(f"{name}: {error.args[0]}", rule=error.rule, offset=error.offset) from None

@@ -4,7 +4,7 @@ A third integer column, `weight_code`, exists only if the payload has weights.
 
 The rest of the payload is a JSON object under `plada` in the schema's metadata. Each of its keys is optional:
 
-    {"reference_size": .., "num_classes": .., "reference_digest": hex, "offset": .., "stride": ..,
+    {"reference_size": .., "num_classes": .., "reference_digest": hex, "class_check": hex, "offset": .., "stride": ..,
      "class_names": [..] or null, "soft_labels": a list of codes for each used class, or null}
 
 The writers use int64 for index, int32 for label, uint8 for weight_code; they write IPC as a file, not as a stream.
@@ -28,7 +28,7 @@ _COLUMNS, _WEIGHTS_COLUMN = ("index", "label"), "weight_code"
 _METADATA_KEY = b"plada"
 #: Optional sections in the schema's metadata: all but the weights, which are a column.
 _SECTIONS = tuple(section.field for section in SECTIONS if section.field != "weights")
-_METADATA = ("reference_size", "num_classes", "reference_digest", "universe", *_SECTIONS)
+_METADATA = ("reference_size", "num_classes", "reference_digest", "class_check", "universe", *_SECTIONS)
 #: First bytes of an IPC file; an IPC stream begins differently.
 _FILE_MAGIC = b"ARROW1"
 
@@ -107,8 +107,9 @@ def _contents(table: Any, metadata: dict[bytes, bytes] | None) -> Contents:
         bounds = {name: fields.pop(name) for name in ("offset", "stride") if name in fields}
         if bounds:
             fields["universe"] = Universe(**bounds)
-        if "reference_digest" in fields:
-            fields["reference_digest"] = bytes.fromhex(fields["reference_digest"])
+        for name in ("reference_digest", "class_check"):
+            if name in fields:
+                fields[name] = bytes.fromhex(fields[name])
         if not isinstance(fields.get("class_names"), list | None):
             raise TypeError("class_names is no list")
         fields = {name: value for name, value in fields.items() if name in _METADATA}
@@ -122,6 +123,7 @@ def _table(pyarrow: Any, payload: Payload) -> Any:
         "reference_size": payload.reference_size,
         "num_classes": payload.num_classes,
         "reference_digest": payload.reference_digest.hex(),
+        "class_check": payload.class_check.hex(),
         "offset": payload.universe.offset,
         "stride": payload.universe.stride,
     }

@@ -2,7 +2,8 @@
 
     indices, labels              integers [k]
     reference_size, num_classes  one integer each
-    reference_digest             uint8 [0, or 8 .. 32]
+    reference_digest             uint8 [0, or 8, 10, .. 32]
+    class_check                  uint8 [0 or 2]
     offset, stride               one integer each: the universe
     class_names                  text [C]
     soft_labels                  integers [used classes, C]: codes
@@ -47,8 +48,9 @@ def read(source: Source) -> Contents:
         bounds = {name: arrays.integer(name) for name in ("offset", "stride") if name in arrays}
         if bounds:
             fields["universe"] = Universe(**bounds)
-        if "reference_digest" in arrays:
-            fields["reference_digest"] = arrays.vector("reference_digest", "u1", "uint8").tobytes()
+        for name in ("reference_digest", "class_check"):
+            if name in arrays:
+                fields[name] = arrays.vector(name, "u1", "uint8").tobytes()
         if "class_names" in arrays:
             fields["class_names"] = arrays.vector("class_names", "U", "text").tolist()
         fields |= {name: arrays.value(name) for name in _SECTIONS if name in arrays}
@@ -65,6 +67,7 @@ def write(payload: Payload, stream: BinaryIO) -> None:
         "reference_size": np.int64(payload.reference_size),
         "num_classes": np.int64(payload.num_classes),
         "reference_digest": np.frombuffer(payload.reference_digest, np.uint8),
+        "class_check": np.frombuffer(payload.class_check, np.uint8),
         "offset": np.int64(payload.universe.offset),
         "stride": np.int64(payload.universe.stride),
     }

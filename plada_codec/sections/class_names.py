@@ -1,13 +1,16 @@
-"""The section `class names` (spec section 8.1): a name for each class, as text."""
+"""The section `class names` (spec section 8.1): a name for each class, as text; and the class check (section 3.4)."""
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from plada_codec.codings.coders import PLAIN, ZSTD
 from plada_codec.codings.zstd import deflate, inflate
 from plada_codec.errors import InvalidPayload, LimitExceeded, PladaError, Unsupported
+from plada_codec.limits import CLASS_CHECK_BYTES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,10 +22,12 @@ if TYPE_CHECKING:
 
 #: Spec section 8.1.
 _SEPARATOR = "\n"
+#: Spec section 3.4.
+_CHECK_TAG, _END_OF_NAME = b"plada-class-check-1", b"\n"
 
 
 def checked_class_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
-    """Check `names` by spec section 8.1; return them as a tuple. Raises InvalidPayload."""
+    """Check `names` by spec section 8.1; return them as a tuple. Raises InvalidPayload (rule class-names)."""
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise InvalidPayload("class_names must be a sequence of strings", rule="class-names")
     if len(names) != num_classes:
@@ -32,7 +37,32 @@ def checked_class_names(names: Sequence[str], num_classes: int) -> tuple[str, ..
             raise InvalidPayload(
                 f"class name {label} is empty or has a control character: {name!r}", rule="class-names"
             )
+    label_of: dict[str, int] = {}
+    for label, name in enumerate(names):
+        first = label_of.setdefault(normalised(name), label)
+        if first != label:
+            raise InvalidPayload(f"classes {first} and {label} have the same name, {name!r}", rule="class-names")
     return tuple(names)
+
+
+def class_check(names: Sequence[str]) -> bytes:
+    """The class check of a list of class names (spec section 3.4), for `Payload.class_check`.
+
+    Args:
+        names: the name of each class, in the order of the labels.
+
+    Raises:
+        InvalidPayload: (rule class-names) if a payload could not have these class names.
+    """
+    digest = hashlib.sha256(_CHECK_TAG)
+    for name in checked_class_names(names, len(names) if isinstance(names, Sequence) else 0):
+        digest.update(normalised(name).encode() + _END_OF_NAME)
+    return digest.digest()[:CLASS_CHECK_BYTES]
+
+
+def normalised(name: str) -> str:
+    """The form in which class names are compared (spec section 8.1): NFC."""
+    return unicodedata.normalize("NFC", name)
 
 
 class ClassNames:

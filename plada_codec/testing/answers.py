@@ -190,6 +190,7 @@ class _Parts:
             complement=self._parsed.complement,
             kept=self._parsed.kept,
             reference_digest=self._parsed.reference_digest,
+            class_check=self._parsed.class_check,
             sections=sections,
             index_stream=index.data,
             label_stream=labels.data,

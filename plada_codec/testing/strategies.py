@@ -11,7 +11,7 @@ They reach every coding, every width and every boundary of the format: sizes at 
 no image, one image and all images kept; positions in runs, periodic or random, with gaps of every scale and a density
 that rises or falls; 1, a few and 65,536 classes; labels that all differ, or are all alike but one. They also imitate
 real selections: runs of similar images, each with its own share of kept images and its own most frequent class. Class
-names, soft labels and weights are present or not, independently.
+names, soft labels, weights and a class check are present or not.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from plada_codec.codings.coders import PROFILES
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS
 from plada_codec.errors import InvalidPayload, LimitExceeded
 from plada_codec.payload import Payload
+from plada_codec.sections.class_names import normalised
 from plada_codec.sections.soft_labels import SOFT_LABEL_CODES
 from plada_codec.sections.weights import WEIGHT_CODES
 from plada_codec.universe import Universe
@@ -85,16 +86,21 @@ def payloads(draw: st.DrawFn, max_kept: int = 2_000) -> Payload:
     num_classes = draw(class_counts())
     universe = draw(universes(reference_size))
     positions, labels = draw(_selections(universe.size(reference_size), num_classes, max_kept))
-    digest = draw(st.just(b"") | st.binary(min_size=8, max_size=8) | st.binary(min_size=9, max_size=32))
-    names = None
-    if num_classes <= 20 and draw(st.booleans()):
-        printable = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
-        names = draw(st.lists(printable, min_size=num_classes, max_size=num_classes))
+    digest_bytes = draw(st.sampled_from([0, 8]) | st.integers(4, 16).map(lambda half: 2 * half))
+    digest = draw(st.binary(min_size=digest_bytes, max_size=digest_bytes))
+    names = draw(class_names(num_classes)) if num_classes <= 20 and draw(st.booleans()) else None
+    check = draw(st.just(b"") | st.binary(min_size=2, max_size=2)) if names is None else b""
     used = len(np.unique(labels))
     soft_labels = draw(_soft_labels(used, num_classes)) if used * num_classes <= _MAX_SOFT_LABEL_VALUES else None
     weights = draw(st.none() | _codes(len(positions), WEIGHT_CODES))
     indices = positions * universe.stride + universe.offset
-    return Payload(indices, labels, reference_size, num_classes, digest, universe, names, soft_labels, weights)
+    return Payload(indices, labels, reference_size, num_classes, digest, universe, names, soft_labels, weights, check)
+
+
+def class_names(num_classes: int) -> st.SearchStrategy[list[str]]:
+    """Lists of `num_classes` names that a payload may have."""
+    printable = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
+    return st.lists(printable, min_size=num_classes, max_size=num_classes, unique_by=normalised)
 
 
 @st.composite

@@ -12,7 +12,9 @@ section 9 are arguments (`--max-kept N`), and so is the digest that is expected 
 """
 
 import argparse
+import hashlib
 import sys
+import unicodedata
 import zlib
 from bisect import bisect_left
 from collections import defaultdict
@@ -126,8 +128,11 @@ VERSION = 1
 FLAG_SECTIONS = 0x80
 FLAG_COMPLEMENT = 0x40
 FLAG_UNIVERSE = 0x20
-DIGEST_CODE = 0x1F
+FLAG_CLASS_CHECK = 0x10
+DIGEST_CODE = 0x0F
 
+CLASS_CHECK_TAG = b"plada-class-check-1"
+CLASS_CHECK_BYTES = 2
 CHECKSUM_BYTES = 4
 
 
@@ -159,6 +164,7 @@ class Payload:
     stride: int
     kept: int | None
     digest: bytes
+    class_check: bytes
     sections: list[Section] | None
     index_stream: bytes
     label_stream: bytes
@@ -168,7 +174,13 @@ class Payload:
 def digest_bytes(flags: int) -> int:
     """The size of the digest (3.2)."""
     code = flags & DIGEST_CODE
-    return 0 if code == 0 else code + 7
+    return 0 if code == 0 else 2 * code + 6
+
+
+def class_check(names: list[str]) -> bytes:
+    """The class check of the names of all classes, in order (3.4)."""
+    text = b"".join(unicodedata.normalize("NFC", name).encode() + b"\n" for name in names)
+    return hashlib.sha256(CLASS_CHECK_TAG + text).digest()[:CLASS_CHECK_BYTES]
 
 
 def read_payload(data: bytes) -> Payload:
@@ -191,7 +203,7 @@ def read_payload(data: bytes) -> Payload:
     at = {}
 
     flags = fields.u8()
-    if flags & DIGEST_CODE > 25:
+    if flags & DIGEST_CODE > 13:
         raise DecodeError("digest-length", f"{flags & DIGEST_CODE} is not a digest code", 4)
     at["codings"] = fields.at
     codings = fields.u8()
@@ -209,6 +221,8 @@ def read_payload(data: bytes) -> Payload:
     kept = fields.varint() if has_index_stream else None
     at["digest"] = fields.at
     digest = fields.take(digest_bytes(flags))
+    at["class check"] = fields.at
+    check = fields.take(CLASS_CHECK_BYTES) if flags & FLAG_CLASS_CHECK else b""
     index_length = fields.varint() if has_index_stream else 0
     at["sections"] = fields.at
     sections = read_sections(fields) if flags & FLAG_SECTIONS else None
@@ -223,7 +237,7 @@ def read_payload(data: bytes) -> Payload:
 
     return Payload(
         flags, index_code, label_code, reference_size, num_classes, offset, stride,
-        kept, digest, sections, index_stream, label_stream, at,
+        kept, digest, check, sections, index_stream, label_stream, at,
     )  # fmt: skip
 
 
@@ -1003,6 +1017,8 @@ def read_class_names(section: Section, num_classes: int, max_class_names_bytes: 
             raise DecodeError("class-names", f"the name of class {label} is empty", section.data_at)
         if any(character <= "\x1f" or "\x7f" <= character <= "\x9f" for character in name):
             raise DecodeError("class-names", f"the name of class {label} has a control character", section.data_at)
+    if len({unicodedata.normalize("NFC", name) for name in names}) < len(names):
+        raise DecodeError("class-names", "two classes have the same name", section.data_at)
     return names
 
 
@@ -1075,7 +1091,7 @@ RULES = {
     "Truncated": ["header", "stream-end"],
     "Corrupt": [
         "signature", "varint", "digest-length", "checksum",
-        "reference-size", "classes", "universe", "kept", "section-order",
+        "reference-size", "classes", "universe", "kept", "section-order", "class-check",
         "stream-length", "zstd-frame", "zstd-size", "huffman-table", "index-range", "run-count", "gap-width",
         "bitmap-count", "label-range", "padding", "class-names", "soft-labels",
     ],
@@ -1113,6 +1129,7 @@ class Decoded:
     reference_size: int
     num_classes: int
     reference_digest: bytes
+    class_check: bytes
     offset: int
     stride: int
     class_names: list[str] | None
@@ -1165,6 +1182,8 @@ def decode(data: bytes, limits: Limits = Limits(), expected_reference: bytes | N
         raise DecodeError("kept", f"{k} images are kept of a universe of {m}", at["kept"])
     if payload.sections is not None:
         check_sections(payload.sections, at["sections"])
+    if payload.class_check and any(section.type == CLASS_NAMES for section in payload.sections or []):
+        raise DecodeError("class-check", "a class check stands beside class names", at["class check"])
 
     # Step 6: limits.
     if n > limits.max_reference_size:
@@ -1202,7 +1221,7 @@ def decode(data: bytes, limits: Limits = Limits(), expected_reference: bytes | N
             weights = read_weights(section, positions, limits)
 
     return Decoded(
-        indices, labels, n, c, payload.digest, payload.offset, payload.stride,
+        indices, labels, n, c, payload.digest, payload.class_check, payload.offset, payload.stride,
         class_names, soft_labels, weights, index_coding, label_coding, complement,
     )  # fmt: skip
 

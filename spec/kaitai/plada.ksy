@@ -43,6 +43,10 @@ seq:
   - id: reference_digest
     size: digest_bytes
     doc: First bytes of the reference digest, or none (section 3.2).
+  - id: class_check
+    size: 2
+    if: flags.has_class_check
+    doc: Depends on the names of the classes (section 3.4).
   - id: index_bytes
     type: varint
     if: has_index_stream
@@ -66,7 +70,7 @@ instances:
     value: codings.index != index_coding::all_plain
     doc: Section 3.
   digest_bytes:
-    value: 'flags.digest_code == 0 ? 0 : flags.digest_code + 7'
+    value: 'flags.digest_code == 0 ? 0 : 2 * flags.digest_code + 6'
     doc: Section 3.2.
   offset:
     value: 'flags.has_universe ? universe.offset.value : 0'
@@ -97,11 +101,14 @@ types:
       - id: has_universe
         type: b1
         doc: Offset and stride are present (section 4).
+      - id: has_class_check
+        type: b1
+        doc: The field class check is present (section 3.4).
       - id: digest_code
-        type: b5
+        type: b4
         valid:
-          max: 25
-        doc: 0 for no digest, otherwise the length of the digest less 7.
+          max: 13
+        doc: 0 for no digest, otherwise half the length of the digest less 3.
 
   codings:
     doc: Section 5.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plada_codec import Payload, Universe, decode, encode, interop
+from plada_codec import Payload, Universe, class_check, decode, encode, interop
 from plada_codec.cli.main import main
 from plada_codec.errors import FilesPassedOver
 from plada_codec.progress import progress_bar
@@ -302,7 +302,58 @@ def test_class_names_are_split_at_line_ends_only(tmp_path: Path, csv: Path) -> N
     )
 
 
+@pytest.fixture
+def checked(tmp_path: Path, csv: Path) -> tuple[Path, Path, Path]:
+    """A payload with a class check, the names of its classes, and the same names in another order."""
+    names, others, out = tmp_path / "names.txt", tmp_path / "others.txt", tmp_path / "checked.plada"
+    names.write_text("a\nb\nc\n")
+    others.write_text("b\na\nc\n")
+    ok("encode", csv, "-o", out, "--reference-size", "1000", "--classes", "3", "--class-check", names)
+    return out, names, others
+
+
+def test_encode_sends_the_check_of_class_names_that_it_does_not_send(checked: tuple[Path, Path, Path]) -> None:
+    out, _, _ = checked
+    payload = decode(out.read_bytes())
+    assert (payload.class_names, payload.class_check) == (None, class_check(["a", "b", "c"]))
+    assert json.loads(ok("inspect", out, "--json").stdout)["class_check"] == payload.class_check.hex()
+    assert f"check {payload.class_check.hex()}" in ok("inspect", out).stdout
+    assert f"class check: {payload.class_check.hex()}" in ok("inspect", out, "--hex").stdout
+
+
+def test_every_command_that_takes_class_names_compares_them_with_the_payload(
+    tmp_path: Path, checked: tuple[Path, Path, Path]
+) -> None:
+    out, names, others = checked
+    named = tmp_path / "named.plada"
+    ok("convert", out, named, "--class-names", names)
+    for payload in (out, named):
+        assert "good" in ok("verify", payload, "--class-names", names).stdout
+        for command in (("verify", payload), ("decode", payload, "-o", tmp_path / "o.npz")):
+            assert "class" in fails(1, *command, "--class-names", others)
+    npz, again = tmp_path / "o.npz", tmp_path / "o.plada"
+    for reading in (("convert", out, npz), ("encode", out, "-o", again), ("compare", out, "--from", "plada")):
+        for option in ("--class-names", "--class-check"):
+            assert "another order" in fails(1, *reading, option, others)
+            ok(*reading, option, names)
+    ok("decode", out, "-o", tmp_path / "o.npz", "--class-names", names)
+    assert interop.read(tmp_path / "o.npz").class_names == ("a", "b", "c")
+
+
+def test_convert_keeps_the_class_check_or_drops_it(tmp_path: Path, checked: tuple[Path, Path, Path]) -> None:
+    out, _, _ = checked
+    for suffix in ("npz", "arrow", "parquet", "plada"):
+        ok("convert", out, tmp_path / f"kept.{suffix}")
+        assert interop.read(tmp_path / f"kept.{suffix}").class_check == class_check(["a", "b", "c"])
+        ok("convert", tmp_path / f"kept.{suffix}", tmp_path / "dropped.plada", "--no-class-check")
+        assert decode((tmp_path / "dropped.plada").read_bytes()).class_check == b""
+
+
 def test_options_that_make_no_sense_are_wrong_usage(plada: Path) -> None:
+    names = ("--class-names", plada, "--class-check", plada, "--no-class-check")
+    for options in (names[:4], (*names[:2], names[4]), names[2:]):
+        assert "exclude" in fails(2, "compare", plada, *options)
+    assert "odd" in fails(2, "compare", plada, "--digest-bytes", "9")
     assert "finite" in fails(2, "conformance", "--decoder", "true", "--timeout", "nan")
     assert "exclude" in fails(2, "inspect", plada, "--json", "--hex")
 

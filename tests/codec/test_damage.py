@@ -36,11 +36,14 @@ from tests.helpers.memory import peak_bytes
 
 SAMPLES = [
     encode(
-        Payload([2, 3, 4, 50, 900], [1, 1, 0, 2, 1], 1000, 3, b"reference", Universe(), *said),
+        Payload([2, 3, 4, 50, 900], [1, 1, 0, 2, 1], 1000, 3, b"a digest", Universe(), *said),
         index_coding=index.name,
         label_coding=label.name,
     )
-    for said in ((), (["a", "b", "c"], [[9, 8, 0], [7, 60, 7], [1, 2, 3]], [15, 0, 3, 3, 4]))
+    for said in (
+        (None, None, None, b"\x12\x34"),
+        (["a", "b", "c"], [[9, 8, 0], [7, 60, 7], [1, 2, 3]], [15, 0, 3, 3, 4]),
+    )
     for index in INDEX_CODINGS[1:]
     for label in LABEL_CODINGS[1:]
 ]
@@ -139,6 +142,7 @@ def _claim(
         complement=complement,
         kept=kept,
         reference_digest=b"",
+        class_check=b"",
         sections=[],
         index_stream=stream,
         label_stream=labels,

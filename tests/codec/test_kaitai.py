@@ -104,6 +104,7 @@ def assert_agreement(grammar: Any, blob: bytes) -> None:
     assert found.num_classes.value == expected.num_classes
     assert (found.offset, found.stride) == (expected.offset, expected.stride)
     assert found.reference_digest == expected.digest
+    assert (found.class_check if found.flags.has_class_check else b"") == expected.class_check
     if expected.kept is None:
         assert not found.has_index_stream
     else:
@@ -148,6 +149,7 @@ def test_the_grammar_finds_the_header_that_the_index_states(grammar: Any, vector
         "index_coding": found.codings.index.name.replace("_", "-"),
         "label_coding": found.codings.label.name.replace("_", "-"),
         "reference_digest": found.reference_digest.hex(),
+        "class_check": found.class_check.hex() if found.flags.has_class_check else "",
         "index_bytes": len(found.index_stream) if found.has_index_stream else 0,
         "label_bytes": len(found.label_stream),
         "sections": [int(section.section_type) for section in sections],

@@ -235,6 +235,7 @@ def claim(
         complement=complement,
         kept=kept,
         reference_digest=b"",
+        class_check=b"",
         sections=[],
         index_stream=index,
         label_stream=labels,

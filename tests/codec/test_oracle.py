@@ -22,6 +22,7 @@ def assert_same(decoded: oracle.Decoded, payload: Payload) -> None:
     assert decoded.reference_size == payload.reference_size
     assert decoded.num_classes == payload.num_classes
     assert decoded.reference_digest == payload.reference_digest
+    assert decoded.class_check == payload.class_check
     assert (decoded.offset, decoded.stride) == (payload.universe.offset, payload.universe.stride)
     assert (decoded.class_names and tuple(decoded.class_names)) == payload.class_names
     assert decoded.soft_labels == (None if payload.soft_labels is None else payload.soft_labels.tolist())

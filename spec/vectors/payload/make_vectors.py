@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import zstandard
 
-from plada_codec import Limits, Payload, PladaError, Universe, decode, encode, inspect
+from plada_codec import Limits, Payload, PladaError, Universe, class_check, decode, encode, inspect
 from plada_codec.codings import classes_modelled, gaps_modelled, modelled
 from plada_codec.codings.base import CodingContext
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS
@@ -43,6 +43,7 @@ FLAGS = {
     "complement": "the index stream codes the images that are not kept",
     "universe": "offset and stride are used",
     "digest": "a digest that is not of 8 bytes",
+    "class-check": "concerns the class check",
     "section": "has a list of sections",
     "soft-labels": "concerns the section of soft labels",
     "weights": "concerns the section of weights",
@@ -86,6 +87,7 @@ class Raw:
     universe: bytes = b""
     kept: bytes = varint(3)
     digest: bytes = b""
+    class_check: bytes = b""
     index_length: bytes | None = None
     sections: bytes = b""
     index: bytes = bytes([2, 0, 9])
@@ -98,7 +100,7 @@ class Raw:
         body += self.reference_size + self.num_classes + self.universe
         if with_index:
             body += self.kept
-        body += self.digest
+        body += self.digest + self.class_check
         if with_index:
             body += varint(len(self.index)) if self.index_length is None else self.index_length
         body += self.sections + (self.index if with_index else b"") + self.labels
@@ -243,7 +245,7 @@ def valid_vectors() -> Iterator[Vector]:
     for coding in INDEX_CODINGS[1:]:
         blob = encode(most, index_coding=coding.name)
         yield Vector(f"complement-{coding.name}", "all but three of 300 images", ["complement"], blob)
-    for size in (9, 16, 32):
+    for size in range(10, 33, 2):
         blob = encode(Payload([1], [0], 20, 2, bytes(range(size))))
         yield Vector(f"digest-{size}", f"a digest of {size} bytes", ["digest"], blob)
     yield Vector(
@@ -253,8 +255,30 @@ def valid_vectors() -> Iterator[Vector]:
         encode(six),
         expected_reference=DIGEST + bytes(24),
     )
-    names = Payload([1], [0], 20, 3, class_names=["cat", "große Katze", "犬"])
+    three = ["cat", "große Katze", "犬"]
+    names = Payload([1], [0], 20, 3, class_names=three)
     yield Vector("names-plain", "class names, plain", ["section", "example"], encode(names))
+    decomposed = Payload([1], [0], 20, 3, class_names=["A\u030a", "e\u0301", "\ufb01"])
+    yield Vector(
+        "names-decomposed", "class names that are not in NFC stay as they are", ["section"], encode(decomposed)
+    )
+    checked = Payload([1], [0], 20, 3, DIGEST, class_check=class_check(three))
+    yield Vector("class-check", "the class check of three names", ["class-check", "example"], encode(checked))
+    for name, fields in (
+        ("no-digest", {}),
+        ("digest-32", {"reference_digest": bytes(range(32))}),
+        ("universe", {"reference_digest": DIGEST, "universe": Universe(1, 3)}),
+        ("sections", {"soft_labels": [[40, 0, 1]], "weights": [15]}),
+        ("zero", {"class_check": bytes(2)}),
+    ):
+        checked = Payload([1], [0], 20, 3, **({"class_check": class_check(three)} | fields))
+        flags = ["class-check", *(["section", "soft-labels", "weights"] if name == "sections" else [])]
+        yield Vector(f"class-check-{name}", "a class check beside other fields", flags, encode(checked))
+    everything = Payload(range(20), [0] * 20, 20, 3, DIGEST, class_check=class_check(three))
+    comment = "a class check, and neither k nor index length"
+    yield Vector("class-check-all", comment, ["class-check", "all"], encode(everything))
+    alone = Raw(flags=0x90, class_check=b"\0\1", sections=varint(1) + section(0x84, 9, b"")).build()
+    yield Vector("class-check-other-section", "a class check and a reserved section", ["class-check", "section"], alone)
     long_names = Payload([1], [0], 20, 40, class_names=[f"class number {i}" for i in range(40)])
     yield Vector("names-zstd", "class names, zstd", ["section"], encode(long_names))
     unknown = bytes([0xFE, 0x09]) + varint(3) + b"abc"
@@ -683,8 +707,29 @@ def invalid_vectors() -> Iterator[Vector]:
     yield bad("varint-overlong-c", "varint", "C = 4 as 84 80 00", "canonical", num_classes=b"\x84\x80\x00")
     yield bad("varint-ten-bytes", "varint", "N in ten bytes", reference_size=b"\xff" * 9 + b"\x01")
     yield bad("varint-index-length", "varint", "an overlong index length", "canonical", index_length=b"\x83\x00")
-    for code in (26, 31):
-        yield bad(f"digest-code-{code}", "digest-length", f"digest code {code}", flags=code, digest=bytes(33))
+    for code in (14, 15):
+        yield bad(f"digest-code-{code}", "digest-length", f"digest code {code}", flags=code, digest=bytes(36))
+    fields = {"flags": 0x9F, "digest": bytes(36), "class_check": b"\0\1"}
+    yield bad("class-check-digest-code", "digest-length", "a class check and digest code 15", "class-check", **fields)
+    flagged: dict[str, Any] = {"flags": 0x11, "digest": DIGEST, "class_check": b"\0\1"}
+    for size in (0, 1):
+        cut = Raw(**flagged).build()[: 6 + 3 + 8 + size]
+        blob = cut + zlib.crc32(cut).to_bytes(4, "little")
+        comment = f"ends after {size} bytes of the class check"
+        yield Vector(f"class-check-cut-{size}", comment, ["class-check", "truncated"], blob, "header")
+    comment = "the flag, but no class check: the fields that follow are taken for it"
+    yield bad("class-check-missing", "stream-length", comment, "class-check", **(flagged | {"class_check": b""}))
+    comment = "a class check, but not its flag: it is taken for the index length"
+    yield bad("class-check-unflagged", "stream-length", comment, "class-check", **(flagged | {"flags": 0x01}))
+    named = {"flags": 0x91, "sections": b"\1" + section(0x81, 0, b"a\nb\nc\nd")}
+    comment = "a class check and class names"
+    yield bad("class-check-with-names", "class-check", comment, "class-check", "section", **(flagged | named))
+    named |= {"sections": b"\1" + section(0x81, 9, b"")}
+    comment = "a class check and class names in an unknown coder"
+    yield bad("class-check-with-skipped-names", "class-check", comment, "class-check", "section", **(flagged | named))
+    named |= {"sections": b"\2" + section(1, 0, b"") + section(0x81, 0, b"a\nb\nc\nd")}
+    comment = "a class check, class names, and an unknown critical section, which is reported first"
+    yield bad("class-check-and-critical", "section-critical", comment, "class-check", "section", **(flagged | named))
     yield bad(
         "index-longer-than-file", "header", "an index length beyond the payload", "truncated", index_length=varint(9)
     )
@@ -847,12 +892,14 @@ def invalid_vectors() -> Iterator[Vector]:
         ("names-empty", "class-names", "an empty name", 0, b"a\n\nc\nd"),
         ("names-control", "class-names", "a control character", 0, b"a\x1b[2J\nb\nc\nd"),
         ("names-not-utf8", "class-names", "not UTF-8", 0, b"a\xff\nb\nc\nd"),
+        ("names-twice", "class-names", "two equal names", 0, b"a\nb\na\nd"),
+        ("names-twice-nfc", "class-names", "two names that are equal in NFC", 0, "\xe9\nb\ne\u0301\nd".encode()),
         ("names-coder", "coding", "names in coder 1", 1, b"a\nb\nc\nd"),
         ("names-zstd-empty", "class-names", "names in a frame of no bytes", 2, deflate(b"", thorough=False)),
         ("names-not-zstd", "zstd-frame", "names that are no zstd frame", 2, b"a\nb\nc\nd"),
     ):
-        section = b"\1" + bytes([0x81, coder]) + varint(len(data)) + data
-        yield bad(id_, rule, comment, "section", "ancillary", flags=0x80, sections=section)
+        listed = b"\1" + section(0x81, coder, data)
+        yield bad(id_, rule, comment, "section", "ancillary", flags=0x80, sections=listed)
 
 
 def _bad_huffman(bad: Any) -> Iterator[Vector]:
@@ -1029,6 +1076,7 @@ def entry(vector: Vector, folder: str, blob: bytes) -> dict[str, Any]:
         "index_coding": index.coding,
         "label_coding": labels.coding,
         "reference_digest": info.reference_digest.hex(),
+        "class_check": info.class_check.hex(),
         "index_bytes": index.bytes,
         "label_bytes": labels.bytes,
         "sections": [section.type for section in parsed.sections],
