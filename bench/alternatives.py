@@ -30,6 +30,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn.utils import prune
 
+from plada_codec.reference import decode_bytes
 from plada_train.models.timm_import import timm
 
 if TYPE_CHECKING:
@@ -187,8 +188,8 @@ def _received_pixels(data: bytes, size: int) -> tuple[NDArray[np.uint8], NDArray
     labels = np.frombuffer(content, np.uint8, count, PIXEL_HEAD.size).astype(np.int64)
     # A scan ends at its only marker (T.81, B.1.1.5)
     scans = content[PIXEL_HEAD.size + count :].split(END_OF_IMAGE)[:-1]
-    pictures = [Image.open(io.BytesIO(header + scan + END_OF_IMAGE)) for scan in scans]
-    return np.stack([_scaled(np.asarray(picture), size) for picture in pictures]), labels
+    images = (np.asarray(decode_bytes(header + scan + END_OF_IMAGE)) for scan in scans)
+    return np.stack([_scaled(image, size) for image in images]), labels
 
 
 def _jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:

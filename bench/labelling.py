@@ -23,8 +23,7 @@ import numpy as np
 import torch
 
 from bench.table import RESULTS, write_rows
-from plada_codec.reference import ImageSource, open_images
-from plada_train.data.labelled import decode_image
+from plada_codec.reference import ImageSource, decode_image, open_images
 from plada_train.models import inference
 from plada_train.models.classifier import Classifier, make_classifier
 from plada_train.recipe import SHARD_SIZE, Recipe

@@ -2,8 +2,9 @@
 
 Every error says in one line what is wrong, at which byte offset of the payload (where there is one), and which rule was
 broken. The rules of a format stand in the tables of its specification (`spec/plada-format-1.md` section 10,
-`spec/plada-frames-1.md` section 10, `spec/link-budget.md` section 1.4, `spec/reference-digest.md` section 2.3). The
-rules that only the API has stand in `API_RULES`, and on the page `docs/reference/errors.md`.
+`spec/plada-frames-1.md` section 10, `spec/link-budget.md` section 1.4, `spec/reference-digest.md` section 2.3,
+`spec/reference-images.md` section 6). The rules that only the API has stand in `API_RULES`, and on the page
+`docs/reference/errors.md`.
 """
 
 from __future__ import annotations

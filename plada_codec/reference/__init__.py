@@ -7,6 +7,17 @@ from __future__ import annotations
 
 from plada_codec.reference.base import IMAGE_SUFFIXES, NO_LABEL, ImageSource
 from plada_codec.reference.digest import DIGEST_TAG, reference_digest
+from plada_codec.reference.pixels import PIXEL_RULE, decode_bytes, decode_image
 from plada_codec.reference.registry import open_images
 
-__all__ = ["DIGEST_TAG", "IMAGE_SUFFIXES", "NO_LABEL", "ImageSource", "open_images", "reference_digest"]
+__all__ = [
+    "DIGEST_TAG",
+    "IMAGE_SUFFIXES",
+    "NO_LABEL",
+    "PIXEL_RULE",
+    "ImageSource",
+    "decode_bytes",
+    "decode_image",
+    "open_images",
+    "reference_digest",
+]

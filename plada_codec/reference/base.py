@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from array import array
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Section 2 of spec/reference-digest.md. Compared with the lower-case name.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+#: Section 2. Folders of thumbnails, of files that were thrown away, and of systems.
+IGNORED_FOLDERS = frozenset(
+    (
+        *("@eaDir", "@__thumb", "@Recycle", "#recycle", "$RECYCLE.BIN"),
+        *("__MACOSX", "System Volume Information", "lost+found"),
+    )
+)
+#: Section 2. Files that systems write into folders of images. Compared with the lower-case name.
+IGNORED_FILES = frozenset({"thumbs.db", "desktop.ini"})
+#: Files that look like images, but do not count: shards with such members get a warning.
+OTHER_IMAGE_SUFFIXES = (
+    *(".apng", ".avif", ".dcm", ".dib", ".dng", ".exr", ".heic", ".heif", ".ico", ".j2k", ".jp2", ".jpx", ".jxl"),
+    *(".mpo", ".pam", ".pcx", ".pfm", ".psd", ".qoi", ".svg", ".tga"),
+)
 #: In place of the label of an image that has none.
 NO_LABEL = -1
 
@@ -31,14 +49,22 @@ class ImageSource(ABC):
             `classes.json` beside them.
         labels: class number of each image. Of a folder tree, the number of the image's top folder; of shards, the
             number in the `.cls` member.
+        passed_over: how many files do not count as images, by suffix.
+        empty_folders: top folders of a folder tree without an image: they are no classes.
     """
 
     class_names: tuple[str, ...] | None = None
+    empty_folders: tuple[str, ...] = ()
 
     def __init__(self, source: str) -> None:
         self.source = source
         self._labels = array("i")
         self._names = _Names()
+        self.passed_over: Counter[str] = Counter()
+
+    def _pass_over(self, name: str) -> None:
+        """Count a file that is no image. Subclasses call it when they are opened."""
+        self.passed_over[Path(name).suffix.lower() or "without suffix"] += 1
 
     def _add(self, name: str, label: int = NO_LABEL) -> None:
         """Add the next image. Subclasses call it for each image, when they are opened."""
@@ -106,10 +132,15 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder of this name is ignored, with everything in it (section 2)."""
+    return name.startswith(".") or name in IGNORED_FOLDERS or name.lower() in IGNORED_FILES
+
+
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """The entries of `folder`, sorted by the bytes of their names; names that begin with a dot are left out."""
+    """The entries of `folder` that are not ignored, sorted by the bytes of their names."""
     with os.scandir(folder) as entries:
-        return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: os.fsencode(e.name))
+        return sorted((e for e in entries if not is_ignored(e.name)), key=lambda e: os.fsencode(e.name))
 
 
 def is_file(entry: os.DirEntry[str]) -> bool:

@@ -10,11 +10,12 @@ image is an error that names it, when the source is opened or the image is read.
 from __future__ import annotations
 
 import stat
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from plada_codec.errors import SourceError
+from plada_codec.errors import FilesPassedOver, SourceError
 from plada_codec.reference.base import ImageSource
 from plada_codec.reference.folder import open_folder
 from plada_codec.reference.shards import open_shard, open_shard_folder, open_shard_pattern
@@ -36,6 +37,8 @@ class SourceType(NamedTuple):
     is_file: bool = False
 
 
+#: Largest number of suffixes that a warning names.
+_NAMED_SUFFIXES = 8
 #: The first row that opens a source decides.
 SOURCES = (
     SourceType("folder of .tar shards", open_shard_folder),
@@ -51,6 +54,9 @@ def open_images(source: str | Path) -> ImageSource:
     Args:
         source: a folder of images, a folder of `.tar` shards, one shard, or a pattern of shards in its last component
             (`ref-{000..007}.tar`, `ref-*.tar`). A path that exists is never a pattern.
+
+    Warns:
+        FilesPassedOver: if the source has files that do not count as images.
 
     Raises:
         SourceError: if there is no such source, if it has no images, or if something in it is missing, damaged or
@@ -71,8 +77,21 @@ def open_images(source: str | Path) -> ImageSource:
         what = f"is neither a folder nor a {files}" if stat.S_ISREG(mode) else "does not exist"
         raise SourceError(f"{path} {what}", rule="source-missing")
     if not len(images):
-        raise SourceError(f"{source} has no images", rule="source-empty")
+        others = f", only {_files_passed_over(images)}" if images.passed_over else ""
+        raise SourceError(f"{source} has no images{others}", rule="source-empty")
+    if images.passed_over:
+        warnings.warn(f"passed over in {source}: {_files_passed_over(images)}", FilesPassedOver, stacklevel=2)
     return images
+
+
+def _files_passed_over(images: ImageSource) -> str:
+    """The files that do not count as images, by suffix: "4 other files (3 .heic, 1 .txt)"."""
+    counts = images.passed_over
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{count} {suffix}" for suffix, count in ranked[:_NAMED_SUFFIXES]]
+    more = [f"{sum(count for _, count in ranked[_NAMED_SUFFIXES:])} more"] if len(ranked) > _NAMED_SUFFIXES else []
+    total = counts.total()
+    return f"{total} other file{'s' * (total > 1)} ({', '.join([*named, *more])})"
 
 
 def _mode_of(path: Path) -> int:

@@ -16,7 +16,15 @@ from typing import IO
 
 from plada_codec.errors import SourceError
 from plada_codec.limits import MAX_CLASSES
-from plada_codec.reference.base import NO_LABEL, ImageSource, entries, is_file, is_image
+from plada_codec.reference.base import (
+    NO_LABEL,
+    OTHER_IMAGE_SUFFIXES,
+    ImageSource,
+    entries,
+    is_file,
+    is_ignored,
+    is_image,
+)
 from plada_codec.reference.folder import images_below
 
 #: Longest text of a class number that is read: more than any number below MAX_CLASSES needs.
@@ -63,7 +71,7 @@ class ShardImages(ImageSource):
         key, has_image, label = "", False, NO_LABEL
         for member in _members(shard, file):
             parts = [part for part in member.name.split("/") if part not in ("", ".")]
-            if not parts or member.isdir() or any(part.startswith(".") for part in parts):
+            if not parts or member.isdir() or any(map(is_ignored, parts)):
                 continue
             path = "/".join(parts)
             name = parts[-1]
@@ -74,11 +82,14 @@ class ShardImages(ImageSource):
                 if not member.isreg() or member.issparse():
                     raise SourceError(f"{member.name} in {shard} is a link, not an image", rule="shard-damaged")
                 if has_image:
-                    raise SourceError(f"{member.name} in {shard} is a second image of one key", rule="shard-key")
+                    what = f"{member.name} in {shard} is a second image of the key {key!r}: give it another key"
+                    raise SourceError(what, rule="shard-key")
                 has_image = True
                 self._add(f"{shard.name}/{path}", label)
                 self._starts.append(member.offset_data)
                 self._sizes.append(member.size)
+            elif name.lower().endswith(OTHER_IMAGE_SUFFIXES):
+                self._pass_over(name)
             elif extension == "cls":
                 label = _class_number(shard, member, file)
                 if has_image:
@@ -99,7 +110,7 @@ class ShardImages(ImageSource):
 
 def _shards_of_folder(folder: Path) -> list[str]:
     shards = [entry.name for entry in entries(folder) if entry.name.endswith(".tar") and is_file(entry)]
-    if shards and next(images_below(folder, "", ()), None) is not None:
+    if shards and next(images_below(folder, "", (), lambda path: None), None) is not None:
         raise SourceError(f"{folder} holds both shards and image files: name one of them", rule="source-mixed")
     return _without_holes(folder, shards)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from plada_codec.reference import ImageSource
+from plada_codec.reference import PIXEL_RULE, ImageSource
 from plada_train.data.pixels import decode_square
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class DecodedImages:
 
     def __init__(self, images: ImageSource, digest: bytes, folder: Path, image_size: int) -> None:
         self._images = images
-        stem = f"{digest.hex()[:16]}-{image_size}px"
+        stem = f"{digest.hex()[:16]}-rule{PIXEL_RULE}-{image_size}px"
         pixels, is_decoded = folder / f"{stem}.npy", folder / f"{stem}-decoded.npy"
         try:
             self._pixels, self._is_decoded = (open_memmap(path, mode="r+") for path in (pixels, is_decoded))

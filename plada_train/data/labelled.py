@@ -7,8 +7,8 @@ only on the seed and its number: so training can continue at any batch, with any
 from __future__ import annotations
 
 import hashlib
-import io
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from plada_codec.errors import InputError, PladaError
-from plada_codec.reference import NO_LABEL, ImageSource, open_images
+from plada_codec.errors import FilesPassedOver, InputError, PladaError
+from plada_codec.reference import IMAGE_SUFFIXES, NO_LABEL, ImageSource, decode_image, open_images
 from plada_train import distributed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
-#: Maps an RGB picture to a float32 tensor [3, H, W].
-Transform = Callable[[Image.Image], torch.Tensor]
+#: Maps an RGB image to a float32 tensor [3, H, W].
+Transform = Callable[["Image.Image"], torch.Tensor]
+#: Names of folders that hold a part of a target, and not a class. Compared with the lower-case name.
+SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"})
 #: Purposes of random numbers: the first part of the key of their seed.
 ORDER, AUGMENTATION, STEP = range(3)
 
@@ -167,9 +169,17 @@ def _digest(data: LabelledImages, number: np.int64) -> bytes:
 
 def _labelled(source: str | Path) -> tuple[ImageSource, NDArray[np.int64]]:
     images = open_images(source)
+    if images.empty_folders:
+        what = f"folder {images.empty_folders[0]!r} of {images.source} has no image, so it is no class"
+        raise InputError(f"{what}: add images ({' '.join(IMAGE_SUFFIXES)}), or remove it", rule="target")
     labels = images.labels.astype(np.int64)
     if (labels == NO_LABEL).any():
-        raise images.bad_image(int(np.argmax(labels == NO_LABEL)), "has no label", "target")
+        cure = "put it into a folder of its class, or a .cls member into its shard"
+        raise images.bad_image(int(np.argmax(labels == NO_LABEL)), f"has no label: {cure}", "target")
+    if images.class_names and all(name.lower() in SPLITS for name in images.class_names):
+        what = f"the classes of {images.source} are {', '.join(images.class_names)}, which look like splits"
+        one = Path(images.source, images.class_names[-1])
+        warnings.warn(f"{what}: to take one of them, name its folder, such as {one}", FilesPassedOver, stacklevel=3)
     return images, labels
 
 
@@ -178,18 +188,6 @@ def _check_range(images: ImageSource, labels: NDArray[np.int64], num_classes: in
         i = int(np.argmax(labels >= num_classes))
         raise images.bad_image(i, f"has label {labels[i]}, but there are {num_classes} classes", "target")
     return labels
-
-
-def decode_image(images: ImageSource, i: int) -> Image.Image:
-    """Decode image `i` to RGB. Raises SourceError if it cannot be read or decoded."""
-    data = images.read(i)
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.convert("RGB")
-    except MemoryError:
-        raise
-    except Exception as error:  # decoders raise all kinds of errors for damaged files
-        raise images.bad_image(i, "is not an image that can be decoded", "image-unreadable") from error
 
 
 def shuffled_batches(
@@ -273,7 +271,7 @@ class ImageBatches:
 
     Args:
         data: the images.
-        transform: maps a picture to a tensor.
+        transform: maps an image to a tensor.
         batch_size: images in a batch.
         seed: seed of the order and the transform.
         workers: number of processes that decode; 0: this process decodes.

@@ -33,8 +33,7 @@ from PIL import Image
 
 from plada_codec.errors import InputError
 from plada_codec.progress import Progress, progress_bar
-from plada_codec.reference import ImageSource, open_images
-from plada_train.data.labelled import decode_image
+from plada_codec.reference import ImageSource, decode_image, open_images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

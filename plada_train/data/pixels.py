@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from plada_codec.progress import Progress
-from plada_codec.reference import ImageSource
-from plada_train.data.labelled import AUGMENTATION, ORDER, Batch, decode_image
+from plada_codec.reference import ImageSource, decode_image
+from plada_train.data.labelled import AUGMENTATION, ORDER, Batch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,6 +47,25 @@ def decode_images(
 def decode_square(images: ImageSource, i: int, image_size: int) -> NDArray[np.uint8]:
     """Decode image `i`, scaled (bicubic) to a square: uint8 [S, S, 3]. Raises SourceError if that fails."""
     return np.asarray(decode_image(images, i).resize((image_size, image_size), Image.Resampling.BICUBIC))
+
+
+def central_square(image: Image.Image, side: int, interpolation: str) -> Image.Image:
+    """Scale an image so that its shorter side has `side` pixels, and crop the central square.
+
+    Only the pixels of the square are computed, so the memory does not depend on the longer side.
+
+    Args:
+        image: the image, W x H pixels.
+        side: side of the square, in pixels.
+        interpolation: name of a filter of Pillow, in lower case.
+    """
+    width, height = image.size
+    columns, rows = (side * max(1, length / min(image.size)) for length in image.size)
+    left, top = (round((int(length) - side) / 2) for length in (columns, rows))
+    # The square in the coordinates of the image
+    across, down = width / int(columns), height / int(rows)
+    box = (left * across, top * down, min((left + side) * across, width), min((top + side) * down, height))
+    return image.resize((side, side), Image.Resampling[interpolation.upper()], box)
 
 
 def normalise(pixels: NDArray[np.uint8]) -> torch.Tensor:

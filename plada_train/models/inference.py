@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from plada_codec.errors import InputError, PladaError, first_line
 from plada_codec.progress import Progress
-from plada_codec.reference import ImageSource
-from plada_train.data.labelled import LabelledImages, Transform, decode_image
+from plada_codec.reference import ImageSource, decode_image
+from plada_train.data.labelled import LabelledImages, Transform
 from plada_train.json_files import dumps, loads
 from plada_train.models.classifier import Classifier
 from plada_train.models.config import ModelConfig

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plada_codec.errors import InputError
+from plada_codec.reference import PIXEL_RULE
 from plada_train import json_files
 from plada_train.charts.svg import frontier_svg
 from plada_train.files import read_bytes, write_bytes
@@ -50,6 +51,7 @@ def _identity(context: PlanContext) -> dict[str, str]:
     if context.sections.class_names:
         options["class_names"] = context.scores[0].class_names
     return {
+        "pixel rule": str(PIXEL_RULE),
         "reference set": context.scores[0].reference_digest.hex(),
         "scores": _digest(columns),
         "training images": _digest([context.train.pixels, context.train.labels]),

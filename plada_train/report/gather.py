@@ -22,11 +22,10 @@ from plada_codec.links.conditions import Conditions
 from plada_codec.links.link import Link
 from plada_codec.links.profiles import links
 from plada_codec.progress import FIRST_RUN, progress_bar
-from plada_codec.reference import ImageSource, open_images
+from plada_codec.reference import ImageSource, decode_image, open_images
 from plada_codec.sections.class_names import checked_class_names
 from plada_codec.sections.registry import SECTIONS
 from plada_train.charts.values import Confusion, Histogram, Section
-from plada_train.data.labelled import decode_image
 from plada_train.planning.plan_file import Plan
 from plada_train.report.contents import (
     Anatomy,

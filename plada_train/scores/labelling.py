@@ -12,7 +12,7 @@ import numpy as np
 
 from plada_codec.errors import InputError, MissingClasses, PladaWarning
 from plada_codec.progress import Progress
-from plada_codec.reference import ImageSource, reference_digest
+from plada_codec.reference import PIXEL_RULE, ImageSource, reference_digest
 from plada_train.files import output_folder
 from plada_train.models.classifier import Classifier
 from plada_train.models.inference import fingerprint, logits
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 NAMED_CLASSES = 20
 #: Fields of a manifest that all shards of a folder share, with their names in error messages.
 DECISIVE = {
+    "pixel_rule": "rule of pixels",
     "teacher_digest": "teacher",
     "temperature": "temperature",
     "amp": "setting of --amp",
@@ -58,6 +59,7 @@ def manifest_of(
         shard_size=shard_size,
         image_digests=tuple(shard.hexdigest() for shard in noted.shards),
         held_out=teacher.held_out,
+        pixel_rule=PIXEL_RULE,
     )
 
 

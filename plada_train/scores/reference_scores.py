@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plada_codec.errors import InputError
+from plada_codec.reference import PIXEL_RULE
 from plada_train.files import output_folder
 from plada_train.scores.registry import SCORES
 from plada_train.scores.shards import Manifest, Shard
@@ -72,6 +73,7 @@ class Scores:
             shard_size=len(self.label),
             image_digests=("",),
             held_out=self.held_out,
+            pixel_rule=PIXEL_RULE,
         )
         manifest.write(output_folder(folder))
         columns = {name: column for name, column in self.columns.items() if SCORES[name].function is not None}
@@ -81,9 +83,17 @@ class Scores:
     def load(cls, folder: Path) -> Scores:
         """Read a folder of scores. Raises InputError if it is not one, or if a shard is missing or damaged.
 
+        Scores by another rule of pixels are refused.
+
         Scores that a shard of another version lacks are left out.
         """
         manifest = Manifest.read(folder)
+        if manifest.pixel_rule != PIXEL_RULE:
+            what = (
+                f"{folder} holds scores by rule {manifest.pixel_rule} of pixels, and this version has rule {PIXEL_RULE}"
+            )
+            cure = "label the reference set again, with `plada-train score` and another folder"
+            raise InputError(f"{what}: {cure}", rule="scores")
         scores = cls.of_shards(manifest, (Shard.read(folder, manifest, i) for i in range(manifest.num_shards)))
         if not all(np.isfinite(column).all() for column in scores.columns.values()):
             raise InputError(f"{folder} has scores that are not finite", rule="scores")

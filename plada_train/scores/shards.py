@@ -52,6 +52,7 @@ class Manifest:
         shard_size: number of images in a shard; the last shard may have fewer.
         image_digests: for each shard, the digest of the bytes of its images, in order.
         held_out: share of the target's images that the teacher did not learn from (see `models.Classifier`).
+        pixel_rule: version of the rule of pixels (spec/reference-images.md); 0 before there was one.
     """
 
     images: Count
@@ -64,6 +65,7 @@ class Manifest:
     shard_size: Count
     image_digests: tuple[Digest, ...]
     held_out: ProperShare | None = None
+    pixel_rule: int = 0
 
     @property
     def num_shards(self) -> int:
@@ -102,7 +104,8 @@ class Manifest:
     def _decided_by(self, number: int) -> bytes:
         """Everything that the content of shard `number` depends on."""
         temperature = float(self.temperature)  # a whole number is read back as a float
-        decisive = (self.num_classes, self.teacher_digest, temperature, self.amp, self.image_digests[number])
+        images = (self.pixel_rule, self.image_digests[number])
+        decisive = (self.num_classes, self.teacher_digest, temperature, self.amp, *images)
         return json.dumps(decisive).encode()
 
 

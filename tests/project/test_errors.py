@@ -59,7 +59,8 @@ def specified() -> set[tuple[str, str]]:
     frames = (SPEC / "plada-frames-1.md").read_text(encoding="utf-8")
     links = (SPEC / "link-budget.md").read_text(encoding="utf-8")
     images = (SPEC / "reference-digest.md").read_text(encoding="utf-8")
-    for text, default in ((frames, ""), (links, "LinkError"), (images, "SourceError")):
+    pixels = (SPEC / "reference-images.md").read_text(encoding="utf-8")
+    for text, default in ((frames, ""), (links, "LinkError"), (images, "SourceError"), (pixels, "SourceError")):
         for table in re.findall(r"^\| rule \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE):
             for rule, kind in re.findall(r"^\| `([a-z-]+)` \|(?: ([A-Z][A-Za-z]+) \|)?", table, re.MULTILINE):
                 found.add((rule, kind or default))

@@ -20,7 +20,7 @@ CODEC = {
     "reader": "errors",
     "universe": "",
     "arrays": "errors",
-    "reference": "errors limits progress",
+    "reference": "errors extras limits progress",
     "kernels": "errors",
     "codings": "errors kernels limits reader",
     "container": "codings errors limits reader universe",

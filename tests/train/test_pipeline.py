@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import warnings
 from dataclasses import replace
 from importlib.metadata import version
 from multiprocessing import get_start_method
@@ -23,18 +24,18 @@ from tests.helpers.paths import SHARED
 torch = pytest.importorskip("torch")
 
 from click.testing import Result
-from PIL import Image
+from PIL import ImageFile
 from safetensors.torch import save_file
 
 from plada_codec import Payload, compare, decode, encode
-from plada_codec.errors import PladaError, SourceError
+from plada_codec.errors import FilesPassedOver, InputError, PladaError, SourceError
 from plada_codec.limits import Limits
 from plada_codec.links.profiles import link
 from plada_codec.links.units import show_seconds
-from plada_codec.reference import open_images, reference_digest
+from plada_codec.reference import decode_image, open_images, reference_digest
 from plada_train import stages
 from plada_train.cli.summary import LINKS
-from plada_train.data.labelled import ImageBatches, decode_image, open_test_images, open_training_images
+from plada_train.data.labelled import ImageBatches, open_test_images, open_training_images
 from plada_train.models.classifier import load_checkpoint, make_classifier, save_checkpoint
 from plada_train.models.config import ModelConfig
 from plada_train.models.inference import logits
@@ -205,21 +206,53 @@ def test_test_labels_follow_class_names(sources: Path) -> None:
         open_test_images(sources / "test", 3, ("blue", "green", "rot"))
 
 
+def test_a_class_folder_without_images_is_named(sources: Path) -> None:
+    (sources / "train" / "bear").mkdir()
+    (sources / "train" / "bear" / "1.heic").write_bytes(b"")
+    with (
+        pytest.warns(FilesPassedOver, match=r"passed over in .*train: 1 other file \(1 \.heic\)$"),
+        pytest.raises(InputError, match=r"folder 'bear' of .*train has no image"),
+    ):
+        open_training_images(sources / "train")
+    (sources / "test" / "dog").mkdir()
+    with pytest.raises(InputError, match=r"folder 'dog' of .*test has no image"):
+        open_test_images(sources / "test", 3, ("blue", "green", "red"))
+
+
+def test_folders_that_look_like_splits_get_a_warning_that_names_one(sources: Path) -> None:
+    root = sources / "root"
+    root.mkdir()
+    for name in ("train", "test"):
+        (sources / name).rename(root / name)
+    with pytest.warns(FilesPassedOver, match=r"the classes of .*root are test, train, .* such as .*root/train$"):
+        assert open_training_images(root).class_names == ("test", "train")
+
+
+def test_thumbnails_of_systems_are_neither_images_nor_classes(sources: Path) -> None:
+    for name in ("@eaDir", "__MACOSX"):
+        (sources / "train" / name).mkdir()
+        (sources / "train" / name / "1.jpg").write_bytes(jpeg(COLOURS["red"], 1))
+    with warnings.catch_warnings(action="error"):
+        assert open_training_images(sources / "train").class_names == ("blue", "green", "red")
+
+
 # --- images and models ---
 
 
-@pytest.mark.parametrize("damage", ["empty", "text", "cut"])
+@pytest.mark.parametrize(("size", "said"), [(0, "is an empty file"), (300, "is cut off")])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_image_that_cannot_be_decoded_is_named_and_not_replaced(sources: Path, damage: str, workers: int) -> None:
+def test_an_image_that_cannot_be_decoded_is_named_and_not_replaced(
+    sources: Path, size: int, said: str, workers: int
+) -> None:
     path = sources / "train" / "green" / "3.jpg"
-    path.write_bytes({"empty": b"", "text": b"no image", "cut": path.read_bytes()[:300]}[damage])
+    path.write_bytes(path.read_bytes()[:size])
     data = open_training_images(sources / "train")
     number = next(i for i in data.numbers if data.images.name(i) == "green/3.jpg")
-    with pytest.raises(SourceError, match=f"image {number} of .*green/3.jpg.*decoded"):
+    with pytest.raises(SourceError, match=f"image {number} of .*green/3.jpg, {said}"):
         decode_image(data.images, number)
     classifier = make_classifier(RECIPE, 3)
     batches = ImageBatches(data, classifier.config.transform(), 5, seed=0, workers=workers)
-    with pytest.raises(SourceError, match=f"image {number} of .*green/3.jpg.*decoded"):
+    with pytest.raises(SourceError, match=f"image {number} of .*green/3.jpg, {said}"):
         list(batches.iterate(0, len(batches)))
 
 
@@ -229,7 +262,7 @@ def test_running_out_of_memory_is_not_reported_as_a_damaged_image(
     def out_of_memory(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(Image.Image, "convert", out_of_memory)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", out_of_memory)
     # A process that is not forked has memory enough again
     for workers in ("--workers=0", "--workers=1") if get_start_method() == "fork" else ("--workers=0",):
         assert_fails(faulty(sources, workers), "plada-train: out of memory")
@@ -301,7 +334,7 @@ def test_a_corrupt_image_in_the_reference_set_ends_the_run(sources: Path) -> Non
         member.size = 100
         archive.addfile(member, io.BytesIO(jpeg(COLOURS["red"], 1)[:100]))
     for workers in ("--workers=0", "--workers=2"):
-        assert_fails(faulty(sources, workers), "image 48 of", "ref-003.tar/0048.jpg", "decoded")
+        assert_fails(faulty(sources, workers), "image 48 of", "ref-003.tar/0048.jpg", "is cut off")
 
 
 def test_a_missing_shard_in_the_reference_set_ends_the_run(sources: Path) -> None:

@@ -197,7 +197,7 @@ def test_what_cannot_be_read_is_one_line_and_exit_code_1(sources: list[str], tmp
     (tmp_path / "bad" / "1.png").write_bytes(b"no image")
     for option, text in (
         ("--target=nowhere", "nowhere does not exist"),
-        (f"--target={tmp_path / 'bad'}", "1.png, is not an image"),
+        (f"--target={tmp_path / 'bad'}", "1.png, is text, not an image"),
         ("--size=30", "cannot be divided"),
     ):
         result = plada_train(*sources, option)

@@ -275,7 +275,7 @@ def test_a_shard_that_lacks_a_score_is_labelled_again(
     assert content(out) == before
 
 
-def test_a_shard_of_the_first_version_has_the_same_arrays_and_the_same_digest(tmp_path: Path) -> None:
+def test_a_shard_by_the_first_rule_of_pixels_has_the_same_arrays_and_the_same_digest(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     label = random.integers(0, 3, 20).astype(np.int32)
     columns = {"energy": random.normal(size=20).astype(np.float32), "entropy": random.random(20).astype(np.float32)}
@@ -284,7 +284,27 @@ def test_a_shard_of_the_first_version_has_the_same_arrays_and_the_same_digest(tm
     with np.load(tmp_path / "shard-00000.npz") as file:
         assert file.files == ["digest", "label", "energy", "entropy", "soft_sum", "own_square_sum"]
         digest = file["digest"].tobytes().hex()
-    assert digest == "8d29be533487a9a5a968fe3f7a8fcfa8d786ed7b357c520063f9d4452f86fafb"
+    assert digest == "f278ac8375af6c636f97021c52e7c6fab7b35dba68867af8f277becb6433e9e1"
+
+
+@pytest.mark.parametrize("rule", [None, 0, 2])
+def test_scores_by_another_rule_of_pixels_are_refused_and_labelled_again(
+    teacher: Classifier, reference: ImageSource, tmp_path: Path, rule: int | None
+) -> None:
+    out = tmp_path / "scores"
+    whole = score(teacher, reference, out)
+    values = json.loads((out / "scores.json").read_text())
+    values |= {"pixel_rule": rule}
+    if rule is None:  # scores of versions without such rules
+        del values["pixel_rule"]
+    hashed = {name: value for name, value in values.items() if name not in ("format", "digest")}
+    values["digest"] = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
+    (out / "scores.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match=f"holds scores by rule {rule or 0} of pixels, and this version has rule 1"):
+        Scores.load(out)
+    with pytest.raises(InputError, match="scores of another rule of pixels"):
+        score(teacher, reference, out)
+    assert_equal(score(teacher, reference, tmp_path / "again"), whole)
 
 
 # --- going on ---
@@ -432,7 +452,7 @@ def test_a_corrupt_image_is_named_and_labelling_goes_on_when_it_is_mended(
     out = tmp_path / "scores"
     (folder / "020.jpg").write_bytes(b"no image")
     for workers in (0, 1):
-        with pytest.raises(SourceError, match=r"image 20 of .*020.jpg.*decoded"):
+        with pytest.raises(SourceError, match=r"image 20 of .*020.jpg, is text"):
             score(teacher, open_images(folder), out, recipe=replace(RECIPE, workers=workers))
         assert sorted(path.name for path in out.glob("shard-*")) == [f"shard-{i:05}.npz" for i in range(3)]
     finished = {path: path.stat().st_mtime_ns for path in out.glob("shard-*")}
