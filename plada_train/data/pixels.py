@@ -60,10 +60,10 @@ def central_square(image: Image.Image, side: int, interpolation: str) -> Image.I
         interpolation: name of a filter of Pillow, in lower case.
     """
     width, height = image.size
-    columns, rows = (side * max(1, length / min(image.size)) for length in image.size)
-    left, top = (round((int(length) - side) / 2) for length in (columns, rows))
+    columns, rows = (side * length // min(image.size) for length in image.size)
+    left, top = (round((length - side) / 2) for length in (columns, rows))
     # The square in the coordinates of the image
-    across, down = width / int(columns), height / int(rows)
+    across, down = width / columns, height / rows
     box = (left * across, top * down, min((left + side) * across, width), min((top + side) * down, height))
     return image.resize((side, side), Image.Resampling[interpolation.upper()], box)
 

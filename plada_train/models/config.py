@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from plada_train.constraints import NumClasses, Positive, ProperShare, Share
 from plada_train.data.labelled import Transform
+from plada_train.data.pixels import central_square
 from plada_train.recipe import Deviation
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
 
 #: A random crop keeps at least this share of the area of a training image: light augmentation.
 MIN_CROP = 0.6
@@ -37,7 +42,7 @@ class ModelConfig:
 
     def transform(self) -> Transform:
         """The transform of images to classify: scaled, and cropped to the central square."""
-        return self._transform(is_training=False, crop_pct=1.0)
+        return _OfCentralSquare(self, self._transform(is_training=False, crop_pct=1.0))
 
     def training_transform(self, flip: bool) -> Transform:
         """The transform of training images: a random crop, and half of the images mirrored if `flip`."""
@@ -51,6 +56,20 @@ class ModelConfig:
             self.image_size, mean=self.mean, std=self.std, interpolation=self.interpolation, **options
         )
         return made
+
+
+@dataclass(frozen=True)
+class _OfCentralSquare:
+    """A transform that gets central squares of the input's size, which timm's scaling and cropping leave alone.
+
+    timm scales the whole image before it crops: an image of 1 x 10,000 pixels would take gigabytes.
+    """
+
+    config: ModelConfig
+    transform: Transform
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        return self.transform(central_square(image, self.config.image_size, self.config.interpolation))
 
 
 @dataclass(frozen=True, kw_only=True)

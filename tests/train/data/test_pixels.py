@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from plada_train.data.pixels import SHIFT, MemoryBatches, augment, normalise, rows_as_input
+from plada_train.data.pixels import SHIFT, MemoryBatches, augment, central_square, normalise, rows_as_input
 
 pytestmark = pytest.mark.training
 
@@ -85,3 +89,59 @@ def test_an_augmented_image_is_the_image_moved_and_perhaps_mirrored() -> None:
 def _window(padded: np.ndarray, top: int, left: int, mirrored: bool) -> torch.Tensor:
     window = padded[top : top + 16, left : left + 16]
     return normalise(np.ascontiguousarray(window[:, ::-1] if mirrored else window)[None])[0]
+
+
+# --- scaled and cropped ---
+
+
+@given(
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.integers(1, 40),
+    st.sampled_from(["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_the_central_square_is_that_of_the_scaled_image(
+    width: int, height: int, side: int, interpolation: str, seed: int
+) -> None:
+    """As torchvision's Resize and CenterCrop give it, which compute all pixels of the scaled image."""
+    image = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    short = min(width, height)
+    columns, rows = (side if length == short else int(side * length / short) for length in (width, height))
+    left, top = (round((length - side) / 2) for length in (columns, rows))
+    scaled = image.resize((columns, rows), Image.Resampling[interpolation.upper()])
+    expected = np.asarray(scaled.crop((left, top, left + side, top + side)), int)
+    found = np.asarray(central_square(image, side, interpolation), int)
+    # Rounding may move a sample to the next pixel, or a sum across a half
+    assert np.mean(np.abs(found - expected) > (0 if interpolation == "nearest" else 1)) <= 0.1
+
+
+LONG_IMAGES = """
+import resource, sys
+from pathlib import Path
+from plada_codec.reference import open_images
+from plada_train.data import leakage, pixels
+from plada_train.models.config import ModelConfig
+from plada_train.report.gather import _thumbnail
+images = open_images(sys.argv[1])
+config = ModelConfig(model="test_resnet", model_args={}, num_classes=2, class_names=None, image_size=224,
+    mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic")
+transforms = config.transform(), config.training_transform(flip=True)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for i in range(len(images)):
+    for transform in transforms:
+        assert transform(pixels.decode_image(images, i)).shape == (3, 224, 224)
+    pixels.decode_square(images, i, 224)
+    leakage.summarise(images, 64, 1, lambda done, total: None)
+    _thumbnail(images, i)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.processes
+def test_long_images_take_little_memory_wherever_images_are_scaled(tmp_path: Path) -> None:
+    for number, size in enumerate([(1, 10_000), (1, 65_535), (65_535, 1), (65_535, 7)]):
+        Image.new("RGB", size, (200, 30, 30)).save(tmp_path / f"{number}.png")
+    command = [sys.executable, "-c", LONG_IMAGES, str(tmp_path)]
+    kilobytes = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert kilobytes < 300_000
