@@ -14,7 +14,7 @@ print(f"{payload.kept} of {payload.reference_size} images take {len(blob)} bytes
 for section in inspect(blob).sections:
     print(f"  {section.type}: {section.bytes} bytes, coding {section.coding}")
 
-received = decode(blob, expected_reference=payload.reference_digest)
+received = decode(blob, expected_digest=payload.reference_digest)
 assert received == payload
 for index, label in zip(received.indices.tolist(), received.labels.tolist(), strict=True):
     print(f"  image {index} has class {label}")

@@ -10,7 +10,7 @@ LIMITS = Limits(max_reference_size=10_000, max_classes=100, max_kept=1_000)
 def receive(name: str, blob: bytes) -> None:
     """Decode one payload, or say why it is refused."""
     try:
-        payload = decode(blob, limits=LIMITS, expected_reference=MY_REFERENCE)
+        payload = decode(blob, limits=LIMITS, expected_digest=MY_REFERENCE)
     except PladaError as error:
         print(f"{name}: refused, kind {error.kind}, rule {error.rule}, byte {error.offset}")
     else:

@@ -117,18 +117,18 @@ def _write_index(
     return min(trials, key=lambda trial: len(trial[1]))
 
 
-def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | None = None) -> Payload:
+def decode(blob: Buffer, limits: Limits = Limits(), expected_digest: bytes | None = None) -> Payload:
     """Decode and validate a payload.
 
     Args:
         blob: the bytes of a payload, in any contiguous buffer: bytes, bytearray, memoryview, numpy, mmap.
         limits: resource limits: the most that the decoder allocates and loops over.
-        expected_reference: the digest of the receiver's own reference set, or its first bytes (8 .. 32).
+        expected_digest: the digest of the receiver's own reference set, or its first bytes (8 .. 32).
 
     Raises:
         Truncated, Corrupt, Unsupported, LimitExceeded, ReferenceMismatch: as spec section 10 says. No bytes
             cause another error.
-        InvalidArgument: if `blob` is not a contiguous buffer, or `expected_reference` is not 8 .. 32 bytes.
+        InvalidArgument: if `blob` is not a contiguous buffer, or `expected_digest` is not 8 .. 32 bytes.
     """
     view = view_of(blob)
     parsed = container.parse_container(view)
@@ -136,8 +136,8 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_reference: bytes | 
     _check_limits(parsed.reference_size, parsed.num_classes, parsed.kept, limits, offsets)
     if parsed.index_coding.code != ALL_PLAIN:
         _check_coded(parsed.num_coded, limits, offsets["kept"])
-    if expected_reference is not None:
-        _check_reference(parsed, expected_reference, offsets.get("digest"))
+    if expected_digest is not None:
+        _check_reference(parsed, expected_digest, offsets.get("digest"))
 
     positions = _read_index(view, parsed, limits)
     coding_context = CodingContext(parsed.num_classes, limits, positions)
@@ -336,7 +336,7 @@ def _check_coded(coded: int, limits: Limits, offset: int | None) -> None:
 
 def _check_reference(parsed: Container, expected: bytes, offset: int | None) -> None:
     if not isinstance(expected, bytes | bytearray | memoryview):
-        raise InvalidArgument(f"expected_reference must be bytes, not {type(expected).__name__}", rule="reference")
+        raise InvalidArgument(f"expected_digest must be bytes, not {type(expected).__name__}", rule="reference")
     expected = bytes(expected)
     if not MIN_DIGEST_BYTES <= len(expected) <= MAX_DIGEST_BYTES:
         raise InvalidArgument(

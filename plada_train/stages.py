@@ -102,7 +102,7 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
             f"images, but {reference.source} has {len(reference)}",
             rule="reference",
         )
-    received = decode(payload, expected_reference=digest_of(reference))
+    received = decode(payload, expected_digest=digest_of(reference))
     if not received.kept:
         raise InputError("the payload keeps no image: there is nothing to learn", rule="kept")
     data = LabelledImages(

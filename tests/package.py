@@ -24,7 +24,7 @@ from plada_codec import Limits, PladaError, decode
 folder = Path(plada_codec.__file__).parent / "vectors" / "payload"
 vectors = json.loads((folder / "index.json").read_text(encoding="utf-8"))["vectors"]
 for vector in vectors:
-    expected = vector.get("expected_reference")
+    expected = vector.get("expected_digest")
     reference = None if expected is None else bytes.fromhex(expected)
     try:
         payload = decode((folder / vector["file"]).read_bytes(), Limits(**vector.get("limits", {})), reference)

@@ -140,6 +140,9 @@ _coding_options = option_group(
         help="Coding of the labels, such as classes-huffman.",
     ),
 )
+_expected_digest_option = click.option(
+    "--expected-digest", metavar="HEX", help="Digest of the reference set that a payload must be for."
+)
 _output_option = click.option("-o", "--output", required=True, metavar="OUT", help="File to write, or - .")
 
 
@@ -181,14 +184,14 @@ def encode(
 @click.argument("source", metavar="IN.plada")
 @_output_option
 @_to_option
-@click.option("--reference", metavar="HEX", help="Digest of the reference set that the payload must be for.")
+@_expected_digest_option
 @_compared_names_option
 @_limit_option
 def decode(
     source: str,
     output: str,
     to_format: str | None,
-    reference: str | None,
+    expected_digest: str | None,
     names_file: str | None,
     max_kept: int | None,
 ) -> None:
@@ -204,7 +207,7 @@ def decode(
 
     names = None if names_file is None else _lines(names_file)
     with naming_file(source), progress_bar(f"decoding ({FIRST_RUN})"):
-        payload = api.decode(read_bytes(source), _limits(max_kept), _digest(reference))
+        payload = api.decode(read_bytes(source), _limits(max_kept), _digest(expected_digest))
         if names is not None:
             payload = payload.with_class_names(names)
     _write(payload, output, to_format)
@@ -255,10 +258,10 @@ def inspect(source: str, as_json: bool, as_hex: bool) -> None:
 
 @main.command()
 @click.argument("sources", metavar="IN.plada...", nargs=-1, required=True)
-@click.option("--reference", metavar="HEX", help="Digest of the reference set that the payloads must be for.")
+@_expected_digest_option
 @_compared_names_option
 @_limit_option
-def verify(sources: tuple[str, ...], reference: str | None, names_file: str | None, max_kept: int | None) -> None:
+def verify(sources: tuple[str, ...], expected_digest: str | None, names_file: str | None, max_kept: int | None) -> None:
     """Decode payloads completely, and say whether each is valid.
 
     \b
@@ -267,7 +270,7 @@ def verify(sources: tuple[str, ...], reference: str | None, names_file: str | No
     """  # noqa: D301
     from plada_codec import api
 
-    expected = _digest(reference)
+    expected = _digest(expected_digest)
     names = None if names_file is None else _lines(names_file)
     bad = 0
     for source in sources:
@@ -405,7 +408,7 @@ def conformance(
     The decoder gets a payload on standard input. It writes a line `index,label`, then a line for each kept image,
     and exits with 0. For a payload that must be refused, it exits with another code; with --rules, the last line on
     standard error must then hold kind and rule, such as Corrupt checksum. With --options, the decoder gets arguments
-    such as --max-kept 1000 and --expected-reference 0123456789abcdef; without, the vectors that need them are left out.
+    such as --max-kept 1000 and --expected-digest 0123456789abcdef; without, the vectors that need them are left out.
     With --frames, it gets a stream of frames, --framing and --tag, and writes the object.
 
     \b

@@ -61,13 +61,13 @@ def _as_csv(payload: Payload) -> bytes:
 
 
 def right_answers(
-    blob: bytes, limits: Limits = Limits(), expected_reference: bytes | None = None, sent: bytes | None = None
+    blob: bytes, limits: Limits = Limits(), expected_digest: bytes | None = None, sent: bytes | None = None
 ) -> Answers:
     """The right answers to `blob`. `sent` is the payload before damage (None: it was not damaged)."""
 
     def answer(payload: bytes) -> Answers:
         try:
-            return Answers(outputs=frozenset([sha256_of(_as_csv(decode(payload, limits, expected_reference)))]))
+            return Answers(outputs=frozenset([sha256_of(_as_csv(decode(payload, limits, expected_digest)))]))
         except PladaError as error:
             return Answers(errors=frozenset([f"{error.kind} {error.rule}"]))
 

@@ -49,7 +49,7 @@ class Case:
         comment: purpose of the vector, or origin of the generated case.
         data: its bytes.
         right_answers: the right answers.
-        options: options for the decoder, by name: limits, `expected_reference`, `framing`, `tag`.
+        options: options for the decoder, by name: limits, `expected_digest`, `framing`, `tag`.
     """
 
     id: str
@@ -86,12 +86,12 @@ def _vectors(folders: tuple[Path, ...]) -> list[tuple[dict[str, Any], bytes]]:
 def _payload_case(vector: dict[str, Any], data: bytes) -> Case:
     limits = vector.get("limits", {})
     options = {name: str(value) for name, value in limits.items()}
-    if "expected_reference" in vector:
-        options["expected_reference"] = vector["expected_reference"]
+    if "expected_digest" in vector:
+        options["expected_digest"] = vector["expected_digest"]
     if "error" not in vector:
         right = Answers(outputs=frozenset([vector["csv_sha256"]]))
     else:
-        expected = bytes.fromhex(vector["expected_reference"]) if "expected_reference" in vector else None
+        expected = bytes.fromhex(vector["expected_digest"]) if "expected_digest" in vector else None
         others = right_answers(data, Limits(**limits), expected)
         right = Answers(others.outputs, others.errors | {_error(vector)})
     return Case(vector["id"], vector["comment"], data, right, options)

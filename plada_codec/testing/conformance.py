@@ -6,7 +6,7 @@ with another code. (A process that a signal ends has crashed: that is no refusal
 (section 10 of the specification), the last line on standard error must hold them, for instance `Corrupt checksum`; if
 it holds several, the last ones count.
 Limits and the expected digest are arguments, with the names of the specification: `--max-kept 1000`,
-`--expected-reference 0123456789abcdef`. A decoder without these arguments is tested on the vectors that need none.
+`--expected-digest 0123456789abcdef`. A decoder without these arguments is tested on the vectors that need none.
 
 *One process for all payloads.* This takes seconds; starting 10,000 processes takes hours. The decoder answers
 requests on standard input, one after the other, until standard input ends; then it exits with 0:
@@ -15,7 +15,7 @@ requests on standard input, one after the other, until standard input ends; then
     answer:  u32 length of the rest, then + and the CSV, or - and kind and rule in ASCII (more words may follow)
 
 The lengths are little-endian. Options are ASCII lines, each ended by a line feed: `max_kept=1000`,
-`expected_reference=0123456789abcdef`. There may be no options. A decoder must flush each answer before it reads on. An
+`expected_digest=0123456789abcdef`. There may be no options. A decoder must flush each answer before it reads on. An
 answer has at most 64 MiB. A process that gives no answer in time, dies or writes anything else is restarted for the
 next payload.
 

@@ -7,7 +7,7 @@ package `zstandard`. It is of decoder class `full`, and it reads class names, so
 As a program, `python plada_decode.py [FILE|-]` reads a payload (from standard input unless a file is named) and
 writes it to standard output as CSV: a line `index,label`, then one line for each kept image. For a payload that
 must be refused it writes one line to standard error, nothing to standard output, and exits with 1. The limits of
-section 9 are arguments (`--max-kept N`), and so is the digest that is expected (`--expected-reference HEX`). With
+section 9 are arguments (`--max-kept N`), and so is the digest that is expected (`--expected-digest HEX`). With
 `--batch` it answers the requests of `plada_batch.py`, beside it.
 """
 
@@ -1140,15 +1140,15 @@ class Decoded:
     complement: bool
 
 
-def decode(data: bytes, limits: Limits = Limits(), expected_reference: bytes | None = None) -> Decoded:
+def decode(data: bytes, limits: Limits = Limits(), expected_digest: bytes | None = None) -> Decoded:
     """Decode a payload, in the steps of 10.
 
-    `expected_reference` is the digest of the reference set at hand, or its first bytes (at least 8).
+    `expected_digest` is the digest of the reference set at hand, or its first bytes (at least 8).
     Raises DecodeError for a payload that must be refused, and no other error whatever the bytes; ValueError for an
     expected digest that is none.
     """
-    if expected_reference is not None and not 8 <= len(expected_reference) <= 32:
-        raise ValueError(f"the expected digest has {len(expected_reference)} bytes, not 8 .. 32")
+    if expected_digest is not None and not 8 <= len(expected_digest) <= 32:
+        raise ValueError(f"the expected digest has {len(expected_digest)} bytes, not 8 .. 32")
 
     # Steps 1 to 4: signature, version, fields, checksum.
     payload = read_payload(data)
@@ -1197,9 +1197,9 @@ def decode(data: bytes, limits: Limits = Limits(), expected_reference: bytes | N
         raise DecodeError("limit-kept", f"{d} images are coded; the limit is {limits.max_kept}", at["kept"])
 
     # Step 7: identity.
-    if expected_reference is not None:
-        shorter = min(len(expected_reference), len(payload.digest))
-        if shorter == 0 or payload.digest[:shorter] != expected_reference[:shorter]:
+    if expected_digest is not None:
+        shorter = min(len(expected_digest), len(payload.digest))
+        if shorter == 0 or payload.digest[:shorter] != expected_digest[:shorter]:
             raise DecodeError("reference", "the payload is not for the reference set expected", at["digest"])
 
     # Step 8: index stream.
@@ -1229,7 +1229,7 @@ def decode(data: bytes, limits: Limits = Limits(), expected_reference: bytes | N
 def as_csv(data: bytes, options: argparse.Namespace) -> str:
     """The payload as the program writes it, decoded with the limits and the digest among its options."""
     limits = Limits(**{limit.name: getattr(options, limit.name) for limit in fields(Limits)})
-    decoded = decode(data, limits, options.expected_reference)
+    decoded = decode(data, limits, options.expected_digest)
     rows = (f"{index},{label}\n" for index, label in zip(decoded.indices, decoded.labels, strict=True))
     return "".join(["index,label\n", *rows])
 
@@ -1247,7 +1247,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="plada_decode.py", description="The plain decoder of PLADA payloads.")
     parser.add_argument("source", nargs="?", default="-", metavar="FILE|-")
     parser.add_argument("--batch", action="store_true", help="answer the requests of plada_batch.py")
-    parser.add_argument("--expected-reference", type=digest_of, metavar="HEX")
+    parser.add_argument("--expected-digest", type=digest_of, metavar="HEX")
     for limit in fields(Limits):
         parser.add_argument(f"--{limit.name.replace('_', '-')}", type=int, default=limit.default, metavar="N")
     options = parser.parse_args(arguments)

@@ -130,8 +130,8 @@ def test_verify_tells_good_from_bad_and_goes_on(tmp_path: Path, plada: Path) -> 
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [f"{plada}: good, 5 of 1000 images kept"]
     assert len(result.stderr.splitlines()) == 2
-    ok("verify", plada, "--reference", bytes(range(8)).hex() + "99" * 24)
-    assert "reference" in fails(1, "verify", plada, "--reference", "00" * 8)
+    ok("verify", plada, "--expected-digest", bytes(range(8)).hex() + "99" * 24)
+    assert "reference" in fails(1, "verify", plada, "--expected-digest", "00" * 8)
 
 
 def test_compare_prints_the_papers_row_and_ours(plada: Path, csv: Path) -> None:
@@ -214,8 +214,8 @@ def test_an_impossible_request_is_one_line_that_says_what_to_do(tmp_path: Path, 
     assert "--reference-size" in fails(1, "encode", csv, "-o", tmp_path / "o", "--classes", "3")
     assert "--classes" in fails(1, "encode", csv, "-o", tmp_path / "o", "--reference-size", "1000")
     assert "formats are" in fails(1, "encode", "-", "-o", "-", stdin=b"1,0\n")
-    assert "hexadecimal" in fails(1, "decode", plada, "-o", "-", "--to", "csv", "--reference", "xyz")
-    assert "reference" in fails(1, "decode", plada, "-o", tmp_path / "o.csv", "--reference", "00" * 8)
+    assert "hexadecimal" in fails(1, "decode", plada, "-o", "-", "--to", "csv", "--expected-digest", "xyz")
+    assert "reference" in fails(1, "decode", plada, "-o", tmp_path / "o.csv", "--expected-digest", "00" * 8)
     assert "max_kept" in fails(1, "decode", plada, "-o", tmp_path / "o.csv", "--max-kept", "4")
     assert "No such file" in fails(1, "inspect", tmp_path / "none.plada")
     assert "none" in fails(1, "reference", "digest", tmp_path / "none")

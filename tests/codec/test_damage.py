@@ -120,14 +120,14 @@ def test_a_payload_for_another_reference_set_is_refused(example: EncodedPayload,
     digest = example.payload.reference_digest
     common = min(len(digest), len(expected))
     if digest and digest[:common] == expected[:common]:
-        assert decode(example.blob, expected_reference=expected) == example.payload
+        assert decode(example.blob, expected_digest=expected) == example.payload
     else:
         with pytest.raises(ReferenceMismatch):
-            decode(example.blob, expected_reference=expected)
+            decode(example.blob, expected_digest=expected)
     if digest:
-        assert decode(example.blob, expected_reference=digest) == example.payload
+        assert decode(example.blob, expected_digest=digest) == example.payload
     with pytest.raises(InvalidArgument):
-        decode(example.blob, expected_reference=expected[:7])
+        decode(example.blob, expected_digest=expected[:7])
 
 
 def _claim(

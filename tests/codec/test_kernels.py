@@ -73,7 +73,7 @@ def test_compiled_and_interpreted_kernels_decode_alike_and_refuse_alike(blob: by
 def test_the_vectors_are_read_the_same_and_refused_alike(name: str) -> None:
     for vector in ENTRIES:
         limits = Limits(**vector.get("limits", {}))
-        blob, expected = (PAYLOAD_VECTORS / vector["file"]).read_bytes(), vector.get("expected_reference")
+        blob, expected = (PAYLOAD_VECTORS / vector["file"]).read_bytes(), vector.get("expected_digest")
         reference = None if expected is None else bytes.fromhex(expected)
         by_itself = outcome(blob, limits, reference)
         with mode(name):

@@ -23,8 +23,8 @@ def blob_of(vector: dict[str, Any]) -> bytes:
     return (PAYLOAD_VECTORS / str(vector["file"])).read_bytes()
 
 
-def expected_reference(vector: dict[str, Any]) -> bytes | None:
-    return bytes.fromhex(vector["expected_reference"]) if "expected_reference" in vector else None
+def expected_digest(vector: dict[str, Any]) -> bytes | None:
+    return bytes.fromhex(vector["expected_digest"]) if "expected_digest" in vector else None
 
 
 def assert_result(
@@ -46,10 +46,10 @@ def test_the_codec_gives_the_stated_result(vector: dict[str, Any]) -> None:
     limits = Limits(**vector.get("limits", {}))
     if "error" in vector:
         with pytest.raises(PladaError) as refused:
-            decode(blob_of(vector), limits, expected_reference(vector))
+            decode(blob_of(vector), limits, expected_digest(vector))
         assert {"kind": refused.value.kind, "rule": refused.value.rule} == vector["error"]
     else:
-        payload = decode(blob_of(vector), limits, expected_reference(vector))
+        payload = decode(blob_of(vector), limits, expected_digest(vector))
         assert_result(vector, payload, payload.indices.tolist(), payload.labels.tolist())
 
 
@@ -58,10 +58,10 @@ def test_the_plain_decoder_gives_the_stated_result(vector: dict[str, Any]) -> No
     limits = oracle.Limits(**vector.get("limits", {}))
     if "error" in vector:
         with pytest.raises(oracle.DecodeError) as refused:
-            oracle.decode(blob_of(vector), limits, expected_reference(vector))
+            oracle.decode(blob_of(vector), limits, expected_digest(vector))
         assert {"kind": refused.value.kind, "rule": refused.value.rule} == vector["error"]
     else:
-        decoded = oracle.decode(blob_of(vector), limits, expected_reference(vector))
+        decoded = oracle.decode(blob_of(vector), limits, expected_digest(vector))
         assert_result(vector, decoded, decoded.indices, decoded.labels)
 
 

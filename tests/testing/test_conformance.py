@@ -163,7 +163,7 @@ else:
 def plada_answers(case: Case) -> str:
     """Return the answer of plada to a case, in the words of a batch decoder."""
     options = dict(case.options)
-    framing, tag, expected = (options.pop(name, None) for name in ("framing", "tag", "expected_reference"))
+    framing, tag, expected = (options.pop(name, None) for name in ("framing", "tag", "expected_digest"))
     limits = {name: int(value) for name, value in options.items()}
     try:
         if framing is None:
@@ -437,7 +437,7 @@ def echo() -> Iterator[BatchDecoder]:
         yield decoder
 
 
-names = st.sampled_from(["max_kept", "max_classes", "tag", "expected_reference"])
+names = st.sampled_from(["max_kept", "max_classes", "tag", "expected_digest"])
 
 
 @given(

@@ -95,7 +95,7 @@ def test_a_run_writes_its_payload_scores_models_and_report(sources: Path) -> Non
     report = run(sources, sources / "out")
     blob = (sources / "out" / "payload.plada").read_bytes()
     reference = open_images(sources / "ref")
-    payload = decode(blob, expected_reference=reference_digest(reference))
+    payload = decode(blob, expected_digest=reference_digest(reference))
     scores = Scores.load(sources / "out" / "scores")
     lowest = np.sort(np.argsort(scores.column("energy"), kind="stable")[:24])
     np.testing.assert_array_equal(payload.indices, lowest)

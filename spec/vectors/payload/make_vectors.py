@@ -70,7 +70,7 @@ class Vector:
     blob: bytes
     rule: str | None = None
     limits: dict[str, int] = field(default_factory=dict)
-    expected_reference: bytes | None = None
+    expected_digest: bytes | None = None
 
 
 @dataclass
@@ -253,7 +253,7 @@ def valid_vectors() -> Iterator[Vector]:
         "the expected digest is longer than the one in the payload, and begins with it",
         ["digest"],
         encode(six),
-        expected_reference=DIGEST + bytes(24),
+        expected_digest=DIGEST + bytes(24),
     )
     three = ["cat", "große Katze", "犬"]
     names = Payload([1], [0], 20, 3, class_names=three)
@@ -1030,7 +1030,7 @@ def limit_vectors() -> Iterator[Vector]:
     yield limited("bomb-soft-labels", comment, blob, "limit-soft-labels", *flags)
     six = encode(Payload([1], [0], 20, 3, DIGEST))
     yield Vector(
-        "reference-mismatch", "another digest is expected", ["digest"], six, "reference", expected_reference=bytes(8)
+        "reference-mismatch", "another digest is expected", ["digest"], six, "reference", expected_digest=bytes(8)
     )
     yield Vector(
         "reference-missing",
@@ -1038,7 +1038,7 @@ def limit_vectors() -> Iterator[Vector]:
         ["digest"],
         Raw().build(),
         "reference",
-        expected_reference=bytes(8),
+        expected_digest=bytes(8),
     )
 
 
@@ -1053,10 +1053,10 @@ def entry(vector: Vector, folder: str, blob: bytes) -> dict[str, Any]:
     }
     if vector.limits:
         result["limits"] = vector.limits
-    if vector.expected_reference is not None:
-        result["expected_reference"] = vector.expected_reference.hex()
+    if vector.expected_digest is not None:
+        result["expected_digest"] = vector.expected_digest.hex()
     try:
-        payload = decode(blob, Limits(**vector.limits), vector.expected_reference)
+        payload = decode(blob, Limits(**vector.limits), vector.expected_digest)
     except PladaError as error:
         if error.rule != vector.rule:
             raise SystemExit(f"{vector.id}: expected {vector.rule}, but got {error!r}") from None
