@@ -210,6 +210,7 @@ class Inspection:
     reference_digest: bytes
     num_classes: int
     class_check: bytes
+    class_names: tuple[str, ...] | None
     kept: int
     universe: Universe
     complement: bool
@@ -241,6 +242,7 @@ class Inspection:
             "reference_digest": self.reference_digest.hex(),
             "num_classes": self.num_classes,
             "class_check": self.class_check.hex(),
+            "class_names": self.class_names,
             "kept": self.kept,
             "universe": {
                 "offset": self.universe.offset,
@@ -257,11 +259,17 @@ class Inspection:
         }
 
 
-def inspect(blob: Buffer) -> Inspection:
-    """Read header and sections: steps 1 to 5 of spec section 10, checksum included; no stream is decoded.
+def inspect(blob: Buffer, limits: Limits = Limits()) -> Inspection:
+    """Read header, class names and the sizes of all else: steps 1 to 5 of spec section 10, checksum included.
+
+    No stream is decoded but that of the class names.
+
+    Args:
+        blob: as in `decode`.
+        limits: resource limits, for the class names.
 
     Raises:
-        Truncated, Corrupt, Unsupported: as `decode` would.
+        Truncated, Corrupt, Unsupported, LimitExceeded: as `decode` would.
     """
     view = view_of(blob)
     parsed = container.parse_container(view)
@@ -270,10 +278,15 @@ def inspect(blob: Buffer) -> Inspection:
         SectionInfo("index", parsed.index_coding.name, parsed.index_stream[1]),
         SectionInfo("labels", parsed.label_coding.name, parsed.label_stream[1]),
     ]
+    nothing = np.empty(0, np.int64)
+    context = SectionContext(parsed.num_classes, nothing, nothing.astype(np.int32), limits)
+    class_names = None
     for found in parsed.sections:
         section, coder = section_of(found.type), coder_of(found.coder)
         if section is not None and coder is not None:
             decoder_classes.append(coder.decoder_class)
+        if section is not None and section.field == "class_names":
+            class_names = section.codec.decode(_stream(view, found.offset, found.size), found.coder, context)
         sections.append(
             SectionInfo(
                 f"ancillary {found.type:02x}" if section is None else section.name,
@@ -287,6 +300,7 @@ def inspect(blob: Buffer) -> Inspection:
         reference_digest=parsed.reference_digest,
         num_classes=parsed.num_classes,
         class_check=parsed.class_check,
+        class_names=class_names,
         kept=parsed.kept,
         universe=parsed.universe,
         complement=parsed.complement,
@@ -349,5 +363,8 @@ def _check_reference(parsed: Container, expected: bytes, offset: int | None) -> 
     if not digest:
         raise ReferenceMismatch("the payload does not name its reference set", rule="reference")
     if digest[:common] != expected[:common]:
-        message = f"the payload is for the reference set {digest.hex()}, not for {expected.hex()}"
+        message = (
+            f"the payload is for the reference set {digest.hex()}, not for {expected.hex()}: "
+            "to find the images that differ, compare the outputs of 'plada reference list' for both sets"
+        )
         raise ReferenceMismatch(message, rule="reference", offset=offset)

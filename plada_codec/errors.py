@@ -156,6 +156,7 @@ API_RULES = (
     ApiRule("soft-labels", InvalidArgument, "concentrations that have no code"),
     ApiRule("weights", InvalidArgument, "weights that have no code"),
     ApiRule("system", Unavailable, "an operating system that is not POSIX"),
+    ApiRule("image-name", FileError, "a name that no image of the reference set has, or several have"),
     ApiRule("vectors", FileError, "an installation without the test vectors"),
     ApiRule("logits", SourceError, "an image for which the teacher's logits are not finite"),
     ApiRule("target", SourceError, "an image of a target whose label is missing or no class of the task"),

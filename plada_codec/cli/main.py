@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import click
 from plada_codec.cli.budget.command import budget
 from plada_codec.cli.frames.commands import carousel, channel, packetize
 from plada_codec.cli.frames.reassemble import reassemble
+from plada_codec.cli.reference import reference
 from plada_codec.cli.terminal import (
     OneLineErrors,
     RegistryChoice,
@@ -27,6 +29,7 @@ from plada_codec.cli.terminal import (
     naming_file,
     option_group,
     print_table,
+    printable,
     read_bytes,
     standard_output,
     write_bytes,
@@ -37,6 +40,10 @@ from plada_codec.progress import FIRST_RUN, progress_bar
 if TYPE_CHECKING:
     from plada_codec.limits import Limits
     from plada_codec.payload import Payload
+
+
+#: Class names that `inspect` prints in its table.
+_SHOWN_NAMES = 20
 
 
 class _ListsFormats(click.Command):
@@ -63,6 +70,7 @@ main.add_command(packetize)
 main.add_command(carousel)
 main.add_command(channel)
 main.add_command(reassemble)
+main.add_command(reference)
 
 
 def _even(ctx: click.Context, param: click.Parameter, value: int) -> int:
@@ -141,7 +149,9 @@ _coding_options = option_group(
     ),
 )
 _expected_digest_option = click.option(
-    "--expected-digest", metavar="HEX", help="Digest of the reference set that a payload must be for."
+    "--expected-digest",
+    metavar="HEX",
+    help="Digest, or its first bytes, of the reference set that a payload must be for.",
 )
 _output_option = click.option("-o", "--output", required=True, metavar="OUT", help="File to write, or - .")
 
@@ -224,7 +234,7 @@ def inspect(source: str, as_json: bool, as_hex: bool) -> None:
     Example:
       plada inspect task.plada --hex
 
-    The checksum is compared. No stream is decoded: that is `plada verify`.
+    The checksum is compared. No other stream than the class names is decoded: that is `plada verify`.
     """  # noqa: D301
     from plada_codec import api
 
@@ -245,6 +255,7 @@ def inspect(source: str, as_json: bool, as_hex: bool) -> None:
             ("reference set", f"{info.reference_size:,} images, digest {info.reference_digest.hex() or 'not said'}"),
             ("universe", f"offset {info.universe.offset}, stride {info.universe.stride}"),
             ("classes", f"{info.num_classes:,}{f', check {info.class_check.hex()}' if info.class_check else ''}"),
+            *([] if info.class_names is None else [("class names", _some(info.class_names))]),
             ("kept", f"{info.kept:,}{' (the dropped ones are coded)' if info.complement else ''}"),
             ("decoder class", info.decoder_class),
             *((f"section {s.type}", f"{s.bytes:,} bytes, {s.coding}") for s in info.sections),
@@ -317,34 +328,6 @@ def compare(source: str, from_format: str | None, as_json: bool, **options: Any)
     ]
     print_table(["bytes", "raw", "compact", "Huffman", "zstd-19"], rows)
     click.echo(f"plada: {comparison.ours_bytes:,} bytes, {comparison.ratio:.3f} of the paper's best")
-
-
-@main.group()
-def reference() -> None:
-    """Work with reference sets."""
-
-
-@reference.command()
-@click.argument("source", metavar="SOURCE")
-@json_option
-def digest(source: str, as_json: bool) -> None:
-    """Print the digest of a reference set.
-
-    \b
-    Example:
-      plada reference digest 'ref-{000..001}.tar'
-
-    SOURCE is a folder of images, a folder of WebDataset shards, one shard, or a pattern of shards.
-    """  # noqa: D301
-    from plada_codec.reference import open_images, reference_digest
-
-    images = open_images(source)
-    with progress_bar("reading images") as progress:
-        value = reference_digest(images, progress)
-    if as_json:
-        click.echo(json.dumps({"reference_size": len(images), "reference_digest": value.hex()}))
-    else:
-        click.echo(f"{value.hex()}  {len(images)} images  {source}")
 
 
 @main.command(cls=_ListsFormats)
@@ -485,6 +468,12 @@ def _read(source: str, format: str | None, limits: Limits, options: dict[str, An
         return payload
     with naming_file(source):
         return payload.with_class_check(_lines(checked_names))
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names of a list, and the number of the others."""
+    shown = printable(", ".join(names[:_SHOWN_NAMES]))
+    return shown if len(names) <= _SHOWN_NAMES else f"{shown} and {len(names) - _SHOWN_NAMES:,} more"
 
 
 def _lines(path: str) -> list[str]:

@@ -92,9 +92,22 @@ def _in_one_line(command: str | None, show_others: Callable[..., None]) -> Calla
     return show
 
 
+def printable(text: str) -> str:
+    """A text in one line, without characters that change other text on a terminal: those are escaped.
+
+    Names of files and classes may hold control characters, overrides of the writing direction, lone surrogates.
+    """
+    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
+
+
+def say(line: str) -> None:
+    """Print one line on standard output, escaped as `printable` does."""
+    click.echo(printable(line))
+
+
 def complain(message: str) -> None:
     """Print one line on standard error; characters that cannot be printed are escaped."""
-    click.echo("".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in message), err=True)
+    click.echo(printable(message), err=True)
 
 
 def message_of(error: Exception) -> str:

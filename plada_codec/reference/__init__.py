@@ -6,7 +6,8 @@ A file for each source of images, and one registry (`registry.py`) with a row fo
 from __future__ import annotations
 
 from plada_codec.reference.base import IMAGE_SUFFIXES, NO_LABEL, ImageSource
-from plada_codec.reference.digest import DIGEST_TAG, reference_digest
+from plada_codec.reference.digest import DIGEST_TAG, image_digests, reference_digest
+from plada_codec.reference.names import image_numbers
 from plada_codec.reference.pixels import PIXEL_RULE, decode_bytes, decode_image
 from plada_codec.reference.registry import open_images
 
@@ -18,6 +19,8 @@ __all__ = [
     "ImageSource",
     "decode_bytes",
     "decode_image",
+    "image_digests",
+    "image_numbers",
     "open_images",
     "reference_digest",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv as csv_module
+import hashlib
 import io
 import json
 import os
@@ -93,6 +95,7 @@ def test_decode_and_convert_write_every_format(tmp_path: Path, plada: Path, suff
 def test_inspect_json_has_the_documented_keys(plada: Path) -> None:
     info = json.loads(ok("inspect", plada, "--json").stdout)
     assert info["format_version"] == 1
+    assert info["class_names"] == ["a", "b", "c"]
     assert info["reference_size"] == 1000
     assert info["reference_digest"] == bytes(range(8)).hex()
     assert info["num_classes"] == 3
@@ -109,6 +112,7 @@ def test_inspect_json_has_the_documented_keys(plada: Path) -> None:
 def test_inspect_prints_the_fields_for_people_and_all_bytes_with_hex(plada: Path) -> None:
     text = ok("inspect", plada).stdout
     for word in (
+        "a, b, c",
         "1,000 images",
         "0001020304050607",
         "classes",
@@ -153,6 +157,28 @@ def test_reference_digest_is_that_of_the_specification(tmp_path: Path) -> None:
         "reference_digest": stated,
     }
     assert ok("reference", "digest", tmp_path).stdout.startswith(stated)
+
+
+def test_reference_list_prints_number_name_and_digest_of_each_image(tmp_path: Path) -> None:
+    names = ["a/1.png", 'b/2,"ü\n.png', "b/3.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    digests = [hashlib.sha256(name.encode()).hexdigest() for name in names]
+    rows = json.loads(ok("reference", "list", tmp_path, "--json").stdout)
+    assert rows == [
+        {"index": i, "name": name, "sha256": digest}
+        for i, (name, digest) in enumerate(zip(names, digests, strict=True))
+    ]
+    table = list(csv_module.reader(io.StringIO(ok("reference", "list", tmp_path, "--csv").stdout, newline="")))
+    assert table == [["index", "name", "sha256"], *([str(row["index"]), row["name"], row["sha256"]] for row in rows)]
+    lines = ok("reference", "list", tmp_path).stdout.splitlines()
+    assert lines[:2] == [f"0  {digests[0]}  a/1.png", f'1  {digests[1]}  b/2,"ü\\n.png']
+    assert "exclude" in fails(2, "reference", "list", tmp_path, "--json", "--csv")
+
+
+def test_a_digest_mismatch_says_how_to_find_the_images_that_differ(tmp_path: Path, plada: Path) -> None:
+    assert "plada reference list" in fails(1, "decode", plada, "-o", tmp_path / "o.csv", "--expected-digest", "00" * 8)
 
 
 @pytest.mark.parametrize(

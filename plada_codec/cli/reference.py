@@ -1,0 +1,79 @@
+"""The commands on reference sets: `plada reference digest` and `list`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import click
+
+from plada_codec.cli.terminal import json_option, say, standard_output
+from plada_codec.progress import progress_bar
+
+
+@click.group()
+def reference() -> None:
+    """Work with reference sets."""
+
+
+@reference.command()
+@click.argument("source", metavar="SOURCE")
+@json_option
+def digest(source: str, as_json: bool) -> None:
+    """Print the digest of a reference set.
+
+    \b
+    Example:
+      plada reference digest 'ref-{000..001}.tar'
+
+    SOURCE is a folder of images, a folder of WebDataset shards, one shard, or a pattern of shards.
+    """  # noqa: D301
+    from plada_codec.reference import open_images, reference_digest
+
+    images = open_images(source)
+    with progress_bar("reading images") as progress:
+        value = reference_digest(images, progress)
+    if as_json:
+        click.echo(json.dumps({"reference_size": len(images), "reference_digest": value.hex()}))
+    else:
+        say(f"{value.hex()}  {len(images)} images  {source}")
+
+
+@reference.command(name="list")
+@click.argument("source", metavar="SOURCE")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@json_option
+def list_images(source: str, as_csv: bool, as_json: bool) -> None:
+    """Print number, name and SHA-256 of each image of a reference set.
+
+    \b
+    Example:
+      plada reference list 'ref-{000..001}.tar' --csv
+
+    If two sets have different digests, compare their lists, for example with diff. The line of an image is the number,
+    the SHA-256 and the name, and its SHA-256 is that of sha256sum.
+    """  # noqa: D301
+    from plada_codec.reference import image_digests, open_images
+
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other.")
+    images = open_images(source)
+    with progress_bar("reading images", "images") as progress:
+        rows = enumerate(image_digests(images, progress))
+        if as_csv:
+            # Names as they are, for programs: bytes that are not UTF-8 too
+            text = io.TextIOWrapper(standard_output(), "utf-8", "surrogateescape", newline="", write_through=True)
+            table = csv.writer(text, lineterminator="\n")
+            table.writerow(("index", "name", "sha256"))
+            for i, digest in rows:
+                table.writerow((i, images.name(i), digest.hex()))
+            text.detach()
+        elif as_json:
+            for i, digest in rows:
+                row = json.dumps({"index": i, "name": images.name(i), "sha256": digest.hex()})
+                click.echo(f"{'[' if i == 0 else ','}\n  {row}", nl=False)
+            click.echo("\n]")
+        else:
+            for i, digest in rows:
+                say(f"{i}  {digest.hex()}  {images.name(i)}")

@@ -1,0 +1,152 @@
+r"""Numbers of images by their names: for tables that name images by files, not by numbers.
+
+    image_numbers(open_images("ref"), ["cat/0007.jpg", "0008"])   # int64 [2]
+
+A name of an image is its path in the source, or that path without its suffix (the key of a WebDataset shard), or the
+end of one of these, from a "/" on. Each name must fit one image only, but a whole path decides before an end. Names are
+compared after NFC. If no image has a name, it is looked for once more without the folder of the source in front, and
+with "/" for each "\".
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plada_codec.errors import FileError
+from plada_codec.reference.base import ImageSource
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: In place of the number of a name that no image has, or that several have.
+_UNKNOWN, _AMBIGUOUS = -1, -2
+#: Names by rank: whole paths, whole paths without their suffix, ends of these.
+_RANKS = range(3)
+#: Names of the source in memory at a time.
+_BLOCK_IMAGES = 1 << 16
+
+
+def image_numbers(images: ImageSource, names: Sequence[str], place: Callable[[int], str]) -> NDArray[np.int64]:
+    """The number of the image of each name: int64 [len(names)].
+
+    It takes one pass over the names of the source, whatever their number and order, and holds none of them.
+
+    Args:
+        images: the source.
+        names: names of images.
+        place: the place of a name (from 0) in its file, for messages, such as "line 7".
+
+    Raises:
+        FileError: (rule image-name) if no image has one of the names, or several have it.
+    """
+    numbers = _looked_up(images, [_plain(name) for name in names])
+    missing = np.flatnonzero(numbers == _UNKNOWN)
+    if len(missing):
+        folders = [_plain(folder) + "/" for folder in (images.source, str(Path(images.source).absolute()))]
+        others = [_without_folder(_plain(names[at].replace("\\", "/")), folders) for at in missing.tolist()]
+        numbers[missing] = _looked_up(images, others)
+    bad = np.flatnonzero(numbers < 0)
+    if len(bad):
+        at = int(bad[0])
+        more = f" ({len(bad) - 1:,} more names like this)" if len(bad) > 1 else ""
+        raise FileError(f"{place(at)}: {_fault(images, names[at])}{more}", rule="image-name")
+    return numbers
+
+
+def _plain(name: str) -> str:
+    """The form in which names are compared."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def _without_folder(name: str, folders: Sequence[str]) -> str:
+    name = name.removeprefix("./")
+    return next((name.removeprefix(folder) for folder in folders if name.startswith(folder)), name)
+
+
+def _looked_up(images: ImageSource, names: Sequence[str]) -> NDArray[np.int64]:
+    """The number of each name, or _UNKNOWN or _AMBIGUOUS."""
+    unique = list(dict.fromkeys(names))
+    found = np.full(len(unique), _UNKNOWN)
+    for rank in _RANKS:
+        left = np.flatnonzero(found == _UNKNOWN)
+        if len(left):
+            found[left] = _looked_up_in(images, [unique[at] for at in left.tolist()], rank)
+    if len(unique) == len(names):
+        return found
+    number_of = dict(zip(unique, found.tolist(), strict=True))
+    return np.fromiter(map(number_of.__getitem__, names), np.int64, len(names))
+
+
+def _looked_up_in(images: ImageSource, names: list[str], rank: int) -> NDArray[np.int64]:
+    """The same for different names, by the images' names in this rank."""
+    slots: dict[str | None, int] = dict(zip(names, range(len(names)), strict=True))
+    depths = sorted({name.count("/") for name in names})
+    found = np.full(len(names), _UNKNOWN)
+    times = np.zeros(len(names), np.int32)
+    for begin in range(0, len(images), _BLOCK_IMAGES):
+        numbers = range(begin, min(begin + _BLOCK_IMAGES, len(images)))
+        for forms in _forms([_plain(images.name(i)) for i in numbers], rank, depths):
+            slot = np.array([slots.get(form, -1) for form in forms])
+            hits = np.flatnonzero(slot >= 0)
+            found[slot[hits]] = begin + hits
+            np.add.at(times, slot[hits], 1)
+    found[times > 1] = _AMBIGUOUS
+    return found
+
+
+def _forms(paths: list[str], rank: int, depths: Sequence[int]) -> Iterator[list[str | None]]:
+    """The names of images in a rank: in each list, one for each path, or None.
+
+    An image has no name twice in a rank, but an end that is the whole: that has a better rank.
+
+    Args:
+        paths: paths of the images.
+        rank: 0 whole paths, 1 whole paths without their suffix, 2 ends of both.
+        depths: the numbers of slashes that ends may have.
+    """
+    if rank == 0:
+        yield [*paths]
+        return
+    stems = [_without_suffix(path) for path in paths]
+    # The key of a shard's image ends at the first dot of the last part
+    keys = [None if stem is None or "." not in stem else _without_suffix(stem, first=True) for stem in stems]
+    wholes: list[list[str | None]] = [stems, keys] if any(keys) else [stems]
+    if rank == 1:
+        yield from wholes
+        return
+    wholes.append([*paths])
+    for whole in wholes:
+        for depth in depths:
+            yield [None if each is None else _end(each, depth) for each in whole]
+
+
+def _end(path: str, depth: int) -> str:
+    """The end of a path with so many slashes; the whole path if it has fewer."""
+    return path[path.rfind("/") + 1 :] if depth == 0 else "/".join(path.rsplit("/", depth + 1)[-depth - 1 :])
+
+
+def _without_suffix(path: str, *, first: bool = False) -> str | None:
+    """The path up to the last (or first) dot of its last part; None if nothing is left of that part, or it has none."""
+    start = path.rfind("/") + 1
+    dot = path.find(".", start + 1) if first else path.rfind(".", start + 1)
+    return None if dot < 0 else path[:dot]
+
+
+def _fault(images: ImageSource, name: str) -> str:
+    """The sentence about a name that no image has, or several have."""
+    wanted = _plain(name)
+    for rank in _RANKS:
+        fits = [
+            i
+            for i in range(len(images))
+            if any(wanted in forms for forms in _forms([_plain(images.name(i))], rank, [wanted.count("/")]))
+        ]
+        if len(fits) > 1:
+            first, second = (f"image {i}, {images.name(i)}," for i in fits[:2])
+            return f"{name!r} may be {first} or {second} of {images.source}: give more of its path"
+    return f"no image of {images.source} is named {name!r}: 'plada reference list' prints their names"
