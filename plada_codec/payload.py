@@ -218,6 +218,18 @@ class Payload:
         sections = {field: value for field, value in self.sections.items() if field != "class_names"}
         return self._with_classes(class_check(names), sections)
 
+    def with_universe(self, offset: int | None = None, stride: int | None = None) -> Payload:
+        """The payload with another universe, which differs in the numbers that are given.
+
+        Raises:
+            InvalidPayload: if a number is outside its range, or an image is not in the universe.
+        """
+        universe = Universe(
+            self.universe.offset if offset is None else offset, self.universe.stride if stride is None else stride
+        )
+        header = self.reference_size, self.num_classes, self.reference_digest, universe, self.class_check
+        return self._owning(self.indices, self.labels, *header, self.sections)
+
     def _compare_class_names(self, names: Sequence[str]) -> None:
         names = checked_class_names(names, self.num_classes)
         if self.class_names is not None:

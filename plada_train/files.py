@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from plada_codec.errors import FileError
-from plada_codec.files import atomic_write
+from plada_codec.files import NO_LINK, atomic_write, check_file, check_folder
 
 #: Suffix of the state of a training, which is kept beside its result until the result is complete.
 UNFINISHED = ".unfinished"
@@ -20,9 +21,7 @@ def output_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"cannot write to {path}: {error.strerror}", rule="file") from None
-    probe = path / ".plada-probe"
-    write_bytes(probe, b"")
-    probe.unlink()
+    check_folder(path)
     return path
 
 
@@ -34,46 +33,46 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
     with ExitStack() as stack:
         try:
-            file = stack.enter_context((folder / ".plada-lock").open("w"))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = os.open(folder / ".plada-lock", os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
+            stack.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             what = f"another process works in {folder}"
             raise FileError(f"{what}: wait for it, or name another folder", rule="file") from None
         except OSError as error:
-            raise FileError(f"cannot lock {folder}: {error.strerror}", rule="file") from None
+            why = ".plada-lock is a link: remove it" if error.errno == errno.ELOOP else error.strerror
+            raise FileError(f"cannot lock {folder}: {why}", rule="file") from None
         yield
 
 
 def output_file(path: Path) -> Path:
-    """Create the folder of a file if needed, and check it. Raises FileError; returns `path`."""
-    output_folder(path.parent)
-    if path.is_dir():
-        raise FileError(f"cannot write {path}: it is a folder", rule="file")
+    """Create the folder of a file if needed, and check that it can be written. Raises FileError; returns `path`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot write to {path.parent}: {error.strerror}", rule="file") from None
+    check_file(path)
     return path
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file. Raises FileError if that fails."""
-    with atomic_write(path) as file:
-        file.write(data)
+def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a file of an output folder from its parts. A link with its name is replaced. Raises FileError."""
+    with atomic_write(path, follow_links=False) as file:
+        file.writelines(parts)
 
 
-def rewrite(path: Path, *parts: bytes | memoryview) -> None:
-    """Write a large file from its parts, in place of an earlier one. Raises FileError if that fails.
-
-    The temporary file always has the same name, so that killed processes do not fill the disk with such files.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
+def append(path: Path, text: str) -> None:
+    """Append a line to a file of an output folder, which must not be a link. Raises FileError."""
     try:
-        with temporary.open("wb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with open(path, "a", opener=_open_no_link) as file:
+            # The newline comes first, so that it also ends a half line of a killed process
+            file.write(text if file.tell() == 0 else f"\n{text}")
     except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror or error}", rule="file") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise FileError(f"cannot write {path}: {error.strerror}", rule="file") from None
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | NO_LINK, 0o666)
 
 
 def read_bytes(path: Path) -> bytes:

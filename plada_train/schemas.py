@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plada_train import json_files
-from plada_train.files import output_folder
+from plada_train.files import output_folder, write_bytes
 from plada_train.models.config import CheckpointInfo
 from plada_train.planning.measurements import MeasurementLine, SearchLine
 from plada_train.planning.plan_file import Plan
@@ -34,7 +34,7 @@ def write_schemas(folder: Path) -> None:
     """Write `<name>.schema.json` for each of `SCHEMAS`. Raises FileError if that fails."""
     output_folder(folder)
     for name in SCHEMAS:
-        (folder / f"{name}.schema.json").write_text(schema_text(name))
+        write_bytes(folder / f"{name}.schema.json", schema_text(name).encode())
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from plada_codec.cli.reference import reference
 from plada_codec.cli.terminal import (
     OneLineErrors,
     RegistryChoice,
+    check_not_input,
     complain,
     finite,
     input_of,
@@ -31,6 +32,7 @@ from plada_codec.cli.terminal import (
     print_table,
     printable,
     read_bytes,
+    say,
     standard_output,
     write_bytes,
 )
@@ -73,8 +75,8 @@ main.add_command(reassemble)
 main.add_command(reference)
 
 
-def _even(ctx: click.Context, param: click.Parameter, value: int) -> int:
-    if value % 2:
+def _even(ctx: click.Context, param: click.Parameter, value: int | None) -> int | None:
+    if value is not None and value % 2:
         raise click.BadParameter(f"{value} is odd: a digest has 8, 10, .. 32 bytes.")
     return value
 
@@ -86,13 +88,12 @@ _payload_options = option_group(
     click.option(
         "--digest-bytes",
         type=click.IntRange(8, 32),
-        default=8,
         callback=_even,
-        show_default=True,
-        help="Number of bytes of --reference-digest to send: 8, 10, .. 32.",
+        metavar="D",
+        help="Number of bytes of --reference-digest to send: 8, 10, .. 32.  [default: 8]",
     ),
-    click.option("--offset", type=int, metavar="O", help="First image of the universe.  [default: 0]"),
-    click.option("--stride", type=int, metavar="S", help="Every S-th image is in the universe.  [default: 1]"),
+    click.option("--offset", type=int, metavar="O", help="First image of the universe.  [default: IN's, or 0]"),
+    click.option("--stride", type=int, metavar="S", help="Every S-th image is in the universe.  [default: IN's, or 1]"),
     click.option(
         "--class-names",
         type=click.Path(exists=True, dir_okay=False),
@@ -182,6 +183,7 @@ def encode(
 
     IN has any format that `plada convert` reads.
     """  # noqa: D301
+    check_not_input(output, source, options["class_names"], options["class_check"])
     from plada_codec import api
 
     payload = _read(source, from_format, _limits(max_kept), options)
@@ -213,6 +215,7 @@ def decode(
 
     The suffix of OUT chooses the format.
     """  # noqa: D301
+    check_not_input(output, source, names_file)
     from plada_codec import api
 
     names = None if names_file is None else _lines(names_file)
@@ -248,7 +251,8 @@ def inspect(source: str, as_json: bool, as_hex: bool) -> None:
     elif as_hex:
         from plada_codec.cli.hexdump import annotated_lines
 
-        click.echo("\n".join(annotated_lines(blob)))
+        for line in annotated_lines(blob):
+            say(line)
     else:
         rows = [
             ("format version", str(info.format_version)),
@@ -294,7 +298,7 @@ def verify(sources: tuple[str, ...], expected_digest: str | None, names_file: st
             bad += 1
             complain(f"{source}: {error}" if isinstance(error, PladaError) else message_of(error))
         else:
-            click.echo(f"{source}: good, {payload.kept} of {payload.reference_size} images kept")
+            say(f"{source}: good, {payload.kept} of {payload.reference_size} images kept")
     if bad:
         raise SystemExit(1)
 
@@ -345,6 +349,8 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
 
     The suffix of a file chooses its format.
     """  # noqa: D301
+    check_not_input(target, source, options["class_names"], options["class_check"])
+    _check_kept(target, to_format, options)
     from plada_codec.limits import Limits
 
     with progress_bar(f"reading ({FIRST_RUN})"):
@@ -413,13 +419,13 @@ def conformance(
         click.echo(json.dumps(report.as_dict(), indent=2))
     else:
         for failure in report.failures:
-            click.echo(f"{failure.id}: {failure.what} ({failure.comment})")
+            say(f"{failure.id}: {failure.what} ({failure.comment})")
         click.echo(
             f"{report.vectors} vectors, {report.examples} generated {'streams' if frames else 'payloads'}: "
             f"{'all as they should be' if not report.failures else f'{len(report.failures)} wrong'}"
         )
         for reason, count in Counter(case.reason for case in report.left_out).items():
-            click.echo(f"{count} left out: {reason}")
+            say(f"{count} left out: {reason}")
     if report.failures:
         raise SystemExit(1)
 
@@ -442,32 +448,53 @@ def _digest(text: str | None) -> bytes | None:
 def _read(source: str, format: str | None, limits: Limits, options: dict[str, Any]) -> Payload:
     """Read a payload from a file and from the options of `_payload_options`."""
     from plada_codec import interop
-    from plada_codec.universe import Universe
 
-    universe = None
-    if options["offset"] is not None or options["stride"] is not None:
-        universe = Universe(options["offset"] or 0, 1 if options["stride"] is None else options["stride"])
     names, checked_names = options["class_names"], options["class_check"]
     said = [name for name in ("class_names", "class_check", "no_class_check") if options[name]]
     if len(said) > 1:
         one, other = (f"--{name.replace('_', '-')}" for name in said[:2])
         raise click.UsageError(f"{one} and {other} exclude each other.")
-    whole_digest = _digest(options["reference_digest"])
     payload = interop.read(
         input_of(source),
         format,
         reference_size=options["reference_size"],
         num_classes=options["classes"],
-        reference_digest=None if whole_digest is None else whole_digest[: options["digest_bytes"]],
-        universe=universe,
+        reference_digest=_digest_to_send(options["reference_digest"], options["digest_bytes"]),
         class_names=None if names is None else _lines(names),
         class_check=b"" if options["no_class_check"] else None,
         limits=limits,
     )
-    if checked_names is None:
-        return payload
     with naming_file(source):
-        return payload.with_class_check(_lines(checked_names))
+        if options["offset"] is not None or options["stride"] is not None:
+            payload = payload.with_universe(options["offset"], options["stride"])
+        return payload if checked_names is None else payload.with_class_check(_lines(checked_names))
+
+
+def _digest_to_send(text: str | None, size: int | None) -> bytes | None:
+    """The first `size` bytes of a digest, which it must have."""
+    from plada_codec.limits import MAX_DIGEST_BYTES, MIN_DIGEST_BYTES
+
+    digest = _digest(text)
+    if digest is None:
+        if size is not None:
+            raise click.UsageError("--digest-bytes needs --reference-digest.")
+        return None
+    if len(digest) > MAX_DIGEST_BYTES:
+        raise click.UsageError(f"--reference-digest has {len(digest)} bytes, but a digest has {MAX_DIGEST_BYTES}.")
+    wanted = MIN_DIGEST_BYTES if size is None else size
+    if len(digest) < wanted:
+        raise click.UsageError(f"--reference-digest has {len(digest)} bytes: {wanted} cannot be sent.")
+    return digest[:wanted]
+
+
+def _check_kept(target: str, format: str | None, options: dict[str, Any]) -> None:
+    """Refuse options that set something which the format of the output does not hold."""
+    from plada_codec.interop.registry import FORMATS
+
+    name = format or Path(target).suffix.lower().removeprefix(".")
+    given = [option for option in ("class_names", "class_check", "reference_digest") if options[option] is not None]
+    if given and name in FORMATS and not FORMATS[name].is_complete:
+        raise click.UsageError(f"--{given[0].replace('_', '-')}: the format {name} holds indices and labels only.")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import importlib
 import io
 import math
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -33,20 +36,28 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 class OneLineErrors(click.Group):
     """A group of commands whose errors and warnings are one line each on standard error.
 
-    Bad input exits with 1, wrong usage with 2.
+    Bad input exits with 1, wrong usage with 2. Signals that end the process unwind it first.
     """
 
     def main(self, *args: Any, **more: Any) -> Any:
+        name = more.get("prog_name") or Path(sys.argv[0]).name
+        _open_closed_streams()
         try:
-            return super().main(*args, **more)
-        except OSError as error:
+            with _signals_unwind():
+                return super().main(*args, **more)
+        except (PladaError, OSError) as error:
             # Printed before a command is invoked: the help, the version
-            complain(f"{more.get('prog_name') or Path(sys.argv[0]).name}: {message_of(error)}")
+            complain(f"{name}: {message_of(error)}")
             sys.exit(1)
 
+    def make_context(self, info_name: str | None, *args: Any, **more: Any) -> click.Context:
+        try:
+            return super().make_context(info_name, *args, **more)
+        except click.UsageError as error:
+            _complain_of_usage(error, info_name)
+            sys.exit(2)
+
     def invoke(self, ctx: click.Context) -> Any:
-        if sys.stdout is None:
-            sys.stdout = _ClosedOutput()
         # File names need not be UTF-8; a name that cannot be printed must not be an error.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -55,12 +66,8 @@ class OneLineErrors(click.Group):
                 warnings.simplefilter("always", PladaWarning)
                 warnings.showwarning = _in_one_line(ctx.info_name, warnings.showwarning)
                 return super().invoke(ctx)
-        except click.exceptions.NoArgsIsHelpError:
-            raise
         except click.UsageError as error:
-            path = error.ctx.command_path if error.ctx else ctx.command_path
-            message = error.format_message().removesuffix(".")
-            complain(f"{path}: {message}{'' if message.endswith('?') else '.'} See '{path} --help'.")
+            _complain_of_usage(error, ctx.command_path)
             ctx.exit(2)
         except BrokenPipeError:
             raise  # the reader of the output has stopped: click ends the process silently
@@ -70,6 +77,63 @@ class OneLineErrors(click.Group):
         except MemoryError:
             complain(f"{ctx.info_name}: out of memory")
             ctx.exit(1)
+        except KeyboardInterrupt:
+            complain(f"{ctx.info_name}: interrupted")
+            ctx.exit(1)
+
+
+def _complain_of_usage(error: click.UsageError, command: str | None) -> None:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        raise error  # click prints the help
+    path = error.ctx.command_path if error.ctx else command
+    message = error.format_message().removesuffix(".")
+    complain(f"{path}: {message}{'' if message.endswith('?') else '.'} See '{path} --help'.")
+
+
+def _open_closed_streams() -> None:
+    """Open the null device for each standard stream that is closed.
+
+    Otherwise the next file would get its number, and what a library prints would go into that file. Without standard
+    error, errors are not printed. Standard output stays an error: it is opened for reading.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)
+    if sys.stdout is None:
+        sys.stdout = _ClosedOutput()
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 (open until the process ends)
+
+
+class _Ended(BaseException):
+    """A signal ends the process."""
+
+
+@contextmanager
+def _signals_unwind() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the process as Ctrl-C does, so that no temporary file stays, and then end it."""
+    received: list[int] = []
+
+    def unwind(number: int, frame: object) -> None:
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)  # the second one ends the process at once
+        raise _Ended
+
+    names = ("SIGTERM", "SIGHUP") if current_thread() is main_thread() else ()
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # One that is ignored stays so, as under nohup
+    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, unwind)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        for number in received:
+            os.kill(os.getpid(), number)
 
 
 def _in_one_line(command: str | None, show_others: Callable[..., None]) -> Callable[..., None]:
@@ -106,8 +170,12 @@ def say(line: str) -> None:
 
 
 def complain(message: str) -> None:
-    """Print one line on standard error; characters that cannot be printed are escaped."""
-    click.echo(printable(message), err=True)
+    """Print one line on standard error, escaped as `printable` does. Work goes on if that fails."""
+    try:
+        click.echo(printable(message), err=True)
+    except OSError:
+        # At its end, Python flushes the rest once more: that must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def message_of(error: Exception) -> str:
@@ -162,6 +230,14 @@ def quantity(reader: str) -> Callable[[click.Context, click.Parameter, str | Non
             raise click.BadParameter(error.args[0]) from None
 
     return read
+
+
+def share(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    """A callback that reads a ratio of at most 1."""
+    value = quantity("ratio")(ctx, parameter, text)
+    if value is not None and value > 1:
+        raise click.BadParameter(f"{text} is more than 1 (100%): write 30% or 0.3")
+    return value
 
 
 @contextmanager
@@ -240,6 +316,24 @@ def write_bytes(data: bytes, target: str) -> None:
         file.write(data)
 
 
+def is_standard_output(output: str) -> bool:
+    """Whether the name of an output is that of standard output."""
+    from plada_codec.files import descriptor_of
+
+    return output == "-" or descriptor_of(output) == 1
+
+
+def check_not_input(output: str | Path, *inputs: str | Path | None) -> None:
+    """Refuse an output that is one of the inputs, or a file in a folder of the inputs; links count as their files."""
+    from plada_codec.files import is_input
+
+    for source in inputs:
+        if source is not None and is_input(output, source):
+            written = "standard output" if output == "-" else output
+            read = "is standard input" if source == "-" else f"would overwrite the input {source}"
+            raise click.UsageError(f"{written} {read}: give another name.")
+
+
 @contextmanager
 def naming_file(source: str) -> Iterator[None]:
     """Put the file's name in front of an error's message."""
@@ -273,9 +367,11 @@ def print_table(header: list[str], rows: Sequence[tuple[str, ...]], text: Collec
     for number, title in enumerate(header):
         is_text = number in text or len(header) == 2
         folds = is_text and number == len(header) - 1
-        table.add_column(Text(title), justify="left" if is_text else "right", overflow="fold", no_wrap=not folds)
+        table.add_column(
+            Text(printable(title)), justify="left" if is_text else "right", overflow="fold", no_wrap=not folds
+        )
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console()
     console.width = max(console.width, _LEAST_COLUMNS) if sys.stdout.isatty() else _PIPED_COLUMNS
     console.print(table)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from plada_codec.errors import FileError
+from plada_codec.files import atomic_folder
 from plada_codec.frames.frame import MAX_FRAME_BYTES
 
 _BATCH_FILES = 1 << 10
@@ -31,25 +31,15 @@ def write_files(frames: Iterable[bytes], folder: str | os.PathLike[str], tag: in
     Raises:
         FileError: if the folder exists and is not empty, or cannot be written.
     """
-    target = Path(os.path.realpath(folder))
-    temporary = target.with_name(f".plada-{secrets.token_hex(8)}.tmp")
-    try:
-        if target.is_file():
-            raise FileError(
-                f"{os.fspath(folder)} is a file: give a new folder, or NAME.frames for a stream", rule="file"
-            )
-        if target.is_dir() and any(target.iterdir()):
-            raise FileError(f"{os.fspath(folder)} is not empty: give a new folder", rule="file")
-        temporary.mkdir()
-        try:
-            for number, frame in enumerate(frames):
-                (temporary / f"{tag:03x}-{number:07}.frame").write_bytes(frame)
-            temporary.replace(target)
-        except BaseException:
-            shutil.rmtree(temporary)
-            raise
-    except OSError as error:
-        raise FileError(f"cannot write {os.fspath(folder)}: {error.strerror or error}", rule="file") from None
+    name, target = os.fspath(folder), Path(folder)
+    if target.exists() and not target.is_dir():
+        raise FileError(f"{name} is a file: give a new folder, or NAME.frames for a stream", rule="file")
+    with suppress(OSError):
+        if any(target.iterdir()):
+            raise FileError(f"{name} is not empty: give a new folder", rule="file")
+    with atomic_folder(folder) as new:
+        for number, frame in enumerate(frames):
+            (new / f"{tag:03x}-{number:07}.frame").write_bytes(frame)
 
 
 def _read_file(path: Path) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from plada_codec.errors import FileError
+from plada_codec.files import descriptor_of
 
 _READ_BYTES = 1 << 16
 
@@ -17,30 +18,37 @@ _READ_BYTES = 1 << 16
 def open_stream(path: str, mode: Literal["rb", "wb"], baud: int | None = None) -> BinaryIO:
     """Open a file, a pipe or a serial port. A port is set to raw mode and stays so: an echo would be sent.
 
+    /dev/stdin, /dev/fd/N and the like are the open files of this process, as they are.
+
     Args:
         path: name of the file, pipe or port.
         mode: "rb" to read, "wb" to write.
-        baud: speed of the serial port; None leaves it as it is. Its other settings (flow control) are left alone.
+        baud: speed of the serial port; None leaves it as it is. Hardware flow control and stop bits stay, too.
 
     Raises:
         FileError: if `baud` is given and this is not a serial port, or not a speed of this system.
     """
-    if not Path(path).is_char_device():
+    number = descriptor_of(path)
+    if number is None and not Path(path).is_char_device():
         if baud is not None:
             raise _no_port(path)
         return Path(path).open(mode)
-    # Without O_NONBLOCK, a port whose modem shows no carrier could not be opened, and so not be told to ignore that.
-    line = os.open(path, (os.O_RDONLY if mode == "rb" else os.O_WRONLY) | os.O_NOCTTY | os.O_NONBLOCK)
+    if number is None:
+        # Without O_NONBLOCK, a port whose modem shows no carrier could not be opened, and so not be told to ignore that
+        line = os.open(path, (os.O_RDONLY if mode == "rb" else os.O_WRONLY) | os.O_NOCTTY | os.O_NONBLOCK)
+    else:
+        line = os.dup(number)
     try:
-        if os.isatty(line):
+        if not os.isatty(line):
+            if baud is not None:
+                raise _no_port(path)
+        elif number is None or baud is not None or not _is_controlling(line):
             _make_raw(line, path, baud)
-        elif baud is not None:
-            raise _no_port(path)
         os.set_blocking(line, True)
+        return os.fdopen(line, mode)
     except BaseException:
         os.close(line)
         raise
-    return os.fdopen(line, mode)
 
 
 def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
@@ -68,16 +76,39 @@ def _no_port(path: str) -> FileError:
     return FileError(f"{path} is not a serial port: it has no baud rate", rule="file")
 
 
+def make_raw(stream: BinaryIO) -> None:
+    """Set a standard stream to raw mode if it is a serial port: not the terminal that the user types commands into."""
+    line = stream.fileno() if stream.isatty() else None
+    if line is not None and not _is_controlling(line):
+        _make_raw(line, "a standard stream", None)
+
+
+def _is_controlling(line: int) -> bool:
+    try:
+        os.tcgetpgrp(line)
+    except OSError:
+        return False
+    return True
+
+
 def _make_raw(line: int, path: str, baud: int | None) -> None:
+    """Let every byte pass as it is, at once, in both directions: 8 bits, no parity.
+
+    `tty.setraw` leaves some flags of the input set in Python 3.11: IGNCR, INLCR, PARMRK, IXOFF and others would swallow
+    bytes of frames, or add some.
+    """
     import termios
     import tty
 
-    tty.setraw(line, termios.TCSANOW)  # without throwing away what has arrived
     settings = termios.tcgetattr(line)
-    settings[tty.CFLAG] |= termios.CLOCAL | termios.CREAD
+    settings[tty.IFLAG] = settings[tty.OFLAG] = settings[tty.LFLAG] = 0
+    settings[tty.CFLAG] &= ~(termios.CSIZE | termios.PARENB)
+    settings[tty.CFLAG] |= termios.CS8 | termios.CLOCAL | termios.CREAD
+    # A read returns as soon as there is a byte
+    settings[tty.CC][termios.VMIN], settings[tty.CC][termios.VTIME] = 1, 0
     if baud is not None:
         speed = getattr(termios, f"B{baud}", None)
         if speed is None:
             raise FileError(f"{path}: {baud} is not a baud rate of this system, such as 9600 or 115200", rule="file")
         settings[tty.ISPEED] = settings[tty.OSPEED] = speed
-    termios.tcsetattr(line, termios.TCSANOW, settings)
+    termios.tcsetattr(line, termios.TCSANOW, settings)  # without throwing away what has arrived

@@ -22,7 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plada_codec.errors import PladaWarning
+from plada_codec.errors import FileError, PladaWarning
+from plada_codec.files import atomic_write
 
 #: Whether users have numbers; if not, file modes do not describe the rights of others.
 _HAS_USERS = hasattr(os, "geteuid")
@@ -151,10 +152,13 @@ class _Cache:
         """Keep the compiled code. Warns if that fails."""
         serialize: Any = importlib.import_module("numba.core.serialize")
         data = serialize.dumps(compiled._reduce())
+        path = self._path(signature, compiled.codegen)
         try:
-            _write(self._path(signature, compiled.codegen), hashlib.sha256(data).digest() + data)
-        except OSError as error:
-            _warn(f"{self._folder}: {error.strerror}")
+            path.unlink(missing_ok=True)  # otherwise, a file that others can write to would stay so
+            with atomic_write(path, follow_links=False, mode=0o600) as file:
+                file.write(hashlib.sha256(data).digest() + data)
+        except (FileError, OSError) as error:
+            _warn(str(error.args[0]) if isinstance(error, FileError) else f"{path}: {error.strerror}")
 
     def _path(self, signature: Any, codegen: Any) -> Path:
         made_for = hashlib.sha256(repr((signature, codegen.magic_tuple())).encode()).hexdigest()
@@ -171,23 +175,6 @@ def _read(path: Path) -> bytes | None:
             return file.read() if stat.S_ISREG(info.st_mode) and is_private else None
     except OSError:
         return None
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically, which no one else can write to, whatever the umask.
-
-    Unlike `files.atomic_write`, it replaces anything with this name: it does not follow a link or write to a pipe.
-    """
-    import tempfile
-
-    descriptor, temporary = tempfile.mkstemp(suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 @functools.cache

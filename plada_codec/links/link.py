@@ -95,9 +95,7 @@ class Link(NumberFields):
         if (self.contact_s is None) != (self.period_s is None):
             raise LinkError("contact_s and period_s go together", rule="value")
         if self.contact_s is not None and self.period_s is not None and self.contact_s > self.period_s:
-            raise LinkError(
-                f"contacts of {self.contact_s:g} s do not fit a period of {self.period_s:g} s", rule="value"
-            )
+            raise LinkError(f"contacts of {self.contact_s:g} s do not fit into {self.period_s:g} s", rule="value")
 
     @property
     def max_frame_bytes(self) -> int:

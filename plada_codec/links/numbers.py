@@ -56,6 +56,11 @@ class Quantity:
     largest: float = LARGEST
     whole: bool = False
 
+    @property
+    def bounds(self) -> str:
+        """The values that it may have, in words."""
+        return f"a {'whole ' if self.whole else ''}number from {self.least:.6g} to {self.largest:.6g}"
+
 
 @dataclass(frozen=True)
 class Switch:
@@ -76,9 +81,7 @@ class NumberFields:
             quantity = self.quantities()[name]
             is_number = isinstance(value, int if quantity.whole else (int, float)) and not isinstance(value, bool)
             if not (is_number and quantity.least <= value <= quantity.largest):
-                kind = "a whole number" if quantity.whole else "a number"
-                bounds = f"{kind} from {quantity.least:.3g} to {quantity.largest:.3g}"
-                raise LinkError(f"{name} must be {bounds}, not {value!r}", rule="value")
+                raise LinkError(f"{name} must be {quantity.bounds}, not {value!r}", rule="value")
 
     @classmethod
     def quantities(cls) -> Mapping[str, Quantity]:

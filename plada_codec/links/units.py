@@ -55,6 +55,7 @@ _RATE = _kind(
     *((1, "bit/s bps b/s"), (1e3, "kbit/s kbps kb/s"), (1e6, "Mbit/s Mbps Mb/s")),
     *((8, "B/s"), (8e3, "kB/s"), (8e6, "MB/s")),
 )
+_FREQUENCY = _kind("a frequency", "125000 or '125 kHz'", (1, "Hz"), (1e3, "kHz"), (1e6, "MHz"), (1e9, "GHz"))
 _POWER = _kind("a power", "8 or '25 mW'", (1e-3, "mW"), (1, "W"), (1e3, "kW"))
 _SIZE = _kind(
     *("a size", "5000 or '5 kB'"),
@@ -117,6 +118,11 @@ def bits_per_second(text: str) -> float:
     plada_codec.errors.InvalidArgument: '5 kpbs' is not a data rate: did you mean 5 kbit/s? [unit]
     """
     return _quantity(text, _RATE)
+
+
+def hertz(text: str) -> float:
+    """A frequency in Hz."""
+    return _quantity(text, _FREQUENCY)
 
 
 def watts(text: str) -> float:

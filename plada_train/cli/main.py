@@ -24,7 +24,17 @@ os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 import click
 from click.core import ParameterSource
 
-from plada_codec.cli.terminal import OneLineErrors, complain, finite, naming_file, option_group
+from plada_codec.cli.terminal import (
+    OneLineErrors,
+    check_not_input,
+    complain,
+    finite,
+    is_standard_output,
+    naming_file,
+    option_group,
+    say,
+    write_bytes,
+)
 from plada_codec.errors import InputError
 from plada_train.cli import plan
 from plada_train.cli.fields import field_option, option
@@ -284,6 +294,8 @@ def run(
     from plada_train.pipeline import run as run_all
     from plada_train.run_config import RunConfig, Sources
 
+    for name in ("teacher", "student"):
+        check_not_input(output / f"{name}.safetensors", options["weights"])
     # Removed from the options first: the remaining ones are for the recipes
     sections = sections_of(options)
     config = RunConfig(
@@ -303,7 +315,8 @@ def run(
         from plada_train.cli.summary import result_table
 
         rich_print(result_table(report))
-        click.echo(f"\nTo look at: {output / 'report.html'}")
+        say("")
+        say(f"To look at: {output / 'report.html'}")
 
 
 @main.command()
@@ -349,6 +362,7 @@ def teacher(
     from plada_train.files import output_file
 
     path = output / "teacher.safetensors"
+    check_not_input(path, options["weights"])
     with join_processes(options["device"]) as device:
         recipe = _recipe(model, threads, options | {"device": device}, label_smoothing=TEACHER_LABEL_SMOOTHING)
         if is_first():
@@ -371,7 +385,7 @@ def _finish(classifier: Classifier, test: LabelledImages | None, recipe: Recipe,
     accuracy = None if test is None else test.accuracy(stages.predict(classifier, test, recipe))
     save_checkpoint(classifier, path, accuracy=accuracy)
     path.with_suffix(UNFINISHED).unlink(missing_ok=True)
-    click.echo(f"{path}: accuracy {'not measured' if accuracy is None else f'{accuracy:.1%}'}")
+    say(f"{path}: accuracy {'not measured' if accuracy is None else f'{accuracy:.1%}'}")
 
 
 @main.command(context_settings={"default_map": {"workers": 1}})
@@ -416,7 +430,7 @@ def score(
     recipe = _recipe(classifier.config.model, threads, options)
     images = open_images(reference)
     scores = stages.score(classifier, images, recipe, output, temperature=temperature, shard_size=shard_size)
-    click.echo(f"{output}: {len(scores.label)} images, {scores.num_classes} classes")
+    say(f"{output}: {len(scores.label)} images, {scores.num_classes} classes")
 
 
 @main.command()
@@ -438,19 +452,24 @@ def select(scores: tuple[Path, ...], output: Path, as_json: bool, **options: Any
       plada-train select --scores out/scores --keep 0.01 --safety-net -0.2 --output task.plada
     """  # noqa: D301
     selection = _selection(options)
-    from plada_train.files import output_file, write_bytes
+    target = str(output)
+    check_not_input(target, *(file for folder in scores for file in folder.glob("*") if file.suffix != ".plada"))
+    if as_json and is_standard_output(target):
+        raise click.UsageError("--json and the payload cannot both be on standard output.")
+    from plada_train.files import output_file
     from plada_train.json_files import dumps
     from plada_train.scores.reference_scores import Scores
     from plada_train.selection.payloads import selection_report
 
-    output_file(output)
+    if target != "-":
+        output_file(output)
     loaded = [Scores.load(path) for path in scores]
     payload, encoded = selection.select(loaded, sections_of(options))
-    write_bytes(output, encoded)
+    write_bytes(encoded, target)
     if as_json:
         click.echo(dumps(selection_report(loaded[0], payload, encoded)))
-    else:
-        click.echo(f"{output}: {payload.kept} of {payload.reference_size} images kept, {len(encoded)} bytes")
+    elif not is_standard_output(target):
+        say(f"{output}: {payload.kept} of {payload.reference_size} images kept, {len(encoded)} bytes")
 
 
 @main.command()
@@ -495,6 +514,7 @@ def student(
     from plada_train.models.classifier import make_classifier
 
     path = output / "student.safetensors"
+    check_not_input(path, options["weights"])
     with join_processes(options["device"]) as device:
         options |= {"device": device, "targets": targets, "importance": not no_weights}
         recipe = _recipe(model, threads, options)
@@ -527,6 +547,7 @@ def export(checkpoint: Path, output: Path) -> None:
     The suffix of the output chooses the format: .onnx, or the plain state_dict as .pt or .safetensors. The ONNX file
     maps `images`, float32 [N, 3, S, S], to `logits`. Its metadata say how to prepare images, and name the classes.
     """  # noqa: D301
+    check_not_input(output, checkpoint, checkpoint.with_suffix(".json"))
     from plada_train.files import output_file
     from plada_train.models.classifier import load_checkpoint
     from plada_train.models.export import export as write
@@ -535,7 +556,7 @@ def export(checkpoint: Path, output: Path) -> None:
     write(classifier, output_file(output))
     config = classifier.config
     size = f"{config.image_size} x {config.image_size} pixels"
-    click.echo(f"{output}: {config.model}, {size}, {config.num_classes} classes, {output.stat().st_size} bytes")
+    say(f"{output}: {config.model}, {size}, {config.num_classes} classes, {output.stat().st_size} bytes")
 
 
 @main.command()
@@ -590,7 +611,8 @@ def demo(ctx: click.Context, output: Path) -> None:
     sources = write_digits(output)
     arguments = [text for name, source in sources.items() for text in (f"--{name}", str(source))]
     arguments += [*OPTIONS, "--output", str(output)]
-    click.echo(f"{shlex.join(['plada-train', 'run', *arguments])}\n")
+    say(shlex.join(["plada-train", "run", *arguments]))
+    say("")
     with run.make_context("run", arguments, parent=ctx) as run_context:
         run.invoke(run_context)
 

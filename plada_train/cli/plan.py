@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from plada_codec.cli.terminal import complain, write_bytes
+from plada_codec.cli.terminal import check_not_input, complain, is_standard_output, say, write_bytes
 from plada_codec.errors import InputError
 from plada_train.cli.fields import field_option
 from plada_train.cli.options import (
@@ -150,7 +151,7 @@ def plan(
             complain(f"plada-train: no candidate that fits {size} bytes was measured in this time: give more --minutes")
         elif len(budgets) > 1:
             payloads.append(f"payload-{size}.plada")
-    click.echo(f"{output}: {', '.join([*payloads, 'plan.json', 'plan.svg'])}")
+    say(f"{output}: {', '.join([*payloads, 'plan.json', 'plan.svg'])}")
 
 
 @click.command()
@@ -171,10 +172,12 @@ def report(folder: Path, reference: str | None, output: str | None) -> None:
     from plada_train.report.gather import gather
     from plada_train.report.page import render
 
-    contents = gather(folder, reference)
     target = output or str(folder / "report.html")
+    # No page is an input: one that is there is replaced
+    check_not_input(target, reference, None if os.path.realpath(target).endswith(".html") else folder)
+    contents = gather(folder, reference)
     write_bytes(render(contents).encode(), target)
     for part in contents.missing_by_reason:
         complain(f"plada-train: without {part.part}: {part.reason}")
-    if target != "-":
-        click.echo(target)
+    if not is_standard_output(target):
+        say(target)

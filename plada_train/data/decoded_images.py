@@ -33,6 +33,9 @@ class DecodedImages:
         self._images = images
         stem = f"{digest.hex()[:16]}-rule{PIXEL_RULE}-{image_size}px"
         pixels, is_decoded = folder / f"{stem}.npy", folder / f"{stem}-decoded.npy"
+        for path in (pixels, is_decoded):
+            if path.is_symlink():
+                path.unlink()  # the file that it points to is not ours
         try:
             self._pixels, self._is_decoded = (open_memmap(path, mode="r+") for path in (pixels, is_decoded))
         except (OSError, ValueError):

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 
 from plada_codec.errors import InputError, first_line
-from plada_train.files import write_bytes
+from plada_codec.files import atomic_write
 from plada_train.models.classifier import Classifier
 from plada_train.models.config import ModelConfig
 
@@ -38,7 +38,9 @@ def export(classifier: Classifier, path: Path) -> None:
     """
     if path.suffix not in FORMATS:
         raise InputError(f"{path} must end in one of {', '.join(FORMATS)}", rule="format")
-    write_bytes(path, FORMATS[path.suffix](classifier))
+    exported = FORMATS[path.suffix](classifier)
+    with atomic_write(path) as file:
+        file.write(exported)
 
 
 def image_metadata(config: ModelConfig) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from plada_codec.errors import FileError
 from plada_train.constraints import Count, Positive, Seconds, Share
+from plada_train.files import append
 from plada_train.json_files import dumps, loads
 
 if TYPE_CHECKING:
@@ -139,10 +140,4 @@ class MeasurementLog:
         return self._search_began_s
 
     def _write(self, line: MeasurementLine | SearchLine) -> None:
-        text = dumps(line, indent=None)
-        try:
-            with self._path.open("a") as file:
-                # The newline comes first, so that it also ends a half line of a killed process
-                file.write(f"{text}\n" if file.tell() == 0 else f"\n{text}")
-        except OSError as error:
-            raise FileError(f"cannot write {self._path}: {error.strerror}", rule="file") from None
+        append(self._path, dumps(line, indent=None))

@@ -74,8 +74,6 @@ def prepare_folder(folder: Path, manifest: Manifest) -> None:
         InputError: if it holds scores of another teacher, temperature, shard size or reference set.
     """
     output_folder(folder)
-    for left_by_a_kill in folder.glob(".plada-*.tmp"):
-        left_by_a_kill.unlink(missing_ok=True)
     path = folder / "scores.json"
     if path.exists():
         try:

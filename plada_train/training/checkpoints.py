@@ -21,7 +21,7 @@ from torch import nn
 from plada_codec.errors import InputError, PladaWarning
 from plada_train import distributed
 from plada_train.data.labelled import LabelledImages
-from plada_train.files import read_bytes, rewrite
+from plada_train.files import read_bytes, write_bytes
 from plada_train.models.classifier import Classifier
 from plada_train.models.inference import fingerprint
 from plada_train.models.timm_import import timm
@@ -76,7 +76,7 @@ class Checkpoint:
             "optimizer": optimizer.state_dict(),
         }
         torch.save(state, data)
-        rewrite(self.path, hashlib.sha256(data.getbuffer()).digest(), data.getbuffer())
+        write_bytes(self.path, hashlib.sha256(data.getbuffer()).digest(), data.getbuffer())
         self._saved_at_s = time.monotonic()
 
     def remove(self) -> None:

@@ -7,10 +7,12 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -384,6 +386,60 @@ def test_options_that_make_no_sense_are_wrong_usage(plada: Path) -> None:
     assert "exclude" in fails(2, "inspect", plada, "--json", "--hex")
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--reference-digest 0102030405060708 --digest-bytes 16", "has 8 bytes: 16 cannot be sent"),
+        ("--reference-digest 01020304", "has 4 bytes: 8 cannot be sent"),
+        (f"--reference-digest {'01' * 33}", "has 33 bytes, but a digest has 32"),
+        ("--digest-bytes 16", "--digest-bytes needs --reference-digest"),
+    ],
+)
+@pytest.mark.parametrize("command", ["encode IN -o OUT", "convert IN OUT --to plada", "compare IN"])
+def test_a_digest_that_cannot_be_sent_as_asked_is_refused(
+    tmp_path: Path, csv: Path, command: str, options: str, said: str
+) -> None:
+    command = command.replace("IN", str(csv)).replace("OUT", str(tmp_path / "o"))
+    assert said in fails(2, *command.split(), "--reference-size", "1000", "--classes", "3", *options.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "universe"),
+    [
+        ([], Universe(1, 4)),
+        (["--stride", "2"], Universe(1, 2)),
+        (["--offset", "5"], Universe(5, 4)),
+        (["--offset", "0", "--stride", "1"], Universe()),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["plada", "npz", "parquet"])
+def test_an_option_of_the_universe_leaves_the_other_number_as_the_file_has_it(
+    tmp_path: Path, suffix: str, options: list[str], universe: Universe
+) -> None:
+    source = tmp_path / f"u.{suffix}"
+    interop.write(Payload([5, 9], [0, 1], 100, 2, universe=Universe(1, 4)), source)
+    ok("convert", source, tmp_path / "o.plada", *options)
+    assert decode((tmp_path / "o.plada").read_bytes()).universe == universe
+
+
+@pytest.mark.parametrize("option", ["--class-names", "--reference-digest"])
+def test_options_that_the_format_of_the_output_cannot_hold_are_refused(
+    tmp_path: Path, plada: Path, csv: Path, option: str
+) -> None:
+    (tmp_path / "names").write_text("a\nb\nc\n")
+    value = tmp_path / "names" if option == "--class-names" else "ab" * 8
+    said = fails(2, "convert", plada, tmp_path / "o.csv", option, value)
+    assert f"{option}: the format csv holds indices and labels only" in said
+    ok("convert", plada, tmp_path / "o.npz", option, value)
+
+
+@pytest.mark.parametrize("arguments", [["--frobnicate"], ["decode", "--frobnicate"], ["frobnicate"], ["budget", "--x"]])
+def test_unknown_options_and_commands_are_one_line(arguments: list[str]) -> None:
+    said = fails(2, *arguments)
+    assert said.startswith(f"main{' ' + arguments[0] if len(arguments) > 1 else ''}: No such ")
+    assert said.endswith("--help'.")
+
+
 def test_a_huge_brace_range_ends_at_its_first_missing_shard(tmp_path: Path) -> None:
     assert "x-0.tar is missing" in fails(1, "reference", "digest", tmp_path / "x-{0..99999999999}.tar")
 
@@ -418,6 +474,76 @@ def test_a_full_disk_is_one_line_for_any_output(arguments: str) -> None:
     [line] = result.stderr.splitlines()
     assert line.startswith("plada")
     assert line.endswith("No space left on device")
+
+
+#: Control characters, an escape of the terminal, a line that passes for ours, an override of the direction, a byte.
+HOSTILE = "a\x1b]0;owned\x07\x1b[2K\nplada: good\r\x9b31m\u202e\u2066" + os.fsdecode(b"\xff")
+_HARMLESS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]*")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        ("verify FILE", 1),
+        ("verify FILE.none", 1),
+        ("inspect FILE", None),
+        ("inspect --json FILE", None),
+        ("inspect --hex FILE", None),
+        ("decode FILE -o FILE.csv", 0),
+        ("decode FILE.bad -o FILE.csv", 1),
+        ("decode FILE -o FILE.none/x.csv", 1),
+        ("encode FILE.bad -o x --reference-size 9 --classes 3", 1),
+        ("packetize FILE -o FILE.frames", 0),
+        ("reassemble FILE.sent -o FILE.copy --state FILE.state", 1),
+        ("reassemble FILE.bad -o FILE.copy", 1),
+        ("reassemble --status --state FILE.none", 1),
+        ("reference digest FILE.images", 1),
+        ("reference digest FILE.none", 1),
+        ("budget FILE.none --link uwm-5k", 1),
+        ("budget --bytes 5 --link FILE", 1),
+        ("conformance --decoder FILE --examples 0", 1),
+        ("FILE", 1),
+        ("verify --FILE", 1),
+        ("encode FILE -o x --index-coding FILE", 1),
+    ],
+)
+def test_names_cannot_forge_lines_or_drive_the_terminal(
+    tmp_path: Path, plada: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, lines: int | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / HOSTILE).write_bytes(plada.read_bytes())
+    (tmp_path / f"{HOSTILE}.bad").write_bytes(b"1,\x1b[31m\n")
+    (tmp_path / f"{HOSTILE}.images").mkdir()
+    (tmp_path / f"{HOSTILE}.images" / "1.jpg").write_bytes(b"1")
+    ok("packetize", plada, "-o", f"{HOSTILE}.sent")
+    result = run(*(word.replace("FILE", HOSTILE) for word in arguments.split()))
+    for stream in (result.stdout, result.stderr):
+        assert _HARMLESS.fullmatch(stream)
+        assert "\nplada: good" not in stream
+    if lines is not None:
+        assert (result.stdout + result.stderr).count("\n") == lines
+
+
+def test_class_names_cannot_drive_the_terminal(tmp_path: Path, csv: Path) -> None:
+    names, out = tmp_path / "names", tmp_path / "o.plada"
+    names.write_text("left\u202eto right\nb\u2028c\nd\n")
+    ok("encode", csv, "-o", out, "--reference-size", "1000", "--classes", "3", "--class-names", names)
+    for options in ([], ["--hex"], ["--json"]):
+        assert _HARMLESS.fullmatch(ok("inspect", out, *options).stdout)
+
+
+def test_an_archive_of_python_2_is_read_without_a_word(tmp_path: Path) -> None:
+    """numpy warns of its whole numbers, which end in L."""
+    with zipfile.ZipFile(tmp_path / "old.npz", "w") as archive:
+        for name, values in {"indices": [3, 5], "labels": [1, 2]}.items():
+            header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (2L,), }"
+            header += b" " * (-(len(header) + 11) % 64) + b"\n"
+            data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+            archive.writestr(f"{name}.npy", data + np.array(values, "<i8").tobytes())
+    command = ["convert", "old.npz", "o.csv", "--reference-size", "100", "--classes", "5"]
+    done = subprocess.run([sys.executable, "-m", "plada_codec", *command], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "o.csv").read_text() == "index,label\n3,1\n5,2\n"
 
 
 class Terminal(io.StringIO):

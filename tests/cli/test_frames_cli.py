@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import termios
 import time
 import tty
 from itertools import chain
@@ -388,6 +389,88 @@ def test_a_live_stream_without_frames_is_reported_once(folder: Path, sender: str
     assert told.endswith("bytes: does --framing match the sender?")
 
 
+#: A terminal with all of these swallows, changes or adds bytes. (ISTRIP and IXOFF are among the flags of the input.)
+_FLAGS = {
+    tty.IFLAG: ("IGNBRK", "BRKINT", "PARMRK", "ISTRIP", "INLCR", "IGNCR", "ICRNL", "IXON", "IXANY", "IXOFF", "IUCLC"),
+    tty.OFLAG: ("OPOST", "ONLCR", "OCRNL", "ONOCR", "ONLRET", "OLCUC", "OFILL", "XTABS"),
+    tty.LFLAG: ("ECHO", "ICANON", "ISIG", "IEXTEN", "ECHOCTL", "NOFLSH", "TOSTOP"),
+}
+
+
+def make_cooked(port: int, *names: str) -> None:
+    """Set flags of a port: all that there are, or those with these names."""
+    settings = termios.tcgetattr(port)
+    for place, flags in _FLAGS.items():
+        for name in names or flags:
+            settings[place] |= getattr(termios, name, 0) if name in flags else 0
+    termios.tcsetattr(port, termios.TCSANOW, settings)
+
+
+@pytest.fixture
+def every_byte(folder: Path) -> bytes:
+    """An object of all bytes, in all orders of two."""
+    data = bytes(chain.from_iterable((first, second) for first in range(256) for second in (10, 13, 17, 19, 255)))
+    (folder / "object").write_bytes(data)
+    return data
+
+
+@pytest.mark.parametrize("names", [(), ("IGNCR",), ("INLCR",), ("PARMRK",), ("ISTRIP",), ("IXON", "IXOFF")])
+@pytest.mark.parametrize("as_input", ["name", "standard input"])
+def test_every_byte_comes_through_a_serial_port_whatever_its_settings_were(
+    folder: Path, every_byte: bytes, names: tuple[str, ...], as_input: str
+) -> None:
+    stream = ok("carousel", "object", "-o", "-", "--framing", "slip", "--count", "20").stdout_bytes
+    modem, port = os.openpty()
+    make_cooked(port, *names)
+    source = os.ttyname(port) if as_input == "name" else "-"
+    command = [*shlex.split(PLADA), "reassemble", source, "-o", "copy"]
+    receiver = subprocess.Popen(command, stdin=None if as_input == "name" else port, stderr=subprocess.PIPE)
+    try:
+        while termios.tcgetattr(port)[tty.LFLAG] or termios.tcgetattr(port)[tty.IFLAG]:
+            assert receiver.poll() is None
+            time.sleep(0.01)
+        os.write(modem, stream)
+        assert receiver.wait(timeout=30) == 0
+    finally:
+        receiver.kill()
+        receiver.communicate()
+        os.close(modem)
+        os.close(port)
+    assert (folder / "copy").read_bytes() == every_byte
+
+
+@pytest.mark.parametrize("as_output", ["name", "standard output"])
+def test_every_byte_goes_to_a_serial_port_whatever_its_settings_were(
+    folder: Path, every_byte: bytes, as_output: str
+) -> None:
+    expected = ok("carousel", "object", "-o", "-", "--framing", "slip", "--count", "20").stdout_bytes
+    modem, port = os.openpty()
+    make_cooked(port)
+    target = os.ttyname(port) if as_output == "name" else "-"
+    command = [*shlex.split(PLADA), "carousel", "object", "-o", target, "--count", "20"]
+    sender = subprocess.Popen(command, stdout=None if as_output == "name" else port)
+    received = b""
+    while len(received) < len(expected):
+        assert select.select([modem], [], [], 30)[0]
+        received += os.read(modem, 65_536)
+    assert sender.wait(timeout=30) == 0
+    assert received == expected
+    os.close(modem)
+    os.close(port)
+
+
+def test_the_receiver_tells_how_many_frames_were_damaged(folder: Path) -> None:
+    ok("packetize", "task.plada", "-o", "sent", "--repair", "100%")
+    frames = sorted((folder / "sent").iterdir())
+    for path in frames[:3]:
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert "plada: 3 damaged frames came, too\n" in ok("reassemble", "sent", "-o", "copy").stderr
+    assert same(folder)
+    for path in frames[8:]:
+        path.unlink()
+    assert "(3 damaged frames came, too)" in fails(1, "reassemble", "sent", "-o", "other")
+
+
 def test_a_port_that_hangs_up_on_the_receiver_is_named(folder: Path) -> None:
     modem, port = os.openpty()
     tty.setraw(port)
@@ -536,8 +619,8 @@ def test_the_defaults_of_carousel_are_those_of_the_package() -> None:
         ("reassemble --status --state state -o copy", "--status"),
         ("reassemble --status --state state --framing slip", "--status"),
         ("reassemble --status --state state --baud 9600", "--status"),
-        ("reassemble note -o copy --state ./copy", "-o copy would overwrite the input ./copy"),
-        ("reassemble note -o ./note", "-o ./note would overwrite the input note"),
+        ("reassemble note -o copy --state ./copy", "copy would overwrite the input ./copy"),
+        ("reassemble note -o ./note", "./note would overwrite the input note"),
     ],
 )
 def test_options_that_make_no_sense_are_wrong_usage(folder: Path, arguments: str, said: str) -> None:
@@ -561,7 +644,7 @@ def test_options_that_make_no_sense_are_wrong_usage(folder: Path, arguments: str
         ("reassemble --status --state missing", "missing: No such file"),
         ("reassemble --status --state task.plada", "not a state file"),
         ("reassemble --status --state empty", "no frame yet"),
-        ("reassemble task.plada -o copy --state task.plada", "not a state file"),
+        ("reassemble note -o copy --state task.plada", "not a state file"),
     ],
 )
 def test_bad_input_is_one_line(folder: Path, arguments: str, said: str) -> None:

@@ -527,8 +527,8 @@ def test_the_package_raises_the_rules_that_the_specification_states() -> None:
     package = Path(fountain.__file__).parents[1]
     for path in (
         *package.glob("frames/*.py"),
-        package / "cli" / "frames.py",
-        package / "cli" / "reassemble.py",
+        package / "cli" / "frames" / "commands.py",
+        package / "cli" / "frames" / "reassemble.py",
         package / "extras.py",
         package / "testing" / "channel.py",
     ):

@@ -21,7 +21,7 @@ CODEC = {
     "universe": "",
     "arrays": "errors",
     "reference": "errors extras limits progress",
-    "kernels": "errors",
+    "kernels": "errors files",
     "codings": "errors kernels limits reader",
     "container": "codings errors limits reader universe",
     "sections": "arrays codings errors limits",

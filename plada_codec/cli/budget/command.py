@@ -20,7 +20,7 @@ from plada_codec.cli.budget.options import (
     link_options,
     output_option,
 )
-from plada_codec.cli.terminal import complain, loss_of, print_table, quantity, read_bytes, usage_errors
+from plada_codec.cli.terminal import check_not_input, complain, loss_of, print_table, quantity, read_bytes, usage_errors
 from plada_codec.errors import InvalidArgument, PladaError
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def budget(
         raise click.UsageError("--bytes 0: there is nothing to send.")
     if plot is not None and Path(plot).suffix not in _PLOT_SUFFIXES:
         raise click.UsageError(f"--plot {plot}: its name must end in {' or '.join(_PLOT_SUFFIXES)}.")
+    if plot is not None and source is not None:
+        check_not_input(plot, source)
     with usage_errors(OPTION_OF_NUMBER):
         rows = _rows(_links(ids, options), _conditions(options), options["strategy"], all_strategies=not max_bytes)
         if max_bytes and within is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from plada_codec.cli.terminal import finite, option_group, quantity
+from plada_codec.cli.terminal import finite, option_group, quantity, share
+from plada_codec.errors import InvalidArgument
 from plada_codec.links.defaults import (
     DEFAULT_ACKNOWLEDGEMENT_BYTES,
     DEFAULT_NACK_BURST_FRAMES,
@@ -17,6 +18,9 @@ from plada_codec.links.defaults import (
     DEFAULT_RECEIVERS,
     DEFAULT_RETURN_LOSS,
 )
+
+if TYPE_CHECKING:
+    from plada_codec.links.numbers import Quantity
 
 _Reader: TypeAlias = Callable[[click.Context, click.Parameter, Any], Any]
 
@@ -40,12 +44,13 @@ OPTION_OF_NUMBER = {number: option for option, number in NUMBER_OF_OPTION.items(
     "return_loss": "return_loss",
     "acknowledgement_bytes": "ack_bytes",
 }
-#: The function of plada_codec.links.units that reads a number of a link, by its unit; others are ratios.
+#: The function of plada_codec.links.units that reads a number of a link, by its unit.
 _READERS = {
     "s": "seconds",
     "m": "metres",
     "m/s": "metres_per_second",
     "bit/s": "bits_per_second",
+    "Hz": "hertz",
     "W": "watts",
     "B": "size_bytes",
 }
@@ -92,15 +97,8 @@ def _above_zero(reader: str) -> _Reader:
     return read
 
 
-def _share(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Any:
-    value = quantity("ratio")(ctx, parameter, text)
-    if value is not None and value > 1:
-        raise click.BadParameter(f"{text} is more than 1 (100%): write 30% or 0.3")
-    return value
-
-
 def _duty_cycle(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Any:
-    value = _share(ctx, parameter, text)
+    value = share(ctx, parameter, text)
     if value == 0:
         raise click.BadParameter("it must be more than 0, and at most 100%")
     return value
@@ -129,7 +127,7 @@ def _settings(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, 
 
     numbers, switches = all_quantities(), all_switches()
     known = sorted(numbers.keys() | switches.keys())
-    settings = {}
+    settings: dict[str, float] = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
@@ -138,12 +136,28 @@ def _settings(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, 
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise click.BadParameter(f"links have no {name!r}: {hint}")
-        unit = numbers[name].unit if name in numbers else ""
-        number = quantity(_READERS.get(unit, "ratio"))(ctx, parameter, value)
-        if name in switches and number not in (0, 1):
-            raise click.BadParameter(f"{name} is 1 or 0, for yes or no, not {value}")
+        if name in switches:
+            if value not in ("0", "1"):
+                raise click.BadParameter(f"{name} is 1 or 0, for yes or no, not {value!r}")
+            number = float(value)
+        elif numbers[name].unit in _READERS:
+            number = quantity(_READERS[numbers[name].unit])(ctx, parameter, value)
+        else:
+            number = _plain_number(name, value, numbers[name])
         settings[name] = int(number) if float(number).is_integer() else number
     return settings
+
+
+def _plain_number(name: str, text: str, of: Quantity) -> float:
+    """A number without a unit; one that is at most 1 may be a percentage."""
+    from plada_codec.links.units import ratio
+
+    try:
+        if of.largest > 1 and "%" in text:
+            raise InvalidArgument("it is no share", rule="unit")
+        return ratio(text)
+    except InvalidArgument:
+        raise click.BadParameter(f"{name} must be {of.bounds}, not {text!r}") from None
 
 
 _delivery_option = partial(click.option, cls=_GroupOption, group="Loss, distance, receivers")
@@ -153,7 +167,7 @@ output_option = partial(click.option, cls=_GroupOption, group="Output")
 
 conditions_options = option_group(
     _delivery_option(
-        "--loss", callback=_share, metavar="P", help="Share of the frames that is lost.  [default: the profile's, or 0]"
+        "--loss", callback=share, metavar="P", help="Share of the frames that is lost.  [default: the profile's, or 0]"
     ),
     _delivery_option(
         "--burst",
@@ -164,7 +178,7 @@ conditions_options = option_group(
     ),
     _delivery_option(
         "--ber",
-        callback=_share,
+        callback=share,
         metavar="P",
         help="Bit error rate, instead of --loss; also shows the best frame length.",
     ),
@@ -184,7 +198,7 @@ conditions_options = option_group(
     ),
     _delivery_option(
         "--probability",
-        callback=_share,
+        callback=share,
         default=f"{100 * DEFAULT_PROBABILITY:.6g}%",
         show_default=True,
         metavar="Q",
@@ -215,7 +229,7 @@ conditions_options = option_group(
     ),
     _frames_option(
         "--return-loss",
-        callback=_share,
+        callback=share,
         default=f"{DEFAULT_RETURN_LOSS:g}",
         show_default=True,
         metavar="P",

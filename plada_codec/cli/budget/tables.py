@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import click
 
-from plada_codec.cli.terminal import print_table
+from plada_codec.cli.terminal import print_table, printable
 from plada_codec.links.budget import Budget
 from plada_codec.links.conditions import Conditions
 from plada_codec.links.delivery.registry import BASELINE_STRATEGY, DEFAULT_STRATEGY
@@ -148,4 +148,4 @@ def left_out_lines(left_out: Mapping[str, str]) -> Iterator[str]:
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines, folded if they are long."""
     for line in lines:
-        click.echo(textwrap.fill(line, _LINE_COLUMNS, subsequent_indent="  ", break_on_hyphens=False))
+        click.echo(textwrap.fill(printable(line), _LINE_COLUMNS, subsequent_indent="  ", break_on_hyphens=False))

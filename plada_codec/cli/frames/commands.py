@@ -15,13 +15,16 @@ import click
 
 from plada_codec.cli.terminal import (
     RegistryChoice,
+    check_not_input,
     finite,
+    is_standard_output,
     json_option,
     loss_of,
     naming_device,
     option_group,
     quantity,
     read_bytes,
+    share,
     standard_input,
     standard_output,
     usage_errors,
@@ -86,7 +89,14 @@ stream_options = option_group(
 
 
 def _rate_option(name: str, to: str, help: str) -> Callable[[Any], Any]:
-    return click.option(name, to, default="0", show_default=True, callback=quantity("ratio"), metavar="P", help=help)
+    return click.option(name, to, default="0", show_default=True, callback=share, metavar="P", help=help)
+
+
+def _repair(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    value = quantity("ratio")(ctx, parameter, text)
+    if text is not None and value > 1 and "%" not in text:
+        raise click.BadParameter(f"{text} may be {100 * value:g}% or {value:g}%: write the one that you mean")
+    return value
 
 
 _burst_option = click.option(
@@ -105,14 +115,14 @@ _burst_option = click.option(
 @_frame_bytes_option
 @click.option(
     "--repair",
-    callback=quantity("ratio"),
+    callback=_repair,
     metavar="P",
     help="Repair symbols, as a share of the file's symbols.  [default: 10%, at least 2]",
 )
 @click.option(
     "--loss",
     "loss_rate",
-    callback=quantity("ratio"),
+    callback=share,
     metavar="P",
     help="Share of the frames that is expected to be lost.",
 )
@@ -125,7 +135,7 @@ _burst_option = click.option(
 )
 @click.option(
     "--probability",
-    callback=quantity("ratio"),
+    callback=share,
     metavar="P",
     help=f"Probability that all receivers get the file.  [default: {100 * DEFAULT_PROBABILITY:.6g}%]",
 )
@@ -169,7 +179,7 @@ def packetize(
     if loss_rate is None and {burst_frames, receivers, probability} != {None}:
         raise click.UsageError("--burst, --receivers and --probability need --loss.")
     _check_output(output, source, framing, baud)
-    if as_json and output == "-":
+    if as_json and is_standard_output(output):
         raise click.UsageError("--json and frames cannot both be on standard output.")
     sender = frames.Sender(read_bytes(source), frame_bytes, tag)
     symbols, announces = sender.layout.symbols, 2
@@ -301,6 +311,7 @@ def channel(
 
     if burst_frames is not None and not loss_rate:
         raise click.UsageError("--burst needs --loss.")
+    check_not_input("-", "-")
     with usage_errors():
         received = simulated_channel(
             _named("standard input", frames.read_frames(standard_input(), framing)),
@@ -327,7 +338,7 @@ def _stream(sent: Iterable[bytes], output: str, framing: str | None, baud: int |
     """Write a stream of frames, until its reader stops."""
     from plada_codec.files import atomic_write
     from plada_codec.frames.framing import default_framing, write_frame
-    from plada_codec.frames.ports import open_stream
+    from plada_codec.frames.ports import make_raw, open_stream
 
     target: AbstractContextManager[BinaryIO]
     if output == "-":
@@ -336,6 +347,8 @@ def _stream(sent: Iterable[bytes], output: str, framing: str | None, baud: int |
         target = open_stream(output, "wb", baud) if is_open_ended(output) else atomic_write(output)
     try:
         with naming_device("standard output" if output == "-" else output), target as stream:
+            if output == "-":
+                make_raw(stream)
             framing = framing or default_framing(stream)
             for frame in sent:
                 write_frame(stream, frame, framing)
@@ -348,9 +361,12 @@ def _stream(sent: Iterable[bytes], output: str, framing: str | None, baud: int |
 
 
 def is_open_ended(output: str) -> bool:
-    """Whether the output takes any number of frames: standard output, an existing pipe or device."""
+    """Whether the output takes any number of frames: standard output, an existing pipe or device, an open file."""
+    from plada_codec.files import descriptor_of
+
     path = Path(output)
-    return output == "-" or (path.exists() and not path.is_file() and not path.is_dir())
+    is_special = path.exists() and not path.is_file() and not path.is_dir()
+    return output == "-" or is_special or descriptor_of(output) is not None
 
 
 def _is_stream(output: str) -> bool:
@@ -363,13 +379,6 @@ def _check_output(output: str, source: str, framing: str | None, baud: int | Non
         raise click.UsageError("--framing is for streams, not for a folder: name the file of a stream NAME.frames.")
     check_baud(baud, output)
     check_not_input(output, source)
-
-
-def check_not_input(output: str, *inputs: str) -> None:
-    """Refuse an output that is one of the inputs."""
-    for name in inputs:
-        if name != "-" and os.path.realpath(name) == os.path.realpath(output):
-            raise click.UsageError(f"-o {output} would overwrite the input {name}.")
 
 
 def check_baud(baud: int | None, *names: str) -> None:

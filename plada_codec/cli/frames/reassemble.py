@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from plada_codec.cli.frames.commands import check_baud, check_not_input, is_open_ended, stream_options, tag_of
-from plada_codec.cli.terminal import complain, json_option, naming_device, print_table, standard_input, write_bytes
+from plada_codec.cli.frames.commands import check_baud, stream_options, tag_of
+from plada_codec.cli.terminal import (
+    check_not_input,
+    complain,
+    is_standard_output,
+    json_option,
+    naming_device,
+    print_table,
+    standard_input,
+    write_bytes,
+)
 from plada_codec.errors import FileError, Truncated
 
 if TYPE_CHECKING:
@@ -69,10 +78,14 @@ def reassemble(
         raise click.UsageError("Missing option '-o' / '--output'.")
     if not sources and state_path is None:
         raise click.UsageError("Missing argument 'FRAMES...'.")
-    if as_json and output == "-":
+    if as_json and is_standard_output(output):
         raise click.UsageError("--json and the file cannot both be on standard output.")
     check_baud(baud, *sources)
-    check_not_input(output, *sources, *([] if state_path is None else [state_path]))
+    if framing is not None and all(source.endswith(".frame") or Path(source).is_dir() for source in sources):
+        raise click.UsageError("--framing is for streams: a folder or file of frames has none.")
+    check_not_input(output, *sources, state_path)
+    if state_path is not None:
+        check_not_input(state_path, *sources)
     from plada_codec import frames
 
     with nullcontext() if state_path is None else frames.StateFile(state_path) as state:
@@ -84,8 +97,8 @@ def reassemble(
             raise _other_state(state_path, saved, f"not of {tag:03x}: give that object its own state file")
         if reassembler.complete and tag is None and any(map(_is_live, sources)):
             has = f"{state_path} already has object {_tags(reassembler.complete)} complete"
-            if output == "-" or Path(output).exists():
-                but = "" if output == "-" else f", and there is a file {output}"
+            if is_standard_output(output) or Path(output).exists():
+                but = "" if is_standard_output(output) else f", and there is a file {output}"
                 raise FileError(f"{has}{but}: give a new state, no FRAMES, or its --tag", rule="state")
             # If an interruption came between the last frame and the file, the same command continues.
             complain(f"plada: {has}: nothing is received")
@@ -113,7 +126,17 @@ def _result(reassembler: Reassembler, tag: int | None, state_path: str | None) -
             raise
         keeps = "with --state FILE, which keeps received frames"
         has = f"by the same command: {state_path} has these"
-        raise Truncated(f"{error.args[0]}, {keeps if state_path is None else has}", rule=error.rule) from None
+        damaged = _damaged(reassembler)
+        how = f"{keeps if state_path is None else has}{damaged and f' ({damaged})'}"
+        raise Truncated(f"{error.args[0]}, {how}", rule=error.rule) from None
+
+
+def _damaged(reassembler: Reassembler) -> str:
+    """The number of damaged frames, for people; nothing if there were none."""
+    from plada_codec.frames import Reception
+
+    count = reassembler.counts[Reception.DAMAGED]
+    return f"{count:,} damaged frame{'s' if count > 1 else ''} came, too" if count else ""
 
 
 def _report(reassembler: Reassembler, output: str, state_path: str | None, saved: Counter[int], as_json: bool) -> None:
@@ -121,6 +144,8 @@ def _report(reassembler: Reassembler, output: str, state_path: str | None, saved
     got = reassembler.progress(reassembler.complete[0])
     if as_json:
         click.echo(json.dumps(_as_dict(got), indent=2))
+    if damaged := _damaged(reassembler):
+        complain(f"plada: {damaged}")
     for problem in reassembler.problems(got.tag):
         complain(f"plada: {output} is object {got.tag:03x}, but {problem}")
     others = [each for each in reassembler.objects.values() if each.tag != got.tag]
@@ -242,9 +267,11 @@ def _read(
 ) -> Iterator[list[bytes]]:
     """Read the frames of a stream. It is opened with the first frame: opening a pipe waits for its sender."""
     from plada_codec.frames.framing import FRAMINGS, default_framing
-    from plada_codec.frames.ports import open_stream, read_chunks
+    from plada_codec.frames.ports import make_raw, open_stream, read_chunks
 
     with nullcontext(standard_input()) if source == "-" else open_stream(source, "rb", baud) as stream:
+        if source == "-":
+            make_raw(stream)
         is_port = stream.isatty()
         chunks = read_chunks(stream)
         with naming_device(name):
@@ -281,7 +308,8 @@ def _is_live(source: str) -> bool:
     """Whether a source of frames may never end."""
     from plada_codec.frames.ports import is_live
 
-    return is_live(standard_input()) if source == "-" else is_open_ended(source)
+    path = Path(source)
+    return is_live(standard_input()) if source == "-" else path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _print_status(state_path: str, tag: int | None, as_json: bool) -> None:

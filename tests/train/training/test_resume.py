@@ -343,10 +343,10 @@ def test_other_weights_in_a_file_of_the_same_name_are_another_training(sources: 
     assert_fails(plada_train(*arguments), "belongs to another training (starting_weights was")
 
 
-def test_half_written_files_of_a_killed_run_are_overwritten(sources: Path) -> None:
+def test_half_written_files_of_a_killed_run_are_removed(sources: Path) -> None:
     arguments = command("teacher", sources, sources / "out")
     run_until(3, arguments)
-    left = sources / "out" / ".teacher.unfinished.tmp"
+    left = sources / "out" / ".plada-0123456789abcdef.tmp"
     left.write_bytes(bytes(1 << 22))
     assert plada_train(*arguments).exit_code == 0
     assert {path.name for path in (sources / "out").iterdir()} == {"teacher.json", "teacher.safetensors"}
