@@ -146,6 +146,7 @@ API_RULES = (
     ApiRule("buffer", InvalidArgument, "an argument that is no contiguous buffer of bytes"),
     ApiRule("classes", InvalidArgument, "a file that does not say C, read without C"),
     ApiRule("coding", InvalidArgument, "an unknown name of a coding, or a coding beyond the decoder class"),
+    ApiRule("columns", InvalidArgument, "a table of which it is not clear which columns to read, or no table"),
     ApiRule("decoder", InvalidArgument, "a command of a decoder that cannot be run"),
     ApiRule("decoder-class", InvalidArgument, "an unknown decoder class"),
     ApiRule("format", InvalidArgument, "an unknown file format, or a stream without one"),

@@ -105,6 +105,17 @@ _payload_options = option_group(
         help="The same file, but only a check of the names is sent, in 2 bytes.",
     ),
     click.option("--no-class-check", is_flag=True, help="Drop the class check that IN has."),
+    click.option(
+        "--index-column",
+        metavar="NAME",
+        help="Column of the images in a table, by name, or by number from 1.  [default: index, or a name like it]",
+    ),
+    click.option(
+        "--label-column",
+        metavar="NAME",
+        help="Column of the labels.  [default: label, or a name like it]",
+    ),
+    click.option("--sort", is_flag=True, help="Sort the rows of the input by index."),
 )
 _compared_names_option = click.option(
     "--class-names",
@@ -462,6 +473,9 @@ def _read(source: str, format: str | None, limits: Limits, options: dict[str, An
         reference_digest=_digest_to_send(options["reference_digest"], options["digest_bytes"]),
         class_names=None if names is None else _lines(names),
         class_check=b"" if options["no_class_check"] else None,
+        index_column=options["index_column"],
+        label_column=options["label_column"],
+        sort=options["sort"],
         limits=limits,
     )
     with naming_file(source):

@@ -3,9 +3,11 @@
     payload = read("kept.csv", reference_size=1_281_167, num_classes=10)
     write(payload, "kept.parquet")
 
-The formats are the rows of `plada_codec.interop.registry`. A file's suffix is the name of its format. Some formats hold
-a whole payload, others only indices and labels: then the caller of `read` gives the rest. An argument of `read`
-replaces the value in the file.
+The formats are the rows of `plada_codec.interop.registry`. A file's suffix is the name of its format; `.gz` or `.zst`
+may follow it. Some formats hold a whole payload, others only indices and labels: then the caller of `read` gives the
+rest. An argument of `read` replaces the value in the file.
+
+A table that is in memory, such as one of pandas, is read by `from_table`.
 """
 
 from __future__ import annotations
@@ -13,15 +15,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from plada_codec.errors import FileError, InvalidArgument, PladaError
 from plada_codec.files import atomic_write
-from plada_codec.interop.base import REQUIRED_FIELDS, Source, missing_field
-from plada_codec.interop.registry import FORMATS, Format
+from plada_codec.interop.base import REQUIRED_FIELDS, Contents, Source, missing_field
+from plada_codec.interop.registry import FORMAT_OF_SUFFIX, FORMATS, Format
+from plada_codec.interop.rows import ready_rows
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
+from plada_codec.tables.compressed import SUFFIXES, deflated, inflated
+from plada_codec.tables.foreign import table_of_object
+from plada_codec.tables.table import ANY_COLUMNS, Choice
 from plada_codec.universe import Universe
 
 if TYPE_CHECKING:
@@ -40,6 +47,9 @@ def read(
     soft_labels: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     class_check: bytes | None = None,
+    index_column: str | None = None,
+    label_column: str | None = None,
+    sort: bool = False,
     limits: Limits = Limits(),
 ) -> Payload:
     """Read a payload from a file or stream.
@@ -47,7 +57,8 @@ def read(
     Args:
         source: a path, or a binary stream (which need not be seekable, and is left open).
         format: a name in `FORMATS`; by default the suffix of the path.
-        reference_size: N. This argument and those up to `limits` are as in Payload, and replace the values in the file.
+        reference_size: N. This argument and those up to `weights` are as in Payload, and replace the values in the
+            file.
         num_classes: C.
         reference_digest: first bytes of the reference digest.
         universe: the images that the payload speaks of.
@@ -55,6 +66,10 @@ def read(
         soft_labels: codes, a row for each used class.
         weights: codes, one for each kept image.
         class_check: class check of the payload; b"" for none.
+        index_column: the column of the images, by its name, or by its number from 1; by default `index`, or the only
+            one with a name such as `idx`, `image` or `filename`.
+        label_column: the column of the labels; by default `label`, or the only one with a name such as `class`.
+        sort: whether to sort the rows by index. Payloads are sorted; without this, other rows are refused.
         limits: resource limits: for example, at most `max_kept` images are read.
 
     Raises:
@@ -62,12 +77,16 @@ def read(
         InvalidPayload: if its content is not a valid payload.
         ClassMismatch: if its class check is not that of `class_names`.
         LimitExceeded: if it holds more than `limits` allow.
-        InvalidArgument: if there is no such format, or neither file nor caller gives N or C.
+        InvalidArgument: if there is no such format, it is not clear which columns to read, or neither file nor caller
+            gives N or C.
         Unavailable: if the format needs an extra that is not installed.
         Truncated, Corrupt: as `decode` does, for the format `plada`.
     """
-    chosen = _format_of(source, format)
+    chosen, compression = _format_of(source, format)
     name = _name_of(source)
+    choice = Choice(index_column, label_column)
+    if choice != ANY_COLUMNS and not chosen.has_columns:
+        raise InvalidArgument(f"{name}: files of this format have no columns to choose", rule="columns")
     arguments = {
         "reference_size": reference_size,
         "num_classes": num_classes,
@@ -80,15 +99,9 @@ def read(
     }
     try:
         with _opened(source) as stream:
-            contents = chosen.read(Source(stream, reference_size, limits))
-        fields = contents.fields | {field: value for field, value in arguments.items() if value is not None}
-        for field in REQUIRED_FIELDS:
-            if field not in fields:
-                raise missing_field(field)
-        if class_names is not None and class_check is None and fields.get("class_check"):
-            del fields["class_names"]
-            return Payload(contents.indices, contents.labels, **fields).with_class_names(class_names)
-        return Payload(contents.indices, contents.labels, **fields)
+            content = inflated(stream) if compression or chosen.is_inflated else stream
+            contents = chosen.read(Source(content, reference_size, limits, choice))
+        return _payload(contents, arguments, sort=sort)
     except PladaError as error:
         raise type(error)(f"{name}: {error.args[0]}", rule=error.rule, offset=error.offset) from None
     except OSError as error:
@@ -111,25 +124,82 @@ def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: s
         InvalidArgument: if there is no such format.
         Unavailable: if the format needs an extra that is not installed.
     """
-    chosen = _format_of(target, format)
+    chosen, compression = _format_of(target, format)
     if isinstance(target, str | os.PathLike):
-        with atomic_write(target) as stream:
-            chosen.write(payload, stream)
+        with atomic_write(target) as stream, deflated(stream, compression) as content:
+            chosen.write(payload, content)
     else:
         chosen.write(payload, target)
 
 
-def _format_of(file: str | os.PathLike[str] | BinaryIO, name: str | None) -> Format:
+def from_table(
+    table: Any,
+    *,
+    reference_size: int,
+    num_classes: int | None = None,
+    index_column: str | None = None,
+    label_column: str | None = None,
+    sort: bool = False,
+    **more: Any,
+) -> Payload:
+    """Make a payload of a table in memory.
+
+    Args:
+        table: a DataFrame of pandas or polars, a Table or RecordBatch of pyarrow, a Dataset of Hugging Face, a numpy
+            array of records or of two columns, or a dict of columns. A column is a list or an array, of numpy, pandas,
+            polars, pyarrow, torch or jax. Missing values (masks, nulls, NaN) are refused.
+        reference_size: N.
+        num_classes: C; by default the number of class names.
+        index_column: the column of the images, as in `read`.
+        label_column: the column of the labels. If they are categories (pandas.Categorical, polars.Enum) or a ClassLabel
+            of Hugging Face, the categories are the class names, in their order.
+        sort: whether to sort the rows by index.
+        more: further attributes of Payload, by name.
+
+    Raises:
+        FileError: if a value is missing, or no whole number; the message names the row, from 1.
+        InvalidPayload: if the table is not a valid payload.
+        InvalidArgument: if it is no table, or it is not clear which columns to read.
+    """
+    contents = Contents.of_table(table_of_object(table, Choice(index_column, label_column)))
+    arguments = {"reference_size": reference_size, "num_classes": num_classes, **more}
+    return _payload(contents, arguments, sort=sort)
+
+
+def _payload(contents: Contents, arguments: dict[str, Any], *, sort: bool) -> Payload:
+    """The payload of a file's content and of the caller's arguments, which replace its values."""
+    fields = contents.fields | {field: value for field, value in arguments.items() if value is not None}
+    if fields.get("class_names") is not None:
+        fields.setdefault("num_classes", len(fields["class_names"]))
+    for field in REQUIRED_FIELDS:
+        if field not in fields:
+            raise missing_field(field)
+    contents = replace(contents, fields=fields)
+    ready = ready_rows(contents, fields["reference_size"], fields["num_classes"], sort=sort)
+    class_names = arguments.get("class_names")
+    if class_names is not None and arguments.get("class_check") is None and fields.get("class_check"):
+        fields = {name: value for name, value in ready.fields.items() if name != "class_names"}
+        return Payload(ready.indices, ready.labels, **fields).with_class_names(class_names)
+    return Payload(ready.indices, ready.labels, **ready.fields)
+
+
+def _format_of(file: str | os.PathLike[str] | BinaryIO, name: str | None) -> tuple[Format, str]:
+    """The format of a file, and the suffix of its compression, or ""."""
     known = f"the formats are: {', '.join(FORMATS)}"
-    if name is None:
-        if not isinstance(file, str | os.PathLike):
-            raise InvalidArgument(f"{_name_of(file)}: a stream has no suffix: give its format; {known}", rule="format")
-        name = Path(file).suffix.lower().removeprefix(".")
-        if name not in FORMATS:
-            raise InvalidArgument(f"{_name_of(file)}: no format has this suffix; {known}", rule="format")
-    if name not in FORMATS:
+    compression = ""
+    if isinstance(file, str | os.PathLike):
+        path = Path(file)
+        compression = path.suffix.lower() if path.suffix.lower() in SUFFIXES else ""
+        if name is None:
+            suffix = path.with_suffix("").suffix if compression else path.suffix
+            name = FORMAT_OF_SUFFIX.get(suffix.lower().removeprefix("."))
+            if name is None:
+                raise InvalidArgument(f"{_name_of(file)}: no format has this suffix; {known}", rule="format")
+    elif name is None:
+        raise InvalidArgument(f"{_name_of(file)}: a stream has no suffix: give its format; {known}", rule="format")
+    if name not in FORMAT_OF_SUFFIX:
         raise InvalidArgument(f"no format is named {name!r}; {known}", rule="format")
-    return FORMATS[name]
+    return FORMATS[FORMAT_OF_SUFFIX[name]], compression
 
 
 def _name_of(file: str | os.PathLike[str] | BinaryIO) -> str:

@@ -1,6 +1,7 @@
-"""The formats `arrow` (Arrow IPC, file or stream) and `parquet`: integer columns `index` and `label` (extra `arrow`).
+"""The formats `arrow` (Arrow IPC, file or stream) and `parquet`: columns `index` and `label` (extra `arrow`).
 
-A third integer column, `weight_code`, exists only if the payload has weights.
+A third column, `weight_code`, exists only if the payload has weights. Readers take columns of other names, of any whole
+numbers, and dictionaries of them. If a label is a ClassLabel of Hugging Face's datasets, its names are the class names.
 
 The rest of the payload is a JSON object under `plada` in the schema's metadata. Each of its keys is optional:
 
@@ -13,15 +14,20 @@ The writers use int64 for index, int32 for label, uint8 for weight_code; they wr
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from plada_codec.errors import FileError
 from plada_codec.extras import extra_module
+from plada_codec.interop.arrow_messages import claims_of
 from plada_codec.interop.base import Contents, Source, file_errors
 from plada_codec.payload import Payload
 from plada_codec.sections.registry import SECTIONS
+from plada_codec.tables.arrow_columns import arrow_values, class_names_in, rows_after
+from plada_codec.tables.compressed import check_inflated
+from plada_codec.tables.table import TableBuilder
 from plada_codec.universe import Universe
 
 _COLUMNS, _WEIGHTS_COLUMN = ("index", "label"), "weight_code"
@@ -30,40 +36,39 @@ _METADATA_KEY = b"plada"
 _SECTIONS = tuple(section.field for section in SECTIONS if section.field != "weights")
 _METADATA = ("reference_size", "num_classes", "reference_digest", "class_check", "universe", *_SECTIONS)
 #: First bytes of an IPC file; an IPC stream begins differently.
-_FILE_MAGIC = b"ARROW1"
+_FILE_MAGIC, _FILE_HEAD_BYTES = b"ARROW1", 8
+#: Parquet is read by so many rows, and from buffers of this size.
+_BATCH_ROWS, _BUFFER_BYTES = 1 << 16, 1 << 20
 
 
 def read_ipc(source: Source) -> Contents:
     """Read Arrow IPC, file or stream, batch by batch."""
     pyarrow = extra_module("pyarrow", "arrow")
     data = source.read_all()
-    is_file = data.startswith(_FILE_MAGIC)
-    opener = pyarrow.ipc.open_file if is_file else pyarrow.ipc.open_stream
     with file_errors("not Arrow IPC, or damaged"):
-        schema = opener(data).schema
-        numbers = list(_columns(pyarrow, schema).values())
+        content = _stream_in(data)
+        _check_messages(pyarrow.ipc.MessageReader.open_stream(content), source, len(data))
+        schema = pyarrow.ipc.open_stream(content).schema
+        columns = _columns(schema.names, source)
+        numbers = sorted(map(schema.get_field_index, columns.values()))
         options = pyarrow.ipc.IpcReadOptions(included_fields=numbers, use_threads=False)
-        reader = opener(data, options=options)
-        batches: list[Any] = []
-        kept = 0
-        for batch in map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader:
-            kept += batch.num_rows
-            source.check_kept(kept)
-            batches.append(batch)
-        return _contents(pyarrow.Table.from_batches(batches, reader.schema), schema.metadata)
+        return _contents(pyarrow.ipc.open_stream(content, options=options), columns, source, schema.metadata)
 
 
 def read_parquet(source: Source) -> Contents:
-    """Read a Parquet file."""
+    """Read a Parquet file, some thousand rows at a time: its footer may claim anything."""
     pyarrow = extra_module("pyarrow", "arrow")
     parquet = extra_module("pyarrow.parquet", "arrow")
     data = source.read_all()
     with file_errors("not Parquet, or damaged"):
-        file = parquet.ParquetFile(pyarrow.BufferReader(data))
-        schema = file.schema_arrow
-        columns = list(_columns(pyarrow, schema))
-        source.check_kept(file.metadata.num_rows)
-        return _contents(file.read(columns=columns, use_threads=False), schema.metadata)
+        schema = parquet.ParquetFile(pyarrow.BufferReader(data)).schema_arrow
+        columns = _columns(schema.names, source)
+        names = list(columns.values())
+        texts = [name for name in names if str(schema.field(name).type).endswith("string")]
+        file = parquet.ParquetFile(pyarrow.BufferReader(data), read_dictionary=texts, buffer_size=_BUFFER_BYTES)
+        _check_footer(file.metadata, names, source, len(data))
+        batches = file.iter_batches(_BATCH_ROWS, columns=names, use_threads=False)
+        return _contents(batches, columns, source, schema.metadata)
 
 
 def write_ipc(payload: Payload, stream: BinaryIO) -> None:
@@ -80,30 +85,46 @@ def write_parquet(payload: Payload, stream: BinaryIO) -> None:
     extra_module("pyarrow.parquet", "arrow").write_table(_table(pyarrow, payload), stream)
 
 
-def _columns(pyarrow: Any, schema: Any) -> dict[str, int]:
-    """The columns to read: their numbers by name."""
-    numbers = {}
-    with_weights = _WEIGHTS_COLUMN in schema.names
-    for name in (*_COLUMNS, _WEIGHTS_COLUMN) if with_weights else _COLUMNS:
-        found = schema.get_all_field_indices(name)
-        if len(found) != 1:
-            raise FileError(f"there must be one column {name!r}, not {len(found)}", rule="file")
-        kind = schema.field(found[0]).type
-        if not pyarrow.types.is_integer(kind):
-            raise FileError(f"column {name!r} must be integers, not {kind}", rule="file")
-        numbers[name] = found[0]
-    return numbers
+def _columns(names: list[str], source: Source) -> dict[str, str]:
+    """The columns to read: their names, by what they hold."""
+    image, label = source.choice.of(names)
+    columns = {"index": names[image], "label": names[label]}
+    if _WEIGHTS_COLUMN in names:
+        columns[_WEIGHTS_COLUMN] = _WEIGHTS_COLUMN
+    for name in columns.values():
+        if names.count(name) > 1:
+            raise FileError(f"{names.count(name)} columns are named {name!r}", rule="file")
+    return columns
 
 
-def _contents(table: Any, metadata: dict[bytes, bytes] | None) -> Contents:
-    table.validate(full=True)
-    for name in table.column_names:
-        if missing_values := table.column(name).null_count:
-            raise FileError(f"column {name!r} has {missing_values} missing values", rule="file")
-    columns = {name: table.column(name).to_numpy() for name in table.column_names}
-    indices, labels = (columns[name] for name in _COLUMNS)
+def _contents(
+    batches: Iterable[Any], columns: dict[str, str], source: Source, metadata: Mapping[bytes, bytes] | None
+) -> Contents:
+    """Read the columns of all batches, and the metadata of their schema."""
+    builder = TableBuilder(source.check_kept, "row")
+    weights: list[Any] = []
+    for batch in batches:
+        source.check_kept(builder.rows + batch.num_rows)
+        batch.validate(full=True)
+        place = rows_after(builder.rows)
+        values = {what: arrow_values(batch.column(name), what, place) for what, name in columns.items()}
+        numbers = np.arange(builder.rows + 1, builder.rows + 1 + batch.num_rows)
+        builder.add(values["index"], values["label"], numbers)
+        weights.append(values.get(_WEIGHTS_COLUMN, ()))
+    table = builder.table()
+    fields = _fields((metadata or {}).get(_METADATA_KEY, b"{}"))
+    if _WEIGHTS_COLUMN in columns:
+        fields["weights"] = np.concatenate(weights) if weights else np.empty(0, np.int64)
+    class_names = class_names_in(metadata, columns["label"])
+    if class_names is not None and fields.get("class_names") is None:
+        fields["class_names"] = class_names
+    return Contents(table.images, table.labels, fields, table.place)
+
+
+def _fields(metadata: bytes) -> dict[str, Any]:
+    """The attributes of Payload that are in the schema's metadata."""
     with file_errors("the schema's metadata 'plada' is not what it should be"):
-        fields = json.loads((metadata or {}).get(_METADATA_KEY, b"{}"))
+        fields = json.loads(metadata)
         bounds = {name: fields.pop(name) for name in ("offset", "stride") if name in fields}
         if bounds:
             fields["universe"] = Universe(**bounds)
@@ -112,10 +133,52 @@ def _contents(table: Any, metadata: dict[bytes, bytes] | None) -> Contents:
                 fields[name] = bytes.fromhex(fields[name])
         if not isinstance(fields.get("class_names"), list | None):
             raise TypeError("class_names is no list")
-        fields = {name: value for name, value in fields.items() if name in _METADATA}
-        if _WEIGHTS_COLUMN in columns:
-            fields["weights"] = columns[_WEIGHTS_COLUMN]
-        return Contents(indices, labels, fields)
+        return {name: value for name, value in fields.items() if name in _METADATA}
+
+
+def _check_footer(metadata: Any, names: Collection[str], source: Source, file_bytes: int) -> None:
+    """Refuse a footer whose claims contradict each other, or go beyond the limits."""
+    rows, inflated_bytes = 0, 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        rows += group.num_rows
+        for column in map(group.column, range(group.num_columns)):
+            if column.path_in_schema in names:
+                if column.num_values != group.num_rows:
+                    raise FileError(
+                        f"a row group claims {group.num_rows} rows, but column {column.path_in_schema!r} has "
+                        f"{column.num_values} values",
+                        rule="file",
+                    )
+                inflated_bytes += column.total_uncompressed_size
+    if rows != metadata.num_rows:
+        raise FileError(f"the footer claims {metadata.num_rows} rows, but its row groups {rows}", rule="file")
+    source.check_kept(rows)
+    check_inflated(inflated_bytes, file_bytes, "Parquet")
+
+
+def _check_messages(messages: Iterable[Any], source: Source, file_bytes: int) -> None:
+    """Refuse record batches and dictionaries that claim more rows or bytes than the limits allow."""
+    rows = inflated_bytes = 0
+    for message in messages:
+        if message.type in ("record batch", "dictionary"):
+            length, size = claims_of(memoryview(message.metadata), memoryview(message.body))
+            inflated_bytes += size
+            rows += length if message.type == "record batch" else 0
+            source.check_kept(rows)
+            check_inflated(inflated_bytes, file_bytes, "Arrow IPC")
+
+
+def _stream_in(data: bytes) -> memoryview:
+    """The IPC stream of a file, which stands between two magic numbers, or the stream itself.
+
+    The footer of a file is not used: it only says again where the batches are.
+    """
+    if not data.startswith(_FILE_MAGIC):
+        return memoryview(data)
+    if not data.endswith(_FILE_MAGIC):
+        raise FileError("it is cut off", rule="file")
+    return memoryview(data)[_FILE_HEAD_BYTES:]
 
 
 def _table(pyarrow: Any, payload: Payload) -> Any:

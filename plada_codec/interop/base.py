@@ -1,11 +1,11 @@
-"""Helpers that the formats share: the content of a file, its stream, and lines of text.
+"""Helpers that the formats share: the content of a file, its stream, and the choice of its columns.
 
 Errors of readers do not name the file: `interop.read` puts its name in front.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from plada_codec.errors import FileError, InvalidArgument, LimitExceeded, PladaError
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
+from plada_codec.tables.table import ANY_COLUMNS, Choice, Table, row_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Text is read in blocks of whole lines of about this size; no line may be longer.
+#: Files are read in blocks of this size.
 BLOCK_BYTES = 1 << 22
 #: Rows of text made at once.
 _BLOCK_ROWS = 1 << 16
@@ -33,20 +34,35 @@ REQUIRED_FIELDS = {
 
 @dataclass(frozen=True)
 class Contents:
-    """The content of a file, not yet checked: indices, labels, and other attributes of Payload by name."""
+    """The content of a file, not yet checked.
+
+    Attributes:
+        indices: numbers of the images, or their names (an object array of strings).
+        labels: numbers of the classes, or their names.
+        fields: other attributes of Payload by name.
+        place: the place of a row (from 0) in the file, for messages, such as "line 7".
+    """
 
     indices: NDArray[Any]
     labels: NDArray[Any]
     fields: dict[str, Any] = field(default_factory=dict)
+    place: Callable[[int], str] = row_number
+
+    @classmethod
+    def of_table(cls, table: Table) -> Contents:
+        """The content of a file that holds nothing but a table."""
+        fields = {} if table.class_names is None else {"class_names": table.class_names}
+        return cls(table.images, table.labels, fields, table.place)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A stream to read, the reference size N if the caller gives it, and resource limits."""
+    """A stream to read, the reference size N if the caller gives it, resource limits, and the columns to read."""
 
     stream: BinaryIO
     known_reference_size: int | None
     limits: Limits
+    choice: Choice = ANY_COLUMNS
 
     @property
     def reference_size(self) -> int:
@@ -75,34 +91,11 @@ class Source:
             blocks.append(block)
         return b"".join(blocks)
 
-    def line_blocks(self) -> Iterator[tuple[int, bytes]]:
-        """Blocks of whole lines, in order: the number of the first line (from 1), and the lines."""
-        line, begun = 1, b""
-        while chunk := self.stream.read(BLOCK_BYTES):
-            end = chunk.rfind(b"\n") + 1
-            if end:
-                block = begun + chunk[:end]
-                yield line, block
-                line += block.count(b"\n")
-                begun = chunk[end:]
-            else:
-                begun += chunk
-            if len(begun) > BLOCK_BYTES:
-                raise FileError(f"line {line}: longer than {BLOCK_BYTES} bytes, which cannot be one row", rule="file")
-        if begun:
-            yield line, begun
-
 
 def missing_field(name: str) -> InvalidArgument:
     """The error for a required field that neither the file nor the caller gives."""
     what, option, rule = REQUIRED_FIELDS[name]
     return InvalidArgument(f"it does not say {what}: give {name} ({option})", rule=rule)
-
-
-def bad_line(number: int, line: bytes, expected: str) -> FileError:
-    """The error for a line that breaks its format."""
-    text = ascii(line[:40].decode("ascii", "backslashreplace").strip())
-    return FileError(f"line {number}: {text} is not {expected}", rule="file")
 
 
 @contextmanager

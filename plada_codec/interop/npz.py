@@ -17,23 +17,30 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
 from plada_codec.errors import FileError, LimitExceeded
-from plada_codec.interop.base import Contents, Source, file_errors
+from plada_codec.interop.base import BLOCK_BYTES, Contents, Source, file_errors
 from plada_codec.payload import Payload
 from plada_codec.sections.registry import SECTIONS
 from plada_codec.universe import Universe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from typing_extensions import Buffer
 
     from plada_codec.limits import Limits
 
 #: Optional sections, but for the names of the classes: arrays or text, which Payload checks.
 _SECTIONS = tuple(section.field for section in SECTIONS if section.field != "class_names")
+#: The longest header of an array, which numpy itself limits to 10,000 characters.
+_MOST_HEADER_BYTES = 1 << 16
+#: Arrays of a single number, or of the reference digest, have no more values.
+_MOST_SMALL_VALUES = 64
+#: A value takes no more bytes, on average: names of classes are text, of 4 bytes for each character.
+_MOST_BYTES_OF_A_VALUE = 1 << 10
 
 
 def read(source: Source) -> Contents:
@@ -89,24 +96,24 @@ class _Arrays:
         return f"{name}.npy" in self.files
 
     def get(self, name: str) -> NDArray[Any]:
-        """A required array. Its header is checked before the array is made."""
+        """A required array. Nothing is inflated beyond the limits."""
         if name not in self:
             raise FileError(f"there is no array {name!r}", rule="file")
-        with file_errors(f"{name!r} is damaged"):
-            with self.archive.open(f"{name}.npy") as file:
-                shape, dtype = _header(file)
-            if dtype.hasobject:
-                raise FileError(f"{name!r} holds pickled objects, which are not read", rule="file")
-            # count at least 8 bytes for each value: an empty text takes no bytes in an array, but some in a list
-            claimed = math.prod(shape) * max(8, dtype.itemsize)
-            if claimed > self.limits.max_stream_bytes:
-                limit = f"the limit max_stream_bytes is {self.limits.max_stream_bytes}"
-                raise LimitExceeded(f"{name!r} claims {claimed} bytes, but {limit}", rule="limit-stream-bytes")
-            with self.archive.open(f"{name}.npy") as file:
-                array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-                if file.read(1):
-                    raise FileError(f"{name!r} has bytes after its array", rule="file")
-            return array
+        compression = self.archive.getinfo(f"{name}.npy").compress_type
+        if compression not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            known = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA"}.get(compression, f"method {compression}")
+            raise FileError(f"{name!r} is compressed with {known}; save it with numpy.savez_compressed", rule="file")
+        with file_errors(f"{name!r} is damaged"), self.archive.open(f"{name}.npy") as file:
+            return read_array(cast(BinaryIO, file), repr(name), self._most_values(name))
+
+    def _most_values(self, name: str) -> int:
+        return {
+            "class_names": self.limits.max_classes,
+            "soft_labels": self.limits.max_soft_label_values,
+            "indices": self.limits.max_kept,
+            "labels": self.limits.max_kept,
+            "weights": self.limits.max_kept,
+        }.get(name, _MOST_SMALL_VALUES)
 
     def value(self, name: str) -> Any:
         """A required array; if it holds text, a list of strings."""
@@ -130,12 +137,62 @@ class _Arrays:
         return array
 
 
-def _header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
+def read_array(stream: BinaryIO, what: str, most_values: int) -> NDArray[Any]:
+    """Read an array in numpy's format `npy`, to the end of the stream. Nothing is unpickled.
+
+    Args:
+        stream: it need not be seekable.
+        what: name of the array, for messages.
+        most_values: the most values that it may have.
+
+    Raises:
+        FileError: if it is no such array, or damaged.
+        LimitExceeded: if it claims more; no more is read or allocated.
+    """
+    with file_errors(f"{what} is damaged, or not in the format npy"):
+        shape, fortran_order, dtype = _header(stream)
+        if dtype.hasobject:
+            raise FileError(f"{what} holds pickled objects, which are not read", rule="file")
+        values = math.prod(shape)
+        if values > most_values or values * dtype.itemsize > _MOST_BYTES_OF_A_VALUE * max(most_values, 1 << 16):
+            raise LimitExceeded(
+                f"{what} claims {values} values of {dtype.itemsize} bytes, but the limits allow {most_values}",
+                rule="limit-kept" if most_values >= 1 << 16 else "limit-stream-bytes",
+            )
+        array = np.empty(values, dtype)
+        place = memoryview(cast("Buffer", array.view(np.uint8))) if array.nbytes else memoryview(b"")
+        while place and (block := stream.read(min(len(place), BLOCK_BYTES))):
+            place[: len(block)] = block
+            place = place[len(block) :]
+        if place:
+            raise FileError(f"{what} is cut off: {len(place)} bytes are missing", rule="file")
+        if stream.read(1):
+            raise FileError(f"{what} has bytes after its array", rule="file")
+        return array.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and dtype of an array; its header is short."""
+    version = np.lib.format.read_magic(stream)
+    length_bytes = 2 if version == (1, 0) else 4
+    length = _exactly(stream, length_bytes)
+    size = int.from_bytes(length, "little")
+    if size > _MOST_HEADER_BYTES:
+        raise ValueError(f"its header claims {size} bytes")
+    header = io.BytesIO(length + _exactly(stream, size))
     if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(header)
     else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(header)
     if any(length < 0 for length in shape):
         raise ValueError("a negative length")
-    return shape, dtype
+    return shape, fortran_order, dtype
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (block := stream.read(size - len(data))):
+        data += block
+    if len(data) < size:
+        raise ValueError("it is cut off")
+    return data

@@ -8,7 +8,9 @@ from typing import BinaryIO, NamedTuple
 from plada_codec.interop import (
     arrow,
     csv,
+    json,
     jsonl,
+    npy,
     npz,
     plada,
     raw,
@@ -26,23 +28,46 @@ class Format(NamedTuple):
         write: writes a payload.
         is_complete: whether a file holds everything that a payload can hold, or indices and labels only.
         content: description of a file, for people.
+        suffixes: other suffixes of such files than its name.
+        has_columns: whether a caller can choose the columns to read.
+        is_inflated: whether gzip and zstd are known by a file's first bytes, which could be numbers in other formats.
     """
 
     read: Callable[[Source], Contents]
     write: Callable[[Payload, BinaryIO], None]
     is_complete: bool
     content: str
+    suffixes: tuple[str, ...] = ()
+    has_columns: bool = False
+    is_inflated: bool = True
 
 
 #: By name, which is a file's suffix without the dot. Integers of `roaring`, `idx-raw` and `bmp-raw` are little-endian.
 FORMATS = {
     "plada": Format(plada.read, plada.write, True, "the payload format of `spec/`"),
     "npz": Format(npz.read, npz.write, True, "numpy arrays under the names of Payload's attributes"),
-    "csv": Format(csv.read, csv.write, False, "lines `index,label`; a header that says so is optional"),
-    "jsonl": Format(jsonl.read, jsonl.write, False, 'lines `{"index":..,"label":..}`; further keys are ignored'),
-    "arrow": Format(arrow.read_ipc, arrow.write_ipc, True, "Arrow IPC, file or stream: columns `index` and `label`"),
-    "parquet": Format(arrow.read_parquet, arrow.write_parquet, True, "Parquet, with the same columns"),
+    "csv": Format(csv.read, csv.write, False, "text with a row on each line and any delimiter", ("txt",), True),
+    "tsv": Format(csv.read, csv.write_tsv, False, "the same, written with tabs", (), True),
+    "jsonl": Format(jsonl.read, jsonl.write, False, "a JSON object on each line", ("ndjson",), True),
+    "json": Format(json.read, json.write, False, "a JSON document: columns, objects or arrays", (), True),
+    "npy": Format(npy.read, npy.write, False, "one numpy array: records, or two columns", (), True),
+    "arrow": Format(arrow.read_ipc, arrow.write_ipc, True, "Arrow IPC, file or stream", ("feather", "ipc"), True),
+    "parquet": Format(arrow.read_parquet, arrow.write_parquet, True, "Parquet", ("pq",), True),
     "roaring": Format(roaring.read, roaring.write, False, "Roaring's portable serialisation, then the labels as u16"),
-    "idx-raw": Format(raw.read_index_list, raw.write_index_list, False, "the indices as u32, then the labels as u16"),
-    "bmp-raw": Format(raw.read_bitmap, raw.write_bitmap, False, "a bitmap, ceil(N / 8) bytes, then the labels as u16"),
+    "idx-raw": Format(
+        raw.read_index_list,
+        raw.write_index_list,
+        False,
+        "the indices as u32, then the labels as u16",
+        is_inflated=False,
+    ),
+    "bmp-raw": Format(
+        raw.read_bitmap,
+        raw.write_bitmap,
+        False,
+        "a bitmap, ceil(N / 8) bytes, then the labels as u16",
+        is_inflated=False,
+    ),
 }
+#: The name of the format of each suffix.
+FORMAT_OF_SUFFIX = {suffix: name for name, row in FORMATS.items() for suffix in (name, *row.suffixes)}

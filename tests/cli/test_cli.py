@@ -190,7 +190,7 @@ def test_a_digest_mismatch_says_how_to_find_the_images_that_differ(tmp_path: Pat
         ("header.csv", "index,label\n", None),
         ("float.csv", "1.5,0\n", "line 1"),
         ("nan.csv", "index,label\nnan,0\n", "line 2"),
-        ("unsorted.csv", "5,0\n3,0\n", "increasing"),
+        ("unsorted.csv", "5,0\n3,0\n", "comes after 5"),
         ("repeated.csv", "5,0\n5,0\n", "repeated"),
         ("negative.csv", "-1,0\n", "-1"),
         ("large.csv", "1000,0\n", "1000"),
@@ -217,9 +217,9 @@ def test_bad_files_are_one_line_and_exit_code_1(tmp_path: Path, name: str, conte
     assert not (tmp_path / "o.plada").exists()
 
 
-def test_columns_that_are_not_integers_are_refused(tmp_path: Path) -> None:
+def test_columns_that_are_not_whole_numbers_are_refused(tmp_path: Path) -> None:
     for name, arrays in {
-        "float": {"indices": np.array([1.0]), "labels": np.array([0])},
+        "float": {"indices": np.array([1.5]), "labels": np.array([0])},
         "nan": {"indices": np.array([np.nan]), "labels": np.array([0])},
         "lengths": {"indices": np.array([1, 2]), "labels": np.array([0])},
         "missing": {"indices": np.array([1])},

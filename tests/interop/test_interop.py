@@ -260,13 +260,13 @@ def test_csv_is_read_whatever_its_spacing(rows: list[tuple[int, int]], header: s
     assert list(zip(payload.indices.tolist(), payload.labels.tolist(), strict=True)) == rows
 
 
-@given(st.text("0123456789,,,\n\n\n\r -+.", max_size=40))
+@given(st.text("0123456789,,,\n\n\n\r-+", max_size=40))
 def test_a_csv_file_is_read_as_exactly_its_rows_or_refused(text: str) -> None:
-    lines = [line for line in re.split(r"\r?\n", text) if line.strip()]
-    rows = [re.fullmatch(r"\s*([+-]?\d+)\s*,\s*([+-]?\d+)\s*", line) for line in lines]
+    lines = [line for line in re.split(r"\r\n?|\n", text) if line.strip(",")]
+    rows = [re.fullmatch(r"([+-]?\d+),([+-]?\d+),*", line) for line in lines]
     try:
         payload = read_bytes(text.encode(), "csv", reference_size=2**63 - 1, num_classes=65_536)
-    except FileError:
+    except (FileError, InvalidArgument):
         assert (
             not rows or None in rows or max(abs(int(number)) for row in rows if row for number in row.groups()) >= 2**63
         )
@@ -278,11 +278,11 @@ def test_a_csv_file_is_read_as_exactly_its_rows_or_refused(text: str) -> None:
 
 
 def test_long_csv_keeps_count_of_its_lines_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plada_codec.interop.base.BLOCK_BYTES", 50)
+    monkeypatch.setattr("plada_codec.tables.text.lines.BLOCK_BYTES", 50)
     payload = Payload(np.arange(1000), np.arange(1000) % 10, 1000, 10)
     data = written(payload, "csv")
     assert read_bytes(data, "csv", reference_size=1000, num_classes=10) == payload
-    assert "line 702: '700,x' is not" in fault(data.replace(b"\n700,0\n", b"\n700,x\n"), "csv")
+    assert "line 702: label 'x' is not a whole number" in fault(data.replace(b"\n700,0\n", b"\n700,x\n"), "csv")
 
 
 @pytest.mark.parametrize(
@@ -290,24 +290,23 @@ def test_long_csv_keeps_count_of_its_lines_across_blocks(monkeypatch: pytest.Mon
     [
         ("", "it is empty"),
         ("\n\n", "it is empty"),
-        ("index,label\n3,6\n14\n", "line 3: '14' is not two integers, index,label"),
-        ("3,6\n14,5,1\n", "line 2: '14,5,1' is not two integers"),
-        ("3,6,1\n14,5,1\n", "line 1: '3,6,1' is not two integers"),
-        ("index,label\n3,nan\n", "line 2: '3,nan' is not two integers"),
-        ("3,6\n\n14.0,5\n", "line 3: '14.0,5' is not two integers"),
-        ("3,6\n1e1,5\n", "line 2: '1e1,5' is not two integers"),
-        ("3,6\n1_4,5\n", "line 2: '1_4,5' is not two integers"),
-        ("3,6\n14,\n", "line 2: '14,' is not two integers"),
-        ("3;6\n", "line 1: '3;6' is not two integers"),
-        ("image,class\n3,6\n", "line 1: 'image,class' is not two integers"),
-        ("3,6\n99999999999999999999,5\n", "line 2: '99999999999999999999,5' is not two integers"),
-        ("٣,6\n", "line 1: '\\\\xd9\\\\xa3,6' is not two integers"),
-        ("14,6\n3,5\n", "indices must be strictly increasing, but number 1, 3, comes after 14"),
-        ("3,6\n3,5\n", "indices must be strictly increasing, but number 1, 3, is repeated"),
-        ("-1,6\n3,5\n", "index -1 is outside the reference set of 100 images"),
-        ("3,6\n100,5\n", "index 100 is outside the reference set of 100 images"),
-        ("3,6\n14,10\n", "labels has a 10, but must be 0 .. 9"),
-        ("3,-6\n14,5\n", "labels has a -6, but must be 0 .. 9"),
+        ("index,label\n3,6\n14\n", "line 3: '14' has 1 of 2 fields"),
+        ("3,6\n14,5,1\n", "line 2: '14,5,1' has 3 of 2 fields"),
+        ("3,6,1\n14,5,1\n", "line 1: it does not name a column of images and one of labels; the columns are '3', '6'"),
+        ("index,label\n3,nan\n", "line 2: label 'nan' is not a whole number"),
+        ("3,6\n\n14.5,5\n", "line 3: index '14.5' is not a whole number"),
+        ("3,6\n1e-1,5\n", "line 2: index '1e-1' is not a whole number"),
+        ("3,6\n1_4,5\n", "line 2: index '1_4' is not a whole number"),
+        ("3,6\n14,\n", "line 2: label is missing"),
+        ("3:6\n", "line 1: '3:6' is not two fields"),
+        ("3,6\n99999999999999999999,5\n", "line 2: index '99999999999999999999' is not a whole number of 64 bits"),
+        ("3,6\n٣,6\n", "line 2: index '\\u0663' is not a whole number"),
+        ("14,6\n3,5\n", "line 2: index 3 comes after 14: give sort=True (--sort)"),
+        ("3,6\n3,5\n", "line 2: index 3 is repeated"),
+        ("-1,6\n3,5\n", "line 1: index -1 is outside the reference set of 100 images"),
+        ("3,6\n100,5\n", "line 2: index 100 is outside the reference set of 100 images"),
+        ("3,6\n14,10\n", "line 2: label 10 is outside the 10 classes"),
+        ("3,-6\n14,5\n", "line 1: label -6 is outside the 10 classes"),
     ],
 )  # fmt: skip
 def test_bad_csv_is_refused_by_line(text: str, message: str, tmp_path: Path) -> None:
@@ -326,7 +325,7 @@ def test_a_csv_line_of_megabytes_is_refused() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "14,5", "{", "[14, 5]", "null", "{}", '{"index": 14}', '{"index": 14.0, "label": 5}',
+        "14,5", "{", "[14, 5]", "null", "{}", '{"index": 14}', '{"index": 14.5, "label": 5}',
         '{"index": NaN, "label": 5}',
         '{"index": "14", "label": 5}', '{"index": 14, "label": true}', '{"index": 14, "label": null}',
         '{"index": 99999999999999999999, "label": 5}', '{"index": 14, "label": 5} {}', "[" * 100_000, '{"index": \x00',
@@ -348,15 +347,18 @@ def test_json_lines_may_have_further_keys_and_spaces() -> None:
     ("arrays", "message"),
     [
         ({"indices": [3, 14, 15]}, "3 indices but 2 labels"),
-        ({"indices": [3.0, np.nan]}, "indices must be integers, not float64"),
-        ({"labels": [6.0, 5.0]}, "labels must be integers, not float64"),
+        ({"indices": [3.0, np.nan]}, "row 2: index nan is not a whole number"),
+        ({"labels": [6.0, 5.5]}, "row 2: label 5.5 is not a whole number"),
         ({"indices": [[3, 14]]}, "indices must have one dimension, not 2"),
-        ({"indices": [14, 3]}, "indices must be strictly increasing"),
-        ({"indices": [3, 3]}, "indices must be strictly increasing"),
-        ({"indices": [-3, 3]}, "index -3 is outside"),
-        ({"indices": [3, 100]}, "index 100 is outside"),
-        ({"indices": np.array([3, 2**64 - 1], np.uint64)}, "indices has a 18446744073709551615"),
-        ({"labels": [6, 10]}, "labels has a 10"),
+        ({"indices": [14, 3]}, "row 2: index 3 comes after 14"),
+        ({"indices": [3, 3]}, "row 2: index 3 is repeated"),
+        ({"indices": [-3, 3]}, "row 1: index -3 is outside"),
+        ({"indices": [3, 100]}, "row 2: index 100 is outside"),
+        (
+            {"indices": np.array([3, 2**64 - 1], np.uint64)},
+            "row 2: index 18446744073709551615 is not a whole number of 64 bits",
+        ),
+        ({"labels": [6, 10]}, "row 2: label 10 is outside the 10 classes"),
         ({"indices": np.array([3, "x"], object)}, "'indices' holds pickled objects, which are not read"),
         ({"class_names": np.array(["a", None], object)}, "'class_names' holds pickled objects"),
         ({"class_names": [1, 2]}, "'class_names' must be text of one dimension"),
@@ -396,23 +398,21 @@ def test_the_claims_of_an_npz_are_checked_before_allocation(shape: str) -> None:
             "indices.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(80)
         )
     message = fault(stream.getvalue(), "npz")
-    assert (
-        "limit max_stream_bytes" in message or "'indices' is damaged" in message or "bytes after its array" in message
-    )
+    assert "the limits allow" in message or "'indices' is damaged" in message or "bytes after its array" in message
 
 
 @pytest.mark.parametrize("format", ["arrow", "parquet"])
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"index": [3, 14]}, "there must be one column 'label', not 0"),
-        ({"index": [3.0, 14.0], "label": [6, 5]}, "column 'index' must be integers, not double"),
-        ({"index": [3, 14], "label": ["6", "5"]}, "column 'label' must be integers, not string"),
-        ({"index": [3, None], "label": [6, 5]}, "column 'index' has 1 missing values"),
-        ({"index": [14, 3], "label": [6, 5]}, "indices must be strictly increasing"),
-        ({"index": [3, 14], "label": [6, 10]}, "labels has a 10"),
-        ({"index": [3, 14], "label": [6, 5], "weight_code": [0.5, 1]}, "column 'weight_code' must be integers"),
-        ({"index": [3, 14], "label": [6, 5], "weight_code": [1, None]}, "column 'weight_code' has 1 missing values"),
+        ({"index": [3, 14]}, "it is not clear which column holds the labels; the columns are 'index'"),
+        ({"index": [3.0, 14.5], "label": [6, 5]}, "row 2: index 14.5 is not a whole number"),
+        ({"index": [3, 14], "label": ["6", "5"]}, "row 1: label '6' is a name, not a number"),
+        ({"index": [3, None], "label": [6, 5]}, "row 2: index is missing"),
+        ({"index": [14, 3], "label": [6, 5]}, "row 2: index 3 comes after 14"),
+        ({"index": [3, 14], "label": [6, 10]}, "row 2: label 10 is outside the 10 classes"),
+        ({"index": [3, 14], "label": [6, 5], "weight_code": [0.5, 1]}, "row 1: weight_code 0.5 is not a whole number"),
+        ({"index": [3, 14], "label": [6, 5], "weight_code": [1, None]}, "row 2: weight_code is missing"),
         ({"index": [3, 14], "label": [6, 5], "weight_code": [1, 16]}, "weights has a 16"),
     ],
 )
@@ -521,7 +521,7 @@ def interrupt(_: int) -> None:
 
 def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     for call in (
-        lambda: read(tmp_path / "kept.txt"),
+        lambda: read(tmp_path / "kept.xml"),
         lambda: write(EXAMPLE, tmp_path / "kept"),
         lambda: read(tmp_path / "kept.csv", "xml"),
         lambda: write(EXAMPLE, io.BytesIO()),

@@ -27,7 +27,8 @@ CODEC = {
     "sections": "arrays codings errors limits",
     "payload": "arrays errors limits sections universe",
     "api": "codings container errors limits payload reader sections universe",
-    "interop": "api codings errors extras files limits payload progress sections universe",
+    "tables": "errors",
+    "interop": "api codings errors extras files limits payload progress sections tables universe",
     "frames": "errors extras files",
     "links": "errors frames",
     "testing": "api codings container errors extras files frames interop limits links payload progress reader"

@@ -1,0 +1,238 @@
+"""A table of two columns, images and labels, and the choice of these columns among those of a file.
+
+A column is whole numbers (int64) or names (strings): the reader decides by its first value, and never mixes them.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+
+import numpy as np
+
+from plada_codec.errors import FileError, InvalidArgument
+from plada_codec.tables.numbers import whole_objects
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Rows of a column: whole numbers, or strings.
+Values: TypeAlias = "NDArray[np.int64] | list[str]"
+#: Names of columns that are taken without an option, the best ones first: see `Choice`.
+_IMAGE_NAMES = (
+    ("index", "indices"),
+    ("idx", "image_index", "image", "image_id", "id", "filename", "file_name", "file", "path", "image_path", "key"),
+)
+_LABEL_NAMES = (("label", "labels"), ("class", "class_id", "class_index", "label_id", "target", "category", "cls", "y"))
+#: Names in messages: so many, and of each so many characters.
+_LISTED, _LISTED_CHARACTERS = 20, 40
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The columns to read, as the caller names them: by name, or by number from 1; None leaves the choice to us.
+
+    Without a name, the one column whose name says what it is gets chosen: `index` before `idx`, `image` or `filename`,
+    `label` before `class` or `target`. Upper case, spaces and hyphens make no difference.
+    """
+
+    index: str | None = None
+    label: str | None = None
+
+    def of(self, names: Sequence[str]) -> tuple[int, int]:
+        """The numbers, from 0, of the columns of images and labels among those with these names.
+
+        Raises:
+            InvalidArgument: (rule columns) if it is not clear which they are. The message lists the columns.
+        """
+        image = _chosen(names, self.index, _IMAGE_NAMES)
+        label = _chosen(names, self.label, _LABEL_NAMES)
+        if image is None or label is None:
+            asked = self.index if image is None else self.label
+            what = "the images" if image is None else "the labels"
+            if asked is not None:
+                raise InvalidArgument(f"no column, or more than one, is {asked!r}; {listed(names)}", rule="columns")
+            raise InvalidArgument(f"it is not clear which column holds {what}; {listed(names)}", rule="columns")
+        if image == label:
+            raise InvalidArgument(f"images and labels cannot be the same column; {listed(names)}", rule="columns")
+        return image, label
+
+    def names_both(self, names: Sequence[str]) -> bool:
+        """Whether these are names of columns, of which one holds the images and another one the labels."""
+        image = _chosen(names, None if _is_number(self.index) else self.index, _IMAGE_NAMES)
+        label = _chosen(names, None if _is_number(self.label) else self.label, _LABEL_NAMES)
+        return image is not None and label is not None and image != label
+
+
+#: The choice of a caller who names no column.
+ANY_COLUMNS = Choice()
+
+
+def listed(names: Sequence[str]) -> str:
+    """Say which columns there are, and the options that choose two."""
+    shown = ", ".join(repr(name[:_LISTED_CHARACTERS]) for name in names[:_LISTED])
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"the columns are {shown}{more}: give index_column (--index-column) and label_column (--label-column)"
+
+
+def _chosen(names: Sequence[str], asked: str | None, known: tuple[tuple[str, ...], ...]) -> int | None:
+    if asked is not None:
+        found = [number for number, name in enumerate(names) if name == asked]
+        if not found and _is_number(asked) and 1 <= int(asked) <= len(names):
+            found = [int(asked) - 1]
+        return found[0] if len(found) == 1 else None
+    plain = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names]
+    for group in known:
+        found = [number for number, name in enumerate(plain) if name in group]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
+def _is_number(asked: str | None) -> bool:
+    return asked is not None and asked.isascii() and asked.isdigit() and len(asked) < 10
+
+
+@dataclass(frozen=True)
+class Table:
+    """Two columns, not yet checked.
+
+    Attributes:
+        images: int64 [rows], or object [rows] of strings.
+        labels: int64 [rows], or object [rows] of strings.
+        place: the place of a row (from 0) in the file, for messages, such as "line 7".
+        class_names: names of the classes that the labels count, if the column itself says them.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    place: Callable[[int], str]
+    class_names: tuple[str, ...] | None = None
+
+
+def table_of(images: Values, labels: Values, place: Callable[[int], str]) -> Table:
+    """The table of two columns in memory."""
+    columns = (strings(values) if isinstance(values, list) else values for values in (images, labels))
+    return Table(next(columns), next(columns), place)
+
+
+def row_number(row: int) -> str:
+    """The place of a row in a table that has no lines."""
+    return f"row {row + 1}"
+
+
+class _Lines(NamedTuple):
+    row: int
+    first: int
+    others: NDArray[np.int64] | None
+
+
+@dataclass
+class TableBuilder:
+    """Collects the blocks of a table. Memory is two numbers a row, or two strings.
+
+    Attributes:
+        check_rows: is called with the number of rows before they are taken; raises LimitExceeded.
+        unit: what the numbers of the rows count: lines, or rows.
+    """
+
+    check_rows: Callable[[int], None]
+    unit: str = "line"
+    rows: int = 0
+    _columns: tuple[_Column, _Column] = field(init=False)
+    _lines: list[_Lines] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._columns = _Column(), _Column()
+
+    def add(self, images: Values, labels: Values, lines: NDArray[np.int64]) -> None:
+        """Add rows, and the number of each row's line (ascending)."""
+        self.check_rows(self.rows + len(images))
+        if len(images):
+            for column, values, what in zip(self._columns, (images, labels), ("index", "label"), strict=True):
+                if self.rows and isinstance(values, list) != bool(column.names):
+                    raise FileError(
+                        f"{self.unit} {lines[0]}: {what} {_short(values[0])} is a name in a column of numbers, "
+                        "or a number in a column of names",
+                        rule="file",
+                    )
+            follow = int(lines[-1] - lines[0]) == len(lines) - 1
+            self._lines.append(_Lines(self.rows, int(lines[0]), None if follow else lines))
+            self._columns[0].add(images)
+            self._columns[1].add(labels)
+            self.rows += len(images)
+
+    def table(self) -> Table:
+        """The table of all rows."""
+        images, labels = (column.values() for column in self._columns)
+        return Table(images, labels, self.place)
+
+    def place(self, row: int) -> str:
+        """The line of a row."""
+        block = self._lines[bisect.bisect_right(self._lines, row, key=lambda lines: lines.row) - 1]
+        at = row - block.row
+        return f"{self.unit} {block.first + at if block.others is None else int(block.others[at])}"
+
+
+class _Column:
+    """A column that grows in place, so that it is never in memory twice."""
+
+    def __init__(self) -> None:
+        self.numbers = np.empty(0, np.int64)
+        self.used = 0
+        self.names: list[str] = []
+
+    def add(self, block: Values) -> None:
+        if isinstance(block, list):
+            self.names += block
+            return
+        needed = self.used + len(block)
+        if needed > len(self.numbers):
+            self.numbers.resize(needed + needed // 8, refcheck=False)
+        self.numbers[self.used : needed] = block
+        self.used = needed
+
+    def values(self) -> NDArray[Any]:
+        if self.names:
+            return strings(self.names)
+        self.numbers.resize(self.used, refcheck=False)
+        return self.numbers
+
+
+def strings(names: Sequence[str]) -> NDArray[Any]:
+    """An array of Python strings."""
+    array = np.empty(len(names), object)
+    array[:] = names
+    return array
+
+
+def column_of(values: Sequence[object], place: Callable[[int], str], what: str) -> Values:
+    """A column of Python's values: strings if the first one is a string, else whole numbers.
+
+    Raises:
+        FileError: for the first value that is not like that.
+    """
+    if values and type(values[0]) is str:
+        names = list(values)
+        bad = next((at for at, name in enumerate(names) if type(name) is not str), None)
+        if bad is not None:
+            raise FileError(f"{place(bad)}: {what} {_short(names[bad])} is no name, as {values[0]!r} is", rule="file")
+        return cast("list[str]", names)
+    numbers, bad = whole_objects(values)
+    if bad is not None:
+        raise not_whole(place(bad), what, values[bad])
+    return numbers
+
+
+def not_whole(place: str, what: str, value: object) -> FileError:
+    """The error for a value that is no whole number, in a column of whole numbers."""
+    if value is None or (isinstance(value, str) and not value):
+        return FileError(f"{place}: {what} is missing", rule="file")
+    return FileError(f"{place}: {what} {_short(value)} is not a whole number of 64 bits", rule="file")
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return ascii(text[:_LISTED_CHARACTERS]) if isinstance(value, str) else text[:_LISTED_CHARACTERS]

@@ -1,0 +1,1 @@
+"""Tables in text: delimited, or JSON."""

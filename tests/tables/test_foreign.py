@@ -1,0 +1,154 @@
+"""Tables in memory are read with their masks, categories and class names, or refused by row.
+
+pandas, polars, jax and Hugging Face's datasets need not be installed: their tests are skipped without them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plada_codec import InvalidArgument, Payload, PladaError
+from plada_codec.interop import from_table
+
+SIZES: dict[str, Any] = {"reference_size": 100, "num_classes": 10}
+EXAMPLE = Payload([3, 14, 15], [6, 5, 3], **SIZES)
+INDICES, LABELS = [3, 14, 15], [6, 5, 3]
+CLASSES = ("bear", "cat", "dog")
+#: A payload of class names: labels cat, dog, cat of CLASSES.
+NAMED = Payload(INDICES, [1, 2, 1], 100, 3, class_names=CLASSES)
+
+
+def refused(table: Any, **given: Any) -> str:
+    """The message of the error that a table raises: one line."""
+    with pytest.raises(PladaError) as caught:
+        from_table(table, **(SIZES | given))
+    message = str(caught.value)
+    assert message.isprintable()
+    return message
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        list,
+        tuple,
+        np.array,
+        lambda values: np.array(values, np.float32),
+        lambda values: np.array(values, object),
+        lambda values: np.ma.array(values, mask=[False, False, False]),
+        lambda values: [float(value) for value in values],
+        lambda values: [np.int8(value) for value in values],
+    ],
+)
+def test_columns_of_numpy_and_python_are_read(make: Any) -> None:
+    assert from_table({"index": make(INDICES), "label": make(LABELS)}, **SIZES) == EXAMPLE
+    assert from_table({"b": make(LABELS), "a": make(INDICES)}, index_column="a", label_column="b", **SIZES) == EXAMPLE
+    shuffled = {"index": make(INDICES[::-1]), "label": make(LABELS[::-1])}
+    assert from_table(shuffled, sort=True, **SIZES) == EXAMPLE
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([6, 5], "3 indices, but 2 labels"),
+        ([6, None, 3], "row 2: label is missing"),
+        ([6, 5.5, 3], "row 2: label 5.5 is not a whole number"),
+        ([6, True, 3], "row 2: label True is not a whole number"),
+        ([6, "5", 3], "row 2: label '5' is not a whole number"),
+        (["6", 5, 3], "row 2: label 5 is no name, as '6' is"),
+        (["cat", "dog", "cat"], "row 1: label 'cat' is a name, not a number"),
+        (np.ma.array([6, 5, 3], mask=[False, True, False]), "row 2: label is missing"),
+        (np.array([6, np.nan, 3]), "row 2: label nan is not a whole number"),
+        (np.array([[6, 5, 3]]), "label: a column has one dimension, not 2"),
+        (np.array([True, False, True]), "label: a column of bool holds neither whole numbers nor names"),
+        (np.array(["2020", "2021", "2022"], "M8[Y]"), "label: a column of datetime64[Y] holds neither"),
+        (7, "label: a column has one dimension, not 0"),
+    ],
+)
+def test_bad_columns_are_refused_by_row(labels: Any, message: str) -> None:
+    assert message in refused({"index": INDICES, "label": labels})
+
+
+def test_an_object_that_is_no_table_is_refused() -> None:
+    for table in (None, 7, "index,label", INDICES, [[3, 6]], object()):
+        with pytest.raises(InvalidArgument, match="is no table that can be read"):
+            from_table(table, **SIZES)
+
+
+def test_an_object_whose_array_fails_is_refused_in_one_line() -> None:
+    class Broken:
+        def __array__(self, *arguments: Any, **more: Any) -> Any:
+            raise RuntimeError("no\narray")
+
+    assert "label: no column of numbers or names: no array" in refused({"index": INDICES, "label": Broken()})
+
+
+def test_columns_of_torch_are_read() -> None:
+    torch = pytest.importorskip("torch")
+    for dtype in (torch.int64, torch.uint8, torch.float32, torch.bfloat16, torch.float16):
+        table = {"index": torch.tensor(INDICES), "label": torch.tensor(LABELS, dtype=dtype)}
+        assert from_table(table, **SIZES) == EXAMPLE, dtype
+    with_gradient = torch.tensor([6.0, 5.0, 3.0], requires_grad=True)
+    assert from_table({"index": INDICES, "label": with_gradient}, **SIZES) == EXAMPLE
+    assert "label: a column of bool" in refused({"index": INDICES, "label": torch.tensor([True, False, True])})
+
+
+def test_tables_of_arrow_are_read() -> None:
+    pa = pytest.importorskip("pyarrow")
+    for kind in (pa.int8(), pa.uint64(), pa.float32(), pa.float64()):
+        table = pa.table({"note": ["a", "b", "c"], "label": pa.array(LABELS, kind), "index": INDICES})
+        assert from_table(table, **SIZES) == EXAMPLE
+        assert from_table(table.to_batches()[0], **SIZES) == EXAMPLE
+        assert from_table({"index": table["index"], "label": table["label"].dictionary_encode()}, **SIZES) == EXAMPLE
+    assert "row 2: label is missing" in refused(pa.table({"index": INDICES, "label": [6, None, 3]}))
+    assert "row 1: label 'a' is a name" in refused({"index": INDICES, "label": pa.array(["a", "b", "a"])})
+    assert "a column of bool" in refused({"index": INDICES, "label": pa.array([True, False, True])})
+
+
+def test_tables_of_pandas_are_read() -> None:
+    pd = pytest.importorskip("pandas", reason="needs pandas")
+    frame = pd.DataFrame({"index": INDICES, "score": [0.5, 0.1, 0.2], "label": LABELS})
+    assert from_table(frame, **SIZES) == EXAMPLE
+    assert from_table(frame.set_index("index"), **SIZES) == EXAMPLE
+    for kind in ("Int64", "float64", "Float32", "int64[pyarrow]", "category"):
+        assert from_table(frame.astype({"label": kind, "index": kind}), **SIZES) == EXAMPLE, kind
+    assert "row 2: label is missing" in refused(frame.assign(label=pd.array([6, None, 3], "Int64")))
+    assert "row 2: label is missing" in refused(frame.assign(label=[6, np.nan, 3]))
+    named = frame.assign(label=pd.Categorical(["cat", "dog", "cat"], CLASSES))
+    assert from_table(named, reference_size=100) == NAMED
+    assert "row 2: label is missing" in refused(frame.assign(label=pd.Categorical(["cat", None, "cat"], CLASSES)))
+    assert "row 1: label 'cat' is a name" in refused(frame.assign(label=["cat", "dog", "cat"]))
+    assert "the columns are 'a', 'score', 'label'" in refused(frame.rename(columns={"index": "a"}))
+
+
+def test_tables_of_polars_are_read() -> None:
+    pl = pytest.importorskip("polars", reason="needs polars")
+    frame = pl.DataFrame({"index": INDICES, "score": [0.5, 0.1, 0.2], "label": LABELS})
+    for kind in (pl.Int8, pl.UInt64, pl.Float32, pl.Float64):
+        assert from_table(frame.with_columns(pl.col("label").cast(kind)), **SIZES) == EXAMPLE, kind
+    assert "row 2: label is missing" in refused(frame.with_columns(label=pl.Series([6, None, 3])))
+    named = frame.with_columns(label=pl.Series(["cat", "dog", "cat"], dtype=pl.Enum(CLASSES)))
+    assert from_table(named, reference_size=100) == NAMED
+    # The numbers of a Categorical are those of the process, and no classes
+    categorical = frame.with_columns(label=pl.Series(["cat", "dog", "cat"], dtype=pl.Categorical))
+    assert "row 1: label 'cat' is a name" in refused(categorical)
+
+
+def test_columns_of_jax_are_read() -> None:
+    jnp = pytest.importorskip("jax.numpy", reason="needs jax")
+    table = {"index": jnp.array(INDICES), "label": jnp.array(LABELS, jnp.float32)}
+    assert from_table(table, **SIZES) == EXAMPLE
+
+
+def test_datasets_are_read_with_the_names_of_their_classes() -> None:
+    datasets = pytest.importorskip("datasets", reason="needs datasets")
+    features = datasets.Features({"index": datasets.Value("int32"), "label": datasets.ClassLabel(names=list(CLASSES))})
+    data = datasets.Dataset.from_dict({"index": INDICES, "label": [1, 2, 1]}, features)
+    assert from_table(data, reference_size=100) == NAMED
+    assert from_table(data.select([2, 1, 0]), reference_size=100, sort=True) == NAMED
+    assert from_table(data.data.table, reference_size=100) == NAMED
+    assert from_table({"index": data["index"], "label": data["label"]}, **SIZES).labels.tolist() == [1, 2, 1]
+    assert "choose one of its splits" in refused(datasets.DatasetDict({"train": data}))
