@@ -9,7 +9,7 @@ import pytest
 
 from plada_codec.codings.coders import DECODER_CLASSES
 from plada_codec.interop.registry import FORMATS
-from tests.helpers.paths import FRAME_VECTORS, PAYLOAD_VECTORS, ROOT
+from tests.helpers.paths import FRAME_VECTORS, IMAGE_VECTORS, PAYLOAD_VECTORS, ROOT
 
 GUIDES = ROOT / "docs" / "guides"
 
@@ -27,7 +27,10 @@ def test_the_guide_for_clients_lists_every_decoder_class() -> None:
         assert f"| `{name}` |" in table
 
 
-@pytest.mark.parametrize(("folder", "unit"), [(PAYLOAD_VECTORS, "payloads"), (FRAME_VECTORS, "streams of frames")])
+@pytest.mark.parametrize(
+    ("folder", "unit"),
+    [(PAYLOAD_VECTORS, "payloads"), (FRAME_VECTORS, "streams of frames"), (IMAGE_VECTORS, "image files")],
+)
 def test_the_documents_count_the_test_vectors(folder: Path, unit: str) -> None:
     count = len(json.loads((folder / "index.json").read_text(encoding="utf-8"))["vectors"])
     for document in (ROOT / "spec" / "vectors" / "README.md", GUIDES / "decoders.md"):
