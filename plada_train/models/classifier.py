@@ -6,7 +6,9 @@ A checkpoint is `NAME.safetensors`, the weights by timm's names, and `NAME.json`
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,18 @@ from plada_train import json_files
 from plada_train.files import write_bytes
 from plada_train.models.config import CheckpointInfo, ModelConfig
 from plada_train.models.timm_import import timm
+from plada_train.models.weight_files import last_layer_prefixes, load_weights, unreadable
 from plada_train.recipe import Recipe
 
 #: The hub counts as unreachable if it does not answer within this time.
 HUB_TIMEOUT_S = 5
 #: Prefixes of names of weights: timm's own weights of a model, and weights of any repository.
 TIMM_HUB, ANY_HUB = "hub", "hf-hub"
+#: Arguments of `timm.create_model` that follow from others.
+OWN_ARGUMENTS = {"num_classes": "the images say the number of classes"}
+OWN_ARGUMENTS |= dict.fromkeys(
+    ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"), "--weights names the weights"
+)
 #: Names of files with weights in a repository, unless timm names another.
 HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
@@ -90,7 +98,7 @@ def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ..
         InputError: if timm does not have the model, if the model does not take these arguments or images, if weights
             cannot be found or read or do not fit, or if the device does not exist.
     """
-    _check_model(recipe.model)
+    _check_model(recipe.model, recipe.model_args)
     weights = recipe.weights
     if isinstance(weights, str):
         said = _metadata_of_hub(weights, recipe.model)
@@ -110,15 +118,15 @@ def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ..
         std=recipe.std or said.get("std", tuple(default["std"])),
         interpolation=default["interpolation"],
     )
+    _try_out(network, config)
     if isinstance(weights, Path):
-        _load_weights(network, weights, recipe.model)
-    last = _last_layer_prefixes(network)
+        load_weights(network, weights, model, model_args)
+    last = last_layer_prefixes(network)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.startswith(last):
                 # With a large random layer, some frozen models stay far below their best (72%, not 79%, on resisc12)
                 parameter.zero_()
-    _try_out(network, config)
     return _on_device(Classifier(network, config), recipe.device)
 
 
@@ -142,7 +150,7 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Classifier:
     config = info.config
     if config.class_names is not None:
         checked_class_names(config.class_names, config.num_classes)
-    _check_model(config.model)
+    _check_model(config.model, config.model_args)
     network = _create(config.model, config.model_args, config.num_classes)
     try:
         network.load_state_dict(load_file(path))
@@ -152,9 +160,14 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Classifier:
     return _on_device(Classifier(network, config, info.held_out), device)
 
 
-def _check_model(model: str) -> None:
+def _check_model(model: str, model_args: Mapping[str, Any] = {}) -> None:
     if not timm.is_model(model):
-        raise InputError(f"timm {timm.__version__} has no model {model!r}; see timm.list_models()", rule="model")
+        known = [*timm.list_models(), *timm.list_pretrained()]
+        near = [name for name in known if model and name.startswith(model)] or get_close_matches(model.lower(), known)
+        hint = f": did you mean {' or '.join(near[:3])}?" if near else ""
+        raise InputError(f"timm {timm.__version__} has no model {model!r}{hint}", rule="model")
+    for name in OWN_ARGUMENTS.keys() & model_args.keys():
+        raise InputError(f"the argument {name} of a model cannot be given: {OWN_ARGUMENTS[name]}", rule="model")
 
 
 def _create(model: str, model_args: dict[str, Any], num_classes: int, hub_weights: str | None = None) -> nn.Module:
@@ -165,8 +178,9 @@ def _create(model: str, model_args: dict[str, Any], num_classes: int, hub_weight
             name, pretrained=hub_weights is not None, num_classes=num_classes, **model_args
         )
     except Exception as error:  # each model of timm has its own arguments, and few are checked
-        how = f"{model_args} and weights {hub_weights}" if hub_weights else f"{model_args}"
-        raise InputError(f"{model} cannot be made with {how} ({first_line(error)})", rule="model") from error
+        given = [f"{model_args}"] * bool(model_args) + [f"weights {hub_weights}"] * bool(hub_weights)
+        how = f" with {' and '.join(given)}" if given else ""
+        raise InputError(f"{model} cannot be made{how} ({first_line(error)})", rule="model") from error
     return network
 
 
@@ -230,7 +244,7 @@ def _metadata_of_file(path: Path, model: str) -> dict[str, Any]:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise _bad_weights(path, error) from error
+        raise unreadable(path, error) from error
     architecture = model.partition(".")[0]
     if metadata.get("arch", architecture) != architecture:
         raise InputError(f"{path} does not fit {model}: its architecture is {metadata['arch']}", rule="weights")
@@ -242,37 +256,23 @@ def _metadata_of_file(path: Path, model: str) -> dict[str, Any]:
     return said
 
 
-def _load_weights(network: nn.Module, path: Path, model: str) -> None:
-    """Load all weights except those of the last layer, which is for other classes."""
-    last = _last_layer_prefixes(network)
-    wanted = {name: tensor.shape for name, tensor in network.state_dict().items() if not name.startswith(last)}
-    try:
-        weights = timm.models.load_state_dict(str(path), weights_only=True)
-        given = {name: tensor.shape for name, tensor in weights.items() if not name.startswith(last)}
-    except Exception as error:  # unpickling damaged bytes may raise any error, and the file may hold any object
-        raise _bad_weights(path, error) from error
-    if wrong := sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name)):
-        raise InputError(
-            f"{path} does not fit {model}: {len(wrong)} weights differ, such as {wrong[0]}", rule="weights"
-        )
-    network.load_state_dict({name: weights[name] for name in given}, strict=False)
-
-
-def _last_layer_prefixes(network: nn.Module) -> tuple[str, ...]:
-    """Prefixes of the names of the last layer's parameters."""
-    pretrained: Any = network.pretrained_cfg
-    named = pretrained.get("classifier") or ()
-    return tuple(f"{layer}." for layer in ([named] if isinstance(named, str) else named))
-
-
 def _try_out(network: nn.Module, config: ModelConfig) -> None:
-    """Raise InputError if a model does not take images of this size, so that this does not fail later."""
+    """Raise InputError unless the model maps an image of this size to logits, so that this does not fail later."""
+    size = config.image_size
+    made = f"{config.model} with {config.model_args}" if config.model_args else config.model
     try:
         with torch.inference_mode():
-            network.eval()(torch.zeros(1, 3, config.image_size, config.image_size))
+            output = network.eval()(torch.zeros(1, 3, size, size))
     except Exception as error:  # models may raise any error for images that are too small
-        size = config.image_size
-        raise InputError(f"{config.model} takes no images of {size} px ({first_line(error)})", rule="model") from error
+        what = f"{made} takes no images of {size} px ({first_line(error)})"
+        usual: Any = network.pretrained_cfg
+        if usual.get("fixed_input_size") and usual["input_size"][-1] != size and "img_size" not in config.model_args:
+            what += f": it is for {usual['input_size'][-1]} px; --model-arg img_size={size} may change that"
+        raise InputError(what, rule="model") from error
+    if not isinstance(output, torch.Tensor) or output.shape != (1, config.num_classes):
+        given = f"a tensor {list(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
+        what = f"{made} does not classify: for one image and {config.num_classes} classes, its output is {given}"
+        raise InputError(f"{what} and not [1, {config.num_classes}]", rule="model")
 
 
 def _on_device(classifier: Classifier, device: str) -> Classifier:
@@ -284,7 +284,3 @@ def _on_device(classifier: Classifier, device: str) -> Classifier:
     except (RuntimeError, AssertionError) as error:  # AssertionError: this torch has no CUDA
         raise InputError(f"device {device!r} cannot be used ({first_line(error)})", rule="device") from error
     return classifier
-
-
-def _bad_weights(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path} cannot be read as weights ({first_line(error)})", rule="weights")
