@@ -66,7 +66,8 @@ def run(config: RunConfig, output: Path) -> RunReport:
     seconds: dict[str, float] = {}
     with _timed(seconds, "teacher"):
         share = None if config.planning is None else config.planning.held_out
-        teacher = replace(stages.train_teacher(inputs.train, config.teacher, teacher_state), held_out=share)
+        with _naming("teacher"):
+            teacher = replace(stages.train_teacher(inputs.train, config.teacher, teacher_state), held_out=share)
         of_teacher = _test_and_save(teacher, inputs.test, config.teacher, teacher_path)
     with _timed(seconds, "score"), _without_missing_classes():
         scores = stages.score(teacher, inputs.reference, config.teacher, output / "scores")
@@ -75,7 +76,8 @@ def run(config: RunConfig, output: Path) -> RunReport:
     encoded = read_bytes(output / "payload.plada")
     with _timed(seconds, "student"), _without_missing_classes() if config.planning is None else nullcontext():
         received = stages.virtual_dataset(open_images(config.sources.reference), encoded)
-        student = stages.train_student(received, config.student, student_state)
+        with _naming("student"):
+            student = stages.train_student(received, config.student, student_state)
         of_student = _test_and_save(student, inputs.test, config.student, student_path)
     report = _report(config, inputs, scores, encoded, found, of_teacher, of_student, seconds)
     json_files.write(output / "report.json", report)
@@ -114,10 +116,11 @@ def _open_inputs(config: RunConfig) -> _Inputs:
         config.selection.universe(len(reference))
     taught, held = (train, None) if planning is None else split_held_out(train, planning.held_out)
     config.sections.check(train.class_names, train.num_classes)
-    for recipe in (config.teacher, config.student):
-        classifier = make_classifier(recipe, train.num_classes)
-        if recipe.freeze:
-            classifier.last_layer()
+    for model, recipe in (("teacher", config.teacher), ("student", config.student)):
+        with _naming(model):
+            classifier = make_classifier(recipe, train.num_classes)
+            if recipe.freeze:
+                classifier.last_layer()
     return _Inputs(reference, taught, held, test)
 
 
@@ -211,6 +214,15 @@ def _report(
 def _counts(test: LabelledImages, predicted: NDArray[np.int64]) -> Counts:
     """The confusion of a model on the test images."""
     return tuple(map(tuple, test.confusion(predicted).tolist()))
+
+
+@contextmanager
+def _naming(model: str) -> Iterator[None]:
+    """Name the model, teacher or student, in the message of an InputError: it may be about options of both."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"the {model}: {error.args[0]}", rule=error.rule) from error
 
 
 @contextmanager

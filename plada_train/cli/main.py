@@ -8,7 +8,6 @@ command runs.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from dataclasses import replace
@@ -55,6 +54,7 @@ from plada_train.cli.options import (
     target_train_option,
     threads_option,
 )
+from plada_train.cli.recipes import compute_options, one_model_options, options_of_models, recipe_of, recipe_options
 from plada_train.files import UNFINISHED
 from plada_train.recipe import (
     SHARD_SIZE,
@@ -110,44 +110,6 @@ def main() -> None:
     """
 
 
-def _model_args(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, Any]:
-    values = {}
-    for text in texts:
-        name, found, value = text.partition("=")
-        if not found or not name.isidentifier():
-            raise click.BadParameter(f"{text!r} is not NAME=VALUE")
-        try:
-            values[name] = json.loads(value)
-        except ValueError:
-            values[name] = value
-    return values
-
-
-_compute_options = option_group(
-    field_option(Recipe, "batch_size"),
-    field_option(Recipe, "device"),
-    field_option(Recipe, "workers"),
-    threads_option("Number of threads of torch."),
-)
-_recipe_options = option_group(
-    field_option(Recipe, "weights", default="hub"),
-    field_option(Recipe, "model_args", "--model-arg", "model_args", multiple=True, callback=_model_args),
-    field_option(Recipe, "image_size"),
-    field_option(Recipe, "mean"),
-    field_option(Recipe, "std"),
-    field_option(Recipe, "freeze"),
-    field_option(Recipe, "epochs"),
-    field_option(Recipe, "learning_rate"),
-    field_option(Recipe, "warmup"),
-    field_option(Recipe, "weight_decay"),
-    # Teachers and students have different defaults
-    field_option(Recipe, "label_smoothing", default=None),
-    field_option(Recipe, "flip"),
-    field_option(Recipe, "amp"),
-    field_option(Recipe, "seed"),
-    field_option(Recipe, "checkpoint_s"),
-    _compute_options,
-)
 _student_options = option_group(
     field_option(Recipe, "targets"),
     option("--no-weights", is_flag=True, help="Count all images alike, even if the payload has importance weights."),
@@ -180,19 +142,6 @@ _select_options = option_group(
     section_options,
 )
 _target_test_option = click.option("--target-test", required=True, metavar="SRC", help="Images to measure accuracy on.")
-
-
-def _recipe(model: str, threads: int, options: dict[str, Any], **defaults: Any) -> Recipe:
-    """Make the recipe from a command's options; `defaults` replace options that were not given."""
-    import torch
-
-    from plada_train.models.classifier import parse_weights
-
-    torch.set_num_threads(threads)
-    given = {name: value for name, value in options.items() if value is not None}
-    if "weights" in given:
-        given["weights"] = parse_weights(given["weights"])
-    return Recipe(model=model, **(defaults | given))
 
 
 def _named(ctx: click.Context, names: tuple[str, ...]) -> str | None:
@@ -235,7 +184,8 @@ def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --
     "--student", default=STUDENT_MODEL, metavar="MODEL", help="Architecture of the student: the name of a timm model."
 )
 @_student_options
-@_recipe_options
+@recipe_options
+@one_model_options
 @click.option("--task", metavar="NAME", help="Name of the task, for the report.  [default: the target's folder]")
 @folder_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -266,6 +216,9 @@ def run(
 
     If only a budget of bytes is given (--max-bytes, or --link and --within), the planner chooses the images that are
     kept. To choose yourself, give --keep, --kept, --score, --inverse, --safety-net, --reserved, --stride or --offset.
+
+    Options such as --weights, --model-arg and --image-size are for both models. --teacher-weights and --student-weights
+    and so on are for one model, and come before those for both.
 
     If a run is interrupted, the same command continues it. The results are the same; on GPUs or with --amp they may
     differ in the last bits. The planner makes the same choice on any machine if its --minutes suffice for --candidates
@@ -298,10 +251,11 @@ def run(
         check_not_input(output / f"{name}.safetensors", options["weights"])
     # Removed from the options first: the remaining ones are for the recipes
     sections = sections_of(options)
+    of_teacher, of_student = options_of_models(options)
     config = RunConfig(
         sources=Sources(reference=reference, target_train=target_train, target_test=target_test),
-        teacher=_recipe(teacher, threads, options, label_smoothing=TEACHER_LABEL_SMOOTHING),
-        student=_recipe(student, threads, options, targets=targets, importance=not no_weights),
+        teacher=recipe_of(teacher, threads, of_teacher, label_smoothing=TEACHER_LABEL_SMOOTHING),
+        student=recipe_of(student, threads, of_student, targets=targets, importance=not no_weights),
         choice=choice,
         sections=sections,
         task=task,
@@ -331,7 +285,7 @@ def run(
     default=None,
     help="Share of the training images that the teacher does not see, for `plada-train plan --held-out P`.",
 )
-@_recipe_options
+@recipe_options
 @folder_option
 def teacher(
     target_train: str,
@@ -364,7 +318,7 @@ def teacher(
     path = output / "teacher.safetensors"
     check_not_input(path, options["weights"])
     with join_processes(options["device"]) as device:
-        recipe = _recipe(model, threads, options | {"device": device}, label_smoothing=TEACHER_LABEL_SMOOTHING)
+        recipe = recipe_of(model, threads, options | {"device": device}, label_smoothing=TEACHER_LABEL_SMOOTHING)
         if is_first():
             output_file(path)
         data = open_training_images(target_train)
@@ -403,7 +357,7 @@ def _finish(classifier: Classifier, test: LabelledImages | None, recipe: Recipe,
 @field_option(
     Recipe, "amp", help="Compute in bfloat16 where that loses little. It is faster, and the scores differ a little."
 )
-@_compute_options
+@compute_options
 @click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for the scores.")
 def score(
     reference: str, teacher: Path, temperature: float, shard_size: int, output: Path, threads: int, **options: Any
@@ -427,7 +381,7 @@ def score(
     check_single_process("score")
     output_folder(output)
     classifier = load_checkpoint(teacher, options["device"])
-    recipe = _recipe(classifier.config.model, threads, options)
+    recipe = recipe_of(classifier.config.model, threads, options)
     images = open_images(reference)
     scores = stages.score(classifier, images, recipe, output, temperature=temperature, shard_size=shard_size)
     say(f"{output}: {len(scores.label)} images, {scores.num_classes} classes")
@@ -478,7 +432,7 @@ def select(scores: tuple[Path, ...], output: Path, as_json: bool, **options: Any
 @click.option("--target-test", metavar="SRC", help="Images to measure accuracy on, if the client has any.")
 @option("--model", default=STUDENT_MODEL, metavar="MODEL", help="Architecture of the model: the name of a timm model.")
 @_student_options
-@_recipe_options
+@recipe_options
 @folder_option
 def student(
     reference: str,
@@ -517,7 +471,7 @@ def student(
     check_not_input(path, options["weights"])
     with join_processes(options["device"]) as device:
         options |= {"device": device, "targets": targets, "importance": not no_weights}
-        recipe = _recipe(model, threads, options)
+        recipe = recipe_of(model, threads, options)
         if is_first():
             output_file(path)
         encoded = read_bytes(payload)

@@ -94,9 +94,7 @@ def test_position_embeddings_are_resized_as_timm_does(tmp_path: Path, pack: Call
 
 def test_embeddings_that_timm_does_not_resize_are_an_error_with_their_size(tmp_path: Path) -> None:
     weights = weights_of("cait_xxs24_224", depth=1, depth_token_only=1)
-    with pytest.raises(
-        InputError, match=r"are for images of 224 px .*: give --model-arg img_size=224"
-    ):
+    with pytest.raises(InputError, match=r"are for images of 224 px .*: give --model-arg img_size=224"):
         load(tmp_path / "w.pth", weights, "cait_xxs24_224", 48, img_size=48, depth=1, depth_token_only=1)
 
 
