@@ -15,7 +15,7 @@ from plada_codec.errors import InputError, MissingClasses, PladaWarning
 from plada_codec.reference import ImageSource, open_images
 from plada_train import json_files, stages
 from plada_train.data.labelled import LabelledImages, open_test_images, open_training_images, split_held_out
-from plada_train.files import UNFINISHED, output_folder, read_bytes, write_bytes
+from plada_train.files import UNFINISHED, lock_folder, output_folder, read_bytes, write_bytes
 from plada_train.models.classifier import Classifier, make_classifier, save_checkpoint
 from plada_train.planning.plan import plan
 from plada_train.planning.plan_file import Plan
@@ -51,12 +51,17 @@ def run(config: RunConfig, output: Path) -> RunReport:
         The report, as in `report.json`.
 
     Raises:
-        PladaError: if anything in `config` cannot be used, or if `output` holds another run.
+        PladaError: if anything in `config` cannot be used, if `output` holds another run, or if another process
+            works in it.
 
     Warns:
         PladaWarning: if the search was interrupted, or its time did not suffice for all candidates.
     """
-    output_folder(output)
+    with lock_folder(output_folder(output)):
+        return _run_stages(config, output)
+
+
+def _run_stages(config: RunConfig, output: Path) -> RunReport:
     teacher_path, student_path = output / "teacher.safetensors", output / "student.safetensors"
     teacher_state, student_state = (path.with_suffix(UNFINISHED) for path in (teacher_path, student_path))
     if (output / "scores").exists() and not teacher_state.exists():

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from plada_codec.reference import ImageSource, reference_digest
 from plada_codec.sections.soft_labels import dequantised_concentrations
 from plada_codec.sections.weights import dequantised_weights
 from plada_train.data.labelled import LabelledImages
+from plada_train.files import lock_folder, output_folder
 from plada_train.models import inference
 from plada_train.models.classifier import Classifier
 from plada_train.recipe import SHARD_SIZE, TEMPERATURE, Recipe
@@ -62,19 +64,20 @@ def score(
     Raises:
         SourceError: if an image cannot be read or decoded.
         InputError: if a logit is not finite, if the folder holds other scores, or as `inference.convert_torch_errors`.
-        FileError: if a shard cannot be written.
+        FileError: if a shard cannot be written, or if another process works in the folder.
 
     Warns:
         PladaWarning: if a shard is damaged; it is labelled again.
         MissingClasses: if classes label no image.
     """
-    with progress_bar("computing the reference digest", "images") as progress:
-        manifest = labelling.manifest_of(teacher, reference, recipe, temperature, shard_size, progress)
-    if folder is not None:
-        labelling.prepare_folder(folder, manifest)
-    with progress_bar("labelling the reference set", "images") as progress:
-        shards = labelling.shards(teacher, reference, recipe, manifest, folder, progress)
-        scores = Scores.of_shards(manifest, shards)
+    with nullcontext() if folder is None else lock_folder(output_folder(folder)):
+        with progress_bar("computing the reference digest", "images") as progress:
+            manifest = labelling.manifest_of(teacher, reference, recipe, temperature, shard_size, progress)
+        if folder is not None:
+            labelling.prepare_folder(folder, manifest)
+        with progress_bar("labelling the reference set", "images") as progress:
+            shards = labelling.shards(teacher, reference, recipe, manifest, folder, progress)
+            scores = Scores.of_shards(manifest, shards)
     labelling.warn_of_unused_classes(scores)
     return scores
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +37,7 @@ from plada_codec.cli.terminal import (
     say,
     write_bytes,
 )
-from plada_codec.errors import InputError
+from plada_codec.errors import InputError, PladaWarning
 from plada_train.cli import plan
 from plada_train.cli.fields import field_option, option
 from plada_train.cli.options import (
@@ -313,14 +316,12 @@ def teacher(
     from plada_train import stages
     from plada_train.data.labelled import open_test_images, open_training_images, split_held_out
     from plada_train.distributed import is_first, join_processes
-    from plada_train.files import output_file
 
     path = output / "teacher.safetensors"
     check_not_input(path, options["weights"])
-    with join_processes(options["device"]) as device:
+    with join_processes(options["device"]) as device, ExitStack() as stack:
         recipe = recipe_of(model, threads, options | {"device": device}, label_smoothing=TEACHER_LABEL_SMOOTHING)
-        if is_first():
-            output_file(path)
+        stack.enter_context(_locked_folder_of(path))
         data = open_training_images(target_train)
         test = open_test_images(target_test, data.num_classes, data.class_names)
         if held_out_share is not None:
@@ -329,6 +330,16 @@ def teacher(
         classifier = replace(classifier, held_out=held_out_share)
         if is_first():
             _finish(classifier, test, recipe, path)
+
+
+@contextmanager
+def _locked_folder_of(path: Path) -> Iterator[None]:
+    """Check that a result can be written, and hold a lock on its folder, in the first process."""
+    from plada_train.distributed import is_first
+    from plada_train.files import lock_folder, output_file
+
+    with lock_folder(output_file(path).parent) if is_first() else nullcontext():
+        yield
 
 
 def _finish(classifier: Classifier, test: LabelledImages | None, recipe: Recipe, path: Path) -> None:
@@ -410,7 +421,7 @@ def select(scores: tuple[Path, ...], output: Path, as_json: bool, **options: Any
     check_not_input(target, *(file for folder in scores for file in folder.glob("*") if file.suffix != ".plada"))
     if as_json and is_standard_output(target):
         raise click.UsageError("--json and the payload cannot both be on standard output.")
-    from plada_train.files import output_file
+    from plada_train.files import output_file, read_bytes
     from plada_train.json_files import dumps
     from plada_train.scores.reference_scores import Scores
     from plada_train.selection.payloads import selection_report
@@ -419,6 +430,8 @@ def select(scores: tuple[Path, ...], output: Path, as_json: bool, **options: Any
         output_file(output)
     loaded = [Scores.load(path) for path in scores]
     payload, encoded = selection.select(loaded, sections_of(options))
+    if output.is_file() and read_bytes(output) != encoded:
+        warnings.warn(f"{output} held something else: it is replaced", PladaWarning, stacklevel=1)
     write_bytes(encoded, target)
     if as_json:
         click.echo(dumps(selection_report(loaded[0], payload, encoded)))
@@ -464,16 +477,15 @@ def student(
     from plada_train import stages
     from plada_train.data.labelled import open_test_images
     from plada_train.distributed import is_first, join_processes
-    from plada_train.files import output_file, read_bytes
+    from plada_train.files import read_bytes
     from plada_train.models.classifier import make_classifier
 
     path = output / "student.safetensors"
     check_not_input(path, options["weights"])
-    with join_processes(options["device"]) as device:
+    with join_processes(options["device"]) as device, ExitStack() as stack:
         options |= {"device": device, "targets": targets, "importance": not no_weights}
         recipe = recipe_of(model, threads, options)
-        if is_first():
-            output_file(path)
+        stack.enter_context(_locked_folder_of(path))
         encoded = read_bytes(payload)
         with naming_file(str(payload)):
             said = decode(encoded)

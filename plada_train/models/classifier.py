@@ -62,11 +62,14 @@ class Classifier:
         config: the model, and the preparation of its images.
         held_out: share of the target's images that it did not learn from (`data.labelled.split_held_out`); None if it
             learnt from all, or this is not known.
+        training: everything that its training depended on, by name (`training.checkpoints.identity_of`); None if it is
+            not known.
     """
 
     network: nn.Module
     config: ModelConfig
     held_out: float | None = None
+    training: dict[str, str] | None = None
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
         """Compute the input of the last layer: float32 [B, F]."""
@@ -133,7 +136,9 @@ def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ..
 def save_checkpoint(classifier: Classifier, path: Path, *, accuracy: float | None = None) -> None:
     """Write the checkpoint `path` (`.safetensors`), and its description `.json` beside it."""
     write_bytes(path, save(classifier.weights()))
-    info = CheckpointInfo(config=classifier.config, held_out=classifier.held_out, accuracy=accuracy)
+    info = CheckpointInfo(
+        config=classifier.config, held_out=classifier.held_out, accuracy=accuracy, training=classifier.training
+    )
     json_files.write(path.with_suffix(".json"), info)
 
 
@@ -157,7 +162,7 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Classifier:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise InputError(f"{path} is not a checkpoint ({first_line(error)})", rule="checkpoint") from error
     _try_out(network, config)
-    return _on_device(Classifier(network, config, info.held_out), device)
+    return _on_device(Classifier(network, config, info.held_out, info.training), device)
 
 
 def _check_model(model: str, model_args: Mapping[str, Any] = {}) -> None:

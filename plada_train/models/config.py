@@ -80,8 +80,10 @@ class CheckpointInfo:
         config: the model.
         held_out: share of the target's images that it did not learn from; null if it learnt from all, or unknown.
         accuracy: accuracy on the test images, 0 .. 1; null if it was not measured.
+        training: everything that the training depended on, by name; null if it is not known.
     """
 
     config: ModelConfig
     held_out: ProperShare | None = None
     accuracy: Share | None = None
+    training: dict[str, str] | None = None

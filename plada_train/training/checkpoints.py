@@ -19,10 +19,11 @@ import torch
 from torch import nn
 
 from plada_codec.errors import InputError, PladaWarning
-from plada_train import distributed
+from plada_train import distributed, json_files
 from plada_train.data.labelled import LabelledImages
 from plada_train.files import read_bytes, write_bytes
 from plada_train.models.classifier import Classifier
+from plada_train.models.config import CheckpointInfo
 from plada_train.models.inference import fingerprint
 from plada_train.models.timm_import import timm
 from plada_train.recipe import Recipe
@@ -47,6 +48,25 @@ class Checkpoint:
         self._identity = identity
         self._interval_s = interval_s
         self._saved_at_s = time.monotonic()
+
+    def check_result(self) -> None:
+        """Check that a finished result beside the state, which would be replaced, is of the same training.
+
+        Raises:
+            InputError: if it is of another training.
+            FileError: if its description cannot be read.
+        """
+        path = self.path.with_suffix(".safetensors")
+        if not distributed.is_first() or self.path.exists() or not path.exists():
+            return
+        description = path.with_suffix(".json")
+        theirs = json_files.read(description, CheckpointInfo).training if description.exists() else None
+        if theirs is None:
+            what = f"{path} does not say how it was trained"
+            raise InputError(f"{what}: name another folder, or remove it", rule="checkpoint")
+        if changes := _changes(theirs, self._identity):
+            what = f"{path} is of another training ({changes})"
+            raise InputError(f"{what}: name another folder, or remove it", rule="checkpoint")
 
     def resume(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
         """Load the state in the file, if any, into module and optimizer; return the number of finished steps.
@@ -94,18 +114,19 @@ class Checkpoint:
         file = io.BytesIO(data)
         file.seek(DIGEST_BYTES)
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        theirs, ours = state["identity"], self._identity
-        if theirs != ours:
-            changes = [
-                f"{name} was {theirs.get(name)} and is {ours.get(name)}"
-                for name in sorted(theirs.keys() | ours.keys())
-                if theirs.get(name) != ours.get(name)
-            ]
-            raise InputError(
-                f"{self.path} belongs to another training ({', '.join(changes)}): repeat that one, or remove the file",
-                rule="checkpoint",
-            )
+        if changes := _changes(state["identity"], self._identity):
+            what = f"{self.path} belongs to another training ({changes})"
+            raise InputError(f"{what}: repeat that one, or remove the file", rule="checkpoint")
         return state
+
+
+def _changes(theirs: dict[str, str], ours: dict[str, str]) -> str:
+    """The differences of two identities, for people; empty if there are none."""
+    return ", ".join(
+        f"{name} was {theirs.get(name)} and is {ours.get(name)}"
+        for name in sorted(theirs.keys() | ours.keys())
+        if theirs.get(name) != ours.get(name)
+    )
 
 
 def identity_of(data: LabelledImages, recipe: Recipe, classifier: Classifier) -> dict[str, str]:

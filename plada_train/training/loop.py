@@ -51,11 +51,12 @@ def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: 
         recipe: the model and its training.
         progress: called after each step.
         checkpoint: file for the state of the training, written every `recipe.checkpoint_s` seconds and at the end. If
-            the file exists, training continues from it.
+            the file exists, training continues from it. A finished `.safetensors` beside it must be of this training.
 
     Raises:
         SourceError: if an image cannot be read or decoded.
-        InputError: as `make_classifier`, `objective_of` and `fit`; if there are too few images.
+        InputError: as `make_classifier`, `objective_of` and `fit`; if there are too few images; if the finished result
+            beside `checkpoint` is of another training.
         FileError: if the checkpoint cannot be written.
     """
     if not recipe.importance:
@@ -71,7 +72,11 @@ def train(data: LabelledImages, recipe: Recipe, progress: Progress, checkpoint: 
     torch.manual_seed(recipe.seed)
     classifier = make_classifier(recipe, data.num_classes, data.class_names)
     objective = objective_of(data, recipe)
-    state = Checkpoint(checkpoint, identity_of(data, recipe, classifier), recipe.checkpoint_s) if checkpoint else None
+    identity = identity_of(data, recipe, classifier)
+    classifier = replace(classifier, training=identity)
+    state = Checkpoint(checkpoint, identity, recipe.checkpoint_s) if checkpoint else None
+    if state:
+        state.check_result()
     if recipe.freeze:
         layer = classifier.last_layer()
         features = _features(classifier, data, recipe, progress)

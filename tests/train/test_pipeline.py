@@ -409,7 +409,7 @@ def test_impossible_options_are_refused_before_anything_is_trained(
         (distilled, "does not end in one linear layer"),
     ):
         assert_fails(faulty(sources, *more), text)
-        assert not list((sources / "out").glob("*"))
+        assert not list((sources / "out").glob("[!.]*"))
 
 
 def test_a_folder_of_another_run_is_refused_before_anything_is_trained(sources: Path) -> None:
@@ -472,6 +472,7 @@ def test_a_payload_for_another_reference_set_or_for_none_is_refused(sources: Pat
     digest = reference_digest(open_images(sources / "ref"))
     good = encode(Payload([1, 2, 3], [0, 1, 2], 48, 3, digest[:8]))
     assert student(sources, good).exit_code == 0
+    shutil.rmtree(sources / "out")
     other = encode(Payload([1, 2, 3], [0, 1, 2], 48, 3, bytes(8)))
     assert_fails(student(sources, other), "for the reference set 0000000000000000")
     assert_fails(student(sources, encode(Payload([1, 2, 3], [0, 1, 2], 48, 3))), "does not name its reference set")

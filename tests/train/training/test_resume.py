@@ -49,6 +49,8 @@ pytestmark = pytest.mark.training
 
 OPTIONS = ["--weights=none", "--image-size=16", "--epochs=5", "--batch-size=8", "--threads=1"]
 MODEL = "--model=test_resnet"
+#: The file through which a folder is locked.
+LOCK = ".plada-lock"
 
 
 class Ended(BaseException):
@@ -349,7 +351,7 @@ def test_half_written_files_of_a_killed_run_are_removed(sources: Path) -> None:
     left = sources / "out" / ".plada-0123456789abcdef.tmp"
     left.write_bytes(bytes(1 << 22))
     assert plada_train(*arguments).exit_code == 0
-    assert {path.name for path in (sources / "out").iterdir()} == {"teacher.json", "teacher.safetensors"}
+    assert {path.name for path in (sources / "out").iterdir()} == {LOCK, "teacher.json", "teacher.safetensors"}
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
@@ -382,7 +384,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(sources: Path, mo
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         assert_fails(plada_train(*broken), f"cannot write {path}: No space left on device")
-    assert [file.name for file in (sources / "2").iterdir()] == [path.name]
+    assert {file.name for file in (sources / "2").iterdir()} == {LOCK, path.name}
     assert path.read_bytes() == before
     assert plada_train(*broken).exit_code == 0
     assert made(sources / "2", "student") == made(sources / "1", "student")
