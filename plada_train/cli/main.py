@@ -250,11 +250,11 @@ def run(
     from plada_train.pipeline import run as run_all
     from plada_train.run_config import RunConfig, Sources
 
-    for name in ("teacher", "student"):
-        check_not_input(output / f"{name}.safetensors", options["weights"])
     # Removed from the options first: the remaining ones are for the recipes
     sections = sections_of(options)
     of_teacher, of_student = options_of_models(options)
+    for name in ("teacher", "student"):
+        check_not_input(output / f"{name}.safetensors", of_teacher["weights"], of_student["weights"])
     config = RunConfig(
         sources=Sources(reference=reference, target_train=target_train, target_test=target_test),
         teacher=recipe_of(teacher, threads, of_teacher, label_smoothing=TEACHER_LABEL_SMOOTHING),
