@@ -158,7 +158,8 @@ class _Cache:
             with atomic_write(path, follow_links=False, mode=0o600) as file:
                 file.write(hashlib.sha256(data).digest() + data)
         except (FileError, OSError) as error:
-            _warn(str(error.args[0]) if isinstance(error, FileError) else f"{path}: {error.strerror}")
+            # Without the name of the file, so that there is one warning for all kernels
+            _warn(f"{self._folder}: {str(error.args[-1]).rpartition(': ')[2]}")
 
     def _path(self, signature: Any, codegen: Any) -> Path:
         made_for = hashlib.sha256(repr((signature, codegen.magic_tuple())).encode()).hexdigest()

@@ -550,16 +550,16 @@ def leakage(targets: tuple[str, ...], reference: str, threshold: float, size: in
 
     Copies are found in any size and encoding. Crops and mirrored images are not found. See the paper, Appendix A.
     """  # noqa: D301
-    from plada_train.data.leakage import find, table
+    from plada_train.data.leakage import find
     from plada_train.json_files import dumps
 
     report = find(targets, reference, threshold=threshold, size=size, threads=threads)
     if as_json:
         click.echo(dumps(report))
     else:
-        from rich import print as rich_print
+        from plada_train.cli.summary import print_leakage
 
-        rich_print(table(report))
+        print_leakage(report)
 
 
 @main.command()

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plada_codec.cli.terminal import print_table
+from plada_codec.cli.terminal import print_table, say
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from plada_train.data.leakage import LeakageReport
     from plada_train.planning.plan_file import Plan
     from plada_train.report.run_report import RunReport
 
 #: Links like those of the paper: acoustic modems at long range and at short range, and a link from Titan.
 LINKS = ("umodem-fsk0", "uwm-5k", "titan-dte")
+
+
+def print_leakage(report: LeakageReport) -> None:
+    """Print the number of leaked images of each target, and each pair of copies."""
+    counts = [
+        (each.target, str(each.images), f"{each.leaked} ({each.leaked / each.images:.2%})") for each in report.targets
+    ]
+    print_table(["target", "images", "also in the reference set"], counts)
+    pairs = [pair for each in report.targets for pair in each.pairs]
+    if pairs:
+        say("")
+        say("difference, image of the target, image of the reference set")
+    for pair in pairs:
+        say(f"{pair.difference:.4f}  {pair.target}: {pair.target_name}  {pair.reference}: {pair.reference_name}")
 
 
 def print_plan(plan: Plan) -> None:

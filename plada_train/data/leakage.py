@@ -37,7 +37,6 @@ from plada_codec.reference import ImageSource, decode_image, open_images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from rich.console import Group
 
 #: Number of parts of the range of the mean, and of the variance: 32 x 32 = 1024 buckets.
 PARTS = 32
@@ -169,26 +168,6 @@ def find(
         size=size,
         targets=tuple(found),
     )
-
-
-def table(report: LeakageReport) -> Group:
-    """Format the report of `find` as tables."""
-    from rich.console import Group
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    def columns(*names: str) -> Table:
-        return Table(*(Column(name, overflow="fold") for name in names), box=None)
-
-    counts = columns("target", "images", "also in the reference set")
-    alike = columns("target", "reference", "difference")
-    for target in report.targets:
-        share = f"{target.leaked} ({target.leaked / target.images:.2%})"
-        counts.add_row(Text(target.target), str(target.images), share)
-        for pair in target.pairs:
-            names = f"{pair.target}: {pair.target_name}", f"{pair.reference}: {pair.reference_name}"
-            alike.add_row(*map(Text, names), f"{pair.difference:.4f}")
-    return Group(counts, "", alike) if alike.row_count else Group(counts)
 
 
 def summarise(images: ImageSource, size: int, threads: int, progress: Progress) -> Summary:
