@@ -13,6 +13,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import glob
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,8 @@ from plada_codec.errors import FileError
 _TEMPORARY = re.compile(r"\.plada-[0-9a-f]{16}\.tmp")
 #: The folder of the open files of a process or thread; group 1 is the process.
 _DESCRIPTORS = re.compile(r"(/proc/[0-9]+)(?:/task/[0-9]+)?/fd|/dev/fd")
+#: The numbers of shards in a pattern.
+_NUMBERS = re.compile(r"\{[0-9]+\.\.[0-9]+\}")
 #: The access control list of a file. Where there is one, the mode does not say what the file's group may do.
 _ACL = "system.posix_acl_access"
 #: Flags that some systems lack: the file must not be a link; opening it must not wait; its bytes are as they are.
@@ -152,8 +155,15 @@ def descriptor_of(path: str | os.PathLike[str]) -> int | None:
 
 
 def is_input(output: str | os.PathLike[str], source: str | os.PathLike[str]) -> bool:
-    """Whether writing `output` would overwrite `source`, or a file in the folder `source`; `-` is a standard stream."""
+    """Whether writing `output` would overwrite `source`, or a file in the folder or of the pattern `source`.
+
+    A pattern is like that of a shell, with {000..007} for numbers. `-` is a standard stream.
+    """
     written, read = _stat(output, 1), _stat(source, 0)
+    pattern = _NUMBERS.sub("*", Path(source).name)
+    if written is not None and read is None and set("*?[") & set(pattern):
+        folder = Path(source).parent
+        return any(is_input(output, folder / name) for name in glob(pattern, root_dir=folder))
     if written is read is None:  # both may be written
         return os.path.realpath(output) == os.path.realpath(source)
     if written is None or read is None or not stat.S_ISREG(written.st_mode):

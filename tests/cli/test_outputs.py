@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from plada_codec import FileError, Payload, encode
-from plada_codec.files import atomic_folder, atomic_write, descriptor_of
+from plada_codec.files import atomic_folder, atomic_write, descriptor_of, is_input
 from tests.helpers.commands import fails, hear_ctrl_c, ok, run
 
 PLADA = f"{shlex.quote(sys.executable)} -m plada_codec"
@@ -129,6 +129,17 @@ def test_an_output_that_is_the_input_is_refused(folder: Path, command: str, kind
         command = command.replace("kept.csv", name)
     assert "would overwrite the input" in fails(2, *command.replace(name, str(output)).split())
     assert output.read_text() == CSV
+
+
+@pytest.mark.parametrize("source", ["ref-{000..001}.tar", "ref-*.tar", "ref-00[01].tar", "./ref-00?.tar", "."])
+def test_each_file_of_a_pattern_and_of_a_folder_is_an_input(folder: Path, source: str) -> None:
+    for name in ("ref-000.tar", "ref-001.tar", "other.tar"):
+        (folder / name).write_bytes(b"")
+    (folder / "link").symlink_to("ref-001.tar")
+    assert all(is_input(name, source) for name in ("ref-000.tar", folder / "ref-001.tar", "link"))
+    assert not is_input("new", source)
+    assert is_input("other.tar", source) == (source == ".")
+    assert not is_input("/dev/null", source)
 
 
 @pytest.mark.parametrize(
