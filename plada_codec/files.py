@@ -163,7 +163,8 @@ def is_input(output: str | os.PathLike[str], source: str | os.PathLike[str]) -> 
     pattern = _NUMBERS.sub("*", Path(source).name)
     if written is not None and read is None and set("*?[") & set(pattern):
         folder = Path(source).parent
-        return any(is_input(output, folder / name) for name in glob(pattern, root_dir=folder))
+        names = glob(pattern, root_dir=folder)  # noqa: PTH207 (Path.glob() raises an error for names like **a)
+        return any(is_input(output, folder / name) for name in names)
     if written is read is None:  # both may be written
         return os.path.realpath(output) == os.path.realpath(source)
     if written is None or read is None or not stat.S_ISREG(written.st_mode):
