@@ -5,7 +5,7 @@ A file for each source of images, and one registry (`registry.py`) with a row fo
 
 from __future__ import annotations
 
-from plada_codec.reference.base import IMAGE_SUFFIXES, NO_LABEL, ImageSource
+from plada_codec.reference.base import IMAGE_SUFFIXES, NO_LABEL, ImageSource, ListedImages
 from plada_codec.reference.digest import DIGEST_TAG, image_digests, reference_digest
 from plada_codec.reference.names import image_numbers
 from plada_codec.reference.pixels import PIXEL_RULE, decode_bytes, decode_image
@@ -17,6 +17,7 @@ __all__ = [
     "NO_LABEL",
     "PIXEL_RULE",
     "ImageSource",
+    "ListedImages",
     "decode_bytes",
     "decode_image",
     "image_digests",

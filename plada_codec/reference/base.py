@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,56 +42,48 @@ NO_LABEL = -1
 
 
 class ImageSource(ABC):
-    """An ordered list of N >= 1 images, by number.
+    """An ordered list of N >= 1 images, by number: a reference set, or the images of a target.
 
-    It holds no open files: threads may share it, and it may be forked and pickled. It takes about 25 bytes of memory
-    for each image, and the image's name.
+    A subclass has `__len__`, `_name` and `_read`; one whose images have labels has `labels` and `class_names` too. It
+    opens files for each call: threads may share it, and it may be forked and pickled. If it caches something that
+    cannot be pickled, it leaves that out in `__getstate__`.
 
     Attributes:
-        class_names: names of the classes, or None. Of a folder tree, its top folders; of shards, the list in the
-            `classes.json` beside them.
-        labels: class number of each image. Of a folder tree, the number of the image's top folder; of shards, the
-            number in the `.cls` member.
+        source: the source as the user named it, for messages.
         passed_over: how many files do not count as images, by suffix.
         empty_folders: top folders of a folder tree without an image: they are no classes.
     """
 
-    class_names: tuple[str, ...] | None = None
     empty_folders: tuple[str, ...] = ()
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self._labels = array("i")
-        self._names = _Names()
         self.passed_over: Counter[str] = Counter()
 
-    def _pass_over(self, name: str) -> None:
-        """Count a file that is no image. Subclasses call it when they are opened."""
-        self.passed_over[Path(name).suffix.lower() or "without suffix"] += 1
-
-    def _add(self, name: str, label: int = NO_LABEL) -> None:
-        """Add the next image. Subclasses call it for each image, when they are opened."""
-        self._names.append(os.fsencode(name))
-        self._labels.append(label)
-
+    @abstractmethod
     def __len__(self) -> int:
-        return len(self._labels)
-
-    def name(self, i: int) -> str:
-        """Name of image `i` in the source, for people: it is not part of the image's identity."""
-        return os.fsdecode(self._names[self._checked(i)])
-
-    def label(self, i: int) -> int | None:
-        """Class number of image `i`, or None if it has none."""
-        label = self._labels[self._checked(i)]
-        return None if label == NO_LABEL else label
+        """Number of images N."""
 
     @property
     def labels(self) -> NDArray[np.int32]:
-        """Class number of each image (int32 [N]), -1 for images without one."""
+        """Class number of each image (int32 [N]), -1 for images without one.
+
+        Raises:
+            SourceError: if the label of an image is there, but is no class number. Only a target's labels matter, so
+                they are judged here and not when a source is opened.
+        """
         import numpy as np
 
-        return np.array(self._labels, dtype=np.int32)
+        return np.full(len(self), NO_LABEL, dtype=np.int32)
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes, or None. Raises SourceError like `labels`, if the source holds something else."""
+        return None
+
+    def name(self, i: int) -> str:
+        """Name of image `i` in the source, for people: it is not part of the image's identity."""
+        return self._name(self._checked(i))
 
     def read(self, i: int) -> bytes:
         """The bytes of image `i`, 0 <= i < N, as stored. Raises SourceError if they cannot be read."""
@@ -103,6 +98,10 @@ class ImageSource(ABC):
         return SourceError(f"image {i} of {self.source}, {self.name(i)}, {what}", rule=rule)
 
     @abstractmethod
+    def _name(self, i: int) -> str:
+        """The name of image `i` (checked: 0 <= i < N)."""
+
+    @abstractmethod
     def _read(self, i: int) -> bytes:
         """Read the bytes of image `i` (checked: 0 <= i < N). May raise OSError."""
 
@@ -110,6 +109,68 @@ class ImageSource(ABC):
         if not 0 <= i < len(self):
             raise SourceError(f"there is no image {i} in {self.source}, which has {len(self)}", rule="image-number")
         return i
+
+
+class ListedImages(ImageSource):
+    """A source that lists its images when it is opened: about 25 bytes of memory for each, and its name."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source)
+        self._labels = array("i")
+        self._names = _Names()
+        self._class_names: tuple[str, ...] | None = None
+
+    def _pass_over(self, name: str) -> None:
+        """Count a file that is no image. Subclasses call it when they are opened."""
+        self.passed_over[Path(name).suffix.lower() or "without suffix"] += 1
+
+    def _add(self, name: str, label: int = NO_LABEL) -> None:
+        """Add the next image. Subclasses call it for each image, when they are opened."""
+        self._names.append(os.fsencode(name))
+        self._labels.append(label)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        import numpy as np
+
+        return np.array(self._labels, dtype=np.int32)
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        return self._class_names
+
+    def _name(self, i: int) -> str:
+        return os.fsdecode(self._names[i])
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a source is, and the part of it that is asked for.
+
+    Attributes:
+        source: the source as the user named it.
+        path: the file, the folder or the pattern, without `#` and what follows.
+        mode: `st_mode` of the file or folder, 0 if there is none.
+        split: name of the split, or None.
+        columns: names of the columns of the images (`image`) and of the labels (`label`), where they are given.
+    """
+
+    source: str
+    path: Path
+    mode: int
+    split: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_file(self) -> bool:
+        return stat.S_ISREG(self.mode)
 
 
 class _Names:

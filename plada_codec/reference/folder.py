@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from plada_codec.errors import SourceError
-from plada_codec.reference.base import NO_LABEL, ImageSource, entries, is_file, is_ignored, is_image
+from plada_codec.reference.base import (
+    NO_LABEL,
+    ImageSource,
+    ListedImages,
+    Location,
+    entries,
+    is_file,
+    is_ignored,
+    is_image,
+)
+
+#: Section 2.1. This function calls itself for each folder in a folder.
+MAX_DEPTH = 256
 
 
-def open_folder(source: str, path: Path, mode: int) -> ImageSource | None:
-    """Open a folder tree of images. None if `path` is not a folder."""
-    return FolderImages(source) if stat.S_ISDIR(mode) else None
+def open_folder(location: Location) -> ImageSource | None:
+    """Open a folder tree of images. None if there is no folder."""
+    return FolderImages(location.source, location.path) if location.is_folder else None
 
 
-class FolderImages(ImageSource):
+class FolderImages(ListedImages):
     """The images of a folder tree in order."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, folder: Path) -> None:
         super().__init__(source)
+        self._folder = folder
         classes: list[str] = []
-        root = Path(source)
-        for path in images_below(root, "", (), self._pass_over):
+        for path in images_below(folder, "", (), self._pass_over):
             top, nested, _ = path.partition("/")
             if nested and classes[-1:] != [top]:
                 classes.append(top)
             self._add(path, len(classes) - 1 if nested else NO_LABEL)
-        self.class_names = tuple(classes) or None
-        with os.scandir(root) as found:
+        self._class_names = tuple(classes) or None
+        with os.scandir(folder) as found:
             folders = {entry.name for entry in found if entry.is_dir() and not is_ignored(entry.name)}
         self.empty_folders = tuple(sorted(folders - set(classes), key=os.fsencode))
 
     def _read(self, i: int) -> bytes:
-        return Path(self.source, self.name(i)).read_bytes()
+        return Path(self._folder, self._name(i)).read_bytes()
 
 
 def images_below(
@@ -53,6 +64,8 @@ def images_below(
     identity = (status.st_dev, status.st_ino)
     if identity in above:
         raise SourceError(f"folder {here} contains itself", rule="source-loop")
+    if len(above) > MAX_DEPTH:
+        raise SourceError(f"folder {here} is more than {MAX_DEPTH} folders deep", rule="source-deep")
     for entry in entries(here):
         path = f"{folder}/{entry.name}" if folder else entry.name
         if entry.is_dir():

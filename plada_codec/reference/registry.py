@@ -9,14 +9,13 @@ image is an error that names it, when the source is opened or the image is read.
 
 from __future__ import annotations
 
-import stat
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from plada_codec.errors import FilesPassedOver, SourceError
-from plada_codec.reference.base import ImageSource
+from plada_codec.reference.base import ImageSource, Location
 from plada_codec.reference.folder import open_folder
 from plada_codec.reference.shards import open_shard, open_shard_folder, open_shard_pattern
 
@@ -26,15 +25,16 @@ class SourceType(NamedTuple):
 
     Attributes:
         name: what the source is, for people.
-        open: opens a source, or returns None if it is not of this type. Its arguments are the name that the user
-            gave, that name as a path, and the mode of the file or folder (`stat.st_mode`; 0 if there is none). May
-            raise SourceError and OSError.
+        open: opens the source at a location, or returns None if it is not of this type. May raise SourceError and
+            OSError.
         is_file: whether the source is one file.
+        has_parts: whether `#` may choose a split, or columns.
     """
 
     name: str
-    open: Callable[[str, Path, int], ImageSource | None]
+    open: Callable[[Location], ImageSource | None]
     is_file: bool = False
+    has_parts: bool = False
 
 
 #: Largest number of suffixes that a warning names.
@@ -46,6 +46,8 @@ SOURCES = (
     SourceType(".tar shard", open_shard, is_file=True),
     SourceType("pattern of .tar shards", open_shard_pattern),
 )
+#: Names of the columns that `#` may choose.
+COLUMNS = ("image", "label")
 
 
 def open_images(source: str | Path) -> ImageSource:
@@ -64,18 +66,19 @@ def open_images(source: str | Path) -> ImageSource:
     """
     if not str(source):
         raise SourceError("the name of the source of images is empty", rule="source-missing")
-    path = Path(source)
     try:
-        mode = _mode_of(path)
-        opened = (row.open(str(source), path, mode) for row in SOURCES)
-        images = next((found for found in opened if found is not None), None)
+        location = _location(str(source))
+        opened = ((row, row.open(location)) for row in SOURCES)
+        row, images = next(((row, images) for row, images in opened if images is not None), (None, None))
     except OSError as error:
         what = f"{error.filename or source} cannot be read ({error.strerror})"
         raise SourceError(what, rule="source-unreadable") from error
-    if images is None:
+    if row is None or images is None:
         files = " nor a ".join(row.name for row in SOURCES if row.is_file)
-        what = f"is neither a folder nor a {files}" if stat.S_ISREG(mode) else "does not exist"
-        raise SourceError(f"{path} {what}", rule="source-missing")
+        what = f"is neither a folder nor a {files}" if location.is_file else "does not exist"
+        raise SourceError(f"{location.path} {what}", rule="source-missing")
+    if not row.has_parts and (location.split is not None or location.columns):
+        raise SourceError(f"{location.path} is a {row.name}: it has no splits or columns", rule="source-part")
     if not len(images):
         others = f", only {_files_passed_over(images)}" if images.passed_over else ""
         raise SourceError(f"{source} has no images{others}", rule="source-empty")
@@ -92,6 +95,28 @@ def _files_passed_over(images: ImageSource) -> str:
     more = [f"{sum(count for _, count in ranked[_NAMED_SUFFIXES:])} more"] if len(ranked) > _NAMED_SUFFIXES else []
     total = counts.total()
     return f"{total} other file{'s' * (total > 1)} ({', '.join([*named, *more])})"
+
+
+def _location(source: str) -> Location:
+    """Take a name apart: `PATH`, or `PATH#SPLIT,image=COLUMN,label=COLUMN`. May raise OSError."""
+    path = Path(source)
+    mode = _mode_of(path)
+    before, mark, part = source.rpartition("#")
+    if mode or not mark or "/" in part:
+        return Location(source, path, mode)
+    split, columns = None, {}
+    for word in part.split(","):
+        key, equals, value = word.partition("=")
+        if not equals:
+            key, value = "split", word
+        if not value or (equals and key not in COLUMNS) or key in columns or (key == "split" and split is not None):
+            form = "#SPLIT,image=COLUMN,label=COLUMN"
+            raise SourceError(f"#{part} in {source} is not of the form {form}", rule="source-part")
+        if equals:
+            columns[key] = value
+        else:
+            split = value
+    return Location(source, Path(before), _mode_of(Path(before)), split, columns)
 
 
 def _mode_of(path: Path) -> int:

@@ -5,54 +5,62 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
-import tarfile
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from plada_codec.errors import SourceError
+from plada_codec.errors import SourceError, first_line
 from plada_codec.limits import MAX_CLASSES
 from plada_codec.reference.base import (
     NO_LABEL,
     OTHER_IMAGE_SUFFIXES,
     ImageSource,
+    ListedImages,
+    Location,
     entries,
     is_file,
     is_ignored,
     is_image,
 )
 from plada_codec.reference.folder import images_below
+from plada_codec.reference.tar import DamagedTarError, Member, members
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 #: Longest text of a class number that is read: more than any number below MAX_CLASSES needs.
 MAX_LABEL_BYTES = 32
+#: Longest `classes.json` that is read.
+MAX_CLASS_NAMES_BYTES = 1 << 24
 
 
-def open_shard_folder(source: str, path: Path, mode: int) -> ImageSource | None:
-    """Open a folder of shards. None if `path` is not a folder, or holds no shard."""
-    if not stat.S_ISDIR(mode):
+def open_shard_folder(location: Location) -> ImageSource | None:
+    """Open a folder of shards. None if there is no folder, or no shard in it."""
+    if not location.is_folder:
         return None
-    shards = _shards_of_folder(path)
-    return ShardImages(source, [path / name for name in shards]) if shards else None
+    shards = _shards_of_folder(location.path)
+    return ShardImages(location.source, [location.path / name for name in shards]) if shards else None
 
 
-def open_shard(source: str, path: Path, mode: int) -> ImageSource | None:
-    """Open one shard. None if `path` is not a shard."""
-    return ShardImages(source, [path]) if stat.S_ISREG(mode) and path.suffix == ".tar" else None
+def open_shard(location: Location) -> ImageSource | None:
+    """Open one shard. None if the file is not a shard."""
+    is_shard = location.is_file and location.path.suffix == ".tar"
+    return ShardImages(location.source, [location.path]) if is_shard else None
 
 
-def open_shard_pattern(source: str, path: Path, mode: int) -> ImageSource | None:
-    """Open the shards that match the last component of `path`. None if `path` exists, or is not a pattern."""
-    if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+def open_shard_pattern(location: Location) -> ImageSource | None:
+    """Open the shards that match the last component of the path. None if the path exists, or is not a pattern."""
+    if location.is_folder or location.is_file:
         return None
-    shards = _shards_of_pattern(path)
-    return None if shards is None else ShardImages(source, [path.parent / name for name in shards])
+    shards = _shards_of_pattern(location.path)
+    return None if shards is None else ShardImages(location.source, [location.path.parent / name for name in shards])
 
 
-class ShardImages(ImageSource):
+class ShardImages(ListedImages):
     """The images of WebDataset tar shards, in the order of `shards`."""
 
     def __init__(self, source: str, shards: list[Path]) -> None:
@@ -61,39 +69,53 @@ class ShardImages(ImageSource):
         self._starts = array("q")  # of an image in its shard, bytes
         self._sizes = array("q")  # of an image, bytes
         self._firsts: list[int] = []  # first image of each shard
+        self._bad_label: str | None = None  # the first `.cls` member of an image that is not a class number
         for shard in shards:
             self._firsts.append(len(self))
             with shard.open("rb") as file:
                 self._index(shard, file)
-        self.class_names = _class_names_beside(shards[0].parent)
 
-    def _index(self, shard: Path, file: IO[bytes]) -> None:
-        key, has_image, label = "", False, NO_LABEL
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        if self._bad_label is not None:
+            what = f"{self._bad_label} is not a class number 0 .. {MAX_CLASSES - 1}"
+            raise SourceError(what, rule="shard-label")
+        return super().labels
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        return _class_names_beside(self._shards[0].parent)
+
+    def _index(self, shard: Path, file: BinaryIO) -> None:
+        key, has_image, label = "", False, _Label()
         for member in _members(shard, file):
             parts = [part for part in member.name.split("/") if part not in ("", ".")]
-            if not parts or member.isdir() or any(map(is_ignored, parts)):
+            if not parts or member.is_folder or any(map(is_ignored, parts)):
                 continue
             path = "/".join(parts)
             name = parts[-1]
             extension = name.partition(".")[2]
             if key != (key := path.removesuffix("." + extension)):
-                has_image, label = False, NO_LABEL
+                has_image, label = False, _Label()
             if is_image(name):
-                if not member.isreg() or member.issparse():
-                    raise SourceError(f"{member.name} in {shard} is a link, not an image", rule="shard-damaged")
+                if not member.is_file:
+                    what = f"{member.name} in {shard} is a link or a sparse file, not an image"
+                    raise SourceError(what, rule="shard-damaged")
                 if has_image:
                     what = f"{member.name} in {shard} is a second image of the key {key!r}: give it another key"
                     raise SourceError(what, rule="shard-key")
                 has_image = True
-                self._add(f"{shard.name}/{path}", label)
-                self._starts.append(member.offset_data)
+                self._add(f"{shard.name}/{path}")
+                self._starts.append(member.start)
                 self._sizes.append(member.size)
             elif name.lower().endswith(OTHER_IMAGE_SUFFIXES):
                 self._pass_over(name)
             elif extension == "cls":
-                label = _class_number(shard, member, file)
-                if has_image:
-                    self._labels[-1] = label
+                label = _read_label(shard, member, file)
+            if has_image and label.text is not None:
+                self._labels[-1] = label.number
+                if label.number == NO_LABEL and self._bad_label is None:
+                    self._bad_label = label.text
 
     def _read(self, i: int) -> bytes:
         shard = self._shards[bisect_right(self._firsts, i) - 1]
@@ -106,6 +128,13 @@ class ShardImages(ImageSource):
         if len(data) != self._sizes[i]:
             raise self.bad_image(i, "is cut off: its shard has become shorter", "image-unreadable")
         return data
+
+
+class _Label(NamedTuple):
+    """The label of a key: its class number, and the name and content of the `.cls` member for a message."""
+
+    number: int = NO_LABEL
+    text: str | None = None
 
 
 def _shards_of_folder(folder: Path) -> list[str]:
@@ -162,47 +191,39 @@ def _without_holes(folder: Path, shards: list[str]) -> list[str]:
     return shards
 
 
-def _members(shard: Path, file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
+def _members(shard: Path, file: BinaryIO) -> Iterator[Member]:
     """The members of an archive. Raises SourceError if the archive is damaged or cut off."""
     try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            while (member := archive.next()) is not None:
-                if member.size < 0:
-                    raise tarfile.ReadError("negative size")
-                yield member
-                archive.members = []  # type: ignore[attr-defined]  # tarfile would keep them all
-            end = archive.offset
-    except (tarfile.TarError, ValueError, OverflowError) as error:
+        yield from members(file)
+    except DamagedTarError as error:
         raise SourceError(f"shard {shard} is damaged ({error})", rule="shard-damaged") from error
-    # tarfile takes a damaged header for the end of the archive: only zeros may follow, and must.
-    file.seek(end)
-    rest = file.read(tarfile.BLOCKSIZE)
-    whole = len(rest) == tarfile.BLOCKSIZE
-    while whole and rest:
-        whole = not any(rest)
-        rest = file.read(1 << 20)
-    if not whole:
-        raise SourceError(f"shard {shard} is damaged or cut off at byte {end}", rule="shard-damaged")
 
 
-def _class_number(shard: Path, member: tarfile.TarInfo, file: IO[bytes]) -> int:
+def _read_label(shard: Path, member: Member, file: BinaryIO) -> _Label:
     text = b""
-    if member.isreg() and member.size <= MAX_LABEL_BYTES:
-        text = os.pread(file.fileno(), member.size, member.offset_data).strip()
+    if member.is_file:
+        text = os.pread(file.fileno(), min(member.size, MAX_LABEL_BYTES), member.start).strip()
     # bytes.isdigit() is ASCII only
-    if not text.isdigit() or int(text) >= MAX_CLASSES:
-        raise SourceError(f"{member.name} in {shard} is not a class number 0 .. {MAX_CLASSES - 1}", rule="shard-label")
-    return int(text)
+    is_number = member.size <= MAX_LABEL_BYTES and text.isdigit() and int(text) < MAX_CLASSES
+    shown = ascii(text.decode("utf-8", "replace"))
+    return _Label(int(text) if is_number else NO_LABEL, f"{member.name} in {shard}, {shown},")
 
 
 def _class_names_beside(folder: Path) -> tuple[str, ...] | None:
     path = folder / "classes.json"
-    if not path.exists():
-        return None
     try:
-        names = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise SourceError(f"{path} is not JSON ({error})", rule="class-names") from error
+        with path.open("rb") as file:
+            text = file.read(MAX_CLASS_NAMES_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror})", rule="source-unreadable") from error
+    if len(text) > MAX_CLASS_NAMES_BYTES:
+        raise SourceError(f"{path} is longer than {MAX_CLASS_NAMES_BYTES} bytes", rule="class-names")
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path} is not JSON ({first_line(error)})", rule="class-names") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SourceError(f"{path} is not a list of class names", rule="class-names")
     return tuple(names)

@@ -191,6 +191,9 @@ class _NotedImages(ImageSource):
     def __len__(self) -> int:
         return len(self._images)
 
+    def _name(self, i: int) -> str:
+        return self._images.name(i)
+
     def _read(self, i: int) -> bytes:
         data = self._images.read(i)
         self.shards[i // self._shard_size].update(data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import pickle
 import tarfile
@@ -204,7 +203,6 @@ def test_labels_of_a_folder_tree_are_its_top_folders(tmp_path: Path) -> None:
     images = open_images(tmp_path)
     assert images.class_names == ("ant", "cat")
     assert images.labels.tolist() == [0, 1, 1, -1]
-    assert [images.label(i) for i in range(4)] == [0, 1, 1, None]
 
 
 def test_labels_of_shards_are_their_cls_members(tmp_path: Path) -> None:
@@ -386,36 +384,15 @@ def _two_images_of_one_key(root: Path) -> object:
     return root
 
 
-@_fault("shard-label")
-def _label_is_a_name(root: Path) -> object:
-    write_shard(root / "s.tar", [("0.jpg", b"a"), ("0.cls", b"cat")])
-    return root
+@_fault("source-part")
+def _split_of_a_folder(root: Path) -> object:
+    write_folder(root, [b"a"])
+    return f"{root}#train"
 
 
-@_fault("shard-label")
-def _label_too_large(root: Path) -> object:
-    write_shard(root / "s.tar", [("0.jpg", b"a"), ("0.cls", b"65536")])
-    return root
-
-
-@_fault("shard-label")
-def _label_too_long(root: Path) -> object:
-    write_shard(root / "s.tar", [("0.jpg", b"a"), ("0.cls", b"0" * 5000)])
-    return root
-
-
-@_fault("class-names")
-def _class_names_not_json(root: Path) -> object:
-    write_shards(root, [b"a"])
-    (root / "classes.json").write_text("cat dog")
-    return root
-
-
-@_fault("class-names")
-def _class_names_not_a_list(root: Path) -> object:
-    write_shards(root, [b"a"])
-    (root / "classes.json").write_text(json.dumps({"cat": 0}))
-    return root
+@_fault("source-part")
+def _part_of_another_form(root: Path) -> object:
+    return f"{root}#train,picture=x"
 
 
 @pytest.mark.parametrize(("make", "rule"), FAULTS)
@@ -427,10 +404,47 @@ def test_a_faulty_image_source_is_an_error_of_one_line(make: Callable[[Path], Pa
     assert str(tmp_path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("member", "shown"),
+    [(b"cat", "'cat'"), (b"1.0", "'1.0'"), (b"65536", "'65536'"), (b"0" * 5000, "'00"), (b"", "''")],
+)
+def test_t8_labels_are_judged_only_where_they_are_asked_for(member: bytes, shown: str, tmp_path: Path) -> None:
+    members = [("0.jpg", b"a"), ("0.cls", b"1"), ("1.cls", member), ("1.jpg", b"b"), ("2.cls", member)]
+    write_shard(tmp_path / "s.tar", members)
+    assert stored(tmp_path) == [b"a", b"b"]
+    with pytest.raises(SourceError, match=rf"1\.cls in .*s\.tar, {shown}.*is not a class number .*shard-label"):
+        open_images(tmp_path).labels  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "text", [b"cat dog", b'{"cat": 0}', b'["a", 1]', b"[" * 200_000, b"\xff", b" " * ((1 << 24) + 1)], ids=range(6)
+)
+def test_t8_class_names_are_judged_only_where_they_are_asked_for(text: bytes, tmp_path: Path) -> None:
+    write_shards(tmp_path, [b"a"])
+    (tmp_path / "classes.json").write_bytes(text)
+    assert stored(tmp_path) == [b"a"]
+    with pytest.raises(SourceError, match="class-names") as caught:
+        open_images(tmp_path).class_names  # noqa: B018
+    assert "\n" not in str(caught.value)
+
+
+def test_s7_a_folder_1200_folders_deep_is_refused_in_one_line(tmp_path: Path) -> None:
+    folders = [str(tmp_path) + "/d" * depth for depth in range(1, 1201)]
+    for folder in folders:
+        os.mkdir(folder)  # noqa: PTH102  # Path takes quadratic time
+    try:
+        with pytest.raises(SourceError, match=r"more than 256 folders deep \[source-deep\]"):
+            open_images(tmp_path)
+    finally:
+        # pytest cannot remove them
+        for folder in reversed(folders):
+            os.rmdir(folder)  # noqa: PTH106
+
+
 @pytest.mark.parametrize("number", [-1, 3, 1 << 70])
 def test_an_image_number_outside_the_set_is_an_error(number: int, tmp_path: Path) -> None:
     write_folder(tmp_path, [b"a", b"b", b"c"])
-    for ask in (open_images(tmp_path).read, open_images(tmp_path).name, open_images(tmp_path).label):
+    for ask in (open_images(tmp_path).read, open_images(tmp_path).name):
         with pytest.raises(SourceError, match="image-number"):
             ask(number)
 

@@ -32,7 +32,7 @@ from plada_codec.errors import FilesPassedOver, InputError, PladaError, SourceEr
 from plada_codec.limits import Limits
 from plada_codec.links.profiles import link
 from plada_codec.links.units import show_seconds
-from plada_codec.reference import decode_image, open_images, reference_digest
+from plada_codec.reference import NO_LABEL, decode_image, open_images, reference_digest
 from plada_train import stages
 from plada_train.cli.summary import LINKS
 from plada_train.data.labelled import ImageBatches, open_test_images, open_training_images
@@ -545,7 +545,7 @@ def test_the_demo_writes_digits_and_runs_on_them(tmp_path: Path, monkeypatch: py
     for name, size in (("reference", 900), ("target-train", 600), ("target-test", 297)):
         images = open_images(tmp_path / name)
         assert len(images) == size
-        assert (images.label(0) is None) == (name == "reference")
+        assert (images.labels[0] == NO_LABEL) == (name == "reference")
         assert decode_image(images, 0).size == (8, 8)
 
 

@@ -24,7 +24,7 @@ from plada_codec import decode
 from plada_codec.errors import InputError
 from plada_codec.links.budget import max_bytes
 from plada_codec.links.profiles import link
-from plada_codec.reference import ImageSource
+from plada_codec.reference import ImageSource, ListedImages
 from plada_train import json_files
 from plada_train import pipeline as run_module
 from plada_train.data.labelled import LabelledImages, check_unseen, open_training_images, split_held_out
@@ -50,7 +50,7 @@ from tests.helpers.training import (
 pytestmark = pytest.mark.training
 
 
-class Nothing(ImageSource):
+class Nothing(ListedImages):
     """Images that nobody looks at."""
 
     def _read(self, i: int) -> bytes:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from plada_codec.errors import InputError
-from plada_codec.reference import NO_LABEL, ImageSource
+from plada_codec.reference import ListedImages
 from plada_train.cli.main import main
 from plada_train.data import leakage
 from plada_train.data.leakage import Pair, pairs, summarise
@@ -41,15 +41,14 @@ def file_of(pixels: Pixels, kind: str = "png", side: int | None = None) -> bytes
     return out.getvalue()
 
 
-class Files(ImageSource):
+class Files(ListedImages):
     """Images in memory."""
 
     def __init__(self, files: Iterable[bytes]) -> None:
         super().__init__("memory")
         self.files = list(files)
         for i in range(len(self.files)):
-            self._names.append(b"%d" % i)
-            self._labels.append(NO_LABEL)
+            self._add(str(i))
 
     def _read(self, i: int) -> bytes:
         return self.files[i]

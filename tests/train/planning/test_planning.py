@@ -30,7 +30,7 @@ from PIL import Image
 
 from plada_codec import Payload, Universe
 from plada_codec.errors import FileError
-from plada_codec.reference import ImageSource
+from plada_codec.reference import ListedImages
 from plada_train.data.decoded_images import DecodedImages
 from plada_train.data.pixels import decode_square
 from plada_train.planning import measurements as measurements_module
@@ -666,7 +666,7 @@ def test_ctrl_c_waits_while_workers_begin(monkeypatch: pytest.MonkeyPatch) -> No
 # --- images and proxies ---
 
 
-class Pictures(ImageSource):
+class Pictures(ListedImages):
     """Random images in memory, that counts how often each is read."""
 
     def __init__(self, count: int, side: int = 9) -> None:
@@ -678,8 +678,7 @@ class Pictures(ImageSource):
             file = io.BytesIO()
             Image.fromarray(random.integers(0, 256, (side, side + 3, 3), np.uint8)).save(file, "PNG")
             self._data.append(file.getvalue())
-            self._names.append(b"%d.png" % i)
-            self._labels.append(-1)
+            self._add(f"{i}.png")
 
     def _read(self, i: int) -> bytes:
         self.reads[i] += 1
