@@ -2,7 +2,7 @@
 
 Every error says in one line what is wrong, at which byte offset of the payload (where there is one), and which rule was
 broken. The rules of a format stand in the tables of its specification (`spec/plada-format-1.md` section 10,
-`spec/plada-frames-1.md` section 10, `spec/link-budget.md` section 1.4, `spec/reference-digest.md` section 2.3,
+`spec/plada-frames-1.md` section 10, `spec/link-budget.md` section 1.4, `spec/reference-digest.md` section 2.6,
 `spec/reference-images.md` section 6). The rules that only the API has stand in `API_RULES`, and on the page
 `docs/reference/errors.md`.
 """
@@ -147,6 +147,7 @@ API_RULES = (
     ApiRule("classes", InvalidArgument, "a file that does not say C, read without C"),
     ApiRule("coding", InvalidArgument, "an unknown name of a coding, or a coding beyond the decoder class"),
     ApiRule("columns", InvalidArgument, "a table of which it is not clear which columns to read, or no table"),
+    ApiRule("dataset", InvalidArgument, "a dataset without a length, or a dict of several"),
     ApiRule("decoder", InvalidArgument, "a command of a decoder that cannot be run"),
     ApiRule("decoder-class", InvalidArgument, "an unknown decoder class"),
     ApiRule("format", InvalidArgument, "an unknown file format, or a stream without one"),

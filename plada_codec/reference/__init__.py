@@ -10,6 +10,7 @@ from plada_codec.reference.digest import DIGEST_TAG, image_digests, reference_di
 from plada_codec.reference.names import image_numbers
 from plada_codec.reference.pixels import PIXEL_RULE, decode_bytes, decode_image
 from plada_codec.reference.registry import open_images
+from plada_codec.reference.sources.dataset import from_dataset
 
 __all__ = [
     "DIGEST_TAG",
@@ -20,6 +21,7 @@ __all__ = [
     "ListedImages",
     "decode_bytes",
     "decode_image",
+    "from_dataset",
     "image_digests",
     "image_numbers",
     "open_images",

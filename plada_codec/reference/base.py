@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from abc import ABC, abstractmethod
@@ -10,9 +11,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from plada_codec.errors import SourceError
+from plada_codec.errors import SourceError, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +38,10 @@ OTHER_IMAGE_SUFFIXES = (
     *(".apng", ".avif", ".dcm", ".dib", ".dng", ".exr", ".heic", ".heif", ".ico", ".j2k", ".jp2", ".jpx", ".jxl"),
     *(".mpo", ".pam", ".pcx", ".pfm", ".psd", ".qoi", ".svg", ".tga"),
 )
+#: Most images in a source that does not store a name for each: their labels take 4 bytes each.
+MAX_IMAGES = 1 << 26
+#: Longest JSON file that is read, such as `classes.json`.
+MAX_JSON_BYTES = 1 << 24
 #: In place of the label of an image that has none.
 NO_LABEL = -1
 
@@ -186,6 +191,18 @@ class _Names:
 
     def __getitem__(self, i: int) -> bytes:
         return bytes(self._text[self._ends[i] : self._ends[i + 1]])
+
+
+def read_json(path: Path, rule: str) -> Any:
+    """The value in a JSON file. Raises SourceError with this rule, and OSError."""
+    with path.open("rb") as file:
+        text = file.read(MAX_JSON_BYTES + 1)
+    if len(text) > MAX_JSON_BYTES:
+        raise SourceError(f"{path} is longer than {MAX_JSON_BYTES} bytes", rule=rule)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path} is not JSON ({first_line(error)})", rule=rule) from error
 
 
 def is_image(name: str) -> bool:

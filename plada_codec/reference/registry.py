@@ -16,8 +16,12 @@ from typing import NamedTuple
 
 from plada_codec.errors import FilesPassedOver, SourceError
 from plada_codec.reference.base import ImageSource, Location
-from plada_codec.reference.folder import open_folder
-from plada_codec.reference.shards import open_shard, open_shard_folder, open_shard_pattern
+from plada_codec.reference.sources.folder import open_folder
+from plada_codec.reference.sources.npz import open_npz
+from plada_codec.reference.sources.shards import open_shard, open_shard_folder, open_shard_pattern
+from plada_codec.reference.tables.parquet import open_parquet
+from plada_codec.reference.tables.saved_dataset import open_saved_dataset
+from plada_codec.reference.unsupported import explain, explain_empty
 
 
 class SourceType(NamedTuple):
@@ -27,13 +31,11 @@ class SourceType(NamedTuple):
         name: what the source is, for people.
         open: opens the source at a location, or returns None if it is not of this type. May raise SourceError and
             OSError.
-        is_file: whether the source is one file.
         has_parts: whether `#` may choose a split, or columns.
     """
 
     name: str
     open: Callable[[Location], ImageSource | None]
-    is_file: bool = False
     has_parts: bool = False
 
 
@@ -41,9 +43,12 @@ class SourceType(NamedTuple):
 _NAMED_SUFFIXES = 8
 #: The first row that opens a source decides.
 SOURCES = (
+    SourceType("dataset of save_to_disk", open_saved_dataset, has_parts=True),
+    SourceType("set of .parquet files", open_parquet, has_parts=True),
+    SourceType(".npz archive", open_npz, has_parts=True),
     SourceType("folder of .tar shards", open_shard_folder),
     SourceType("folder of images", open_folder),
-    SourceType(".tar shard", open_shard, is_file=True),
+    SourceType(".tar shard", open_shard),
     SourceType("pattern of .tar shards", open_shard_pattern),
 )
 #: Names of the columns that `#` may choose.
@@ -74,14 +79,13 @@ def open_images(source: str | Path) -> ImageSource:
         what = f"{error.filename or source} cannot be read ({error.strerror})"
         raise SourceError(what, rule="source-unreadable") from error
     if row is None or images is None:
-        files = " nor a ".join(row.name for row in SOURCES if row.is_file)
-        what = f"is neither a folder nor a {files}" if location.is_file else "does not exist"
-        raise SourceError(f"{location.path} {what}", rule="source-missing")
+        raise SourceError(f"{location.path} {explain(location)}", rule="source-missing")
     if not row.has_parts and (location.split is not None or location.columns):
         raise SourceError(f"{location.path} is a {row.name}: it has no splits or columns", rule="source-part")
     if not len(images):
         others = f", only {_files_passed_over(images)}" if images.passed_over else ""
-        raise SourceError(f"{source} has no images{others}", rule="source-empty")
+        instead = explain_empty(location.path) if location.is_folder else ""
+        raise SourceError(f"{source} has no images{others}{instead}", rule="source-empty")
     if images.passed_over:
         warnings.warn(f"passed over in {source}: {_files_passed_over(images)}", FilesPassedOver, stacklevel=2)
     return images

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec.errors import FileError
-from plada_codec.reference import ImageSource, image_numbers, open_images
+from plada_codec.reference import ImageSource, ListedImages, image_numbers, open_images
 from tests.helpers.examples import examples
 
 
@@ -99,7 +99,7 @@ def test_no_names_are_no_numbers(images: ImageSource) -> None:
     assert image_numbers(images, [], line).tolist() == []
 
 
-class Listed(ImageSource):
+class Listed(ListedImages):
     """A source of names alone."""
 
     def __init__(self, names: list[str]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from plada_codec.errors import SourceError
 from plada_codec.reference import open_images
-from plada_codec.reference.tar import DamagedTarError, members
+from plada_codec.reference.sources.tar import DamagedTarError, members
 from tests.helpers.examples import examples
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
@@ -62,7 +62,8 @@ def test_members_are_those_of_tarfile(tar_format: int, listed: list[tuple[str, i
     with tarfile.open(fileobj=archive, mode="w", format=tar_format, encoding="utf-8") as writer:
         for name, repeats, kind, contents in listed:
             item = tarfile.TarInfo("/".join([name.strip("/")] * repeats))
-            item.type = kind
+            # tarfile looks at the first 100 bytes of a name for the slash at the end of a folder's
+            item.type = tarfile.REGTYPE if len(item.name) > 50 and kind == tarfile.AREGTYPE else kind
             item.linkname = "x" * 150 if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) and tar_format else ""
             item.size = len(contents) if item.isreg() else 0
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from array import array
@@ -12,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from plada_codec.errors import SourceError, first_line
+from plada_codec.errors import SourceError
 from plada_codec.limits import MAX_CLASSES
 from plada_codec.reference.base import (
     NO_LABEL,
@@ -24,9 +23,11 @@ from plada_codec.reference.base import (
     is_file,
     is_ignored,
     is_image,
+    read_json,
 )
-from plada_codec.reference.folder import images_below
-from plada_codec.reference.tar import DamagedTarError, Member, members
+from plada_codec.reference.sources.folder import images_below
+from plada_codec.reference.sources.tar import DamagedTarError, Member, members
+from plada_codec.reference.unsupported import damaged
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 #: Longest text of a class number that is read: more than any number below MAX_CLASSES needs.
 MAX_LABEL_BYTES = 32
-#: Longest `classes.json` that is read.
-MAX_CLASS_NAMES_BYTES = 1 << 24
 
 
 def open_shard_folder(location: Location) -> ImageSource | None:
@@ -196,7 +195,7 @@ def _members(shard: Path, file: BinaryIO) -> Iterator[Member]:
     try:
         yield from members(file)
     except DamagedTarError as error:
-        raise SourceError(f"shard {shard} is damaged ({error})", rule="shard-damaged") from error
+        raise damaged(shard, str(error), "shard-damaged") from error
 
 
 def _read_label(shard: Path, member: Member, file: BinaryIO) -> _Label:
@@ -212,18 +211,11 @@ def _read_label(shard: Path, member: Member, file: BinaryIO) -> _Label:
 def _class_names_beside(folder: Path) -> tuple[str, ...] | None:
     path = folder / "classes.json"
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_CLASS_NAMES_BYTES + 1)
+        names = read_json(path, "class-names")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror})", rule="source-unreadable") from error
-    if len(text) > MAX_CLASS_NAMES_BYTES:
-        raise SourceError(f"{path} is longer than {MAX_CLASS_NAMES_BYTES} bytes", rule="class-names")
-    try:
-        names = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{path} is not JSON ({first_line(error)})", rule="class-names") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SourceError(f"{path} is not a list of class names", rule="class-names")
     return tuple(names)

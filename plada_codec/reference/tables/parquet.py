@@ -1,0 +1,170 @@
+"""Parquet files as Hugging Face writes them: one file, or a folder of them (spec/reference-digest.md, section 2.3)."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plada_codec.errors import SourceError
+from plada_codec.extras import extra_module
+from plada_codec.reference.base import ImageSource, Location, entries, is_file, is_image
+from plada_codec.reference.tables.parquet_pages import largest_page
+from plada_codec.reference.tables.table import Columns, TableImages, choose_columns
+from plada_codec.reference.unsupported import damage_is
+
+SUFFIX = ".parquet"
+#: Images that are kept in memory, in bytes; rows that are decoded at a time.
+_BLOCK_BYTES, _BATCH_ROWS = 1 << 26, 64
+#: Labels that are decoded at a time.
+_BATCH_LABELS = 1 << 16
+#: Most elements of a list in a file's footer, such as row groups.
+_MAX_LIST = 1 << 17
+
+
+def open_parquet(location: Location) -> ImageSource | None:
+    """Open a parquet file, or the parquet files of a folder. None if there are none."""
+    if location.is_file and location.path.suffix == SUFFIX:
+        files = [location.path]
+        if location.split not in (None, split_of(location.path.name)):
+            what = f"{location.path} is one file without splits: leave #{location.split} out, or name the folder"
+            raise SourceError(what, rule="source-part")
+    elif location.is_folder:
+        there = entries(location.path)
+        files = [Path(entry.path) for entry in there if entry.name.endswith(SUFFIX) and is_file(entry)]
+        if files and any(is_image(entry.name) or entry.name.endswith(".tar") for entry in there):
+            what = f"{location.path} holds both {SUFFIX} files and images or shards: name one of them"
+            raise SourceError(what, rule="source-mixed")
+        if files:
+            files = _files_of_split(location, files)
+    else:
+        files = []
+    return ParquetImages(location, files) if files else None
+
+
+@dataclass
+class _Reading:
+    """A row group that is read: the number of the next row, and the batches to come."""
+
+    row: int
+    batches: Iterator[Any]
+
+
+class ParquetImages(TableImages):
+    """The images of parquet files, in the order of `files`.
+
+    A row group is decoded from its beginning on: images are read fast in their order, and at random in files with small
+    row groups, such as those of Hugging Face. In a large row group, reading goes on where it paused after a block.
+    """
+
+    def __init__(self, location: Location, files: list[Path]) -> None:
+        self._files = files
+        self._paused: dict[tuple[int, int], _Reading] = {}
+        self._groups: list[list[int]] = []  # for each file, the rows of its row groups
+        columns: Columns | None = None
+        for path in files:
+            with damage_is(path), _opened(path) as file:
+                found = choose_columns(file.schema_arrow, location.columns, str(path))
+                groups = range(file.num_row_groups)
+                rows = [file.metadata.row_group(group).num_rows for group in groups]
+            if columns is not None and found != columns:
+                raise SourceError(f"{path} has other columns or classes than {files[0]}", rule="table-columns")
+            columns = found
+            if any(count < 0 for count in rows):
+                raise SourceError(f"{path} is damaged (a negative number of rows)", rule="source-damaged")
+            self._groups.append(rows)
+        assert columns is not None
+        super().__init__(location.source, columns, files, list(map(sum, self._groups)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_paused": {}}
+
+    def _read_block(self, table: int, row: int) -> tuple[int, Any]:
+        group = first = 0
+        while row >= first + self._groups[table][group]:
+            first += self._groups[table][group]
+            group += 1
+        pyarrow = extra_module("pyarrow", "arrow")
+        # Whoever takes the reading out goes on with it: threads do not share one
+        reading = self._paused.pop((table, group), None)
+        if reading is None or reading.row > row:
+            reading = _Reading(first, self._batches(table, group))
+        kept: deque[Any] = deque()
+        size = 0
+        for batch in reading.batches:
+            column = batch.column(0)
+            kept.append(column)
+            size += column.nbytes
+            reading.row += len(column)
+            while len(kept) > 1 and size > _BLOCK_BYTES and reading.row <= row:
+                size -= kept.popleft().nbytes
+            if reading.row > row and size > _BLOCK_BYTES:
+                self._paused.clear()
+                self._paused[table, group] = reading
+                break
+        if reading.row <= row:
+            raise ValueError("fewer rows than the file says")
+        block = pyarrow.concat_arrays(kept)
+        return reading.row - len(block), block
+
+    def _batches(self, table: int, group: int) -> Iterator[Any]:
+        """The column of the images of a row group, in batches of few rows."""
+        name = self._columns.image
+        leaves = [f"{name}.{part}" for part in self._columns.parts] or [name]
+        file = _opened(self._files[table])
+        page = largest_page(self._files[table], file.metadata.row_group(group), leaves)
+        rows = max(1, min(_BATCH_ROWS, _BLOCK_BYTES // max(page, 1)))
+        batches: Iterator[Any] = file.iter_batches(rows, row_groups=[group], columns=leaves, use_threads=False)
+        return batches
+
+    def _label_columns(self, table: int) -> Iterator[Any]:
+        label = self._columns.label
+        with _opened(self._files[table]) as file:
+            for group, rows in enumerate(self._groups[table]):
+                if rows:
+                    largest_page(self._files[table], file.metadata.row_group(group), [str(label)])
+            for batch in file.iter_batches(_BATCH_LABELS, columns=[label], use_threads=False):
+                yield batch.column(0)
+
+
+def _opened(path: Path) -> Any:
+    parquet = extra_module("pyarrow.parquet", "arrow")
+    return parquet.ParquetFile(path, thrift_container_size_limit=_MAX_LIST)
+
+
+def _files_of_split(location: Location, files: list[Path]) -> list[Path]:
+    """The files of the split that is asked for. Raises SourceError if there are several, and none is asked for."""
+    splits: dict[str, list[Path]] = {}
+    for path in files:
+        splits.setdefault(split_of(path.name), []).append(path)
+    names = ", ".join(name or "one without a name" for name in splits)
+    if location.split is not None and location.split not in splits:
+        what = f"{location.path} has no split {location.split!r}: it has {names}"
+        raise SourceError(what, rule="source-part")
+    if location.split is None and len(splits) > 1:
+        what = f"{location.path} has the splits {names}: choose with {location.path}#{max(splits)}"
+        raise SourceError(what, rule="source-part")
+    chosen = splits[location.split] if location.split is not None else files
+    _check_whole(chosen)
+    return chosen
+
+
+def split_of(name: str) -> str:
+    """The split that a file's name begins with: `train-00000-of-00002.parquet`, `test.parquet`; "" if none."""
+    match = re.fullmatch(r"(.+?)(-\d+-of-\d+.*)?\.parquet", name, re.DOTALL)
+    stem, numbered = (match[1], match[2]) if match else ("", None)
+    return stem if numbered or stem in ("train", "test", "val", "valid", "validation", "dev") else ""
+
+
+def _check_whole(files: list[Path]) -> None:
+    """Files `...-00000-of-00002...` must all be there."""
+    matches = [re.search(r"-(\d+)-of-(\d+)", path.name, re.ASCII) for path in files]
+    numbers = {int(match[1]) for match in matches if match and len(match[1]) < 10}
+    for match in matches:
+        if match and len(match[2]) < 10 and len(numbers) < int(match[2]):
+            missing = next(number for number in range(int(match[2])) if number not in numbers)
+            what = f"file {missing} of {int(match[2])} is missing beside {files[0]}"
+            raise SourceError(what, rule="shard-missing")
