@@ -21,7 +21,7 @@ from plada_codec.reference.sources.npz import open_npz
 from plada_codec.reference.sources.shards import open_shard, open_shard_folder, open_shard_pattern
 from plada_codec.reference.tables.parquet import open_parquet
 from plada_codec.reference.tables.saved_dataset import open_saved_dataset
-from plada_codec.reference.unsupported import explain, explain_empty
+from plada_codec.reference.unsupported import check_no_address, explain, explain_empty
 
 
 class SourceType(NamedTuple):
@@ -73,6 +73,7 @@ def open_images(source: str | Path) -> ImageSource:
         raise SourceError("the name of the source of images is empty", rule="source-missing")
     try:
         location = _location(str(source))
+        check_no_address(location)
         opened = ((row, row.open(location)) for row in SOURCES)
         row, images = next(((row, images) for row, images in opened if images is not None), (None, None))
     except OSError as error:

@@ -51,10 +51,15 @@ _CONTENTS = (
 )
 
 
+def check_no_address(location: Location) -> None:
+    """Refuse the address of something on a network, such as `https://` or WebDataset's `pipe:`."""
+    if not location.mode and re.match(r"[a-z][a-z0-9+.-]+://|pipe:", location.source, re.IGNORECASE):
+        what = f"{location.source} is an address: download it, and name the file or the folder"
+        raise SourceError(what, rule="source-missing")
+
+
 def explain(location: Location) -> str:
     """What a location is, of which no source was made, and what to do: the rest of a message about it."""
-    if re.match(r"[a-z][a-z0-9+.-]+:", location.source, re.IGNORECASE) and not location.mode:
-        return "is an address: download it, and name the file or the folder"
     if not location.is_file:
         return "does not exist" if not location.is_folder else "has no images"
     if location.path.name.lower().endswith(IMAGE_SUFFIXES):
