@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from plada_codec.sections.soft_labels import dequantised_concentrations, quantised_concentrations
     from plada_codec.sections.weights import dequantised_weights, quantised_weights
     from plada_codec.universe import Universe
+    from plada_codec.virtual_dataset import VirtualDataset
 
 _HOMES = {
     "api": ("Inspection", "decode", "encode", "expect_encodings", "inspect"),
@@ -89,6 +90,7 @@ _HOMES = {
     "sections.soft_labels": ("dequantised_concentrations", "quantised_concentrations"),
     "sections.weights": ("dequantised_weights", "quantised_weights"),
     "universe": ("Universe",),
+    "virtual_dataset": ("VirtualDataset",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -123,6 +125,7 @@ __all__ = [
     "Unavailable",
     "Universe",
     "Unsupported",
+    "VirtualDataset",
     "__version__",
     "best_frame_bytes",
     "carousel",

@@ -155,6 +155,7 @@ API_RULES = (
     ApiRule("reference", InvalidArgument, "an expected digest that is not 8 .. 32 bytes"),
     ApiRule("reference-digest", InvalidArgument, "a digest that is not hexadecimal"),
     ApiRule("reference-size", InvalidArgument, "a file that does not say N, read without N"),
+    ApiRule("shard", InvalidArgument, "a shard of less than one image"),
     ApiRule("soft-labels", InvalidArgument, "concentrations that have no code"),
     ApiRule("weights", InvalidArgument, "weights that have no code"),
     ApiRule("system", Unavailable, "an operating system that is not POSIX"),

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plada_codec import decode, inspect
-from plada_codec.errors import InputError, MissingClasses, ReferenceMismatch
+from plada_codec.errors import InputError, MissingClasses
 from plada_codec.progress import progress_bar
 from plada_codec.reference import ImageSource, reference_digest
 from plada_codec.sections.soft_labels import dequantised_concentrations
 from plada_codec.sections.weights import dequantised_weights
+from plada_codec.virtual_dataset import decode_for
 from plada_train.data.labelled import LabelledImages
 from plada_train.files import lock_folder, output_folder
 from plada_train.models import inference
@@ -97,15 +97,8 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
     Warns:
         MissingClasses: if classes have no image in the payload.
     """
-    announced = inspect(payload)
-    if announced.reference_digest and announced.reference_size != len(reference):
-        # The header shows it before all images are read
-        raise ReferenceMismatch(
-            f"the payload is for the reference set {announced.reference_digest.hex()} of {announced.reference_size} "
-            f"images, but {reference.source} has {len(reference)}",
-            rule="reference",
-        )
-    received = decode(payload, expected_digest=digest_of(reference))
+    with progress_bar("computing the reference digest", "images") as progress:
+        received = decode_for(reference, payload, progress=progress)
     if not received.kept:
         raise InputError("the payload keeps no image: there is nothing to learn", rule="kept")
     data = LabelledImages(

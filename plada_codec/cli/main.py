@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plada_codec.cli.budget.command import budget
+from plada_codec.cli.extract import extract
 from plada_codec.cli.frames.commands import carousel, channel, packetize
 from plada_codec.cli.frames.reassemble import reassemble
 from plada_codec.cli.reference import reference
@@ -26,6 +27,7 @@ from plada_codec.cli.terminal import (
     finite,
     input_of,
     json_option,
+    lines_of,
     message_of,
     naming_file,
     option_group,
@@ -36,7 +38,7 @@ from plada_codec.cli.terminal import (
     standard_output,
     write_bytes,
 )
-from plada_codec.errors import FileError, InvalidArgument, PladaError
+from plada_codec.errors import InvalidArgument, PladaError
 from plada_codec.progress import FIRST_RUN, progress_bar
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ main.add_command(carousel)
 main.add_command(channel)
 main.add_command(reassemble)
 main.add_command(reference)
+main.add_command(extract)
 
 
 def _even(ctx: click.Context, param: click.Parameter, value: int | None) -> int | None:
@@ -229,7 +232,7 @@ def decode(
     check_not_input(output, source, names_file)
     from plada_codec import api
 
-    names = None if names_file is None else _lines(names_file)
+    names = None if names_file is None else lines_of(names_file)
     with naming_file(source), progress_bar(f"decoding ({FIRST_RUN})"):
         payload = api.decode(read_bytes(source), _limits(max_kept), _digest(expected_digest))
         if names is not None:
@@ -297,7 +300,7 @@ def verify(sources: tuple[str, ...], expected_digest: str | None, names_file: st
     from plada_codec import api
 
     expected = _digest(expected_digest)
-    names = None if names_file is None else _lines(names_file)
+    names = None if names_file is None else lines_of(names_file)
     bad = 0
     for source in sources:
         try:
@@ -471,7 +474,7 @@ def _read(source: str, format: str | None, limits: Limits, options: dict[str, An
         reference_size=options["reference_size"],
         num_classes=options["classes"],
         reference_digest=_digest_to_send(options["reference_digest"], options["digest_bytes"]),
-        class_names=None if names is None else _lines(names),
+        class_names=None if names is None else lines_of(names),
         class_check=b"" if options["no_class_check"] else None,
         index_column=options["index_column"],
         label_column=options["label_column"],
@@ -481,7 +484,7 @@ def _read(source: str, format: str | None, limits: Limits, options: dict[str, An
     with naming_file(source):
         if options["offset"] is not None or options["stride"] is not None:
             payload = payload.with_universe(options["offset"], options["stride"])
-        return payload if checked_names is None else payload.with_class_check(_lines(checked_names))
+        return payload if checked_names is None else payload.with_class_check(lines_of(checked_names))
 
 
 def _digest_to_send(text: str | None, size: int | None) -> bytes | None:
@@ -515,15 +518,6 @@ def _some(names: Sequence[str]) -> str:
     """The first names of a list, and the number of the others."""
     shown = printable(", ".join(names[:_SHOWN_NAMES]))
     return shown if len(names) <= _SHOWN_NAMES else f"{shown} and {len(names) - _SHOWN_NAMES:,} more"
-
-
-def _lines(path: str) -> list[str]:
-    # Not splitlines(), which also splits at characters that a name may have.
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-    except UnicodeDecodeError:
-        raise FileError(f"{path}: class names must be UTF-8", rule="file") from None
 
 
 def _write(payload: Payload, target: str, format: str | None) -> None:

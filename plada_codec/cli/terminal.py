@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plada_codec.errors import FileError, InvalidArgument, LinkError, PladaError, PladaWarning
+from plada_codec.errors import FileError, InvalidArgument, LinkError, PladaError, PladaWarning, SourceError
 
 if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
@@ -277,6 +277,16 @@ def read_bytes(source: str) -> bytes:
     return standard_input().read() if source == "-" else Path(source).read_bytes()
 
 
+def lines_of(path: str) -> list[str]:
+    """The lines of a text file, such as class names."""
+    # Not splitlines(), which also splits at characters that a name may have.
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    except UnicodeDecodeError:
+        raise FileError(f"{path}: class names must be UTF-8", rule="file") from None
+
+
 def standard_input() -> BinaryIO:
     """Standard input, in bytes."""
     return sys.stdin.buffer if sys.stdin else _closed("input")
@@ -336,9 +346,11 @@ def check_not_input(output: str | Path, *inputs: str | Path | None) -> None:
 
 @contextmanager
 def naming_file(source: str) -> Iterator[None]:
-    """Put the file's name in front of an error's message."""
+    """Put the file's name in front of an error's message. Errors about images name them already."""
     try:
         yield
+    except SourceError:
+        raise
     except PladaError as error:
         raise type(error)(f"{source}: {error.args[0]}", rule=error.rule, offset=error.offset) from None
 

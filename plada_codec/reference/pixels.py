@@ -143,6 +143,12 @@ def decode_bytes(data: bytes) -> Image.Image:
         raise SourceError(f"the image {error.what}", rule=error.rule) from error.__cause__
 
 
+def suffix_of(data: bytes) -> str | None:
+    """The suffix for a file with these bytes, such as ".png"; None if they are no image of a format of section 1."""
+    row = _format_of(data)
+    return None if row is None else row.suffix
+
+
 def max_pixels(file_bytes: int) -> int:
     """The most pixels that an image in a file of so many bytes may have (section 5)."""
     return min(MAX_PIXELS, BASE_PIXELS + PIXELS_PER_BYTE * file_bytes)
@@ -153,11 +159,11 @@ def _decoded(data: bytes) -> Image.Image:
     _silence_pillow()
     if len(data) > MAX_FILE_BYTES:
         _refuse(f"has {len(data):,} bytes, and the limit is {MAX_FILE_BYTES:,}", "image-limits")
-    reader = next((row.read for row in FORMATS if re.match(row.begins, data, re.DOTALL)), None)
-    if reader is None:
+    row = _format_of(data)
+    if row is None:
         raise _Unreadable(_description(data), "image-format")
     try:
-        stored = reader(data)
+        stored = row.read(data)
         _check_size(*stored.image.size, len(data))
         stored.image.load()
         return _upright(_rgb(stored), stored.orientation)
@@ -165,6 +171,10 @@ def _decoded(data: bytes) -> Image.Image:
         raise
     except Exception as error:  # decoders raise all kinds of errors for damaged files
         _refuse(*_fault(error), error)
+
+
+def _format_of(data: bytes) -> Format | None:
+    return next((row for row in FORMATS if re.match(row.begins, data, re.DOTALL)), None)
 
 
 def _refuse(what: str, rule: str, cause: Exception | None = None) -> NoReturn:
@@ -391,22 +401,23 @@ def _raster(data: bytes, offset: int, size: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Format:
-    """A row of the table of formats: its name, a pattern of its first bytes, and its reader."""
+    """A row of the table of formats: its name, a pattern of its first bytes, the suffix of new files, its reader."""
 
     name: str
     begins: bytes
+    suffix: str
     read: Callable[[bytes], _Stored]
 
 
 #: Section 1. The first bytes decide, and not the name of the file.
 FORMATS = (
-    Format("JPEG", rb"\xff\xd8\xff", _read_jpeg),
-    Format("PNG", rb"\x89PNG\r\n\x1a\n", _read_png),
-    Format("WebP", rb"RIFF....WEBP", _read_webp),
-    Format("GIF", rb"GIF8[79]a", _read_gif),
-    Format("BMP", rb"BM", _read_bmp),
-    Format("TIFF", rb"II[*+]\0|MM\0[*+]", _read_tiff),
-    Format("PNM", rb"P[1-6][\s#]", _read_pnm),
+    Format("JPEG", rb"\xff\xd8\xff", ".jpg", _read_jpeg),
+    Format("PNG", rb"\x89PNG\r\n\x1a\n", ".png", _read_png),
+    Format("WebP", rb"RIFF....WEBP", ".webp", _read_webp),
+    Format("GIF", rb"GIF8[79]a", ".gif", _read_gif),
+    Format("BMP", rb"BM", ".bmp", _read_bmp),
+    Format("TIFF", rb"II[*+]\0|MM\0[*+]", ".tif", _read_tiff),
+    Format("PNM", rb"P[1-6][\s#]", ".pnm", _read_pnm),
 )
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from plada_codec import open_images, reference_digest
 from plada_codec.cli.main import main as plada
 from plada_train.cli.main import main as plada_train
 from tests.helpers.paths import ROOT
@@ -71,6 +72,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             archive.add(image, image.name)
     (tmp_path / "spec").symlink_to(ROOT / "spec")
     assert invoke("plada encode", examples("plada encode", CODEC["plada encode"])[0]) == 0
+    (tmp_path / "few.csv").write_text("1,0\n")
+    digest = reference_digest(open_images(tmp_path / "ref-{000..001}.tar")).hex()
+    few = ["few.csv", "-o", "received.plada", "--reference-size", "2", "--classes", "1", "--reference-digest", digest]
+    assert invoke("plada encode", few) == 0
     assert invoke("plada packetize", ["task.plada", "-o", "received"]) == 0
     for name in ("sent.frames", "received.frames"):
         assert invoke("plada carousel", ["task.plada", "-o", name, "--count", "9"]) == 0

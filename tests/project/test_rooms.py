@@ -27,6 +27,7 @@ CODEC = {
     "sections": "arrays codings errors limits",
     "payload": "arrays errors limits sections universe",
     "api": "codings container errors limits payload reader sections universe",
+    "virtual_dataset": "api errors limits payload progress reference",
     "tables": "errors",
     "interop": "api codings errors extras files limits payload progress sections tables universe",
     "frames": "errors extras files",
@@ -34,8 +35,8 @@ CODEC = {
     "testing": "api codings container errors extras files frames interop limits links payload progress reader"
     " sections universe",
     "cli": "api codings container errors extras files frames interop limits links payload progress reader reference"
-    " sections testing universe",
-    "__init__": "api errors frames interop limits links payload reference sections universe",
+    " sections testing universe virtual_dataset",
+    "__init__": "api errors frames interop limits links payload reference sections universe virtual_dataset",
     "__main__": "cli",
 }
 #: Rooms of plada_train that each of its rooms may import.
