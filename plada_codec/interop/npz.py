@@ -29,7 +29,6 @@ from plada_codec.universe import Universe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from typing_extensions import Buffer
 
     from plada_codec.limits import Limits
 
@@ -104,7 +103,7 @@ class _Arrays:
             known = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA"}.get(compression, f"method {compression}")
             raise FileError(f"{name!r} is compressed with {known}; save it with numpy.savez_compressed", rule="file")
         with file_errors(f"{name!r} is damaged"), self.archive.open(f"{name}.npy") as file:
-            return read_array(cast(BinaryIO, file), repr(name), self._most_values(name))
+            return _narrowed(read_array(cast(BinaryIO, file), repr(name), self._most_values(name)))
 
     def _most_values(self, name: str) -> int:
         return {
@@ -137,6 +136,14 @@ class _Arrays:
         return array
 
 
+def _narrowed(array: NDArray[Any]) -> NDArray[Any]:
+    """The same integers as int32, if they fit: three arrays of them are in memory together."""
+    limits = np.iinfo(np.int32)
+    if array.dtype.kind in "iu" and array.itemsize == 8 and array.size and array.ndim == 1:
+        return array.astype(np.int32) if limits.min <= array.min() and array.max() <= limits.max else array
+    return array
+
+
 def read_array(stream: BinaryIO, what: str, most_values: int) -> NDArray[Any]:
     """Read an array in numpy's format `npy`, to the end of the stream. Nothing is unpickled.
 
@@ -159,15 +166,15 @@ def read_array(stream: BinaryIO, what: str, most_values: int) -> NDArray[Any]:
                 f"{what} claims {values} values of {dtype.itemsize} bytes, but the limits allow {most_values}",
                 rule="limit-kept" if most_values >= 1 << 16 else "limit-stream-bytes",
             )
-        array = np.empty(values, dtype)
-        place = memoryview(cast("Buffer", array.view(np.uint8))) if array.nbytes else memoryview(b"")
-        while place and (block := stream.read(min(len(place), BLOCK_BYTES))):
-            place[: len(block)] = block
-            place = place[len(block) :]
-        if place:
-            raise FileError(f"{what} is cut off: {len(place)} bytes are missing", rule="file")
+        size = values * dtype.itemsize
+        data = bytearray()  # it grows as bytes come: the claim may be false
+        while len(data) < size and (block := stream.read(min(size - len(data), BLOCK_BYTES))):
+            data += block
+        if len(data) < size:
+            raise FileError(f"{what} is cut off: {size - len(data)} bytes are missing", rule="file")
         if stream.read(1):
             raise FileError(f"{what} has bytes after its array", rule="file")
+        array: NDArray[Any] = np.frombuffer(data, dtype, values) if size else np.empty(values, dtype)
         return array.reshape(shape, order="F" if fortran_order else "C")
 
 

@@ -1,6 +1,6 @@
 """A table of two columns, images and labels, and the choice of these columns among those of a file.
 
-A column is whole numbers (int64) or names (strings): the reader decides by its first value, and never mixes them.
+A column is whole numbers or names (strings): the reader decides by its first value, and never mixes them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ _IMAGE_NAMES = (
     ("idx", "image_index", "image", "image_id", "id", "filename", "file_name", "file", "path", "image_path", "key"),
 )
 _LABEL_NAMES = (("label", "labels"), ("class", "class_id", "class_index", "label_id", "target", "category", "cls", "y"))
+#: Memory of a name, about, and the memory of a column from which equal names are kept only once.
+_NAME_BYTES, _MANY_NAMES_BYTES = 64, 1 << 26
+_INT32 = np.iinfo(np.int32)
 #: Names in messages: so many, and of each so many characters.
 _LISTED, _LISTED_CHARACTERS = 20, 40
 
@@ -100,8 +103,8 @@ class Table:
     """Two columns, not yet checked.
 
     Attributes:
-        images: int64 [rows], or object [rows] of strings.
-        labels: int64 [rows], or object [rows] of strings.
+        images: int32 or int64 [rows], or object [rows] of strings.
+        labels: int32 or int64 [rows], or object [rows] of strings.
         place: the place of a row (from 0) in the file, for messages, such as "line 7".
         class_names: names of the classes that the labels count, if the column itself says them.
     """
@@ -177,22 +180,33 @@ class TableBuilder:
 
 
 class _Column:
-    """A column that grows in place, so that it is never in memory twice."""
+    """A column that grows in place, so that it is never in memory twice. Its numbers are int32 while they fit."""
 
     def __init__(self) -> None:
-        self.numbers = np.empty(0, np.int64)
+        self.numbers: NDArray[Any] = np.empty(0, np.int32)
         self.used = 0
         self.names: list[str] = []
+        self.names_bytes = 0
+        self.known: dict[str, str] = {}
 
     def add(self, block: Values) -> None:
         if isinstance(block, list):
-            self.names += block
+            self._add_names(block)
             return
+        if self.numbers.dtype == np.int32 and (block.max() > _INT32.max or block.min() < _INT32.min):
+            self.numbers = self.numbers.astype(np.int64)
         needed = self.used + len(block)
         if needed > len(self.numbers):
             self.numbers.resize(needed + needed // 8, refcheck=False)
         self.numbers[self.used : needed] = block
         self.used = needed
+
+    def _add_names(self, block: list[str]) -> None:
+        """Keep names; once they take much memory, equal ones only once: a small file can hold millions of them."""
+        self.names_bytes += _NAME_BYTES * len(block)
+        if self.names_bytes > _MANY_NAMES_BYTES:
+            block = [self.known.setdefault(name, name) for name in block]
+        self.names += block
 
     def values(self) -> NDArray[Any]:
         if self.names:
