@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MAX_CONFUSION_CLASSES = 200
 
 
-def run(config: RunConfig, output: Path) -> RunReport:
+def run(config: RunConfig, output: Path, *, check_images: bool = True) -> RunReport:
     """Run all stages and write their results to a folder, or continue an interrupted run.
 
     The folder then holds `teacher.safetensors`, `scores`, `payload.plada`, `student.safetensors` (each model has a
@@ -46,6 +46,7 @@ def run(config: RunConfig, output: Path) -> RunReport:
     Args:
         config: all settings of the run.
         output: the folder; created if needed.
+        check_images: decode all images once before anything is trained. A run that continues does not.
 
     Returns:
         The report, as in `report.json`.
@@ -58,16 +59,19 @@ def run(config: RunConfig, output: Path) -> RunReport:
         PladaWarning: if the search was interrupted, or its time did not suffice for all candidates.
     """
     with lock_folder(output_folder(output)):
-        return _run_stages(config, output)
+        return _run_stages(config, output, check_images)
 
 
-def _run_stages(config: RunConfig, output: Path) -> RunReport:
+def _run_stages(config: RunConfig, output: Path, check_images: bool) -> RunReport:
     teacher_path, student_path = output / "teacher.safetensors", output / "student.safetensors"
     teacher_state, student_state = (path.with_suffix(UNFINISHED) for path in (teacher_path, student_path))
     if (output / "scores").exists() and not teacher_state.exists():
         what = f"{output} holds a finished run, or scores of another teacher"
         raise InputError(f"{what}: name another folder, or remove it", rule="output")
     inputs = _open_inputs(config)
+    if check_images and not teacher_state.exists():
+        learnt = (inputs.train,) if inputs.held_out is None else (inputs.train, inputs.held_out)
+        stages.check_images((*learnt, inputs.test), inputs.reference)
     seconds: dict[str, float] = {}
     with _timed(seconds, "teacher"):
         share = None if config.planning is None else config.planning.held_out

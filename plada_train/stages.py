@@ -1,5 +1,6 @@
 """The four stages (paper, section 4.1): a server's teacher, scores and selection, and a client's student.
 
+- `check_images`: find images that cannot be decoded before anything is trained
 - `train_teacher`: the target's images -> a teacher
 - `score`: teacher and reference set -> scores
 - `select` (`selection.payloads`): scores -> a payload, a few hundred or thousand bytes; nothing else is sent
@@ -9,11 +10,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from plada_codec.errors import InputError, MissingClasses
 from plada_codec.progress import progress_bar
@@ -21,6 +24,7 @@ from plada_codec.reference import ImageSource, reference_digest
 from plada_codec.sections.soft_labels import dequantised_concentrations
 from plada_codec.sections.weights import dequantised_weights
 from plada_codec.virtual_dataset import decode_for
+from plada_train.data import checks
 from plada_train.data.labelled import LabelledImages
 from plada_train.files import lock_folder, output_folder
 from plada_train.models import inference
@@ -32,6 +36,23 @@ from plada_train.training import loop
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+def check_images(data: Sequence[LabelledImages], reference: ImageSource | None = None) -> None:
+    """Decode all images that later stages need, once, with a progress bar, and as many threads as torch has.
+
+    Args:
+        data: labelled images.
+        reference: a reference set that is needed whole.
+
+    Raises:
+        SourceError: if any cannot be read or decoded; the message names the first ones, and says how to list all.
+    """
+    parts = [(each.images, each.numbers) for each in data]
+    if reference is not None:
+        parts.append((reference, np.arange(len(reference))))
+    with progress_bar("decoding all images once", "images") as progress:
+        checks.check_images(parts, progress, torch.get_num_threads())
 
 
 def train_teacher(data: LabelledImages, recipe: Recipe, checkpoint: Path | None = None) -> Classifier:

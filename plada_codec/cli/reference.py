@@ -1,4 +1,4 @@
-"""The commands on reference sets: `plada reference digest` and `list`."""
+"""The commands on reference sets: `plada reference digest`, `list` and `check`."""
 
 from __future__ import annotations
 
@@ -77,3 +77,35 @@ def list_images(source: str, as_csv: bool, as_json: bool) -> None:
         else:
             for i, digest in rows:
                 say(f"{i}  {digest.hex()}  {images.name(i)}")
+
+
+@reference.command()
+@click.argument("source", metavar="SOURCE")
+@click.option("--threads", type=click.IntRange(1, 1024), default=2, show_default=True, metavar="N", help="Threads.")
+@json_option
+def check(source: str, threads: int, as_json: bool) -> None:
+    """Decode all images of a source, and list those that cannot be decoded.
+
+    \b
+    Example:
+      plada reference check 'ref-{000..001}.tar'
+
+    The exit code is 1 if there are any. `plada-train` needs all images of the reference set and of the target.
+    """  # noqa: D301
+    from plada_codec.errors import SourceError
+    from plada_codec.reference import open_images, unreadable_images
+
+    images = open_images(source)
+    found = []
+    with progress_bar("decoding images", "images") as progress:
+        for i, error in unreadable_images(images, progress, threads=threads):
+            found.append({"index": i, "name": images.name(i), "rule": error.rule, "message": error.args[0]})
+            if not as_json:
+                say(error.args[0])
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    if found:
+        what = f"{len(found)} of the {len(images)} images of {source} cannot be decoded"
+        raise SourceError(what, rule="image-unreadable")
+    if not as_json:
+        say(f"{source}: all {len(images)} images can be decoded")

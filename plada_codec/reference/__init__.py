@@ -11,6 +11,7 @@ from plada_codec.reference.names import image_numbers
 from plada_codec.reference.pixels import PIXEL_RULE, decode_bytes, decode_image
 from plada_codec.reference.registry import open_images
 from plada_codec.reference.sources.dataset import from_dataset
+from plada_codec.reference.unreadable import unreadable_images
 
 __all__ = [
     "DIGEST_TAG",
@@ -26,4 +27,5 @@ __all__ = [
     "image_numbers",
     "open_images",
     "reference_digest",
+    "unreadable_images",
 ]

@@ -46,6 +46,7 @@ from plada_train.cli.options import (
     POSITIVE,
     TEMPERATURES,
     budgets_of,
+    check_option,
     folder_option,
     link_options,
     planning_options,
@@ -189,6 +190,7 @@ def _selection(options: dict[str, Any], sizes_named: str = "--kept, --keep or --
 @_student_options
 @recipe_options
 @one_model_options
+@check_option
 @click.option("--task", metavar="NAME", help="Name of the task, for the report.  [default: the target's folder]")
 @folder_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -209,6 +211,7 @@ def run(
     output: Path,
     as_json: bool,
     threads: int,
+    check_images: bool,
     **options: Any,
 ) -> None:
     """Run the whole method: teacher, scores, payload, student, report.
@@ -263,7 +266,7 @@ def run(
         sections=sections,
         task=task,
     )
-    report = run_all(config, output)
+    report = run_all(config, output, check_images=check_images)
     if as_json:
         click.echo(dumps(report))
     else:
@@ -289,6 +292,7 @@ def run(
     help="Share of the training images that the teacher does not see, for `plada-train plan --held-out P`.",
 )
 @recipe_options
+@check_option
 @folder_option
 def teacher(
     target_train: str,
@@ -297,6 +301,7 @@ def teacher(
     held_out_share: float | None,
     output: Path,
     threads: int,
+    check_images: bool,
     **options: Any,
 ) -> None:
     """Train a teacher on the target.
@@ -316,6 +321,7 @@ def teacher(
     from plada_train import stages
     from plada_train.data.labelled import open_test_images, open_training_images, split_held_out
     from plada_train.distributed import is_first, join_processes
+    from plada_train.models.classifier import make_classifier
 
     path = output / "teacher.safetensors"
     check_not_input(path, options["weights"])
@@ -324,6 +330,10 @@ def teacher(
         stack.enter_context(_locked_folder_of(path))
         data = open_training_images(target_train)
         test = open_test_images(target_test, data.num_classes, data.class_names)
+        # Find errors of the model now, before all images are decoded
+        make_classifier(recipe, data.num_classes)
+        if check_images and not path.with_suffix(UNFINISHED).exists():
+            stages.check_images((data, test))
         if held_out_share is not None:
             data, _ = split_held_out(data, held_out_share)
         classifier = stages.train_teacher(data, recipe, path.with_suffix(UNFINISHED))
@@ -446,6 +456,7 @@ def select(scores: tuple[Path, ...], output: Path, as_json: bool, **options: Any
 @option("--model", default=STUDENT_MODEL, metavar="MODEL", help="Architecture of the model: the name of a timm model.")
 @_student_options
 @recipe_options
+@check_option
 @folder_option
 def student(
     reference: str,
@@ -456,6 +467,7 @@ def student(
     no_weights: bool,
     output: Path,
     threads: int,
+    check_images: bool,
     **options: Any,
 ) -> None:
     """Train a student from a reference set and a payload.
@@ -493,6 +505,8 @@ def student(
         test = open_test_images(target_test, said.num_classes, said.class_names) if target_test else None
         make_classifier(recipe, said.num_classes)
         received = stages.virtual_dataset(open_images(reference), encoded)
+        if check_images and not path.with_suffix(UNFINISHED).exists():
+            stages.check_images((received,) if test is None else (received, test))
         classifier = stages.train_student(received, recipe, path.with_suffix(UNFINISHED))
         if is_first():
             _finish(classifier, test, recipe, path)

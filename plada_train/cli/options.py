@@ -54,6 +54,11 @@ reference_option = click.option("--reference", required=True, metavar="SRC", hel
 target_train_option = click.option(
     "--target-train", required=True, metavar="SRC", help="Source of the target's images to train the teacher."
 )
+check_option = option(
+    "--check-images/--no-check-images",
+    default=True,
+    help="Before anything is trained, decode all images once, to find those that cannot be decoded.",
+)
 folder_option = click.option("--output", required=True, type=FILE, metavar="DIR", help="Folder for the results.")
 planning_options = option_group(
     field_option(Planning, "candidates"),
