@@ -16,7 +16,7 @@ from construct import BitStruct, Bytes, Flag, Int8ul, Int32ul, Nibble, Struct
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding, coding_of
 from plada_codec.errors import Corrupt, Truncated, Unsupported
 from plada_codec.limits import CLASS_CHECK_BYTES, DIGEST_BYTES_STEP, MAX_CLASSES, MIN_DIGEST_BYTES
-from plada_codec.reader import Reader, varint_bytes
+from plada_codec.reader import Reader, varint_bytes, wrapping_of
 from plada_codec.universe import Universe
 
 #: Spec section 3.1.
@@ -227,7 +227,8 @@ def parse_container(data: memoryview) -> Container:
 def _check_opening(data: memoryview) -> None:
     """Steps 1 and 2: signature and version."""
     if bytes(data[: len(SIGNATURE)]) != SIGNATURE[: len(data)]:
-        raise Corrupt("not a PLADA payload: it does not begin with 8f 50 4c", rule="signature", offset=0)
+        looks = wrapping_of(data) or "it does not begin with 8f 50 4c"
+        raise Corrupt(f"not a PLADA payload: {looks}", rule="signature", offset=0)
     if len(data) < Opening.sizeof():
         raise Truncated(f"only {len(data)} bytes of a payload", rule="header", offset=len(data))
     version = Opening.parse(bytes(data[: Opening.sizeof()])).version

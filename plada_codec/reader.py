@@ -1,10 +1,12 @@
 """The bounded reader: the only way in which header bytes from outside are read (spec sections 2.2 and 3).
 
-It never looks at or past its end, and each of its errors says at which byte.
+It never looks at or past its end, and each of its errors says at which byte. For bytes that are no payload, this module
+tells what they look like instead.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from plada_codec.errors import Corrupt, InvalidArgument, PladaError, Truncated
@@ -14,6 +16,28 @@ if TYPE_CHECKING:
 
 #: Spec section 2.2.
 MAX_VARINT_BYTES = 9
+
+#: Bytes that are enough to tell a wrapping.
+HEAD_BYTES = 256
+#: How wrapped bytes begin, their encoding, and the command that unwraps them or other advice.
+_WRAPPINGS = (
+    (re.compile(rb"\x1f\x8b"), "gzip", "gzip -d"),
+    (re.compile(rb"\x28\xb5\x2f\xfd"), "zstd", "zstd -d"),
+    (re.compile(rb"BZh[1-9]"), "bzip2", "bzip2 -d"),
+    (re.compile(rb"\xfd7zXZ\0"), "xz", "xz -d"),
+    (re.compile(rb"PK\x03\x04"), "a zip archive", "unzip"),
+    (re.compile(rb"-----BEGIN [^\n]*-----"), "armour (PEM or PGP)", "the program that made it"),
+    (re.compile(rb"begin [0-7]{3} "), "uuencode", "uudecode"),
+    (re.compile(rb"[0-9a-fA-F]{4,8}:? +[0-9a-fA-F]{2}"), "a hexadecimal dump", "xxd -r"),
+    (
+        re.compile(rb"(0x)?[0-9a-fA-F]{2}([\s:,]*(0x)?[0-9a-fA-F]{2}){7,}[\s:,0-9a-fA-Fx]*\Z"),
+        "hexadecimal",
+        "xxd -r -p",
+    ),
+    (re.compile(rb"\s*(<!DOCTYPE|<html|<\?xml)", re.IGNORECASE), "a page of HTML or XML", ""),
+    (re.compile(rb'\s*[\[{]\s*["\[{]'), "JSON", "a program that writes the bytes in it to a file"),
+    (re.compile(rb"[A-Za-z0-9+/_-]{4,}(\s+[A-Za-z0-9+/_-]+)*={0,2}\s*\Z"), "base64", "base64 -d"),
+)
 
 
 class Reader:
@@ -80,3 +104,12 @@ def varint_bytes(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def wrapping_of(data: bytes | memoryview) -> str:
+    """Say what bytes look like that are not what they should be, and how to undo it; "" if they look like nothing."""
+    head = bytes(data[:HEAD_BYTES])
+    for pattern, name, undo in _WRAPPINGS:
+        if pattern.match(head):
+            return f"it looks like {name}" + (f": undo that with {undo}" if undo else "")
+    return ""

@@ -26,6 +26,7 @@ from plada_codec.cli.terminal import (
     write_bytes,
 )
 from plada_codec.errors import FileError, Truncated
+from plada_codec.reader import HEAD_BYTES, wrapping_of
 
 if TYPE_CHECKING:
     from plada_codec.frames import Reassembler, ReceptionProgress, StateFile
@@ -195,12 +196,33 @@ def _listed(words: list[str]) -> str:
 
 
 class _Input(NamedTuple):
-    """A source of frames: a folder, files of one frame, or a stream."""
+    """A source of frames: a folder, files of one frame, or a stream. `head` notes the first bytes that came."""
 
     name: str
     batches: Iterator[list[bytes]]
+    head: bytearray
     is_live: bool = False
     is_stream: bool = False
+
+    @property
+    def without_frames(self) -> str:
+        """The message if no frame came: it says what the first bytes look like."""
+        looks = wrapping_of(bytes(self.head))
+        return f"{self.name} has no frames" + (f": {looks}" if looks else _ASK_FRAMING if self.is_stream else "")
+
+
+def _noted(chunks: Iterator[bytes], head: bytearray) -> Iterator[bytes]:
+    """Pass on chunks, and note how they begin."""
+    for chunk in chunks:
+        head += chunk[: max(0, HEAD_BYTES - len(head))]
+        yield chunk
+
+
+def _noted_frames(batches: Iterator[list[bytes]], head: bytearray) -> Iterator[list[bytes]]:
+    """Pass on batches of frames, and note how they begin."""
+    for batch in batches:
+        head += b"".join(batch[:1])[: max(0, HEAD_BYTES - len(head))]
+        yield batch
 
 
 def _receive(inputs: Iterable[_Input], reassembler: Reassembler, state: StateFile | None, tag: int | None) -> list[str]:
@@ -229,7 +251,7 @@ def _receive(inputs: Iterable[_Input], reassembler: Reassembler, state: StateFil
                     progress.label(f"receiving ({damaged:,} damaged, {foreign:,} foreign)")
                     progress(have, need)
             if reassembler.tags.total() == tags_before:
-                without.append(f"{each.name} has no frames{_ASK_FRAMING if each.is_stream else ''}")
+                without.append(each.without_frames)
     return without
 
 
@@ -246,16 +268,21 @@ def _inputs(
     streams: list[str] = []
     for source in sources:
         if source != "-" and Path(source).is_dir():
-            yield _Input(source, read_files(frame_paths(source)))
+            head = bytearray()
+            yield _Input(source, _noted_frames(read_files(frame_paths(source)), head), head)
         elif source.endswith(".frame"):
             files.append(Path(source))
         else:
             streams.append(source)
     if files:
-        yield _Input(str(files[0]) if len(files) == 1 else f"each of {len(files)} files", read_files(files))
+        head = bytearray()
+        name = str(files[0]) if len(files) == 1 else f"each of {len(files)} files"
+        yield _Input(name, _noted_frames(read_files(files), head), head)
     for source in streams:
         name, is_live = "standard input" if source == "-" else source, _is_live(source)
-        yield _Input(name, _read(source, name, framing, baud, watch if is_live else None), is_live, is_stream=True)
+        head = bytearray()
+        batches = _read(source, name, framing, baud, head, watch if is_live else None)
+        yield _Input(name, batches, head, is_live, is_stream=True)
 
 
 def _read(
@@ -263,9 +290,13 @@ def _read(
     name: str,
     framing: str | None,
     baud: int | None,
+    head: bytearray,
     watch: Callable[[Iterator[bytes], str], Iterator[bytes]] | None,
 ) -> Iterator[list[bytes]]:
-    """Read the frames of a stream. It is opened with the first frame: opening a pipe waits for its sender."""
+    """Read the frames of a stream, and note its first bytes in `head`.
+
+    It is opened with the first frame: opening a pipe waits for its sender.
+    """
     from plada_codec.frames.framing import FRAMINGS, default_framing
     from plada_codec.frames.ports import make_raw, open_stream, read_chunks
 
@@ -273,7 +304,7 @@ def _read(
         if source == "-":
             make_raw(stream)
         is_port = stream.isatty()
-        chunks = read_chunks(stream)
+        chunks = _noted(read_chunks(stream), head)
         with naming_device(name):
             yield from FRAMINGS[framing or default_framing(stream)].split(
                 chunks if watch is None else watch(chunks, name)
