@@ -159,6 +159,7 @@ API_RULES = (
     ApiRule("soft-labels", InvalidArgument, "concentrations that have no code"),
     ApiRule("weights", InvalidArgument, "weights that have no code"),
     ApiRule("system", Unavailable, "an operating system that is not POSIX"),
+    ApiRule("truncated-images", Unavailable, "Pillow is told to complete images that are cut off"),
     ApiRule("image-name", FileError, "a name that no image of the reference set has, or several have"),
     ApiRule("vectors", FileError, "an installation without the test vectors"),
     ApiRule("logits", SourceError, "an image for which the teacher's logits are not finite"),

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from plada_codec.errors import SourceError, first_line
+from plada_codec.errors import SourceError, Unavailable, first_line
 from plada_codec.extras import extra_module
 from plada_codec.reference.base import ImageSource
 
@@ -120,7 +120,7 @@ def decode_image(images: ImageSource, i: int) -> Image.Image:
 
     Raises:
         SourceError: if it cannot be read, or as `decode_bytes`; the message names the image.
-        Unavailable: if Pillow is not installed.
+        Unavailable: if Pillow is not installed, or told to complete images that are cut off.
     """
     data = images.read(i)
     try:
@@ -135,7 +135,7 @@ def decode_bytes(data: bytes) -> Image.Image:
     Raises:
         SourceError: if they are no image of a format of section 1, if they are damaged or cut off (image-damaged), if
             the image is too large (image-limits), or if its samples have no defined range (image-samples).
-        Unavailable: if Pillow is not installed.
+        Unavailable: if Pillow is not installed, or told to complete images that are cut off.
     """
     try:
         return _decoded(data)
@@ -155,7 +155,9 @@ def max_pixels(file_bytes: int) -> int:
 
 
 def _decoded(data: bytes) -> Image.Image:
-    extra_module("PIL.Image", "images")
+    if extra_module("PIL.ImageFile", "images").LOAD_TRUNCATED_IMAGES:
+        what = "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set, so Pillow would invent the pixels that a file lacks"
+        raise Unavailable(f"{what}: set it to False", rule="truncated-images")
     _silence_pillow()
     if len(data) > MAX_FILE_BYTES:
         _refuse(f"has {len(data):,} bytes, and the limit is {MAX_FILE_BYTES:,}", "image-limits")
@@ -281,12 +283,21 @@ def _read_webp(data: bytes) -> _Stored:
 
     if len(data) < 8 + struct.unpack_from("<I", data, 4)[0]:
         raise EOFError
-    # Pillow makes the canvas when it opens the file
-    if data[12:16] == b"VP8X":
-        width, height = (1 + int.from_bytes(data[i : i + 3], "little") for i in (24, 27))
-        _check_size(width, height, len(data))
+    _check_size(*_webp_size(data), len(data))  # Pillow makes the canvas when it opens the file
     image = WebPImageFile(io.BytesIO(data))
     return _Stored(image, _orientation(image.info.get("exif", b"")))
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height of the canvas, from the header of the first chunk."""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if kind == b"VP8L":
+        (sides,) = struct.unpack_from("<I", data, 21)
+        return 1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)
+    width, height = struct.unpack_from("<HH", data, 26)
+    return width & 0x3FFF, height & 0x3FFF
 
 
 def _read_gif(data: bytes) -> _Stored:

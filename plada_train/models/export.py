@@ -1,8 +1,9 @@
 """Export models for other runtimes: as ONNX, or only the weights.
 
 An ONNX file maps `images`, float32 [N, 3, S, S] with any N, to `logits`, float32 [N, C]. Its metadata, each value as
-JSON, say how to prepare images: scale the shorter side of an RGB image to `image_size` pixels by
-`interpolation`, crop the central square, scale its values to 0 .. 1, subtract `mean` and divide by `std`, by channel.
+JSON, say how to prepare images. spec/reference-images.md makes an RGB image of a file. Scale its shorter side to
+`image_size` pixels by `interpolation`, crop the central square, scale its values to 0 .. 1, subtract `mean` and divide
+by `std`, by channel.
 """
 
 from __future__ import annotations

@@ -350,6 +350,12 @@ def test_a_profile_does_not_come_along_when_the_image_is_saved() -> None:
     assert b"iCCP" not in data.getvalue()
 
 
+def test_pixels_are_not_invented_where_pillow_is_told_to_complete_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
+    with pytest.raises(Unavailable, match="LOAD_TRUNCATED_IMAGES is set"):
+        decode_bytes(png(some(2, 2, 3, 0)))
+
+
 def test_without_pillow_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     class Absent:
         def find_spec(self, name: str, *_: object) -> None:

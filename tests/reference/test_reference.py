@@ -6,8 +6,10 @@ import hashlib
 import io
 import os
 import pickle
+import re
 import tarfile
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,8 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plada_codec.errors import PladaError, SourceError
+from plada_codec.errors import FilesPassedOver, PladaError, SourceError
 from plada_codec.reference import IMAGE_SUFFIXES, ImageSource, open_images, reference_digest
+from plada_codec.reference.base import IGNORED_FILES, IGNORED_FOLDERS, OTHER_IMAGE_SUFFIXES
+from tests.helpers.paths import SPEC
 
 #: Anything is an image here: no decoder looks at it.
 image_lists = st.lists(st.binary(max_size=40), min_size=1, max_size=12)
@@ -160,10 +164,73 @@ def test_hidden_names_and_other_files_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / ".hidden").mkdir()
     for name in (".b.jpg", ".hidden/c.jpg", "notes.txt", "jpg"):
         (tmp_path / name).write_bytes(b"x")
-    assert stored(tmp_path) == [b"a"]
+    with pytest.warns(FilesPassedOver, match=r"2 other files \(1 \.txt, 1 without suffix\)$"):
+        assert stored(tmp_path) == [b"a"]
+    (tmp_path / "notes.txt").unlink()
+    (tmp_path / "jpg").unlink()
     members = [("./0.jpg", b"a"), (".1.jpg", b"x"), (".d/2.jpg", b"x"), ("3.txt", b"x"), ("./d/._4.jpg", b"x")]
     write_shard(tmp_path / "s.tar", members)
     assert stored(tmp_path / "s.tar") == [b"a"]
+
+
+@pytest.mark.parametrize("name", sorted(IGNORED_FOLDERS))
+def test_folders_of_thumbnails_and_systems_are_ignored(name: str, tmp_path: Path) -> None:
+    (tmp_path / "set" / "cat" / name).mkdir(parents=True)
+    (tmp_path / "set" / name).mkdir()
+    for path in ("cat/1.jpg", f"cat/{name}/1.jpg", f"{name}/2.jpg", "Thumbs.db", "cat/desktop.ini"):
+        (tmp_path / "set" / path).write_bytes(b"x")
+    members = [("cat/1.jpg", b"x"), (f"cat/{name}/1.jpg", b"x"), (f"{name}/2.jpg", b"x"), ("cat/Thumbs.db", b"x")]
+    write_shard(tmp_path / "s.tar", members)
+    with warnings.catch_warnings(action="error"):
+        images = open_images(tmp_path / "set")
+        assert (len(images), images.class_names, images.empty_folders) == (1, ("cat",), ())
+        assert len(open_images(tmp_path / "s.tar")) == 1
+
+
+def test_files_that_are_passed_over_are_counted_by_suffix_in_one_warning(tmp_path: Path) -> None:
+    write_folder(tmp_path, [b"a"])
+    for number, suffix in enumerate(["heic", "HEIC", "heic", "svg", "txt", *"abcdefgh"]):
+        (tmp_path / f"{number}.{suffix}").touch()
+    with pytest.warns(FilesPassedOver) as seen:
+        open_images(tmp_path)
+    (warning,) = seen
+    counts = "3 .heic, 1 .a, 1 .b, 1 .c, 1 .d, 1 .e, 1 .f, 1 .g, 3 more"
+    assert str(warning.message) == f"passed over in {tmp_path}: 13 other files ({counts})"
+
+
+def test_companions_in_shards_get_no_warning_but_other_images_do(tmp_path: Path) -> None:
+    members = [("0.jpg", b""), ("0.cls", b"3"), ("0.json", b"{}"), ("0.txt", b"")]
+    write_shard(tmp_path / "a.tar", members)
+    with warnings.catch_warnings(action="error"):
+        open_images(tmp_path)
+    write_shard(tmp_path / "a.tar", [*members, ("1.avif", b""), ("2.seg.jp2", b"")])
+    (tmp_path / "3.heic").touch()
+    (tmp_path / "notes.txt").touch()
+    with pytest.warns(FilesPassedOver, match=r"3 other files \(1 \.avif, 1 \.heic, 1 \.jp2\)$"):
+        assert len(open_images(tmp_path)) == 1
+
+
+def test_a_source_of_other_files_alone_says_which(tmp_path: Path) -> None:
+    (tmp_path / "1.heic").touch()
+    with pytest.raises(SourceError, match=r"has no images, only 1 other file \(1 \.heic\) \[source-empty\]"):
+        open_images(tmp_path)
+
+
+def test_top_folders_without_images_are_known(tmp_path: Path) -> None:
+    for path in ("cat/1.jpg", "empty/deeper/x.txt", ".hidden/1.jpg"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    (tmp_path / "bare").mkdir()
+    with pytest.warns(FilesPassedOver):
+        images = open_images(tmp_path)
+    assert (images.class_names, images.empty_folders) == (("cat",), ("bare", "empty"))
+
+
+def test_the_specification_lists_the_suffixes_and_the_names_that_are_ignored() -> None:
+    section = (SPEC / "reference-digest.md").read_text(encoding="utf-8").split("### 2.1")[0]
+    listed = set(re.findall(r"`([^`]+)`", section.split("\n## 2.")[1]))
+    assert {*IMAGE_SUFFIXES, *IGNORED_FOLDERS, *IGNORED_FILES} <= listed
+    assert not {*OTHER_IMAGE_SUFFIXES} & set(IMAGE_SUFFIXES)
 
 
 def test_links_to_images_and_folders_are_followed(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -41,8 +41,15 @@ def open_shard_folder(location: Location) -> ImageSource | None:
     """Open a folder of shards. None if there is no folder, or no shard in it."""
     if not location.is_folder:
         return None
-    shards = _shards_of_folder(location.path)
-    return ShardImages(location.source, [location.path / name for name in shards]) if shards else None
+    others: list[str] = []
+    shards = _shards_of_folder(location.path, others.append)
+    if not shards:
+        return None
+    images = ShardImages(location.source, [location.path / name for name in shards])
+    for other in others:
+        if other.lower().endswith(OTHER_IMAGE_SUFFIXES):
+            images._pass_over(other)
+    return images
 
 
 def open_shard(location: Location) -> ImageSource | None:
@@ -136,9 +143,9 @@ class _Label(NamedTuple):
     text: str | None = None
 
 
-def _shards_of_folder(folder: Path) -> list[str]:
+def _shards_of_folder(folder: Path, pass_over: Callable[[str], None]) -> list[str]:
     shards = [entry.name for entry in entries(folder) if entry.name.endswith(".tar") and is_file(entry)]
-    if shards and next(images_below(folder, "", (), lambda path: None), None) is not None:
+    if shards and next(images_below(folder, "", (), pass_over), None) is not None:
         raise SourceError(f"{folder} holds both shards and image files: name one of them", rule="source-mixed")
     return _without_holes(folder, shards)
 

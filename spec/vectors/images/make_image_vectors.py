@@ -489,6 +489,15 @@ def refused_vectors() -> Iterator[Vector]:
         ):
             flags = ["refused", "tiff", "bits"]
             yield Vector(f"refused-{kind}-{name}.tif", f"{comment}, {name}-endian", flags, data, "image-samples")
+    webp = (
+        ("canvas", b"VP8X", struct.pack("<I", 10) + bytes(4) + (16_383).to_bytes(3, "little") * 2),
+        ("lossless", b"VP8L", struct.pack("<IBI", 9, 0x2F, 16_382 << 14 | 16_382) + bytes(4)),
+        ("lossy", b"VP8 ", struct.pack("<I3x3s2H", 20, b"\x9d\x01\x2a", 16_383, 16_383) + bytes(10)),
+    )
+    for name, kind, body in webp:
+        data = b"RIFF" + struct.pack("<I", 8 + len(body)) + b"WEBP" + kind + body
+        comment = "16,383 pixels in each direction in a few bytes"
+        yield Vector(f"refused-{name}.webp", comment, ["refused", "webp"], data, "image-limits")
     for name, width, height in (("area", 20_000, 20_000), ("width", 65_536, 1), ("height", 1, 65_536)):
         head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
         parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
