@@ -466,7 +466,7 @@ def test_an_image_that_cannot_be_decoded_is_named_in_one_line(
     data[7] = b"not an image"
     reference = write_reference(tmp_path / "ref", data)
     scores = scores_of(reference, work.scores.label[:30], work.scores.column("energy")[:30])
-    with pytest.raises(SourceError, match=r"image 7 of .*ref-0\.tar/00007\.png, is not an image of a format") as error:
+    with pytest.raises(SourceError, match=r"image 7 of .*ref-0\.tar/00007\.png, is text, not an image") as error:
         work.plan(tmp_path / "plan", [60], scores=scores, reference=reference, workers=1)
     assert "\n" not in str(error.value)
 
