@@ -48,7 +48,7 @@ def progress_bar(label: str, unit: str | None = None) -> Iterator[ProgressBar]:
 
     It shows the time left, and the rate where `unit` names the steps, such as "images".
     """
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield ProgressBar()
         return
     from rich.console import Console
