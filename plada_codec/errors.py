@@ -24,7 +24,7 @@ class PladaError(ValueError):
     offset: int | None
 
     def __init__(self, message: str, *, rule: str, offset: int | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.rule = rule
         self.offset = offset
 
@@ -198,6 +198,14 @@ API_RULES = (
     ApiRule("weights", InputError, "pretrained weights that are missing, damaged or of another model"),
     ApiRule("workers", InputError, "a worker of the planner that ended too early"),
 )
+
+
+def printable(text: str) -> str:
+    """A text in one line, without characters that change other text on a terminal: those are escaped.
+
+    Names of files and classes may hold control characters, overrides of the writing direction, lone surrogates.
+    """
+    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
 
 
 def first_line(error: Exception) -> str:

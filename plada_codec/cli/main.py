@@ -32,7 +32,6 @@ from plada_codec.cli.terminal import (
     naming_file,
     option_group,
     print_table,
-    printable,
     read_bytes,
     say,
     standard_output,
@@ -516,7 +515,7 @@ def _check_kept(target: str, format: str | None, options: dict[str, Any]) -> Non
 
 def _some(names: Sequence[str]) -> str:
     """The first names of a list, and the number of the others."""
-    shown = printable(", ".join(names[:_SHOWN_NAMES]))
+    shown = ", ".join(names[:_SHOWN_NAMES])
     return shown if len(names) <= _SHOWN_NAMES else f"{shown} and {len(names) - _SHOWN_NAMES:,} more"
 
 

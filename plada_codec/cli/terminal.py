@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plada_codec.errors import FileError, InvalidArgument, LinkError, PladaError, PladaWarning, SourceError
+from plada_codec.errors import (
+    FileError,
+    InvalidArgument,
+    LinkError,
+    PladaError,
+    PladaWarning,
+    SourceError,
+    printable,
+)
 
 if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
@@ -154,14 +162,6 @@ def _in_one_line(command: str | None, show_others: Callable[..., None]) -> Calla
             complain(line)
 
     return show
-
-
-def printable(text: str) -> str:
-    """A text in one line, without characters that change other text on a terminal: those are escaped.
-
-    Names of files and classes may hold control characters, overrides of the writing direction, lone surrogates.
-    """
-    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
 
 
 def say(line: str) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import shlex
 import signal
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from plada_codec import FileError, Payload, encode
+from plada_codec.cli.main import main
 from plada_codec.files import atomic_folder, atomic_write, descriptor_of, is_input
+from plada_train.cli.main import main as plada_train
 from tests.helpers.commands import fails, hear_ctrl_c, ok, run
 
 PLADA = f"{shlex.quote(sys.executable)} -m plada_codec"
@@ -140,6 +146,23 @@ def test_each_file_of_a_pattern_and_of_a_folder_is_an_input(folder: Path, source
     assert not is_input("new", source)
     assert is_input("other.tar", source) == (source == ".")
     assert not is_input("/dev/null", source)
+
+
+#: Commands that write to a folder files with names that none of their inputs has.
+WITHOUT_INPUTS = {"score", "plan", "demo"}
+
+
+@pytest.mark.parametrize("group", [main, plada_train], ids=["plada", "plada-train"])
+def test_every_command_with_an_output_compares_it_with_its_inputs(group: click.Group) -> None:
+    def commands(group: click.Group) -> Iterator[click.Command]:
+        for command in group.commands.values():
+            yield from commands(command) if isinstance(command, click.Group) else [command]
+
+    for command in commands(group):
+        names = {parameter.name for parameter in command.params}
+        if names & {"output", "target", "plot", "folder"} and command.name not in WITHOUT_INPUTS:
+            code = inspect.getsource(command.callback)  # type: ignore[arg-type]
+            assert re.search(r"check_not_input\(|_check_output\(", code), command.name
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 from collections.abc import Iterator
 
@@ -94,3 +95,11 @@ def test_each_kind_is_exported(name: str) -> None:
 
     assert getattr(plada_codec, name) is getattr(errors, name)
     assert name in plada_codec.__all__
+
+
+def test_a_message_is_one_line_whatever_names_it_holds() -> None:
+    error = errors.FileError("a\x1b[2K\nplada: good\u202e\udcff: no \u00e9 \u65e5", rule="file")
+    assert str(error) == r"a\x1b[2K\nplada: good\u202e\udcff: no \u00e9 \u65e5 [file]".replace(
+        r"\u00e9 \u65e5", "\u00e9 \u65e5"
+    )
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

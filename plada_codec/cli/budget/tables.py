@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import click
 
-from plada_codec.cli.terminal import print_table, printable
+from plada_codec.cli.terminal import print_table
+from plada_codec.errors import printable
 from plada_codec.links.budget import Budget
 from plada_codec.links.conditions import Conditions
 from plada_codec.links.delivery.registry import BASELINE_STRATEGY, DEFAULT_STRATEGY

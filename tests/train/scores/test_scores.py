@@ -491,7 +491,7 @@ def test_a_full_disk_is_one_error_and_finished_shards_stay(
         patch.setattr(os, "fsync", fsync)
         with pytest.raises(FileError, match=r"cannot write .*: No space left on device"):
             score(teacher, reference, out)
-    assert not list(out.glob(".plada-*"))
+    assert not list(out.glob(".plada-*.tmp"))
     assert 0 < len(list(out.glob("shard-*.npz"))) < 6
     score(teacher, reference, out)
     score(teacher, reference, tmp_path / "unbroken")
