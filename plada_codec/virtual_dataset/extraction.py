@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tarfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -252,6 +253,8 @@ def _finished_at_once(folder: Path, identity: str) -> Iterator[Path]:
         yield files
         if hasattr(os, "sync"):
             os.sync()  # one for all files: they are on the disk before they have their names
+        if folder.exists():  # an empty one, whose mode stays
+            files.chmod(stat.S_IMODE(folder.stat().st_mode))
         files.rename(folder)
         shutil.rmtree(unfinished)
 

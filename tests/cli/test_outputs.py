@@ -148,8 +148,8 @@ def test_each_file_of_a_pattern_and_of_a_folder_is_an_input(folder: Path, source
     assert not is_input("/dev/null", source)
 
 
-#: Commands that write to a folder files with names that none of their inputs has.
-WITHOUT_INPUTS = {"score", "plan", "demo"}
+#: Commands that only write new folders, or files with names that none of their inputs has.
+WITHOUT_INPUTS = {"score", "plan", "demo", "extract", "pack"}
 
 
 @pytest.mark.parametrize("group", [main, plada_train], ids=["plada", "plada-train"])
@@ -204,6 +204,15 @@ def test_an_output_over_a_private_folder_keeps_its_mode(folder: Path) -> None:
     (folder / "sent").mkdir(mode=0o700)
     ok("packetize", "s.plada", "-o", "sent")
     assert mode_of(folder / "sent") == 0o700
+
+
+def test_extracted_images_in_a_private_folder_keep_its_mode(folder: Path) -> None:
+    (folder / "ref").mkdir()
+    for number in range(100):
+        (folder / "ref" / f"{number:02}.jpg").write_bytes(bytes([number]))
+    (folder / "images").mkdir(mode=0o700)
+    ok("extract", "s.plada", "--reference", "ref", "--no-check", "-o", "images")
+    assert mode_of(folder / "images") == 0o700
 
 
 def test_a_new_output_has_the_mode_of_the_umask(folder: Path) -> None:
