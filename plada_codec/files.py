@@ -6,13 +6,14 @@ same folder can tell it from one that a killed process left, and removes that on
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from glob import glob
 from pathlib import Path
 from typing import BinaryIO
@@ -128,6 +129,36 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         temporary.unlink(missing_ok=True)
     except OSError as error:
         raise _cannot_write(path, error) from None
+
+
+def output_folder(path: Path) -> Path:
+    """Create a folder if needed, and check that files can be written to it. Raises FileError; returns `path`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot write to {path}: {error.strerror}", rule="file") from None
+    check_folder(path)
+    return path
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder. Raises FileError if another process holds it."""
+    # Imported here: Windows does not have it, but commands without a lock must start there
+    import fcntl
+
+    with ExitStack() as stack:
+        try:
+            lock = os.open(folder / ".plada-lock", os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
+            stack.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            what = f"another process works in {folder}"
+            raise FileError(f"{what}: wait for it, or name another folder", rule="file") from None
+        except OSError as error:
+            why = ".plada-lock is a link: remove it" if error.errno == errno.ELOOP else error.strerror
+            raise FileError(f"cannot lock {folder}: {why}", rule="file") from None
+        yield
 
 
 def descriptor_of(path: str | os.PathLike[str]) -> int | None:

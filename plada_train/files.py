@@ -2,47 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from plada_codec.errors import FileError
-from plada_codec.files import NO_LINK, atomic_write, check_file, check_folder
+from plada_codec.files import NO_LINK, atomic_write, check_file
 
 #: Suffix of the state of a training, which is kept beside its result until the result is complete.
 UNFINISHED = ".unfinished"
-
-
-def output_folder(path: Path) -> Path:
-    """Create a folder if needed, and check that files can be written to it. Raises FileError; returns `path`."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"cannot write to {path}: {error.strerror}", rule="file") from None
-    check_folder(path)
-    return path
-
-
-@contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder. Raises FileError if another process holds it."""
-    # Imported here: Windows does not have it, but commands without a lock must start there
-    import fcntl
-
-    with ExitStack() as stack:
-        try:
-            lock = os.open(folder / ".plada-lock", os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
-            stack.callback(os.close, lock)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            what = f"another process works in {folder}"
-            raise FileError(f"{what}: wait for it, or name another folder", rule="file") from None
-        except OSError as error:
-            why = ".plada-lock is a link: remove it" if error.errno == errno.ELOOP else error.strerror
-            raise FileError(f"cannot lock {folder}: {why}", rule="file") from None
-        yield
 
 
 def output_file(path: Path) -> Path:

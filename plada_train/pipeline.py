@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from plada_codec import compare, decode
 from plada_codec.errors import InputError, MissingClasses, PladaWarning
+from plada_codec.files import lock_folder, output_folder
 from plada_codec.reference import ImageSource, open_images
 from plada_train import json_files, stages
 from plada_train.data.labelled import LabelledImages, open_test_images, open_training_images, split_held_out
-from plada_train.files import UNFINISHED, lock_folder, output_folder, read_bytes, write_bytes
+from plada_train.files import UNFINISHED, read_bytes, write_bytes
 from plada_train.models.classifier import Classifier, make_classifier, save_checkpoint
 from plada_train.planning.plan import plan
 from plada_train.planning.plan_file import Plan

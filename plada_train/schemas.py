@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from plada_codec.files import output_folder
 from plada_train import json_files
-from plada_train.files import output_folder, write_bytes
+from plada_train.files import write_bytes
 from plada_train.models.config import CheckpointInfo
 from plada_train.planning.measurements import MeasurementLine, SearchLine
 from plada_train.planning.plan_file import Plan

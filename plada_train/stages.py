@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from plada_codec.errors import InputError, MissingClasses
+from plada_codec.files import lock_folder, output_folder
 from plada_codec.progress import progress_bar
 from plada_codec.reference import ImageSource, reference_digest
 from plada_codec.sections.soft_labels import dequantised_concentrations
@@ -26,7 +27,6 @@ from plada_codec.sections.weights import dequantised_weights
 from plada_codec.virtual_dataset import decode_for
 from plada_train.data import checks
 from plada_train.data.labelled import LabelledImages
-from plada_train.files import lock_folder, output_folder
 from plada_train.models import inference
 from plada_train.models.classifier import Classifier
 from plada_train.recipe import SHARD_SIZE, TEMPERATURE, Recipe

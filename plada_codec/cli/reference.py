@@ -1,10 +1,11 @@
-"""The commands on reference sets: `plada reference digest`, `list` and `check`."""
+"""The commands on reference sets: `plada reference digest`, `list`, `check` and `pack`."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+from pathlib import Path
 
 import click
 
@@ -27,7 +28,9 @@ def digest(source: str, as_json: bool) -> None:
     Example:
       plada reference digest 'ref-{000..001}.tar'
 
-    SOURCE is a folder of images, a folder of WebDataset shards, one shard, or a pattern of shards.
+    SOURCE is a folder of images, a folder of WebDataset shards, one shard, or a pattern of shards; a parquet file or a
+    folder of them; a folder that save_to_disk wrote; an npz archive. SOURCE#SPLIT,image=COLUMN,label=COLUMN chooses
+    a part.
     """  # noqa: D301
     from plada_codec.reference import open_images, reference_digest
 
@@ -109,3 +112,32 @@ def check(source: str, threads: int, as_json: bool) -> None:
         raise SourceError(what, rule="image-unreadable")
     if not as_json:
         say(f"{source}: all {len(images)} images can be decoded")
+
+
+@reference.command()
+@click.argument("source", metavar="SOURCE")
+@click.option("-o", "--output", required=True, metavar="FOLDER", help="Folder for the shards.")
+@click.option(
+    "--images-per-shard", type=click.IntRange(1), metavar="K", help="Number of images in a shard.  [default: 10,000]"
+)
+@json_option
+def pack(source: str, output: str, images_per_shard: int | None, as_json: bool) -> None:
+    """Pack any source of images as WebDataset shards.
+
+    \b
+    Example:
+      plada reference pack 'ref-{000..001}.tar' -o packed
+
+    Images keep their bytes and their digest; arrays of pixels become PNM files. The same images and labels give the
+    same shards on every machine. If it is interrupted, the same command goes on.
+    """  # noqa: D301
+    from plada_codec.reference import open_images
+    from plada_codec.reference.packing import IMAGES_PER_SHARD, pack
+
+    images = open_images(source)
+    with progress_bar("packing images", "images") as progress:
+        done = pack(images, Path(output), images_per_shard or IMAGES_PER_SHARD, progress)
+    if as_json:
+        click.echo(json.dumps(vars(done), indent=2))
+    else:
+        say(f"{done.reference_digest}  {done.reference_size} images  {output}")

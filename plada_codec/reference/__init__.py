@@ -8,6 +8,7 @@ from __future__ import annotations
 from plada_codec.reference.base import IMAGE_SUFFIXES, NO_LABEL, ImageSource, ListedImages
 from plada_codec.reference.digest import DIGEST_TAG, image_digests, reference_digest
 from plada_codec.reference.names import image_numbers
+from plada_codec.reference.packing import Pack, pack
 from plada_codec.reference.pixels import PIXEL_RULE, decode_bytes, decode_image
 from plada_codec.reference.registry import open_images
 from plada_codec.reference.sources.dataset import from_dataset
@@ -20,12 +21,14 @@ __all__ = [
     "PIXEL_RULE",
     "ImageSource",
     "ListedImages",
+    "Pack",
     "decode_bytes",
     "decode_image",
     "from_dataset",
     "image_digests",
     "image_numbers",
     "open_images",
+    "pack",
     "reference_digest",
     "unreadable_images",
 ]

@@ -345,8 +345,9 @@ def teacher(
 @contextmanager
 def _locked_folder_of(path: Path) -> Iterator[None]:
     """Check that a result can be written, and hold a lock on its folder, in the first process."""
+    from plada_codec.files import lock_folder
     from plada_train.distributed import is_first
-    from plada_train.files import lock_folder, output_file
+    from plada_train.files import output_file
 
     with lock_folder(output_file(path).parent) if is_first() else nullcontext():
         yield
@@ -393,10 +394,10 @@ def score(
     again for its digest, and continues after the last whole shard. The bytes are the same; on GPUs or with --amp the
     last bits may differ.
     """  # noqa: D301
+    from plada_codec.files import output_folder
     from plada_codec.reference import open_images
     from plada_train import stages
     from plada_train.distributed import check_single_process
-    from plada_train.files import output_folder
     from plada_train.models.classifier import load_checkpoint
 
     check_single_process("score")

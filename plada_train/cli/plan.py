@@ -114,11 +114,11 @@ def plan(
     budgets = budgets_of(max_bytes, link_id, within_s)
     if not budgets:
         raise click.UsageError("--max-bytes is needed, or --link and --within.")
+    from plada_codec.files import output_folder
     from plada_codec.reference import open_images
     from plada_train.cli.summary import print_plan
     from plada_train.data.labelled import check_unseen, open_test_images, open_training_images
     from plada_train.data.labelled import split_held_out as parted
-    from plada_train.files import output_folder
     from plada_train.json_files import dumps
     from plada_train.planning.plan import plan as search
     from plada_train.scores.reference_scores import Scores

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from plada_codec.files import output_folder
 from plada_train import json_files
-from plada_train.files import output_folder, write_bytes
+from plada_train.files import write_bytes
 
 #: Numbers of images; the other 297 of 1797 are test images.
 REFERENCE, TRAIN = 900, 600

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 from plada_codec import Universe, expect_encodings
 from plada_codec.errors import InputError
+from plada_codec.files import lock_folder, output_folder
 from plada_codec.progress import Progress, progress_bar
 from plada_codec.reference import ImageSource, reference_digest
 from plada_train.data.decoded_images import DecodedImages
 from plada_train.data.labelled import LabelledImages
 from plada_train.data.pixels import decode_images
-from plada_train.files import lock_folder, output_folder
 from plada_train.planning import plan_folder
 from plada_train.planning.candidates.grid import (
     LOWEST_ENERGY,

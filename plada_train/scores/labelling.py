@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plada_codec.errors import InputError, MissingClasses, PladaWarning
+from plada_codec.files import output_folder
 from plada_codec.progress import Progress
 from plada_codec.reference import PIXEL_RULE, ImageSource, reference_digest
-from plada_train.files import output_folder
 from plada_train.models.classifier import Classifier
 from plada_train.models.inference import fingerprint, logits
 from plada_train.recipe import Recipe

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plada_codec.errors import InputError
+from plada_codec.files import output_folder
 from plada_codec.reference import PIXEL_RULE
-from plada_train.files import output_folder
 from plada_train.scores.registry import SCORES
 from plada_train.scores.shards import Manifest, Shard
 

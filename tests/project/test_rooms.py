@@ -20,7 +20,7 @@ CODEC = {
     "reader": "errors",
     "universe": "",
     "arrays": "errors",
-    "reference": "errors extras limits progress",
+    "reference": "errors extras files limits progress",
     "kernels": "errors files",
     "codings": "errors kernels limits reader",
     "container": "codings errors limits reader universe",

@@ -30,7 +30,7 @@ from tests.helpers.training import (
 pytestmark = pytest.mark.training
 
 #: A process that works in a folder until its standard input ends.
-WORK = "import sys; from pathlib import Path; from plada_train.files import lock_folder\n"
+WORK = "import sys; from pathlib import Path; from plada_codec.files import lock_folder\n"
 WORK += "with lock_folder(Path(sys.argv[1])): print('locked', flush=True); sys.stdin.read()"
 
 

@@ -22,7 +22,7 @@ from plada_codec.errors import SourceError, first_line
 from plada_codec.limits import MAX_CLASSES
 from plada_codec.reference.base import MAX_IMAGES, NO_LABEL, ImageSource, Location
 from plada_codec.reference.sources.pnm import is_image_shape, pnm_header
-from plada_codec.reference.unsupported import damage_is
+from plada_codec.reference.sources.unsupported import damage_is
 
 if TYPE_CHECKING:
     import numpy as np

@@ -27,7 +27,7 @@ from plada_codec.reference.base import (
 )
 from plada_codec.reference.sources.folder import images_below
 from plada_codec.reference.sources.tar import DamagedTarError, Member, members
-from plada_codec.reference.unsupported import damaged
+from plada_codec.reference.sources.unsupported import damaged
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,9 +12,9 @@ from typing import Any
 from plada_codec.errors import SourceError
 from plada_codec.extras import extra_module
 from plada_codec.reference.base import ImageSource, Location, entries, is_file, is_image
+from plada_codec.reference.sources.unsupported import damage_is
 from plada_codec.reference.tables.parquet_pages import largest_page
 from plada_codec.reference.tables.table import Columns, TableImages, choose_columns
-from plada_codec.reference.unsupported import damage_is
 
 SUFFIX = ".parquet"
 #: Images that are kept in memory, in bytes; rows that are decoded at a time.
@@ -88,7 +88,6 @@ class ParquetImages(TableImages):
             first += self._groups[table][group]
             group += 1
         pyarrow = extra_module("pyarrow", "arrow")
-        # Whoever takes the reading out goes on with it: threads do not share one
         reading = self._paused.pop((table, group), None)
         if reading is None or reading.row > row:
             reading = _Reading(first, self._batches(table, group))

@@ -6,18 +6,20 @@ Section 2.3 of spec/reference-digest.md. The tables are those of pyarrow (extra 
 from __future__ import annotations
 
 import json
+import os
 from abc import abstractmethod
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plada_codec.errors import SourceError, first_line
 from plada_codec.extras import extra_module
 from plada_codec.limits import MAX_CLASSES
 from plada_codec.reference.base import MAX_IMAGES, NO_LABEL, ImageSource
-from plada_codec.reference.unsupported import damage_is
+from plada_codec.reference.sources.unsupported import damage_is
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,8 +47,15 @@ class Columns(NamedTuple):
     fault: str
 
 
+class _Block(NamedTuple):
+    """A part of the column of images, and the number of its first image."""
+
+    first: int
+    column: Any
+
+
 class TableImages(ImageSource):
-    """The images of the rows of tables. It keeps the images of one block in memory.
+    """The images of the rows of tables. It keeps the images of two blocks in memory.
 
     Args:
         source: the source as the user named it.
@@ -64,13 +73,14 @@ class TableImages(ImageSource):
             self._firsts.append(self._firsts[-1] + count)
         if self._firsts[-1] > MAX_IMAGES:
             raise SourceError(f"{source} has more than {MAX_IMAGES} rows", rule="source-limits")
-        self._block: tuple[int, Any] | None = None
+        self._blocks: tuple[_Block, ...] = ()  # the last two, because threads read at the end of one and in the next
+        self._locks: dict[int, Lock] = {}  # by process: a fork leaves a lock as it is
 
     def __len__(self) -> int:
         return self._firsts[-1]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_block": None}
+        return {**self.__dict__, "_blocks": (), "_locks": {}}
 
     @property
     def labels(self) -> NDArray[np.int32]:
@@ -118,14 +128,21 @@ class TableImages(ImageSource):
 
     def _cell(self, i: int) -> Any:
         """The cell of image `i`: a pyarrow Scalar."""
-        block = self._block
-        if block is None or not block[0] <= i < block[0] + len(block[1]):
-            table = bisect_right(self._firsts, i) - 1
-            first = self._firsts[table]
-            with damage_is(self._tables[table]):
-                row, column = self._read_block(table, i - first)
-                block = self._block = (first + row, column)
-        return block[1][i - block[0]]
+        block = self._known(i)
+        if block is None:
+            with self._locks.setdefault(os.getpid(), Lock()):
+                block = self._known(i)
+                if block is None:
+                    table = bisect_right(self._firsts, i) - 1
+                    first = self._firsts[table]
+                    with damage_is(self._tables[table]):
+                        row, column = self._read_block(table, i - first)
+                    block = _Block(first + row, column)
+                    self._blocks = (*self._blocks[-1:], block)
+        return block.column[i - block.first]
+
+    def _known(self, i: int) -> _Block | None:
+        return next((b for b in self._blocks if b.first <= i < b.first + len(b.column)), None)
 
     def _name(self, i: int) -> str:
         table = bisect_right(self._firsts, i) - 1

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from plada_codec import FileError
+from plada_codec.files import lock_folder, output_folder
 from plada_train.data.decoded_images import DecodedImages
-from plada_train.files import append, lock_folder, output_file, output_folder, write_bytes
+from plada_train.files import append, output_file, write_bytes
 from tests.helpers.training import assert_fails, plada_train
 
 SOURCES = "--reference=ref --target-train=train --target-test=test"
