@@ -33,7 +33,7 @@ def append(path: Path, text: str) -> None:
     try:
         with open(path, "a", opener=_open_no_link) as file:
             # The newline comes first, so that it also ends a half line of a killed process
-            file.write(text if file.tell() == 0 else f"\n{text}")
+            file.write(f"{text}\n" if file.tell() == 0 else f"\n{text}")
     except OSError as error:
         raise FileError(f"cannot write {path}: {error.strerror}", rule="file") from None
 
