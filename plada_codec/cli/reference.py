@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from plada_codec.cli.terminal import json_option, say, standard_output
+from plada_codec.cli.terminal import check_not_input, json_option, say, standard_output
 from plada_codec.progress import progress_bar
 
 
@@ -134,6 +134,7 @@ def pack(source: str, output: str, images_per_shard: int | None, as_json: bool) 
     from plada_codec.reference import open_images
     from plada_codec.reference.packing import IMAGES_PER_SHARD, pack
 
+    check_not_input(output, source)
     images = open_images(source)
     with progress_bar("packing images", "images") as progress:
         done = pack(images, Path(output), images_per_shard or IMAGES_PER_SHARD, progress)
