@@ -17,10 +17,10 @@ from plada_codec.codings.choose_coding import candidate_codings, read_values, wr
 from plada_codec.codings.coders import DECODER_CLASSES, PROFILES, coder_of
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding
 from plada_codec.container import ALL_PLAIN, Container
-from plada_codec.errors import InvalidArgument, LimitExceeded, ReferenceMismatch
+from plada_codec.errors import InvalidArgument, LimitExceeded, ReferenceMismatch, check_type
 from plada_codec.limits import MAX_DIGEST_BYTES, MIN_DIGEST_BYTES, Limits
 from plada_codec.payload import Payload
-from plada_codec.reader import view_of
+from plada_codec.reader import bytes_of, view_of
 from plada_codec.sections.base import SectionContext
 from plada_codec.sections.registry import SECTIONS, section_of
 from plada_codec.universe import Universe
@@ -57,11 +57,13 @@ def encode(
         The bytes of the payload: deterministic for one release of plada and of zstandard.
 
     Raises:
-        InvalidArgument: for an unknown name, or a coding beyond `decoder_class`.
+        InvalidArgument: for an unknown name, a coding beyond `decoder_class`, or an argument of another type.
         InvalidPayload: if the named coding cannot express this payload.
         LimitExceeded: if a decoder with these limits would refuse the payload, or `index_coding` names a bitmap that
             exceeds `max_stream_bytes`.
     """
+    check_type(payload, Payload, "payload", "payload")
+    check_type(limits, Limits, "limits", "limits")
     if profile not in PROFILES:
         raise InvalidArgument(f"no profile is named {profile!r}; there are: {', '.join(PROFILES)}", rule="profile")
     if decoder_class not in DECODER_CLASSES:
@@ -128,8 +130,10 @@ def decode(blob: Buffer, limits: Limits = Limits(), expected_digest: bytes | Non
     Raises:
         Truncated, Corrupt, Unsupported, LimitExceeded, ReferenceMismatch: as spec section 10 says. No bytes
             cause another error.
-        InvalidArgument: if `blob` is not a contiguous buffer, or `expected_digest` is not 8 .. 32 bytes.
+        InvalidArgument: if `blob` is not a contiguous buffer, `limits` are no Limits, or `expected_digest` is not
+            8 .. 32 bytes.
     """
+    check_type(limits, Limits, "limits", "limits")
     view = view_of(blob)
     parsed = container.parse_container(view)
     offsets = {extent.name: extent.offset for extent in parsed.extents}
@@ -270,7 +274,9 @@ def inspect(blob: Buffer, limits: Limits = Limits()) -> Inspection:
 
     Raises:
         Truncated, Corrupt, Unsupported, LimitExceeded: as `decode` would.
+        InvalidArgument: if `blob` is not a contiguous buffer, or `limits` are no Limits.
     """
+    check_type(limits, Limits, "limits", "limits")
     view = view_of(blob)
     parsed = container.parse_container(view)
     decoder_classes = [parsed.index_coding.coder.decoder_class, parsed.label_coding.coder.decoder_class]
@@ -349,9 +355,7 @@ def _check_coded(coded: int, limits: Limits, offset: int | None) -> None:
 
 
 def _check_reference(parsed: Container, expected: bytes, offset: int | None) -> None:
-    if not isinstance(expected, bytes | bytearray | memoryview):
-        raise InvalidArgument(f"expected_digest must be bytes, not {type(expected).__name__}", rule="reference")
-    expected = bytes(expected)
+    expected = bytes_of(expected, "expected_digest")
     if not MIN_DIGEST_BYTES <= len(expected) <= MAX_DIGEST_BYTES:
         raise InvalidArgument(
             f"the expected reference digest has {len(expected)} bytes, "

@@ -1,12 +1,19 @@
-"""Read-only arrays of integers, from any array-like that users pass."""
+"""Arrays, from any array-like that users pass, or one of our errors.
+
+An array-like may raise anything when it is converted: a tensor that requires a gradient, the tracer of a compiler. It
+may also hide values behind a mask, which numpy drops without a word: such values are refused.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plada_codec.errors import InvalidPayload
+from plada_codec.errors import InvalidArgument, InvalidPayload, PladaError, first_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _DIMENSIONS = {1: "one dimension", 2: "two dimensions"}
 
@@ -34,10 +41,7 @@ def frozen_integers(
         InvalidPayload: if `values` is not such an array.
     """
     rule = name.replace("_", "-")
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError) as error:
-        raise InvalidPayload(f"{name} cannot be made an array: {error}", rule=rule) from None
+    array = _array(values, name, InvalidPayload, rule)
     if array.size == 0 and array.dtype == np.float64 and not isinstance(values, np.ndarray):
         array = array.astype(dtype)  # numpy's dtype for an empty list
     if array.ndim != dimensions:
@@ -54,3 +58,44 @@ def frozen_integers(
     array = array.astype(dtype, copy=copy)
     array.flags.writeable = False
     return array
+
+
+def floats(values: Any, name: str, rule: str) -> NDArray[np.float64]:
+    """Convert an array-like of numbers to float64.
+
+    Raises:
+        InvalidArgument: (rule `rule`) if `values` is not an array-like of numbers, or hides some behind a mask.
+    """
+    array = _array(values, name, InvalidArgument, rule)
+    if array.dtype.kind not in "biuf":
+        raise InvalidArgument(f"{name} must be numbers, not {array.dtype}", rule=rule)
+    return array.astype(np.float64)
+
+
+def _array(values: Any, name: str, kind: type[PladaError], rule: str) -> NDArray[Any]:
+    try:
+        hidden = _hides_items(values)
+        array = np.asanyarray(values)  # keeps the masks of subclasses
+        hidden = hidden or _hides_values(array)
+        array = np.asarray(array)
+    except Exception as error:
+        raise kind(f"{name} cannot be made an array: {first_line(error)}", rule=rule) from None
+    if hidden:
+        raise kind(f"{name} has masked values: leave these images out, or give their values", rule=rule)
+    return array
+
+
+def _hides_values(array: NDArray[Any]) -> bool:
+    """Whether an array of a masked subclass, such as numpy.ma.MaskedArray, hides a value."""
+    return bool(np.any(getattr(array, "mask", False)))
+
+
+def _hides_items(values: Any) -> bool:
+    """Whether a list holds masked arrays that hide a value; rows of a list may be lists."""
+    if not isinstance(values, list | tuple):
+        return False
+    types = set(map(type, values))
+    if any(issubclass(kind, list | tuple) for kind in types) and any(map(_hides_items, values)):
+        return True
+    arrays = any(issubclass(kind, np.ndarray) for kind in types)
+    return arrays and any(isinstance(value, np.ndarray) and _hides_values(value) for value in values)

@@ -151,12 +151,15 @@ API_RULES = (
     ApiRule("decoder", InvalidArgument, "a command of a decoder that cannot be run"),
     ApiRule("decoder-class", InvalidArgument, "an unknown decoder class"),
     ApiRule("format", InvalidArgument, "an unknown file format, or a stream without one"),
+    ApiRule("framing", InvalidArgument, "an unknown framing"),
+    ApiRule("payload", InvalidArgument, "an argument that is no Payload"),
     ApiRule("profile", InvalidArgument, "an unknown profile"),
     ApiRule("reference", InvalidArgument, "an expected digest that is not 8 .. 32 bytes"),
     ApiRule("reference-digest", InvalidArgument, "a digest that is not hexadecimal"),
     ApiRule("reference-size", InvalidArgument, "a file that does not say N, read without N"),
     ApiRule("shard", InvalidArgument, "a shard of less than one image"),
     ApiRule("soft-labels", InvalidArgument, "concentrations that have no code"),
+    ApiRule("stream", InvalidArgument, "an argument that is no binary stream, such as one of text or a closed one"),
     ApiRule("weights", InvalidArgument, "weights that have no code"),
     ApiRule("system", Unavailable, "an operating system that is not POSIX"),
     ApiRule("truncated-images", Unavailable, "Pillow is told to complete images that are cut off"),
@@ -210,7 +213,17 @@ def printable(text: str) -> str:
 
 def first_line(error: Exception) -> str:
     """The first line of another library's error message; the name of its class if there is no message."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+    try:
+        lines = str(error).splitlines()
+    except Exception:  # of an exception class that somebody else wrote
+        lines = []
+    return next(filter(None, map(str.strip, lines)), type(error).__name__)
+
+
+def check_type(value: object, kind: type, name: str, rule: str) -> None:
+    """Raise InvalidArgument (rule `rule`) if the argument `name` is not of type `kind`."""
+    if not isinstance(value, kind):
+        raise InvalidArgument(f"{name} must be of type {kind.__name__}, not {type(value).__name__}", rule=rule)
 
 
 def _rebuild(kind: type[PladaError], message: str, rule: str, offset: int | None) -> PladaError:

@@ -218,7 +218,10 @@ def _cannot_write(path: str | os.PathLike[str], error: OSError) -> FileError:
 def _target(path: str | os.PathLike[str], follow_links: bool) -> tuple[Path, os.stat_result | None]:
     """The file or folder that a path names, and what is there now."""
     # Unlike resolve(), realpath() raises no RuntimeError for a loop of links
-    target = Path(os.path.realpath(path)) if follow_links else Path(path)
+    try:
+        target = Path(os.path.realpath(path)) if follow_links else Path(path)
+    except ValueError as error:  # no file can have this name
+        raise FileNotFoundError(str(error)) from None
     try:
         return target, target.lstat()
     except FileNotFoundError:

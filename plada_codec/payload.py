@@ -303,9 +303,7 @@ def _rule(name: str) -> str:
 
 
 def _digest(value: Any) -> bytes:
-    if not isinstance(value, bytes | bytearray | memoryview):
-        raise InvalidPayload(f"reference_digest must be bytes, not {type(value).__name__}", rule="reference-digest")
-    digest = bytes(value)
+    digest = _bytes(value, "reference_digest", "reference-digest")
     if digest and len(digest) not in range(MIN_DIGEST_BYTES, MAX_DIGEST_BYTES + 1, DIGEST_BYTES_STEP):
         raise InvalidPayload(
             f"reference_digest has {len(digest)} bytes, but must have an even number of them, "
@@ -316,11 +314,18 @@ def _digest(value: Any) -> bytes:
 
 
 def _class_check(value: Any) -> bytes:
-    if not isinstance(value, bytes | bytearray | memoryview):
-        raise InvalidPayload(f"class_check must be bytes, not {type(value).__name__}", rule="class-check")
-    check = bytes(value)
+    check = _bytes(value, "class_check", "class-check")
     if len(check) not in (0, CLASS_CHECK_BYTES):
         raise InvalidPayload(
             f"class_check has {len(check)} bytes, but must have {CLASS_CHECK_BYTES}, or none", rule="class-check"
         )
     return check
+
+
+def _bytes(value: Any, name: str, rule: str) -> bytes:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise InvalidPayload(f"{name} must be bytes, not {type(value).__name__}", rule=rule)
+    try:
+        return bytes(value)
+    except ValueError as error:  # a memoryview that was released
+        raise InvalidPayload(f"{name}: {error}", rule=rule) from None

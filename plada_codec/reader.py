@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from plada_codec.errors import Corrupt, InvalidArgument, PladaError, Truncated
+from plada_codec.errors import Corrupt, InvalidArgument, PladaError, Truncated, first_line
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -88,12 +88,17 @@ class Reader:
         return Truncated(message, rule=self.end_rule, offset=self.offset + start)
 
 
-def view_of(blob: Buffer) -> memoryview:
-    """View a contiguous buffer as bytes. Raises InvalidArgument if it is not one."""
+def view_of(blob: Buffer, what: str = "a payload") -> memoryview:
+    """View a contiguous buffer as bytes. Raises InvalidArgument (rule buffer) if it is not one."""
     try:
         return memoryview(blob).cast("B")
-    except (TypeError, ValueError, BufferError) as error:
-        raise InvalidArgument(f"a payload is a contiguous buffer of bytes: {error}", rule="buffer") from None
+    except Exception as error:  # a buffer of somebody else may raise anything
+        raise InvalidArgument(f"{what} is a contiguous buffer of bytes: {first_line(error)}", rule="buffer") from None
+
+
+def bytes_of(blob: Buffer, what: str) -> bytes:
+    """The bytes of a contiguous buffer. Raises InvalidArgument (rule buffer) if it is not one."""
+    return blob if type(blob) is bytes else bytes(view_of(blob, what))
 
 
 def varint_bytes(value: int) -> bytes:

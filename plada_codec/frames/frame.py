@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass
 
 from plada_codec.errors import Corrupt, InvalidArgument
+from plada_codec.reader import bytes_of
 
 #: Section 2: word and checksum, around content of at least one byte.
 OVERHEAD_BYTES = 8
@@ -77,7 +78,9 @@ def parse_frame(data: bytes) -> Frame:
 
     Raises:
         Corrupt: (rule frame) if the length is not possible; (rule checksum) if the bytes are damaged, or not a frame.
+        InvalidArgument: (rule buffer) if `data` is not a contiguous buffer.
     """
+    data = bytes_of(data, "a frame")
     if not MIN_FRAME_BYTES <= len(data) <= MAX_FRAME_BYTES:
         raise Corrupt(
             f"a frame has {MIN_FRAME_BYTES} to {MAX_FRAME_BYTES} bytes, but this one has {len(data)}", rule="frame"
@@ -85,7 +88,7 @@ def parse_frame(data: bytes) -> Frame:
     if zlib.crc32(data[:-4], _NAME) != int.from_bytes(data[-4:], "little"):
         raise Corrupt("the frame's checksum is not that of its bytes: it is damaged, or not ours", rule="checksum")
     word = int.from_bytes(data[:4], "little")
-    return Frame(word >> 20, word % _ID_COUNT, bytes(data[4:-4]))
+    return Frame(word >> 20, word % _ID_COUNT, data[4:-4])
 
 
 @dataclass(frozen=True, slots=True)

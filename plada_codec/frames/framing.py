@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
+from plada_codec.errors import InvalidArgument
 from plada_codec.frames.length_prefixed import length_prefixed, split_length_prefixed
 from plada_codec.frames.ports import read_chunks
 from plada_codec.frames.slip import slip, split_slip
+from plada_codec.reader import bytes_of
+from plada_codec.streams import stream_errors
 
 
 class Framing(NamedTuple):
@@ -39,13 +42,25 @@ def default_framing(stream: BinaryIO) -> str:
     return "slip" if stream.isatty() else "length"
 
 
+def framing_named(name: str) -> Framing:
+    """The framing of this name. Raises InvalidArgument (rule framing) if there is none."""
+    if name not in FRAMINGS:
+        raise InvalidArgument(f"no framing is named {name!r}; there are: {', '.join(FRAMINGS)}", rule="framing")
+    return FRAMINGS[name]
+
+
 def read_batches(stream: BinaryIO, framing: str) -> Iterator[list[bytes]]:
-    """Read a stream, in lists of frames that came together; an empty frame stands for a damaged one."""
-    return FRAMINGS[framing].split(read_chunks(stream))
+    """Read a stream, in lists of frames that came together; an empty frame stands for a damaged one.
+
+    Raises:
+        InvalidArgument: (rule framing) if there is no such framing; (rule stream) if `stream` is no open binary stream.
+        OSError: if the operating system cannot read.
+    """
+    return framing_named(framing).split(read_chunks(stream))
 
 
 def read_frames(stream: BinaryIO, framing: str) -> Iterator[bytes]:
-    r"""Read a stream frame by frame, each as soon as its last byte has come.
+    r"""Read a stream frame by frame, each as soon as its last byte has come. Raises as `read_batches`.
 
     >>> import io
     >>> list(read_frames(io.BytesIO(b"\x03\x00one\x00\x00\x03\x00two\x05\x00cut"), "length"))
@@ -57,7 +72,7 @@ def read_frames(stream: BinaryIO, framing: str) -> Iterator[bytes]:
 
 
 def write_frame(stream: BinaryIO, frame: bytes, framing: str) -> None:
-    r"""Write a frame and flush the stream, so that no part of the frame waits in a buffer.
+    r"""Write a frame and flush the stream, so that no part of the frame waits in a buffer. Raises as `read_batches`.
 
     >>> import io
     >>> stream = io.BytesIO()
@@ -66,5 +81,7 @@ def write_frame(stream: BinaryIO, frame: bytes, framing: str) -> None:
     >>> stream.getvalue()
     b'\x03\x00one\xc0t\xdb\xdcwo\xc0'
     """
-    stream.write(FRAMINGS[framing].record(frame))
-    stream.flush()
+    record = framing_named(framing).record(bytes_of(frame, "a frame"))
+    with stream_errors():
+        stream.write(record)
+        stream.flush()

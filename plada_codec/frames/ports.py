@@ -11,6 +11,7 @@ from typing import BinaryIO, Literal
 
 from plada_codec.errors import FileError
 from plada_codec.files import descriptor_of
+from plada_codec.streams import BinaryInput, stream_errors
 
 _READ_BYTES = 1 << 16
 
@@ -54,8 +55,9 @@ def open_stream(path: str, mode: Literal["rb", "wb"], baud: int | None = None) -
 def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
     """Read a stream in chunks, each as soon as its bytes have come, until the stream ends."""
     # A buffered stream's read() would wait for all the bytes asked for; a raw one has no read1(), and need not.
-    read = getattr(stream, "read1", stream.read)
-    is_terminal = stream.isatty()  # one whose other end hung up says no
+    read = BinaryInput(stream, "read1" if hasattr(stream, "read1") else "read").read
+    with stream_errors():
+        is_terminal = stream.isatty()  # one whose other end hung up says no
     try:
         while chunk := read(_READ_BYTES):
             yield chunk

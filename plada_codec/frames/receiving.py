@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from plada_codec.errors import Corrupt, InvalidPayload, LimitExceeded, PladaError, Truncated
+from plada_codec.errors import Corrupt, InvalidPayload, LimitExceeded, PladaError, Truncated, check_type
 from plada_codec.frames.fountain import FountainDecoder
 from plada_codec.frames.frame import ANNOUNCE_BYTES, FIRST_ANNOUNCE_ID, Announce, Frame, parse_frame
 from plada_codec.frames.limits import SYMBOL_COST_BYTES, FrameLimits
@@ -124,6 +124,7 @@ class Reassembler:
     """
 
     def __init__(self, limits: FrameLimits = FrameLimits(), tag: int | None = None) -> None:
+        check_type(limits, FrameLimits, "limits", "limits")
         self.counts: Counter[Reception] = Counter()
         self.tags: Counter[int] = Counter()
         self.complete: list[int] = []

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from plada_codec.errors import InvalidArgument, LimitExceeded
+from plada_codec.errors import InvalidArgument, LimitExceeded, check_type
 from plada_codec.frames.fountain import FountainEncoder
 from plada_codec.frames.frame import (
     ALIGNED_FROM_BYTES,
@@ -23,6 +23,7 @@ from plada_codec.frames.frame import (
     Frame,
 )
 from plada_codec.frames.limits import FrameLimits
+from plada_codec.reader import bytes_of
 
 #: Default length of frames: most modems take a frame of this length in one packet.
 DEFAULT_FRAME_BYTES = 256
@@ -79,7 +80,7 @@ def layout(object_bytes: int, frame_bytes: int = DEFAULT_FRAME_BYTES, limits: Fr
 
     Raises:
         InvalidArgument: (rule object) if the object is empty; (rule frame-bytes) if `frame_bytes` is outside its range,
-            or the object would have more than 56,403 symbols.
+            or the object would have more than 56,403 symbols; (rule limits) if `limits` are no FrameLimits.
         LimitExceeded: (rule limits) if the object is longer than `limits.max_object_bytes`.
 
     >>> layout(402, 256)
@@ -89,6 +90,7 @@ def layout(object_bytes: int, frame_bytes: int = DEFAULT_FRAME_BYTES, limits: Fr
     """
     if object_bytes < 1:
         raise InvalidArgument("an object of 0 bytes cannot be sent", rule="object")
+    check_type(limits, FrameLimits, "limits", "limits")
     if object_bytes > limits.max_object_bytes:
         raise LimitExceeded(
             f"the object has {object_bytes} bytes, but the limit max_object_bytes is {limits.max_object_bytes}",
@@ -136,7 +138,8 @@ class Sender:
         limits: resource limits.
 
     Raises:
-        InvalidArgument: (rules object, frame-bytes) as `layout`; (rule tag) if there is no such tag.
+        InvalidArgument: (rules object, frame-bytes, limits) as `layout`; (rule tag) if there is no such tag; (rule
+            buffer) if `data` is not a contiguous buffer.
         LimitExceeded: (rule limits) if the object is too long.
 
     Attributes:
@@ -159,7 +162,7 @@ class Sender:
         tag: int | None = None,
         limits: FrameLimits = FrameLimits(),
     ) -> None:
-        self.data = data
+        self.data = data = bytes_of(data, "an object")
         self.layout = layout(len(data), frame_bytes, limits)
         self.announce = Announce(len(data), self.layout.symbol_bytes, hashlib.sha256(data).digest())
         self.tag = self.announce.default_tag if tag is None else tag

@@ -17,15 +17,16 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from plada_codec.errors import FileError, InvalidArgument, PladaError
+from plada_codec.errors import FileError, InvalidArgument, PladaError, check_type
 from plada_codec.files import atomic_write
 from plada_codec.interop.base import REQUIRED_FIELDS, Contents, Source, missing_field
 from plada_codec.interop.registry import FORMAT_OF_SUFFIX, FORMATS, Format
 from plada_codec.interop.rows import ready_rows
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
+from plada_codec.streams import BinaryInput, stream_errors
 from plada_codec.tables.compressed import SUFFIXES, deflated, inflated
 from plada_codec.tables.foreign import table_of_object
 from plada_codec.tables.table import ANY_COLUMNS, Choice
@@ -77,11 +78,12 @@ def read(
         InvalidPayload: if its content is not a valid payload.
         ClassMismatch: if its class check is not that of `class_names`.
         LimitExceeded: if it holds more than `limits` allow.
-        InvalidArgument: if there is no such format, it is not clear which columns to read, or neither file nor caller
-            gives N or C.
+        InvalidArgument: if there is no such format, it is not clear which columns to read, neither file nor caller
+            gives N or C, `source` is no binary stream, or `limits` are no Limits.
         Unavailable: if the format needs an extra that is not installed.
         Truncated, Corrupt: as `decode` does, for the format `plada`.
     """
+    check_type(limits, Limits, "limits", "limits")
     chosen, compression = _format_of(source, format)
     name = _name_of(source)
     choice = Choice(index_column, label_column)
@@ -121,14 +123,18 @@ def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: s
     Raises:
         FileError: if the file cannot be written.
         InvalidPayload, LimitExceeded: if the format cannot express the payload.
-        InvalidArgument: if there is no such format.
+        InvalidArgument: if there is no such format, `payload` is no Payload, or `target` is no binary stream.
+        OSError: if a stream cannot be written.
         Unavailable: if the format needs an extra that is not installed.
     """
+    check_type(payload, Payload, "payload", "payload")
     chosen, compression = _format_of(target, format)
     if isinstance(target, str | os.PathLike):
         with atomic_write(target) as stream, deflated(stream, compression) as content:
             chosen.write(payload, content)
     else:
+        with stream_errors():
+            target.write(b"")
         chosen.write(payload, target)
 
 
@@ -207,4 +213,9 @@ def _name_of(file: str | os.PathLike[str] | BinaryIO) -> str:
 
 
 def _opened(source: str | os.PathLike[str] | BinaryIO) -> AbstractContextManager[BinaryIO]:
-    return Path(source).open("rb") if isinstance(source, str | os.PathLike) else nullcontext(source)
+    if not isinstance(source, str | os.PathLike):
+        return nullcontext(cast(BinaryIO, BinaryInput(source)))
+    try:
+        return Path(source).open("rb")
+    except ValueError as error:  # no file can have this name
+        raise FileError(f"cannot be read: {error}", rule="file") from None

@@ -29,7 +29,7 @@ import numpy as np
 
 from plada_codec.codings.base import CodingContext
 from plada_codec.codings.bitmap import Bitmap
-from plada_codec.errors import LimitExceeded
+from plada_codec.errors import LimitExceeded, check_type
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
 from plada_codec.progress import Progress, no_progress
@@ -95,7 +95,10 @@ def compare(payload: Payload, *, limits: Limits = Limits(), progress: Progress =
 
     Raises:
         LimitExceeded: if the payload cannot be encoded within `limits`.
+        InvalidArgument: if an argument has another type.
     """
+    check_type(payload, Payload, "payload", "payload")
+    check_type(limits, Limits, "limits", "limits")
     import zstandard
 
     from plada_codec.api import encode

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from plada_codec.codings.coders import PLAIN, ZSTD
 from plada_codec.codings.zstd import deflate, inflate
-from plada_codec.errors import InvalidPayload, LimitExceeded, PladaError, Unsupported
+from plada_codec.errors import InvalidPayload, LimitExceeded, PladaError, Unsupported, first_line
 from plada_codec.limits import CLASS_CHECK_BYTES
 
 if TYPE_CHECKING:
@@ -26,11 +26,19 @@ _SEPARATOR = "\n"
 _CHECK_TAG, _END_OF_NAME = b"plada-class-check-1", b"\n"
 
 
-def checked_class_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
-    """Check `names` by spec section 8.1; return them as a tuple. Raises InvalidPayload (rule class-names)."""
-    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+def checked_class_names(names: Sequence[str], num_classes: int | None = None) -> tuple[str, ...]:
+    """Check `names` by spec section 8.1; return them as a tuple. Raises InvalidPayload (rule class-names).
+
+    `num_classes` is the number of names that there must be; None allows any.
+    """
+    try:
+        are_strings = isinstance(names, Sequence) and not isinstance(names, str)
+        names = tuple(names) if are_strings else ()
+    except Exception as error:  # of a sequence of somebody else
+        raise InvalidPayload(f"class_names cannot be read: {first_line(error)}", rule="class-names") from None
+    if not are_strings or not all(isinstance(name, str) for name in names):
         raise InvalidPayload("class_names must be a sequence of strings", rule="class-names")
-    if len(names) != num_classes:
+    if num_classes is not None and len(names) != num_classes:
         raise InvalidPayload(f"{len(names)} class names for {num_classes} classes", rule="class-names")
     for label, name in enumerate(names):
         if not name or any(ord(ch) < 0x20 or 0x7F <= ord(ch) <= 0x9F or 0xD800 <= ord(ch) <= 0xDFFF for ch in name):
@@ -42,7 +50,7 @@ def checked_class_names(names: Sequence[str], num_classes: int) -> tuple[str, ..
         first = label_of.setdefault(normalised(name), label)
         if first != label:
             raise InvalidPayload(f"classes {first} and {label} have the same name, {name!r}", rule="class-names")
-    return tuple(names)
+    return names
 
 
 def class_check(names: Sequence[str]) -> bytes:
@@ -55,7 +63,7 @@ def class_check(names: Sequence[str]) -> bytes:
         InvalidPayload: (rule class-names) if a payload could not have these class names.
     """
     digest = hashlib.sha256(_CHECK_TAG)
-    for name in checked_class_names(names, len(names) if isinstance(names, Sequence) else 0):
+    for name in checked_class_names(names):
         digest.update(normalised(name).encode() + _END_OF_NAME)
     return digest.digest()[:CLASS_CHECK_BYTES]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plada_codec.arrays import frozen_integers
+from plada_codec.arrays import floats, frozen_integers
 from plada_codec.codings.base import CodingContext
 from plada_codec.errors import InvalidArgument, InvalidPayload, LimitExceeded
 from plada_codec.sections.code_sequence import coding_of_coder, decode_codes, encode_codes
@@ -44,7 +44,7 @@ def quantised_concentrations(alpha: ArrayLike) -> NDArray[np.uint8]:
     Raises:
         InvalidArgument: if a concentration is negative, not finite or too large, or those of a row all become 0.
     """
-    alpha = np.asarray(alpha, np.float64)
+    alpha = floats(alpha, "concentrations", "soft-labels")
     if alpha.ndim != 2:
         raise _no_codes(f"concentrations must have two dimensions, not {alpha.ndim}")
     if not (alpha >= 0).all():
@@ -60,9 +60,13 @@ def quantised_concentrations(alpha: ArrayLike) -> NDArray[np.uint8]:
 
 
 def dequantised_concentrations(codes: ArrayLike) -> NDArray[np.float64]:
-    """The concentrations that codes stand for (float64, the shape of `codes`). Frozen by format 1."""
-    codes = np.asarray(codes)
-    return np.where(codes > 0, np.exp2((codes.astype(np.float64) - _CODE_OF_ONE) / _CODES_PER_OCTAVE), 0.0)
+    """The concentrations that codes stand for (float64, the shape of `codes`). Frozen by format 1.
+
+    Raises:
+        InvalidArgument: if `codes` is not an array-like of numbers.
+    """
+    codes = floats(codes, "codes", "soft-labels")
+    return np.where(codes > 0, np.exp2((codes - _CODE_OF_ONE) / _CODES_PER_OCTAVE), 0.0)
 
 
 class SoftLabels:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plada_codec.arrays import frozen_integers
+from plada_codec.arrays import floats, frozen_integers
 from plada_codec.codings.base import CodingContext
 from plada_codec.errors import InvalidArgument, InvalidPayload
 from plada_codec.sections.code_sequence import coding_of_coder, decode_codes, encode_codes
@@ -40,7 +40,7 @@ def quantised_weights(weights: ArrayLike) -> NDArray[np.uint8]:
     Raises:
         InvalidArgument: if a weight is negative or not finite, or all are 0.
     """
-    weights = np.asarray(weights, np.float64)
+    weights = floats(weights, "weights", "weights")
     if weights.ndim != 1:
         raise _no_codes(f"weights must have one dimension, not {weights.ndim}")
     if not weights.size:
@@ -55,8 +55,12 @@ def quantised_weights(weights: ArrayLike) -> NDArray[np.uint8]:
 
 
 def dequantised_weights(codes: ArrayLike) -> NDArray[np.float64]:
-    """The weights that codes stand for (float64 [k], mean 1). Frozen by format 1."""
-    weights = np.exp2(np.asarray(codes).astype(np.float64))
+    """The weights that codes stand for (float64 [k], mean 1). Frozen by format 1.
+
+    Raises:
+        InvalidArgument: if `codes` is not an array-like of numbers.
+    """
+    weights = np.exp2(floats(codes, "codes", "weights"))
     return weights / weights.mean() if weights.size else weights
 
 

@@ -20,6 +20,7 @@ CODEC = {
     "reader": "errors",
     "universe": "",
     "arrays": "errors",
+    "streams": "errors",
     "reference": "errors extras files limits progress",
     "kernels": "errors files",
     "codings": "errors kernels limits reader",
@@ -29,8 +30,8 @@ CODEC = {
     "api": "codings container errors limits payload reader sections universe",
     "virtual_dataset": "api errors limits payload progress reference",
     "tables": "errors",
-    "interop": "api codings errors extras files limits payload progress sections tables universe",
-    "frames": "errors extras files",
+    "interop": "api codings errors extras files limits payload progress sections streams tables universe",
+    "frames": "errors extras files reader streams",
     "links": "errors frames",
     "testing": "api codings container errors extras files frames interop limits links payload progress reader"
     " sections universe",
