@@ -503,7 +503,9 @@ def student(
         with naming_file(str(payload)):
             said = decode(encoded)
         # Find errors now, before all images of the reference set are read for its digest
-        test = open_test_images(target_test, said.num_classes, said.class_names) if target_test else None
+        test = None
+        if target_test:
+            test = open_test_images(target_test, said.num_classes, said.class_names, said.class_check)
         make_classifier(recipe, said.num_classes)
         received = stages.virtual_dataset(open_images(reference), encoded)
         if check_images and not path.with_suffix(UNFINISHED).exists():

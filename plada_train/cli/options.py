@@ -69,6 +69,12 @@ planning_options = option_group(
 section_options = option_group(
     option("--class-names", is_flag=True, help="Send the names of the classes."),
     option(
+        "--class-check/--no-class-check",
+        default=True,
+        help="Send a check of the names in 2 bytes, if they are not sent: it shows clients with other classes their"
+        " mistake.",
+    ),
+    option(
         "--soft-labels",
         is_flag=True,
         help="Send soft labels: the distribution of the teacher's probabilities in each class.",

@@ -18,9 +18,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from plada_codec.errors import FilesPassedOver, InputError, PladaError
+from plada_codec.errors import FilesPassedOver, InputError, InvalidPayload, PladaError
+from plada_codec.limits import MAX_CLASSES
 from plada_codec.reference import IMAGE_SUFFIXES, NO_LABEL, ImageSource, decode_image, open_images
+from plada_codec.sections.class_names import checked_class_names
 from plada_train import distributed
+from plada_train.data.classes import Classes, matched_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,27 +106,40 @@ def open_training_images(source: str | Path) -> LabelledImages:
     _check_range(images, labels, num_classes)
     if len(np.unique(labels)) < 2:
         raise InputError(f"all images of {images.source} are of one class: there is nothing to learn", rule="target")
+    if num_classes > MAX_CLASSES:
+        what = f"{images.source} has {num_classes} classes, but a payload has at most {MAX_CLASSES}"
+        raise InputError(what, rule="target")
     return LabelledImages(images, np.arange(len(images)), labels, num_classes, names)
 
 
-def open_test_images(source: str | Path, num_classes: int, class_names: tuple[str, ...] | None) -> LabelledImages:
-    """Open the target's images on which accuracy is measured. If both sides have class names, they decide the labels.
+def open_test_images(
+    source: str | Path, num_classes: int, class_names: tuple[str, ...] | None, class_check: bytes = b""
+) -> LabelledImages:
+    """Open the target's images on which accuracy is measured. Labels become those of the task: see `matched_labels`.
+
+    Args:
+        source: the images.
+        num_classes: number of classes C of the task.
+        class_names: their names, if known.
+        class_check: their class check, if the names are not known (format specification, section 3.4).
 
     Raises:
         SourceError: as `open_images`.
-        InputError: if an image has no label, or a class that the task does not have.
+        InputError: if an image has no label, or a class that the task does not have, if the classes are named on one
+            side only, or if the names contradict the check.
     """
     images, labels = _labelled(source)
     names = images.class_names
-    if names and class_names:
-        number = {name: label for label, name in enumerate(class_names)}
-        if unknown := [name for name in names if name not in number]:
-            raise InputError(f"{images.source} has a class {unknown[0]!r} that the task does not have", rule="target")
-        labels = np.array([number[name] for name in names], dtype=np.int64)[_check_range(images, labels, len(names))]
-    elif names and len(names) != num_classes:
-        raise InputError(f"{images.source} has {len(names)} classes, but the task has {num_classes}", rule="target")
-    _check_range(images, labels, num_classes)
-    return LabelledImages(images, np.arange(len(images)), labels, num_classes, class_names or names)
+    task = Classes(num_classes, class_names, class_check)
+    try:
+        matched = matched_labels(names, task)
+    except InputError as error:
+        raise InputError(f"{images.source}: {error.args[0]}", rule=error.rule) from None
+    _check_range(images, labels, len(matched))
+    if names is None and (matched[labels] < 0).any():
+        i = int(np.argmax(matched[labels] < 0))
+        raise images.bad_image(i, f"has label {labels[i]}, but the task has no class of this name", "target")
+    return LabelledImages(images, np.arange(len(images)), matched[labels], num_classes, task.known_names(names))
 
 
 def split_held_out(data: LabelledImages, share: float, seed: int = 0) -> tuple[LabelledImages, LabelledImages]:
@@ -176,6 +192,12 @@ def _labelled(source: str | Path) -> tuple[ImageSource, NDArray[np.int64]]:
     if (labels == NO_LABEL).any():
         cure = "put it into a folder of its class, or a .cls member into its shard"
         raise images.bad_image(int(np.argmax(labels == NO_LABEL)), f"has no label: {cure}", "target")
+    if images.class_names is not None:
+        try:
+            checked_class_names(images.class_names)
+        except InvalidPayload as error:
+            raise InputError(f"{images.source}: {error.args[0]}", rule="target") from None
+        _check_range(images, labels, len(images.class_names))
     if images.class_names and all(name.lower() in SPLITS for name in images.class_names):
         what = f"the classes of {images.source} are {', '.join(images.class_names)}, which look like splits"
         one = Path(images.source, images.class_names[-1])

@@ -21,6 +21,7 @@ from plada_codec.errors import InputError
 from plada_codec.files import lock_folder, output_folder
 from plada_codec.progress import Progress, progress_bar
 from plada_codec.reference import ImageSource, reference_digest
+from plada_train.data.classes import Classes, matched_labels
 from plada_train.data.decoded_images import DecodedImages
 from plada_train.data.labelled import LabelledImages
 from plada_train.data.pixels import decode_images
@@ -183,8 +184,13 @@ def _check(scores: Scores, reference: ImageSource, train: LabelledImages, held_o
         if data.num_classes != scores.num_classes:
             what = f"the {name} images are of {data.num_classes} classes, and the scores of {scores.num_classes}"
             raise InputError(f"{what}: give the images of the teacher's target", rule="scores")
-        if data.class_names and scores.class_names and data.class_names != scores.class_names:
-            what = f"the {name} images have other class names than the scores"
+        try:
+            same = matched_labels(data.class_names, Classes(scores.num_classes, scores.class_names))
+        except InputError as error:
+            what = f"the {name} images and the scores are of different classes ({error.args[0]})"
+            raise InputError(f"{what}: give the images of the teacher's target", rule="scores") from None
+        if same[: data.num_classes].tolist() != list(range(data.num_classes)):
+            what = f"the {name} images number their classes differently from the scores"
             raise InputError(f"{what}: give the images of the teacher's target", rule="scores")
     if len(set(held_out.labels.tolist())) < 2:
         raise InputError("the held-out images are all of one class: any payload would be right", rule="held-out")

@@ -48,7 +48,7 @@ def _identity(context: PlanContext) -> dict[str, str]:
     """
     columns = [column for one in context.scores for column in (one.label, *one.columns.values())]
     options = asdict(context.sections) | {"flip": context.flip, "seed": context.seed}
-    if context.sections.class_names:
+    if context.sections.class_names or context.sections.class_check:
         options["class_names"] = context.scores[0].class_names
     return {
         "pixel rule": str(PIXEL_RULE),

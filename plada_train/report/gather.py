@@ -149,9 +149,15 @@ def _names(run: RunFolder) -> tuple[str, ...]:
         lambda: run.report().class_names,
         lambda: run.plan().class_names,
     )
-    names = first_result(
-        *((lambda names=names: names() and checked_class_names(names(), num_classes)) for names in known)
-    )
+    sent = first_result(lambda: run.sent().payload)
+
+    def checked(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """The names, if the payload does not contradict them. Raises PladaError."""
+        if names is None or sent is None:
+            return names and checked_class_names(names, num_classes)
+        return sent.with_class_names(names).class_names
+
+    names = first_result(*((lambda names=names: checked(names())) for names in known))
     return names or tuple(map(str, range(num_classes)))
 
 

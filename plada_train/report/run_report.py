@@ -82,7 +82,7 @@ class RunSettings:
         rule: the selection rule: its scores, its direction, and its options.
         offset, stride: the universe.
         planning: the planner's limits; null if the selection was named.
-        class_names, soft_labels, weights_tau: optional sections of the payload.
+        class_names, class_check, soft_labels, weights_tau: optional sections of the payload.
         teacher, student: recipes of the models.
         threads: number of threads of torch.
     """
@@ -99,6 +99,7 @@ class RunSettings:
     stride: Positive
     planning: Planning | None
     class_names: bool
+    class_check: bool
     soft_labels: bool
     weights_tau: float | None
     teacher: Recipe

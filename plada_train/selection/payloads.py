@@ -91,6 +91,7 @@ def payload_encoder(
     if any(one.reference_digest != first.reference_digest for one in several):
         raise InputError("the scores are of different reference sets: all must be of the same images", rule="scores")
     sections.check(first.class_names, first.num_classes)
+    check = sections.class_check_of(first.class_names)
     candidates = np.arange(universe.offset, len(first.label), universe.stride)
     cost = rule.cost(several, candidates)
     # Sorted once: each number of images that is tried finds them in order, so that sorting again takes one pass
@@ -116,6 +117,7 @@ def payload_encoder(
             class_names=first.class_names if sections.class_names else None,
             soft_labels=codes,
             weights=weights,
+            class_check=check,
         )
         return payload, encode(payload)
 

@@ -21,7 +21,7 @@ MAKERS = {"corrupt": ("Corrupt", 1), "bad_image": ("SourceError", 2)}
 COMPUTED = {
     *((rule, "InvalidPayload") for rule in ("reference-size", "classes", "universe-offset", "universe-stride")),
     *((rule, "InvalidPayload") for rule in ("indices", "labels", "soft-labels", "weights")),
-    *((rule, "InvalidArgument") for rule in ("reference-size", "classes")),
+    *((rule, "InvalidArgument") for rule in ("reference-size", "classes", "payload")),
 }
 
 

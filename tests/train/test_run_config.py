@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 
@@ -35,7 +36,11 @@ selections = st.builds(
 )
 plannings = st.builds(Planning, budget_bytes=st.integers(1, 999), candidates=st.none() | st.integers(1, 9))
 sections = st.builds(
-    OptionalSections, class_names=st.booleans(), soft_labels=st.booleans(), weights_tau=st.none() | st.floats(0.1, 9)
+    OptionalSections,
+    class_names=st.booleans(),
+    class_check=st.booleans(),
+    soft_labels=st.booleans(),
+    weights_tau=st.none() | st.floats(0.1, 9),
 )
 
 
@@ -47,7 +52,7 @@ def test_the_settings_in_a_report_are_those_of_the_configuration(
     settings = loads(dumps(RunSettings.of(config)), RunSettings, "FILE")
     assert (settings.task, settings.reference, settings.target_test) == ("pets", "ref", "test")
     assert settings.planning == config.planning
-    assert OptionalSections(settings.class_names, settings.soft_labels, settings.weights_tau) == sections
+    assert OptionalSections(*(getattr(settings, field.name) for field in fields(OptionalSections))) == sections
     assert settings.teacher.mean == RECIPE.mean
     assert settings.teacher.weights == "w.pth"
     chosen = config.selection

@@ -95,6 +95,7 @@ def report_of(payload: Payload, encoded: bytes, reference: Path) -> dict[str, An
             "offset": 0,
             "stride": 1,
             "class_names": False,
+            "class_check": True,
             "soft_labels": False,
             "weights_tau": None,
             "teacher": recipe,
@@ -127,7 +128,7 @@ def plan_of(payload_bytes: int) -> dict[str, Any]:
         "seconds": 81.2,
         "winners": [winner(300, 2), winner(100, 1)],
         "candidates_asked": None,
-        "sending": {"class_names": False, "soft_labels": False, "weights_tau": None},
+        "sending": {"class_names": False, "class_check": True, "soft_labels": False, "weights_tau": None},
         "candidates": [
             candidate(0, 250, 0.3, 1, baseline="lowest energy"),
             candidate(1, 90, 0.25, 1),

@@ -677,7 +677,7 @@ def test_missing_classes_are_a_line_each_and_in_the_json(saved: Path) -> None:
         (["--kept=301"], 1, "301 of 300 images cannot be kept"),
         (["--kept=1", "--safety-net=11"], 1, "alpha 11.0 is not in -10 .. 10"),
         (["--kept=1", "--safety-net=0", "--reserved=2"], 1, "reserved share 2 is not in 0 .. 1"),
-        (["--max-bytes=9"], 1, "9 bytes are too few: the smallest payload takes 25"),
+        (["--max-bytes=9"], 1, "9 bytes are too few: the smallest payload takes 27"),
     ],
 )
 def test_an_impossible_selection_is_refused_in_one_line(saved: Path, options: list[str], code: int, text: str) -> None:
