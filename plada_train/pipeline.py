@@ -85,7 +85,7 @@ def _run_stages(config: RunConfig, output: Path, check_images: bool) -> RunRepor
         found = _choose(config, inputs, scores, output)
     encoded = read_bytes(output / "payload.plada")
     with _timed(seconds, "student"), _without_missing_classes() if config.planning is None else nullcontext():
-        received = stages.virtual_dataset(open_images(config.sources.reference), encoded)
+        received = stages.virtual_dataset(open_images(config.sources.reference), encoded, inputs.test.class_names)
         with _naming("student"):
             student = stages.train_student(received, config.student, student_state)
         of_student = _test_and_save(student, inputs.test, config.student, student_path)

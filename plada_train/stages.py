@@ -103,15 +103,19 @@ def score(
     return scores
 
 
-def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
+def virtual_dataset(
+    reference: ImageSource, payload: bytes, class_names: tuple[str, ...] | None = None
+) -> LabelledImages:
     """The client's training set: its own reference images, with the labels of a payload.
 
     Args:
         reference: the client's reference set; its digest is computed here.
         payload: bytes of the payload; its soft labels and weights, if any, become part of the training set.
+        class_names: names of the classes, if the client knows them.
 
     Raises:
         ReferenceMismatch: if the payload is for another reference set, or does not name its reference set.
+        ClassMismatch: if the payload has other class names, or the class check of others.
         PladaError: if the payload cannot be decoded.
         InputError: if the payload keeps no image.
 
@@ -120,6 +124,8 @@ def virtual_dataset(reference: ImageSource, payload: bytes) -> LabelledImages:
     """
     with progress_bar("computing the reference digest", "images") as progress:
         received = decode_for(reference, payload, progress=progress)
+    if class_names is not None:
+        received = received.with_class_names(class_names)
     if not received.kept:
         raise InputError("the payload keeps no image: there is nothing to learn", rule="kept")
     data = LabelledImages(

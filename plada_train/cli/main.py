@@ -507,7 +507,8 @@ def student(
         if target_test:
             test = open_test_images(target_test, said.num_classes, said.class_names, said.class_check)
         make_classifier(recipe, said.num_classes)
-        received = stages.virtual_dataset(open_images(reference), encoded)
+        known_names = None if test is None else test.class_names
+        received = stages.virtual_dataset(open_images(reference), encoded, known_names)
         if check_images and not path.with_suffix(UNFINISHED).exists():
             stages.check_images((received,) if test is None else (received, test))
         classifier = stages.train_student(received, recipe, path.with_suffix(UNFINISHED))

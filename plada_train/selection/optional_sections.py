@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from plada_codec.errors import InputError
 from plada_codec.limits import Limits
-from plada_codec.sections.class_names import class_check
 
 
 @dataclass(frozen=True)
@@ -46,4 +45,6 @@ class OptionalSections:
 
     def class_check_of(self, class_names: tuple[str, ...] | None) -> bytes:
         """The class check to send for classes of these names, if they are known; b"" for none."""
+        from plada_codec.sections.class_names import class_check
+
         return b"" if class_names is None or self.class_names or not self.class_check else class_check(class_names)

@@ -27,7 +27,7 @@ from click.testing import Result
 from PIL import ImageFile
 from safetensors.torch import save_file
 
-from plada_codec import Payload, compare, decode, encode
+from plada_codec import Payload, class_check, compare, decode, encode
 from plada_codec.errors import FilesPassedOver, InputError, PladaError, SourceError
 from plada_codec.limits import Limits
 from plada_codec.links.profiles import link
@@ -398,12 +398,13 @@ def test_impossible_options_are_refused_before_anything_is_trained(
                 member = tarfile.TarInfo(f"{i}.{suffix}")
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
+    nameless = [f"--target-{part}={sources / 'nameless.tar'}" for part in ("train", "test")]
     # A model that ends in two linear layers
     distilled = ("--teacher=deit_tiny_distilled_patch16_224", "--image-size=32", "--model-arg=img_size=32", "--freeze")
     for more, text in (
         (("--targets=average",), "no soft labels for average targets"),
         (("--soft-labels",), "3 classes are too many for soft labels"),
-        (("--class-names", f"--target-train={sources / 'nameless.tar'}"), "no names to send"),
+        (("--class-names", *nameless), "no names to send"),
         (distilled, "does not end in one linear layer"),
     ):
         assert_fails(faulty(sources, *more), text)
@@ -468,23 +469,29 @@ def test_weights_of_another_model_are_refused(sources: Path) -> None:
 
 def test_a_payload_for_another_reference_set_or_for_none_is_refused(sources: Path) -> None:
     digest = reference_digest(open_images(sources / "ref"))
-    good = encode(Payload([1, 2, 3], [0, 1, 2], 48, 3, digest[:8]))
+    check = class_check(["blue", "green", "red"])
+
+    def payload(*arguments: Any) -> bytes:
+        return encode(Payload(*arguments, class_check=check))  # type: ignore[misc]
+
+    good = payload([1, 2, 3], [0, 1, 2], 48, 3, digest[:8])
     assert student(sources, good).exit_code == 0
     shutil.rmtree(sources / "out")
-    other = encode(Payload([1, 2, 3], [0, 1, 2], 48, 3, bytes(8)))
+    other = payload([1, 2, 3], [0, 1, 2], 48, 3, bytes(8))
     assert_fails(student(sources, other), "for the reference set 0000000000000000")
-    assert_fails(student(sources, encode(Payload([1, 2, 3], [0, 1, 2], 48, 3))), "does not name its reference set")
+    assert_fails(student(sources, payload([1, 2, 3], [0, 1, 2], 48, 3)), "does not name its reference set")
     assert_fails(student(sources, good[:-1]), f"plada-train: {sources / 'p.plada'}: ")
     assert_fails(student(sources, b"no payload"))
-    assert_fails(student(sources, encode(Payload([], [], 48, 3, digest[:8]))), "keeps no image")
-    assert_fails(student(sources, encode(Payload([1], [0], 48, 3, digest[:8]))), "one image is not enough")
-    assert_fails(student(sources, encode(Payload([1, 2], [0, 1], 48, 2, digest[:8]))), "3 classes, but the task has 2")
+    assert_fails(student(sources, payload([], [], 48, 3, digest[:8])), "keeps no image")
+    assert_fails(student(sources, payload([1], [0], 48, 3, digest[:8])), "one image is not enough")
+    assert_fails(student(sources, payload([1, 2], [0, 1], 48, 2, digest[:8])), "not those of the task")
     (sources / "ref" / "ref-002.tar").unlink()
     assert_fails(student(sources, good), "for the reference set")
 
 
 def test_an_error_of_the_reference_set_does_not_carry_the_payloads_name(sources: Path) -> None:
-    good = encode(Payload([1, 2, 3], [0, 1, 2], 48, 3, reference_digest(open_images(sources / "ref"))))
+    digest, check = reference_digest(open_images(sources / "ref")), class_check(["blue", "green", "red"])
+    good = encode(Payload([1, 2, 3], [0, 1, 2], 48, 3, digest, class_check=check))
     (sources / "ref" / "ref-001.tar").write_bytes(b"no archive")
     result = student(sources, good)
     assert_fails(result, "ref-001.tar")

@@ -437,14 +437,12 @@ def test_scores_without_a_column_that_candidates_need_are_refused_at_once(work: 
 
 @pytest.mark.usefixtures("here")
 def test_payloads_with_other_class_names_are_another_plan(work: Work, tmp_path: Path) -> None:
-    nameless: dict[str, Any] = {
-        "train": replace(work.train, class_names=None),
-        "held_out": replace(work.held_out, class_names=None),
+    work.plan(tmp_path, [70], sections=NAMED)
+    renamed: dict[str, Any] = {
+        name: replace(getattr(work, name), class_names=("a", "b", "c")) for name in ("train", "held_out", "scores")
     }
-    work.plan(tmp_path, [70], sections=NAMED, **nameless)
-    renamed = replace(work.scores, class_names=("a", "b", "c"))
     with pytest.raises(InputError, match="holds a plan with other options"):
-        work.plan(tmp_path, [70], scores=renamed, sections=NAMED, **nameless)
+        work.plan(tmp_path, [70], sections=NAMED, **renamed)
 
 
 @pytest.mark.usefixtures("here")
