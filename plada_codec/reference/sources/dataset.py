@@ -181,8 +181,9 @@ def _bytes_of(image: Any) -> bytes:
     import numpy as np
 
     if hasattr(image, "mode") and hasattr(image, "convert"):
-        if image.mode not in _MODES:
-            raise ValueError(f"is an image of mode {image.mode}: convert it to RGB first")
+        if image.mode not in _MODES or "transparency" in image.info:
+            kind = f"of mode {image.mode}" if image.mode not in _MODES else "with transparent pixels"
+            raise ValueError(f"is an image {kind}: convert it to RGB first, or give the bytes of its file")
         pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
     else:
         pixels = np.asarray(image)
