@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss
     from plada_codec.links.profiles import link
     from plada_codec.payload import Payload
-    from plada_codec.reference import open_images, reference_digest
+    from plada_codec.reference import ImageSource, from_dataset, open_images, reference_digest
     from plada_codec.sections.class_names import class_check
     from plada_codec.sections.soft_labels import dequantised_concentrations, quantised_concentrations
     from plada_codec.sections.weights import dequantised_weights, quantised_weights
@@ -85,7 +85,7 @@ _HOMES = {
     "links.loss": ("BitErrors", "BurstyLoss", "IndependentLoss"),
     "links.profiles": ("link",),
     "payload": ("Payload",),
-    "reference": ("open_images", "reference_digest"),
+    "reference": ("ImageSource", "from_dataset", "open_images", "reference_digest"),
     "sections.class_names": ("class_check",),
     "sections.soft_labels": ("dequantised_concentrations", "quantised_concentrations"),
     "sections.weights": ("dequantised_weights", "quantised_weights"),
@@ -104,6 +104,7 @@ __all__ = [
     "FileError",
     "FilesPassedOver",
     "FrameLimits",
+    "ImageSource",
     "IndependentLoss",
     "InputError",
     "Inspection",
@@ -136,6 +137,7 @@ __all__ = [
     "dequantised_weights",
     "encode",
     "expect_encodings",
+    "from_dataset",
     "inspect",
     "link",
     "max_bytes",

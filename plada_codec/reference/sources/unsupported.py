@@ -17,7 +17,7 @@ from plada_codec.reference.base import IMAGE_SUFFIXES, Location
 
 _UNPACK = "unpack it, and name the folder"
 _DECOMPRESS = "decompress it, and name the .tar file"
-_FROM_PYTHON = "open it in Python, and give its items to plada_codec.reference.from_dataset"
+_FROM_PYTHON = "open it in Python, and give its items to plada_codec.from_dataset"
 #: Entries of a folder that are looked at.
 _MAX_ENTRIES = 1000
 
