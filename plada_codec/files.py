@@ -143,10 +143,12 @@ def output_folder(path: Path) -> Path:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder. Raises FileError if another process holds it."""
-    # Imported here: Windows does not have it, but commands without a lock must start there
-    import fcntl
-
+    """Hold a lock on a folder. Raises FileError if another process holds it. Without POSIX, there is no lock."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        yield
+        return
     with ExitStack() as stack:
         try:
             lock = os.open(folder / ".plada-lock", os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)

@@ -30,7 +30,7 @@ def digest(source: str, as_json: bool) -> None:
 
     SOURCE is a folder of images, a folder of WebDataset shards, one shard, or a pattern of shards; a parquet file or a
     folder of them; a folder that save_to_disk wrote; an npz archive. SOURCE#SPLIT,image=COLUMN,label=COLUMN chooses
-    a part.
+    a part. The images are not decoded: `plada reference check` does that.
     """  # noqa: D301
     from plada_codec.reference import open_images, reference_digest
 

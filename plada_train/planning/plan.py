@@ -197,9 +197,9 @@ def _check(scores: Scores, reference: ImageSource, train: LabelledImages, held_o
     with progress_bar("computing the reference digest", "images") as progress:
         digest = reference_digest(reference, progress)
     if digest != scores.reference_digest:
-        raise InputError(
-            f"{reference.source} is not the reference set that was scored: digests differ", rule="reference"
-        )
+        what = f"{reference.source} is not the reference set that was scored: digests differ"
+        cure = "to find the images that differ, compare the outputs of 'plada reference list' for both sets"
+        raise InputError(f"{what}; {cure}", rule="reference")
 
 
 def _examples(data: LabelledImages, progress: Progress) -> Examples:

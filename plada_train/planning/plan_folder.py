@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plada_codec.errors import InputError
+from plada_codec.errors import FileError, InputError, PladaWarning
 from plada_codec.reference import PIXEL_RULE
 from plada_train import json_files
 from plada_train.charts.svg import frontier_svg
@@ -79,6 +80,9 @@ def write(
         limits: limits of the search.
         seconds: elapsed seconds of the search.
         proxy_accuracy: see `Plan`.
+
+    Warns:
+        PladaWarning: if this replaces the plan of an earlier call with other budgets.
     """
     numbers = {one: number for number, one in enumerate(dict.fromkeys(one for rung in found.rungs for one in rung))}
     winners = {budget: found.winner(budget) for budget in limits.budgets}
@@ -108,11 +112,22 @@ def write(
         seconds=round(seconds, 1),
         proxy_accuracy=proxy_accuracy,
     )
+    _warn_of_other_budgets(context.folder / "plan.json", limits.budgets)
     payloads = {budget: read_bytes(context.payload_path(one)) for budget, one in winners.items() if one is not None}
     _write_payloads(context.folder, payloads, max(limits.budgets), several=len(limits.budgets) > 1)
     write_bytes(context.folder / "plan.svg", frontier_svg(plan.points(), standalone=True).encode())
     json_files.write(context.folder / "plan.json", plan)
     return plan
+
+
+def _warn_of_other_budgets(path: Path, budgets: Sequence[int]) -> None:
+    try:
+        earlier = json_files.read(path, Plan).budgets
+    except FileError:
+        return  # there is none that anybody could read
+    if set(earlier) != set(budgets):
+        sizes = ", ".join(map(str, earlier))
+        warnings.warn(f"{path} held a plan for {sizes} bytes: it is replaced", PladaWarning, stacklevel=4)
 
 
 def _winner(budget: int, one: Candidate | None, numbers: dict[Candidate, int], found: SearchResult) -> Winner:

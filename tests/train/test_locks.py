@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 pytest.importorskip("fcntl")
 
 from plada_codec import Payload, encode
+from plada_codec.files import lock_folder
 from plada_codec.reference import open_images, reference_digest
 from plada_train.models.classifier import load_checkpoint
 from tests.helpers.training import (
@@ -95,6 +96,12 @@ def test_of_two_teachers_at_once_one_is_trained_and_the_other_says_why_not(sourc
     (said,) = outputs[codes.index(1)][1].splitlines()
     assert any(text in said for text in ("another process works in", "is of another training (seed was"))
     assert load_checkpoint(out / "teacher.safetensors").training["seed"] == str(codes.index(0))  # type: ignore[index]
+
+
+def test_systems_without_posix_locks_work_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with lock_folder(tmp_path), lock_folder(tmp_path):
+        assert not list(tmp_path.iterdir())
 
 
 # --- finished results ---

@@ -9,6 +9,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ pytest.importorskip("torch")
 from PIL import Image
 
 from plada_codec import Universe, decode
-from plada_codec.errors import InputError, PladaError, SourceError
+from plada_codec.errors import InputError, PladaError, PladaWarning, SourceError
 from plada_codec.reference import ImageSource, open_images, reference_digest
 from plada_train import json_files
 from plada_train.data.decoded_images import DecodedImages
@@ -256,6 +257,14 @@ def test_the_same_plan_again_measures_nothing_and_is_the_same(work: Work, planne
     again = work.plan(output, [60, 90])
     assert (output / "measurements.jsonl").read_bytes() == before
     assert again | {"seconds": 0} == found | {"seconds": 0}
+
+
+def test_a_plan_for_other_budgets_is_replaced_with_a_warning(
+    work: Work, planned: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    shutil.copytree(planned[0], tmp_path / "plan")
+    with pytest.warns(PladaWarning, match=r"plan.json held a plan for 60, 90 bytes: it is replaced"):
+        work.plan(tmp_path / "plan", [90])
 
 
 def test_a_folder_holds_one_plan(work: Work, planned: tuple[Path, dict[str, Any]]) -> None:
