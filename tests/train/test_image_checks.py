@@ -27,7 +27,7 @@ def command(name: str, sources: Path, *more: str) -> list[str]:
     ref, train, test = source_options(sources)
     digest = reference_digest(open_images(sources / "ref"))
     # Images 1, 3, 5, ... are kept
-    payload = Payload(range(1, 12, 2), [0, 1, 2, 0, 1, 2], 12, 3, digest)
+    payload = Payload(range(1, 12, 2), [0, 1, 2, 0, 1, 2], 12, 3, digest, class_names=("blue", "green", "red"))
     (sources / "p.plada").write_bytes(encode(payload))
     arguments = {
         "teacher": [train, test, "--model=test_resnet"],

@@ -41,7 +41,8 @@ def sources(tmp_path: Path) -> Path:
     write_tree(tmp_path / "test", 2, 1)
     write_shards(tmp_path / "ref", 1, 6)
     digest = reference_digest(open_images(tmp_path / "ref"))
-    (tmp_path / "p.plada").write_bytes(encode(Payload(range(6), [0, 1, 2, 0, 1, 2], 6, 3, digest)))
+    payload = Payload(range(6), [0, 1, 2, 0, 1, 2], 6, 3, digest, class_names=("blue", "green", "red"))
+    (tmp_path / "p.plada").write_bytes(encode(payload))
     return tmp_path
 
 
