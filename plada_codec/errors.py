@@ -151,7 +151,6 @@ API_RULES = (
     ApiRule("decoder", InvalidArgument, "a command of a decoder that cannot be run"),
     ApiRule("decoder-class", InvalidArgument, "an unknown decoder class"),
     ApiRule("format", InvalidArgument, "an unknown file format, or a stream without one"),
-    ApiRule("framing", InvalidArgument, "an unknown framing"),
     ApiRule("payload", InvalidArgument, "an argument that is no Payload"),
     ApiRule("profile", InvalidArgument, "an unknown profile"),
     ApiRule("reference", InvalidArgument, "an expected digest that is not 8 .. 32 bytes"),
