@@ -189,7 +189,7 @@ def test_two_blocks_of_images_are_all_that_is_kept(tmp_path: Path, monkeypatch: 
     source = open_images(tmp_path / "a.parquet")
     for i in (0, 59, 3, 30, 31, 32):
         assert source.read(i) == images[i]
-        assert all(len(block.column) <= 10 for block in source._blocks)  # type: ignore[attr-defined]
+        assert all(len(block.column) <= 10 for block in source._blocks["bytes"])  # type: ignore[attr-defined]
     assert stored(source) == images
 
 
@@ -213,6 +213,13 @@ def test_names_are_paths_in_the_table_or_rows(tmp_path: Path) -> None:
     assert open_images(tmp_path / "a.parquet").name(1) == "a.parquet/1.png"
     assert open_images(tmp_path / "b.parquet").name(1) == "b.parquet/1"
     assert open_images(tmp_path / "b.parquet").labels.tolist() == [-1, -1]
+
+
+def test_names_are_listed_without_reading_images(tmp_path: Path) -> None:
+    parquet.write_table(table_of([b"image"] * 9), tmp_path / "a.parquet", row_group_size=4)
+    images = open_images(tmp_path / "a.parquet")
+    assert [images.name(i) for i in range(9)] == [f"a.parquet/{i}.png" for i in range(9)]
+    assert list(images._blocks) == ["path"]  # type: ignore[attr-defined]
 
 
 def test_splits_are_chosen_by_name(tmp_path: Path) -> None:

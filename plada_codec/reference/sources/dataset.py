@@ -152,7 +152,7 @@ class _HuggingFaceImages(TableImages):
             name, columns._replace(class_names=class_names or columns.class_names), [Path(name)], [len(dataset)]
         )
 
-    def _read_block(self, table: int, row: int) -> tuple[int, Any]:
+    def _read_block(self, table: int, row: int, leaf: str) -> tuple[int, Any]:
         first = row - row % _ROWS
         return first, self._column(first, first + _ROWS, self._columns.image)
 

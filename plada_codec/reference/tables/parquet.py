@@ -47,8 +47,10 @@ def open_parquet(location: Location) -> ImageSource | None:
 
 @dataclass
 class _Reading:
-    """A row group that is read: the number of the next row, and the batches to come."""
+    """A row group that is read, for one leaf: the number of the next row, and the batches to come."""
 
+    table: int
+    group: int
     row: int
     batches: Iterator[Any]
 
@@ -62,7 +64,7 @@ class ParquetImages(TableImages):
 
     def __init__(self, location: Location, files: list[Path]) -> None:
         self._files = files
-        self._paused: dict[tuple[int, int], _Reading] = {}
+        self._paused: dict[str, _Reading] = {}
         self._groups: list[list[int]] = []  # for each file, the rows of its row groups
         columns: Columns | None = None
         for path in files:
@@ -82,15 +84,15 @@ class ParquetImages(TableImages):
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_paused": {}}
 
-    def _read_block(self, table: int, row: int) -> tuple[int, Any]:
+    def _read_block(self, table: int, row: int, leaf: str) -> tuple[int, Any]:
         group = first = 0
         while row >= first + self._groups[table][group]:
             first += self._groups[table][group]
             group += 1
         pyarrow = extra_module("pyarrow", "arrow")
-        reading = self._paused.pop((table, group), None)
-        if reading is None or reading.row > row:
-            reading = _Reading(first, self._batches(table, group))
+        reading = self._paused.pop(leaf, None)
+        if reading is None or (reading.table, reading.group) != (table, group) or reading.row > row:
+            reading = _Reading(table, group, first, self._batches(table, group, leaf))
         kept: deque[Any] = deque()
         size = 0
         for batch in reading.batches:
@@ -101,18 +103,16 @@ class ParquetImages(TableImages):
             while len(kept) > 1 and size > _BLOCK_BYTES and reading.row <= row:
                 size -= kept.popleft().nbytes
             if reading.row > row and size > _BLOCK_BYTES:
-                self._paused.clear()
-                self._paused[table, group] = reading
+                self._paused[leaf] = reading
                 break
         if reading.row <= row:
             raise ValueError("fewer rows than the file says")
         block = pyarrow.concat_arrays(kept)
         return reading.row - len(block), block
 
-    def _batches(self, table: int, group: int) -> Iterator[Any]:
-        """The column of the images of a row group, in batches of few rows."""
-        name = self._columns.image
-        leaves = [f"{name}.{part}" for part in self._columns.parts] or [name]
+    def _batches(self, table: int, group: int, leaf: str) -> Iterator[Any]:
+        """A leaf of the column of the images of a row group, in batches of few rows."""
+        leaves = [f"{self._columns.image}.{leaf}" if leaf else self._columns.image]
         file = _opened(self._files[table])
         page = largest_page(self._files[table], file.metadata.row_group(group), leaves)
         rows = max(1, min(_BATCH_ROWS, _BLOCK_BYTES // max(page, 1)))

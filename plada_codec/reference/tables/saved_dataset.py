@@ -64,7 +64,7 @@ class SavedImages(TableImages):
         assert columns is not None
         super().__init__(location.source, columns, files, rows)
 
-    def _read_block(self, table: int, row: int) -> tuple[int, Any]:
+    def _read_block(self, table: int, row: int, leaf: str) -> tuple[int, Any]:
         batches = self._batches[table]
         batch = batches[max(number for number, batch in enumerate(batches) if batch.first <= row)]
         return batch.first, self._column(table, batch, self._columns.image)

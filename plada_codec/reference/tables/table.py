@@ -48,14 +48,14 @@ class Columns(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """A part of the column of images, and the number of its first image."""
+    """A part of a column, and the number of the image of its first row."""
 
     first: int
     column: Any
 
 
 class TableImages(ImageSource):
-    """The images of the rows of tables. It keeps the images of two blocks in memory.
+    """The images of the rows of tables. It keeps two blocks of images in memory, and two of names.
 
     Args:
         source: the source as the user named it.
@@ -73,14 +73,15 @@ class TableImages(ImageSource):
             self._firsts.append(self._firsts[-1] + count)
         if self._firsts[-1] > MAX_IMAGES:
             raise SourceError(f"{source} has more than {MAX_IMAGES} rows", rule="source-limits")
-        self._blocks: tuple[_Block, ...] = ()  # the last two, because threads read at the end of one and in the next
+        # By leaf; the last two of each, because threads read at the end of one and in the next
+        self._blocks: dict[str, tuple[_Block, ...]] = {}
         self._locks: dict[int, Lock] = {}  # by process: a fork leaves a lock as it is
 
     def __len__(self) -> int:
         return self._firsts[-1]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_blocks": (), "_locks": {}}
+        return {**self.__dict__, "_blocks": {}, "_locks": {}}
 
     @property
     def labels(self) -> NDArray[np.int32]:
@@ -108,8 +109,11 @@ class TableImages(ImageSource):
         return self._columns.class_names
 
     @abstractmethod
-    def _read_block(self, table: int, row: int) -> tuple[int, Any]:
-        """A part of the column of images (a pyarrow Array) that holds this row of a table, and its first row there."""
+    def _read_block(self, table: int, row: int, leaf: str) -> tuple[int, Any]:
+        """The part of a table with this row: its first row, and the column of images (a pyarrow Array).
+
+        Only `leaf` of it is needed: "bytes" or "path", or "" if the column is binary.
+        """
 
     @abstractmethod
     def _label_columns(self, table: int) -> Iterator[Any]:
@@ -126,35 +130,35 @@ class TableImages(ImageSource):
             raise self.bad_image(first + i, what, "table-label")
         return numbers
 
-    def _cell(self, i: int) -> Any:
-        """The cell of image `i`: a pyarrow Scalar."""
-        block = self._known(i)
+    def _cell(self, i: int, leaf: str) -> Any:
+        """A leaf of the cell of image `i`."""
+        block = self._known(i, leaf)
         if block is None:
             with self._locks.setdefault(os.getpid(), Lock()):
-                block = self._known(i)
+                block = self._known(i, leaf)
                 if block is None:
                     table = bisect_right(self._firsts, i) - 1
                     first = self._firsts[table]
                     with damage_is(self._tables[table]):
-                        row, column = self._read_block(table, i - first)
+                        row, column = self._read_block(table, i - first, leaf)
                     block = _Block(first + row, column)
-                    self._blocks = (*self._blocks[-1:], block)
-        return block.column[i - block.first]
+                    self._blocks[leaf] = (*self._blocks.get(leaf, ())[-1:], block)
+        cell = block.column[i - block.first]
+        return (cell[leaf] if leaf else cell).as_py()
 
-    def _known(self, i: int) -> _Block | None:
-        return next((b for b in self._blocks if b.first <= i < b.first + len(b.column)), None)
+    def _known(self, i: int, leaf: str) -> _Block | None:
+        return next((b for b in self._blocks.get(leaf, ()) if b.first <= i < b.first + len(b.column)), None)
 
     def _name(self, i: int) -> str:
         table = bisect_right(self._firsts, i) - 1
         path = None
         if "path" in self._columns.parts:
             with damage_is(self._tables[table]):
-                path = self._cell(i)["path"].as_py()
+                path = self._cell(i, "path")
         return f"{self._tables[table].name}/{path or i - self._firsts[table]}"
 
     def _read(self, i: int) -> bytes:
-        cell = self._cell(i)
-        value: bytes | None = (cell["bytes"] if self._columns.parts else cell).as_py()
+        value: bytes | None = self._cell(i, "bytes" if self._columns.parts else "")
         if value is None:
             raise self.bad_image(i, "has no bytes in the table: embed the files before you save it", "image-unreadable")
         return value
