@@ -364,6 +364,16 @@ def _folder_in_itself(root: Path) -> object:
     return root
 
 
+@_fault("source-loop")
+def _two_links_to_the_next_folder_31_times(root: Path) -> object:
+    for i in range(31):
+        (root / f"f{i}").mkdir()
+        for name in "ab":
+            (root / f"f{i}" / name).symlink_to(root / f"f{i + 1}")
+    (root / "f31").mkdir()
+    return root / "f0"
+
+
 @_fault("source-unreadable")
 def _image_links_to_nothing(root: Path) -> object:
     (root / "a.jpg").symlink_to(root / "nothing")

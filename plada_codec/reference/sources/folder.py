@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from plada_codec.reference.base import (
 
 #: Section 2.1. This function calls itself for each folder in a folder.
 MAX_DEPTH = 256
+#: Section 2.1. Folders with two links to the next folder double the ways to the last with each.
+MAX_VISITS = 1000
 
 
 def open_folder(location: Location) -> ImageSource | None:
@@ -34,7 +37,7 @@ class FolderImages(ListedImages):
         super().__init__(source)
         self._folder = folder
         classes: list[str] = []
-        for path in images_below(folder, "", (), self._pass_over):
+        for path in images_below(folder, self._pass_over):
             top, nested, _ = path.partition("/")
             if nested and classes[-1:] != [top]:
                 classes.append(top)
@@ -48,15 +51,25 @@ class FolderImages(ListedImages):
         return Path(self._folder, self._name(i)).read_bytes()
 
 
-def images_below(
-    root: Path, folder: str, above: tuple[tuple[int, int], ...], pass_over: Callable[[str], None]
+def images_below(root: Path, pass_over: Callable[[str], None]) -> Iterator[str]:
+    """Yield the paths of the images below `root`, relative to it, in order; `pass_over` gets those of other files."""
+    yield from _below(root, "", (), Counter(), pass_over)
+
+
+def _below(
+    root: Path,
+    folder: str,
+    above: tuple[tuple[int, int], ...],
+    visits: Counter[tuple[int, int]],
+    pass_over: Callable[[str], None],
 ) -> Iterator[str]:
-    """Yield the paths of the images below `root/folder`, relative to `root`, in order.
+    """Do the same for a folder in `root`.
 
     Args:
         root: the source.
         folder: path of a folder in it; "" for `root` itself.
         above: identities of the folders that contain it.
+        visits: how often each folder was visited, by its identity.
         pass_over: is called with the path of each other file.
     """
     here = root / folder
@@ -66,10 +79,13 @@ def images_below(
         raise SourceError(f"folder {here} contains itself", rule="source-loop")
     if len(above) > MAX_DEPTH:
         raise SourceError(f"folder {here} is more than {MAX_DEPTH} folders deep", rule="source-deep")
+    visits[identity] += 1
+    if visits[identity] > MAX_VISITS:
+        raise SourceError(f"links lead to folder {here} in more than {MAX_VISITS} ways", rule="source-loop")
     for entry in entries(here):
         path = f"{folder}/{entry.name}" if folder else entry.name
         if entry.is_dir():
-            yield from images_below(root, path, (*above, identity), pass_over)
+            yield from _below(root, path, (*above, identity), visits, pass_over)
         elif not is_image(entry.name):
             pass_over(path)
         elif is_file(entry):

@@ -145,7 +145,7 @@ class _Label(NamedTuple):
 
 def _shards_of_folder(folder: Path, pass_over: Callable[[str], None]) -> list[str]:
     shards = [entry.name for entry in entries(folder) if entry.name.endswith(".tar") and is_file(entry)]
-    if shards and next(images_below(folder, "", (), pass_over), None) is not None:
+    if shards and next(images_below(folder, pass_over), None) is not None:
         raise SourceError(f"{folder} holds both shards and image files: name one of them", rule="source-mixed")
     return _without_holes(folder, shards)
 
