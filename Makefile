@@ -7,6 +7,7 @@
 # make bench     measures what changed in sizes, times and memory (needs ../shared/corpora); all of it with FRESH=1
 # make cold      measures what the first call of a process costs beside the next (minutes)
 # make frames    measures what frames hold: loss, corruption, interruption, speed (a minute)
+# make tables    measures how fast tables are read, beside pandas and polars (a minute)
 # make accuracy  trains the students that bench/results/accuracy.csv has not yet (needs ../shared; hours, can be stopped)
 # make frontier  searches and trains what bench/results/frontier.csv has not yet (needs ../shared; hours, can be stopped)
 
@@ -18,7 +19,7 @@ PYTEST := $(QUIET_THREADS) $(BIN)/pytest -q -rs -n 2 --dist worksteal
 # Compiled code checks no bounds of its own: these read bytes of all kinds with checks.
 BYTES_TESTS := $(addprefix tests/codec/test_,round_trip.py oracle.py damage.py vectors.py)
 
-.PHONY: demo check test test-all lint docs package bench cold frames accuracy frontier clean
+.PHONY: demo check test test-all lint docs package bench cold frames tables accuracy frontier clean
 
 demo: .venv/demo.installed
 	rm -rf plada-demo
@@ -60,6 +61,10 @@ cold: .venv/test.installed
 
 frames: .venv/test.installed
 	$(BIN)/python -m bench.frames
+	$(BIN)/python -m bench.figures
+
+tables: .venv/test.installed
+	$(BIN)/python -m bench.tables
 	$(BIN)/python -m bench.figures
 
 accuracy: .venv/test.installed

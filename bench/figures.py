@@ -28,8 +28,9 @@ def figures() -> str:
     plots = "![sizes](../bench/results/size.png)\n\n![times](../bench/results/speed.png)\n"
     size_rows, speed_rows = (read_rows(RESULTS / name) for name in ("size.csv", "speed.csv"))
     frames = f"{_cold(read_rows(RESULTS / 'cold.csv'))}\n{_frames(read_rows(RESULTS / 'frames.csv'))}"
+    text = _tables(read_rows(RESULTS / "tables.csv"))
     students = f"## Students\n\n{accuracy_figures.figures()}\n## The planner\n\n{planning_figures.figures()}"
-    return f"{tables(size_rows, speed_rows)}\n{plots}\n{students}\n{frames}"
+    return f"{tables(size_rows, speed_rows)}\n{plots}\n{students}\n{frames}\n{text}"
 
 
 def tables(size_rows: list[Row], speed_rows: list[Row]) -> str:
@@ -160,6 +161,24 @@ def _frames(rows: list[Row]) -> str:
     ]
     lines += [
         f"| {row['what']} | {row['settings']} | {int(row['trials']):,} | {row['bar'] or '-'} | {row['reached']} |"
+        for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tables(rows: list[Row]) -> str:
+    lines = [
+        "## Reading tables",
+        "",
+        "A million rows in memory; CPU seconds of all threads. PLADA's times include all checks and the payload. The",
+        "bar is twice the time of numpy.loadtxt and Payload on plain digits. The machine was busy.",
+        "",
+        "| format | table | bytes | reader | CPU seconds | rows a CPU second | bar | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['format']} | {row['layout']} | {int(row['bytes']):,} | {row['reader']} | {row['cpu_s']} | "
+        f"{int(row['rows_per_cpu_s']):,} | {row['bar_s'] or '-'} | {row['met']} |"
         for row in rows
     ]
     return "\n".join(lines) + "\n"

@@ -23,9 +23,9 @@ _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]
 #: Texts that programs write for a number that is missing or no number.
 _NO_NUMBERS = ("", "nan", "na", "n/a", "none", "null", "inf", "-inf", "<na>")
 #: Fields of a block of text are converted at once if they are no longer than this.
-_FLOAT_BYTES = 32
-_FLOAT_CHARACTERS = np.zeros(256, np.bool_)
-_FLOAT_CHARACTERS[list(b"0123456789+-.eE\0")] = True
+TEXT_BYTES = 32
+#: Below this, a number in text with a fraction of a millionth or more is no whole number in floating point.
+_SURELY_EXACT = 2.0**32
 
 _ZEROS, _EIGHT = np.uint64(0x3030303030303030), np.uint64(8)
 
@@ -88,18 +88,22 @@ def whole_fields(
     """The whole numbers that fields of a text are, and the first field that is none, or None.
 
     Args:
-        data: the text, after at least 16 bytes of anything else.
+        data: the text, after at least TEXT_BYTES bytes of anything else.
         starts: the first byte of each field.
         ends: the byte after each field.
     """
-    numbers, good = _digits(data, starts, ends)
-    if good.all():
-        return numbers, None
+    numbers, good = np.zeros(len(starts), np.int64), np.zeros(len(starts), np.bool_)
+    odd = np.arange(len(starts))
+    if _digits(data, starts[:1], ends[:1])[1].all():  # else the others are hardly better
+        numbers, good = _digits(data, starts, ends)
+        if good.all():
+            return numbers, None
+        odd = np.flatnonzero(~good)
     # A decimal point with no other digits than one 0 after it
-    odd = np.flatnonzero(~good)
     cut = ends[odd]
-    cut = cut - 2 * ((cut - starts[odd] > 2) & (data[cut - 1] == ord("0")) & (data[cut - 2] == ord(".")))
-    numbers[odd], good[odd] = _digits(data, starts[odd], cut)
+    ends_in_0 = (cut - starts[odd] > 2) & (data[cut - 1] == ord("0")) & (data[cut - 2] == ord("."))
+    if ends_in_0.any():
+        numbers[odd], good[odd] = _digits(data, starts[odd], cut - 2 * ends_in_0)
     odd = np.flatnonzero(~good)
     numbers[odd], good[odd] = _floats(data, starts[odd], ends[odd])
     for at in np.flatnonzero(~good).tolist():
@@ -150,22 +154,25 @@ def _floats(
     data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The numbers of fields that are whole in floating point, such as 3.000e+00, and which fields are such."""
-    numbers, good = np.zeros(len(starts), np.int64), (starts < ends) & (ends - starts <= _FLOAT_BYTES)
+    width = ends - starts
+    numbers, good = np.zeros(len(starts), np.int64), (width > 0) & (width <= TEXT_BYTES)
     at = np.flatnonzero(good)
     if not len(at):
         return numbers, good
-    places = starts[at, None] + np.arange(int((ends - starts)[at].max()))
-    inside = places < ends[at, None]
-    text = np.where(inside, data[np.where(inside, places, 0)], 0).astype(np.uint8)
-    if not _FLOAT_CHARACTERS[text].all():
-        usual = _FLOAT_CHARACTERS[text].all(axis=1)
-        good[at[~usual]] = False
-        at, text = at[usual], text[usual]
+    longest = int(width[at].max())
+    text = np.lib.stride_tricks.sliding_window_view(data, longest)[ends[at] - longest]
+    if width[at].min() < longest:
+        text[np.arange(longest, dtype=np.uint8) < (longest - width[at]).astype(np.uint8)[:, None]] = ord(" ")
+    underscores = text == ord("_")  # numpy would take 1_0
+    if underscores.any():
+        odd = underscores.any(axis=1)
+        good[at[odd]] = False
+        at, text = at[~odd], text[~odd]
     try:
-        floats = np.ascontiguousarray(text).view(f"S{text.shape[1]}").ravel().astype(np.float64)
+        floats = text.view(f"S{longest}").ravel().astype(np.float64)
     except ValueError:
         return numbers, np.zeros(len(starts), np.bool_)  # one of them is no number: they are read one by one
-    whole = (np.abs(floats) < 2.0**40) & (np.trunc(floats) == floats)
+    whole = (np.abs(floats) < _SURELY_EXACT) & (np.trunc(floats) == floats)
     numbers[at[whole]] = floats[whole].astype(np.int64)
     good[at[~whole]] = False
     return numbers, good

@@ -28,6 +28,8 @@ _IMAGE_NAMES = (
 _LABEL_NAMES = (("label", "labels"), ("class", "class_id", "class_index", "label_id", "target", "category", "cls", "y"))
 #: Memory of a name, about, and the memory of a column from which equal names are kept only once.
 _NAME_BYTES, _MANY_NAMES_BYTES = 64, 1 << 26
+#: Up to so many rows, a column doubles when it grows; then it grows by an eighth.
+_FEW_ROWS = 1 << 20
 _INT32 = np.iinfo(np.int32)
 #: Names in messages: so many, and of each so many characters.
 _LISTED, _LISTED_CHARACTERS = 20, 40
@@ -197,7 +199,7 @@ class _Column:
             self.numbers = self.numbers.astype(np.int64)
         needed = self.used + len(block)
         if needed > len(self.numbers):
-            self.numbers.resize(needed + needed // 8, refcheck=False)
+            self.numbers.resize(needed + max(needed // 8, min(needed, _FEW_ROWS)), refcheck=False)
         self.numbers[self.used : needed] = block
         self.used = needed
 

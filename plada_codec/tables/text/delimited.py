@@ -103,22 +103,24 @@ class _Reader:
     def _blocks(self, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
         """Blocks of whole rows without comments, and the number of the first line of each."""
         number, begun = 1, b""
-        for block in line_blocks(stream):
-            if number == 1 and not begun and (separator := _SEPARATOR_LINE.match(block)):
+        for first, block in line_blocks(stream):
+            if first == 1 and (separator := _SEPARATOR_LINE.match(block)):
                 self.delimiter = separator[1][0]
                 block = block[separator.end() - 1 :]
             if b"#" in block:
-                block = self._without_comments(number + begun.count(b"\n"), block)
+                block = self._without_comments(first, block)
+            number = first - begun.count(b"\n")
             block = begun + block
             end = len(block)
             if block.count(b'"') % 2:
                 data = np.frombuffer(block, np.uint8)
                 outside = np.flatnonzero((data == LF) & ~np.bitwise_xor.accumulate(data == QUOTE))
                 end = int(outside[-1]) + 1 if len(outside) else 0
+            begun = block[end:]
             if end:
                 yield number, block[:end]
-            number += block.count(b"\n", 0, end)
-            begun = block[end:]
+            if begun:
+                number += block.count(b"\n", 0, end)
             if len(begun) > MAX_LINE_BYTES:
                 raise too_long(number)
         if begun:

@@ -38,8 +38,7 @@ def read_json_lines(stream: BinaryIO, choice: Choice, check_rows: Callable[[int]
     """
     builder = TableBuilder(check_rows)
     keys: tuple[str, str] | None = None
-    number = 1
-    for block in line_blocks(stream):
+    for number, block in line_blocks(stream):
         lines = block.split(b"\n")[:-1]
         filled = [at for at, line in enumerate(lines) if line and not line.isspace()]
         if filled:
@@ -48,7 +47,6 @@ def read_json_lines(stream: BinaryIO, choice: Choice, check_rows: Callable[[int]
             keys = keys or _keys(rows[0], choice, f"line {numbers[0]}")
             images = _values(rows, keys[0], numbers, "index")
             builder.add(images, _values(rows, keys[1], numbers, "label"), numbers)
-        number += len(lines)
     return builder.table()
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from plada_codec.errors import FileError
 
 #: Text is read in blocks of about this size.
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 18
 #: The longest line, or row of lines in quotes, that can be one row.
 MAX_LINE_BYTES = 1 << 22
 #: Bytes from which the encoding is found.
@@ -28,8 +28,8 @@ _MARKS = {
 }
 
 
-def line_blocks(stream: BinaryIO) -> Iterator[bytes]:
-    """Blocks of whole lines, in order; each line ends with LF, also the last one.
+def line_blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Blocks of whole lines, in order: the number of the first line, and the lines. Each line ends with LF.
 
     Raises:
         FileError: if the text breaks its encoding, or a line is too long for a row.
@@ -39,7 +39,7 @@ def line_blocks(stream: BinaryIO) -> Iterator[bytes]:
         end = chunk.rfind(b"\n") + 1
         if end:
             block = begun + chunk[:end]
-            yield block
+            yield line, block
             line += block.count(b"\n")
             begun = chunk[end:]
         else:
@@ -47,7 +47,7 @@ def line_blocks(stream: BinaryIO) -> Iterator[bytes]:
         if len(begun) > MAX_LINE_BYTES:
             raise too_long(line)
     if begun:
-        yield begun + b"\n"
+        yield line, begun + b"\n"
 
 
 def too_long(line: int) -> FileError:

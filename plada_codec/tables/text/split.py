@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from plada_codec.tables.numbers import TEXT_BYTES
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LF, QUOTE, SPACE = ord("\n"), ord('"'), ord(" ")
-#: Bytes before a block, so that eight bytes can be read before each field; the last of them ends a line.
-BEFORE = bytes(15) + b"\n"
+#: Bytes before a block, so that text can be read backwards from the end of each field; the last of them ends a line.
+BEFORE = bytes(TEXT_BYTES - 1) + b"\n"
 #: Characters are taken off the ends of all fields at once so many times, then field by field.
 _STRIPS = 8
 
