@@ -17,7 +17,7 @@ from plada_codec.codings.choose_coding import candidate_codings, read_values, wr
 from plada_codec.codings.coders import DECODER_CLASSES, PROFILES, coder_of
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS, Coding
 from plada_codec.container import ALL_PLAIN, Container
-from plada_codec.errors import InvalidArgument, LimitExceeded, ReferenceMismatch, check_type
+from plada_codec.errors import FIND_DIFFERENCES, InvalidArgument, LimitExceeded, ReferenceMismatch, check_type
 from plada_codec.limits import MAX_DIGEST_BYTES, MIN_DIGEST_BYTES, Limits
 from plada_codec.payload import Payload
 from plada_codec.reader import bytes_of, view_of
@@ -367,8 +367,5 @@ def _check_reference(parsed: Container, expected: bytes, offset: int | None) -> 
     if not digest:
         raise ReferenceMismatch("the payload does not name its reference set", rule="reference")
     if digest[:common] != expected[:common]:
-        message = (
-            f"the payload is for the reference set {digest.hex()}, not for {expected.hex()}: "
-            "to find the images that differ, compare the outputs of 'plada reference list' for both sets"
-        )
+        message = f"the payload is for the reference set {digest.hex()}, not for {expected.hex()}: {FIND_DIFFERENCES}"
         raise ReferenceMismatch(message, rule="reference", offset=offset)

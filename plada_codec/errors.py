@@ -111,6 +111,10 @@ class FilesPassedOver(PladaWarning):
     """A source of images has files that do not count as images, or folders that are perhaps not classes."""
 
 
+#: End of the messages about two reference sets that should be the same.
+FIND_DIFFERENCES = "to find the images that differ, compare the outputs of 'plada reference list' for both sets"
+
+
 class ApiRule(NamedTuple):
     """A rule of the API that no specification has.
 
@@ -133,6 +137,7 @@ API_RULES = (
     ApiRule("class-names", InvalidPayload, "not C names, or an empty one, one twice, or one with a control character"),
     ApiRule("classes", InvalidPayload, "a number of classes C outside 1 .. 65,536"),
     ApiRule("coding", InvalidPayload, "a payload that the named coding cannot express"),
+    ApiRule("format", InvalidPayload, "a name of an image that the format cannot hold"),
     ApiRule("indices", InvalidPayload, "indices that are not strictly increasing integers below N"),
     ApiRule("labels", InvalidPayload, "labels that are not integers below C"),
     ApiRule("lengths", InvalidPayload, "not as many labels as indices"),
@@ -162,6 +167,7 @@ API_RULES = (
     ApiRule("weights", InvalidArgument, "weights that have no code"),
     ApiRule("system", Unavailable, "an operating system that is not POSIX"),
     ApiRule("truncated-images", Unavailable, "Pillow is told to complete images that are cut off"),
+    ApiRule("class-name", FileError, "a label that is no name of a class, or may be the name of another one"),
     ApiRule("image-name", FileError, "a name that no image of the reference set has, or several have"),
     ApiRule("vectors", FileError, "an installation without the test vectors"),
     ApiRule("logits", SourceError, "an image for which the teacher's logits are not finite"),

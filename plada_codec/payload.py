@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec.arrays import frozen_integers
-from plada_codec.errors import ClassMismatch, InvalidPayload
+from plada_codec.errors import FIND_DIFFERENCES, ClassMismatch, InvalidPayload, ReferenceMismatch
 from plada_codec.limits import (
     CLASS_CHECK_BYTES,
     DIGEST_BYTES_STEP,
@@ -228,6 +228,22 @@ class Payload:
             self.universe.offset if offset is None else offset, self.universe.stride if stride is None else stride
         )
         header = self.reference_size, self.num_classes, self.reference_digest, universe, self.class_check
+        return self._owning(self.indices, self.labels, *header, self.sections)
+
+    def with_reference_digest(self, digest: bytes) -> Payload:
+        """The payload with this reference digest (8, 10, .. 32 bytes), after a comparison with its own one.
+
+        Raises:
+            ReferenceMismatch: if the payload has another digest: the two differ before one of them ends.
+            InvalidPayload: (rule reference-digest) if a payload cannot have this digest.
+        """
+        own = self.reference_digest
+        if own[: len(digest)] != digest[: len(own)]:
+            raise ReferenceMismatch(
+                f"the payload is for the reference set {own.hex()}, not for {digest.hex()}: {FIND_DIFFERENCES}",
+                rule="reference",
+            )
+        header = self.reference_size, self.num_classes, digest, self.universe, self.class_check
         return self._owning(self.indices, self.labels, *header, self.sections)
 
     def _compare_class_names(self, names: Sequence[str]) -> None:

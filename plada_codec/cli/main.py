@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ from plada_codec.progress import FIRST_RUN, progress_bar
 if TYPE_CHECKING:
     from plada_codec.limits import Limits
     from plada_codec.payload import Payload
+    from plada_codec.reference import ImageSource
 
 
 #: Class names that `inspect` prints in its table.
@@ -84,6 +86,11 @@ def _even(ctx: click.Context, param: click.Parameter, value: int | None) -> int 
 
 
 _payload_options = option_group(
+    click.option(
+        "--reference",
+        metavar="REF",
+        help="The reference set: its size and digest, and the numbers of the images that IN names.",
+    ),
     click.option("--reference-size", type=int, metavar="N", help="Number of images in the reference set."),
     click.option("--classes", type=int, metavar="C", help="Number of classes."),
     click.option("--reference-digest", metavar="HEX", help="Digest of the reference set (`plada reference digest`)."),
@@ -162,6 +169,9 @@ _coding_options = option_group(
         help="Coding of the labels, such as classes-huffman.",
     ),
 )
+_no_check_option = click.option(
+    "--no-check", is_flag=True, help="With --reference: do not compute its digest, but compare N alone."
+)
 _expected_digest_option = click.option(
     "--expected-digest",
     metavar="HEX",
@@ -194,9 +204,15 @@ def encode(
     Example:
       plada encode kept.csv -o task.plada --reference-size 40000 --classes 12
 
-    IN has any format that `plada convert` reads.
+    IN has any format that `plada convert` reads. With --reference, a table may name the images: by their path in REF,
+    by that path without its suffix, or by the end of one of these. With --class-names or --class-check, it may name the
+    classes.
+
+    \b
+    More examples:
+      plada encode named.csv -o task.plada --reference 'ref-{000..001}.tar' --class-names names.txt
     """  # noqa: D301
-    check_not_input(output, source, options["class_names"], options["class_check"])
+    check_not_input(output, source, options["reference"], options["class_names"], options["class_check"])
     from plada_codec import api
 
     payload = _read(source, from_format, _limits(max_kept), options)
@@ -209,6 +225,8 @@ def encode(
 @click.argument("source", metavar="IN.plada")
 @_output_option
 @_to_option
+@click.option("--reference", metavar="REF", help="The reference set: OUT names its images, instead of their numbers.")
+@_no_check_option
 @_expected_digest_option
 @_compared_names_option
 @_limit_option
@@ -216,6 +234,8 @@ def decode(
     source: str,
     output: str,
     to_format: str | None,
+    reference: str | None,
+    no_check: bool,
     expected_digest: str | None,
     names_file: str | None,
     max_kept: int | None,
@@ -226,17 +246,33 @@ def decode(
     Example:
       plada decode task.plada -o kept.npz
 
-    The suffix of OUT chooses the format.
+    The suffix of OUT chooses the format. With --reference, OUT is a table of the names of images, and of classes if the
+    payload has their names.
+
+    \b
+    More examples:
+      plada decode received.plada -o kept.csv --reference 'ref-{000..001}.tar'
     """  # noqa: D301
-    check_not_input(output, source, names_file)
+    check_not_input(output, source, reference, names_file)
+    if reference is None and no_check:
+        raise click.UsageError("--no-check needs --reference.")
+    if reference is not None and expected_digest is not None:
+        raise click.UsageError("--reference and --expected-digest exclude each other: the digest is computed.")
     from plada_codec import api
 
     names = None if names_file is None else lines_of(names_file)
-    with naming_file(source), progress_bar(f"decoding ({FIRST_RUN})"):
-        payload = api.decode(read_bytes(source), _limits(max_kept), _digest(expected_digest))
+    images = None if reference is None else _opened_reference(reference)
+    with naming_file(source), progress_bar(f"decoding ({FIRST_RUN})", "images") as progress:
+        blob = read_bytes(source)
+        if images is None:
+            payload = api.decode(blob, _limits(max_kept), _digest(expected_digest))
+        else:
+            from plada_codec.virtual_dataset import decode_for
+
+            payload = decode_for(images, blob, _limits(max_kept), check=not no_check, progress=progress)
         if names is not None:
             payload = payload.with_class_names(names)
-    _write(payload, output, to_format)
+    _write(payload, output, to_format, None if images is None else images.name)
 
 
 @main.command()
@@ -362,7 +398,7 @@ def convert(source: str, target: str, from_format: str | None, to_format: str | 
 
     The suffix of a file chooses its format.
     """  # noqa: D301
-    check_not_input(target, source, options["class_names"], options["class_check"])
+    check_not_input(target, source, options["reference"], options["class_names"], options["class_check"])
     _check_kept(target, to_format, options)
     from plada_codec.limits import Limits
 
@@ -461,29 +497,52 @@ def _digest(text: str | None) -> bytes | None:
 def _read(source: str, format: str | None, limits: Limits, options: dict[str, Any]) -> Payload:
     """Read a payload from a file and from the options of `_payload_options`."""
     from plada_codec import interop
+    from plada_codec.limits import MIN_DIGEST_BYTES
+    from plada_codec.reference import image_numbers, reference_digest
 
     names, checked_names = options["class_names"], options["class_check"]
     said = [name for name in ("class_names", "class_check", "no_class_check") if options[name]]
     if len(said) > 1:
         one, other = (f"--{name.replace('_', '-')}" for name in said[:2])
         raise click.UsageError(f"{one} and {other} exclude each other.")
+    images = _opened_reference(options["reference"], options)
+    if options["digest_bytes"] is not None and images is None and options["reference_digest"] is None:
+        raise click.UsageError("--digest-bytes needs --reference-digest or --reference.")
     payload = interop.read(
         input_of(source),
         format,
-        reference_size=options["reference_size"],
+        reference_size=options["reference_size"] if images is None else len(images),
         num_classes=options["classes"],
         reference_digest=_digest_to_send(options["reference_digest"], options["digest_bytes"]),
         class_names=None if names is None else lines_of(names),
         class_check=b"" if options["no_class_check"] else None,
         index_column=options["index_column"],
         label_column=options["label_column"],
+        image_numbers=None if images is None else partial(image_numbers, images),
+        label_names=None if checked_names is None else lines_of(checked_names),
         sort=options["sort"],
         limits=limits,
     )
     with naming_file(source):
+        if images is not None:
+            with progress_bar("computing the reference digest", "images") as progress:
+                digest = reference_digest(images, progress)
+            payload = payload.with_reference_digest(digest[: options["digest_bytes"] or MIN_DIGEST_BYTES])
         if options["offset"] is not None or options["stride"] is not None:
             payload = payload.with_universe(options["offset"], options["stride"])
         return payload if checked_names is None else payload.with_class_check(lines_of(checked_names))
+
+
+def _opened_reference(source: str | None, options: Mapping[str, Any] = {}) -> ImageSource | None:
+    """The source of --reference. It excludes options that say the same."""
+    from plada_codec.reference import open_images
+
+    if source is None:
+        return None
+    for name in ("reference_size", "reference_digest"):
+        if options.get(name) is not None:
+            raise click.UsageError(f"--reference and --{name.replace('_', '-')} exclude each other: REF says it.")
+    return open_images(source)
 
 
 def _digest_to_send(text: str | None, size: int | None) -> bytes | None:
@@ -492,8 +551,6 @@ def _digest_to_send(text: str | None, size: int | None) -> bytes | None:
 
     digest = _digest(text)
     if digest is None:
-        if size is not None:
-            raise click.UsageError("--digest-bytes needs --reference-digest.")
         return None
     if len(digest) > MAX_DIGEST_BYTES:
         raise click.UsageError(f"--reference-digest has {len(digest)} bytes, but a digest has {MAX_DIGEST_BYTES}.")
@@ -519,7 +576,7 @@ def _some(names: Sequence[str]) -> str:
     return shown if len(names) <= _SHOWN_NAMES else f"{shown} and {len(names) - _SHOWN_NAMES:,} more"
 
 
-def _write(payload: Payload, target: str, format: str | None) -> None:
+def _write(payload: Payload, target: str, format: str | None, image_name: Callable[[int], str] | None = None) -> None:
     from plada_codec import interop
 
-    interop.write(payload, standard_output() if target == "-" else target, format)
+    interop.write(payload, standard_output() if target == "-" else target, format, image_name=image_name)

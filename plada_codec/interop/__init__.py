@@ -19,11 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from plada_codec.errors import FileError, InvalidArgument, PladaError, check_type
+from plada_codec.errors import FileError, InvalidArgument, PladaError, ReferenceMismatch, check_type
 from plada_codec.files import atomic_write
 from plada_codec.interop.base import REQUIRED_FIELDS, Contents, Source, missing_field
+from plada_codec.interop.named import ImageName
 from plada_codec.interop.registry import FORMAT_OF_SUFFIX, FORMATS, Format
-from plada_codec.interop.rows import ready_rows
+from plada_codec.interop.rows import ImageNumbers, Lookups, ready_rows
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
 from plada_codec.streams import BinaryInput, stream_errors
@@ -50,6 +51,8 @@ def read(
     class_check: bytes | None = None,
     index_column: str | None = None,
     label_column: str | None = None,
+    image_numbers: ImageNumbers | None = None,
+    label_names: Sequence[str] | None = None,
     sort: bool = False,
     limits: Limits = Limits(),
 ) -> Payload:
@@ -70,12 +73,16 @@ def read(
         index_column: the column of the images, by its name, or by its number from 1; by default `index`, or the only
             one with a name such as `idx`, `image` or `filename`.
         label_column: the column of the labels; by default `label`, or the only one with a name such as `class`.
+        image_numbers: looks up the names of images that a table has in the place of indices, and sorts the rows. For
+            a source of images, `functools.partial(plada_codec.reference.image_numbers, images)`.
+        label_names: names of the classes for a table that has names as labels; by default the class names.
         sort: whether to sort the rows by index. Payloads are sorted; without this, other rows are refused.
         limits: resource limits: for example, at most `max_kept` images are read.
 
     Raises:
         FileError: if the file cannot be read, or breaks its format; the message names file and line.
         InvalidPayload: if its content is not a valid payload.
+        ReferenceMismatch: if it says another N, and names of images were to be looked up.
         ClassMismatch: if its class check is not that of `class_names`.
         LimitExceeded: if it holds more than `limits` allow.
         InvalidArgument: if there is no such format, it is not clear which columns to read, neither file nor caller
@@ -102,15 +109,22 @@ def read(
     try:
         with _opened(source) as stream:
             content = inflated(stream) if compression or chosen.is_inflated else stream
+            choice = replace(choice, image_names=image_numbers is not None)
             contents = chosen.read(Source(content, reference_size, limits, choice))
-        return _payload(contents, arguments, sort=sort)
+        return _payload(contents, arguments, image_numbers, label_names, sort=sort, is_table=chosen.has_columns)
     except PladaError as error:
         raise type(error)(f"{name}: {error.args[0]}", rule=error.rule, offset=error.offset) from None
     except OSError as error:
         raise FileError(f"{name}: cannot be read: {error.strerror or error}", rule="file") from None
 
 
-def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: str | None = None) -> None:
+def write(
+    payload: Payload,
+    target: str | os.PathLike[str] | BinaryIO,
+    format: str | None = None,
+    *,
+    image_name: ImageName | None = None,
+) -> None:
     """Write a payload; a file is complete or not there at all (`atomic_write`).
 
     A format that is not complete holds indices and labels only.
@@ -119,6 +133,8 @@ def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: s
         payload: the payload to write.
         target: a path, or a binary stream (which need not be seekable, and is left open).
         format: a name in `FORMATS`; by default the suffix of the path.
+        image_name: the name of an image by its number, such as `ImageSource.name`, to write a table of names: columns
+            `image` and `label`, with the names of classes if the payload has them.
 
     Raises:
         FileError: if the file cannot be written.
@@ -129,13 +145,23 @@ def write(payload: Payload, target: str | os.PathLike[str] | BinaryIO, format: s
     """
     check_type(payload, Payload, "payload", "payload")
     chosen, compression = _format_of(target, format)
+
+    def write_to(stream: BinaryIO) -> None:
+        if image_name is None:
+            chosen.write(payload, stream)
+        elif chosen.write_named is not None:
+            chosen.write_named(payload, image_name, stream)
+        else:
+            able = ", ".join(name for name, row in FORMATS.items() if row.write_named)
+            raise InvalidArgument(f"{_name_of(target)}: only these formats can hold names: {able}", rule="format")
+
     if isinstance(target, str | os.PathLike):
         with atomic_write(target) as stream, deflated(stream, compression) as content:
-            chosen.write(payload, content)
+            write_to(content)
     else:
         with stream_errors():
             target.write(b"")
-        chosen.write(payload, target)
+        write_to(target)
 
 
 def from_table(
@@ -145,6 +171,8 @@ def from_table(
     num_classes: int | None = None,
     index_column: str | None = None,
     label_column: str | None = None,
+    image_numbers: ImageNumbers | None = None,
+    label_names: Sequence[str] | None = None,
     sort: bool = False,
     **more: Any,
 ) -> Payload:
@@ -159,6 +187,8 @@ def from_table(
         index_column: the column of the images, as in `read`.
         label_column: the column of the labels. If they are categories (pandas.Categorical, polars.Enum) or a ClassLabel
             of Hugging Face, the categories are the class names, in their order.
+        image_numbers: as in `read`.
+        label_names: as in `read`.
         sort: whether to sort the rows by index.
         more: further attributes of Payload, by name.
 
@@ -169,19 +199,32 @@ def from_table(
     """
     contents = Contents.of_table(table_of_object(table, Choice(index_column, label_column)))
     arguments = {"reference_size": reference_size, "num_classes": num_classes, **more}
-    return _payload(contents, arguments, sort=sort)
+    return _payload(contents, arguments, image_numbers, label_names, sort=sort, is_table=True)
 
 
-def _payload(contents: Contents, arguments: dict[str, Any], *, sort: bool) -> Payload:
+def _payload(
+    contents: Contents,
+    arguments: dict[str, Any],
+    image_numbers: ImageNumbers | None,
+    label_names: Sequence[str] | None,
+    *,
+    sort: bool,
+    is_table: bool,
+) -> Payload:
     """The payload of a file's content and of the caller's arguments, which replace its values."""
     fields = contents.fields | {field: value for field, value in arguments.items() if value is not None}
-    if fields.get("class_names") is not None:
-        fields.setdefault("num_classes", len(fields["class_names"]))
+    own_size, size = contents.fields.get("reference_size"), fields.get("reference_size")
+    if image_numbers is not None and own_size not in (None, size):
+        raise ReferenceMismatch(f"it is for a reference set of {own_size} images, not of {size}", rule="reference")
+    names = fields.get("class_names") if label_names is None else label_names
+    if names is not None:
+        fields.setdefault("num_classes", len(names))
     for field in REQUIRED_FIELDS:
         if field not in fields:
             raise missing_field(field)
+    lookups = Lookups(image_numbers, names, is_table and contents.fields.get("class_names") is None)
     contents = replace(contents, fields=fields)
-    ready = ready_rows(contents, fields["reference_size"], fields["num_classes"], sort=sort)
+    ready = ready_rows(contents, fields["reference_size"], fields["num_classes"], lookups, sort=sort)
     class_names = arguments.get("class_names")
     if class_names is not None and arguments.get("class_check") is None and fields.get("class_check"):
         fields = {name: value for name, value in ready.fields.items() if name != "class_names"}

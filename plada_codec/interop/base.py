@@ -5,7 +5,7 @@ Errors of readers do not name the file: `interop.read` puts its name in front.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from plada_codec.errors import FileError, InvalidArgument, LimitExceeded, PladaError
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
-from plada_codec.tables.table import ANY_COLUMNS, Choice, Table, row_number
+from plada_codec.tables.table import ANY_COLUMNS, Choice, Table, is_index, row_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,18 +41,21 @@ class Contents:
         labels: numbers of the classes, or their names.
         fields: other attributes of Payload by name.
         place: the place of a row (from 0) in the file, for messages, such as "line 7".
+        may_be_names: whether numbers of images may be names: they are from a column that is not called index.
     """
 
     indices: NDArray[Any]
     labels: NDArray[Any]
     fields: dict[str, Any] = field(default_factory=dict)
     place: Callable[[int], str] = row_number
+    may_be_names: bool = False
 
     @classmethod
-    def of_table(cls, table: Table) -> Contents:
-        """The content of a file that holds nothing but a table."""
-        fields = {} if table.class_names is None else {"class_names": table.class_names}
-        return cls(table.images, table.labels, fields, table.place)
+    def of_table(cls, table: Table, fields: Mapping[str, Any] = {}) -> Contents:
+        """The content of a file that holds a table, and perhaps other attributes of Payload."""
+        named = {} if table.class_names is None else {"class_names": table.class_names}
+        may_be_names = table.image_column is not None and not is_index(table.image_column)
+        return cls(table.images, table.labels, {**named, **fields}, table.place, may_be_names)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from plada_codec.interop import (
     csv,
     json,
     jsonl,
+    named,
     npy,
     npz,
     plada,
@@ -31,6 +32,7 @@ class Format(NamedTuple):
         suffixes: other suffixes of such files than its name.
         has_columns: whether a caller can choose the columns to read.
         is_inflated: whether gzip and zstd are known by a file's first bytes, which could be numbers in other formats.
+        write_named: writes a table with names of images and classes; None if the format holds no text.
     """
 
     read: Callable[[Source], Contents]
@@ -40,19 +42,61 @@ class Format(NamedTuple):
     suffixes: tuple[str, ...] = ()
     has_columns: bool = False
     is_inflated: bool = True
+    write_named: Callable[[Payload, named.ImageName, BinaryIO], None] | None = None
 
 
 #: By name, which is a file's suffix without the dot. Integers of `roaring`, `idx-raw` and `bmp-raw` are little-endian.
 FORMATS = {
     "plada": Format(plada.read, plada.write, True, "the payload format of `spec/`"),
     "npz": Format(npz.read, npz.write, True, "numpy arrays under the names of Payload's attributes"),
-    "csv": Format(csv.read, csv.write, False, "text with a row on each line and any delimiter", ("txt",), True),
-    "tsv": Format(csv.read, csv.write_tsv, False, "the same, written with tabs", (), True),
-    "jsonl": Format(jsonl.read, jsonl.write, False, "a JSON object on each line", ("ndjson",), True),
-    "json": Format(json.read, json.write, False, "a JSON document: columns, objects or arrays", (), True),
-    "npy": Format(npy.read, npy.write, False, "one numpy array: records, or two columns", (), True),
-    "arrow": Format(arrow.read_ipc, arrow.write_ipc, True, "Arrow IPC, file or stream", ("feather", "ipc"), True),
-    "parquet": Format(arrow.read_parquet, arrow.write_parquet, True, "Parquet", ("pq",), True),
+    "csv": Format(
+        csv.read,
+        csv.write,
+        False,
+        "text with a row on each line and any delimiter",
+        ("txt",),
+        has_columns=True,
+        write_named=named.write_csv,
+    ),
+    "tsv": Format(
+        csv.read, csv.write_tsv, False, "the same, written with tabs", has_columns=True, write_named=named.write_tsv
+    ),
+    "jsonl": Format(
+        jsonl.read,
+        jsonl.write,
+        False,
+        "a JSON object on each line",
+        ("ndjson",),
+        has_columns=True,
+        write_named=named.write_jsonl,
+    ),
+    "json": Format(
+        json.read,
+        json.write,
+        False,
+        "a JSON document: columns, objects or arrays",
+        has_columns=True,
+        write_named=named.write_json,
+    ),
+    "npy": Format(npy.read, npy.write, False, "one numpy array: records, or two columns", has_columns=True),
+    "arrow": Format(
+        arrow.read_ipc,
+        arrow.write_ipc,
+        True,
+        "Arrow IPC, file or stream",
+        ("feather", "ipc"),
+        has_columns=True,
+        write_named=arrow.write_named_ipc,
+    ),
+    "parquet": Format(
+        arrow.read_parquet,
+        arrow.write_parquet,
+        True,
+        "Parquet",
+        ("pq",),
+        has_columns=True,
+        write_named=arrow.write_named_parquet,
+    ),
     "roaring": Format(roaring.read, roaring.write, False, "Roaring's portable serialisation, then the labels as u16"),
     "idx-raw": Format(
         raw.read_index_list,

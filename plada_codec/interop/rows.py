@@ -2,49 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from plada_codec.errors import FileError, InvalidPayload
 from plada_codec.interop.base import Contents
-from plada_codec.tables.numbers import whole_numbers
+from plada_codec.tables.names import check_numbers_are_no_names, class_numbers
+from plada_codec.tables.numbers import whole_number, whole_numbers
 from plada_codec.tables.table import not_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def ready_rows(contents: Contents, reference_size: int, num_classes: int, *, sort: bool) -> Contents:
+#: Text that is a number and looks like no name: it has no leading zeros.
+_PLAIN_NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.0*)?")
+#: Gives the numbers of images, from names or numbers and the place of each: as `plada_codec.reference.image_numbers`.
+ImageNumbers: TypeAlias = "Callable[[Sequence[str] | NDArray[np.int64], Callable[[int], str]], NDArray[np.int64]]"
+
+
+class Lookups(NamedTuple):
+    """How names become numbers.
+
+    Attributes:
+        image_numbers: looks up the names of images, or None.
+        class_names: the name of each class, or None.
+        check_labels: whether numbers of classes may be names, too.
+    """
+
+    image_numbers: ImageNumbers | None
+    class_names: Sequence[str] | None
+    check_labels: bool
+
+
+def ready_rows(contents: Contents, reference_size: int, num_classes: int, lookups: Lookups, *, sort: bool) -> Contents:
     """The same content, in whole numbers and with rising indices.
 
     Args:
         contents: the content of a file.
         reference_size: N, for the range of the indices.
         num_classes: C, for the range of the labels.
-        sort: whether to sort the rows by index.
+        lookups: how names become numbers.
+        sort: whether to sort the rows by index. Rows with names of images are sorted in any case.
 
     Raises:
-        FileError: if a value is a name, or no whole number.
+        FileError: if a value is no whole number, or a name that is not known.
         InvalidPayload: if a value is out of range, an image is there twice, or the rows are not in order.
     """
-    indices = _numbers(contents.indices, "index", contents.place)
-    labels = _numbers(contents.labels, "label", contents.place)
+    place = contents.place
+    indices = contents.indices
+    if _are_names(indices) and lookups.image_numbers is not None:
+        indices = _numbers_in_text(indices)
+    are_names = _are_names(indices) and lookups.image_numbers is not None
+    indices = indices if are_names else _numbers(indices, "index", place)
+    if lookups.image_numbers is not None and (are_names or contents.may_be_names):
+        indices = lookups.image_numbers(indices.tolist() if are_names else indices, place)
+    if _are_names(contents.labels):
+        labels = class_numbers(contents.labels, lookups.class_names, place)
+    else:
+        labels = _numbers(contents.labels, "label", place)
+        if lookups.class_names is not None and lookups.check_labels:
+            check_numbers_are_no_names(labels, lookups.class_names, place)
     if indices.ndim == labels.ndim == 1 and len(indices) == len(labels):  # Payload refuses all others
-        _check_below(indices, reference_size, "index", "reference set of {} images", contents.place)
-        _check_below(labels, num_classes, "label", "{} classes", contents.place)
-        return _in_order(replace(contents, indices=indices, labels=labels), sort=sort)
+        _check_below(indices, reference_size, "index", "reference set of {} images", place)
+        _check_below(labels, num_classes, "label", "{} classes", place)
+        return _in_order(replace(contents, indices=indices, labels=labels), sort=sort or are_names)
     return replace(contents, indices=indices, labels=labels)
 
 
+def _are_names(values: NDArray[Any]) -> bool:
+    return values.dtype.kind in "OU" and values.ndim == 1 and len(values) > 0
+
+
+def _numbers_in_text(values: NDArray[Any]) -> NDArray[Any]:
+    """The whole numbers that all texts are, or the texts. Leading zeros are those of names, such as 007."""
+    texts = values.tolist()
+    if not all(map(_PLAIN_NUMBER.fullmatch, texts)):
+        return values
+    numbers = list(map(whole_number, texts))
+    return values if None in numbers else np.array(numbers, np.int64)
+
+
 def _numbers(values: NDArray[Any], what: str, place: Callable[[int], str]) -> NDArray[Any]:
-    if values.dtype.kind in "OU" and values.ndim == 1 and len(values):
+    if _are_names(values):
         name = ascii(str(values[0])[:40])
         raise FileError(
-            f"{place(0)}: {what} {name} is a name, not a number; if it is in a header, give "
-            "index_column (--index-column) and label_column (--label-column)",
+            f"{place(0)}: {what} {name} is a name, not a number: give image_numbers (--reference) to look names up, "
+            "or, if it is in a header, index_column (--index-column) and label_column (--label-column)",
             rule="file",
         )
     if values.dtype.kind not in "uf" or values.ndim != 1:

@@ -31,19 +31,25 @@ _RANKS = range(3)
 _BLOCK_IMAGES = 1 << 16
 
 
-def image_numbers(images: ImageSource, names: Sequence[str], place: Callable[[int], str]) -> NDArray[np.int64]:
+def image_numbers(
+    images: ImageSource, names: Sequence[str] | NDArray[np.int64], place: Callable[[int], str]
+) -> NDArray[np.int64]:
     """The number of the image of each name: int64 [len(names)].
 
-    It takes one pass over the names of the source, whatever their number and order, and holds none of them.
+    It takes a few passes over the names of the source, whatever their number and order, and holds none of them.
 
     Args:
         images: the source.
-        names: names of images.
+        names: names of images. Numbers of images come back, if they cannot be the names of other images.
         place: the place of a name (from 0) in its file, for messages, such as "line 7".
 
     Raises:
-        FileError: (rule image-name) if no image has one of the names, or several have it.
+        FileError: (rule image-name) if no image has one of the names, or several have it; or if all numbers are names,
+            such as 139 where "000139.jpg" is not image 139.
     """
+    if isinstance(names, np.ndarray):
+        _check_are_no_names(images, names, place)
+        return names
     numbers = _looked_up(images, [_plain(name) for name in names])
     missing = np.flatnonzero(numbers == _UNKNOWN)
     if len(missing):
@@ -56,6 +62,28 @@ def image_numbers(images: ImageSource, names: Sequence[str], place: Callable[[in
         more = f" ({len(bad) - 1:,} more names like this)" if len(bad) > 1 else ""
         raise FileError(f"{place(at)}: {_fault(images, names[at])}{more}", rule="image-name")
     return numbers
+
+
+def _check_are_no_names(images: ImageSource, numbers: NDArray[np.int64], place: Callable[[int], str]) -> None:
+    """Refuse numbers that may be the names of other images."""
+    digits = (_digits(images.name(i)) for i in range(len(images)))
+    values = np.fromiter(digits, np.int64, len(images))
+    moved = np.flatnonzero((values >= 0) & (values != np.arange(len(images))))
+    is_other = np.isin(numbers, values[moved])
+    if is_other.any() and np.isin(numbers, values).all():
+        at = int(np.argmax(is_other))
+        other = int(moved[np.argmax(values[moved] == numbers[at])])
+        raise FileError(
+            f"{place(at)}: {numbers[at]} may be the number of an image, or the name of image {other}, "
+            f"{images.name(other)}: write names with their suffix, or give N and the digest in place of the images",
+            rule="image-name",
+        )
+
+
+def _digits(path: str) -> int:
+    """The number that an image is named by: its key, if that is digits; else -1."""
+    key = path.rpartition("/")[2].partition(".")[0]
+    return int(key) if key.isascii() and key.isdigit() and len(key) < 19 else -1
 
 
 def _plain(name: str) -> str:

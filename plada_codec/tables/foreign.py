@@ -62,15 +62,17 @@ def table_of_object(table: Any, choice: Choice) -> Table:
         class_names = class_names_in(table.schema.metadata, names[label])
     if len(images.values) != len(labels.values):
         raise FileError(f"{len(images.values)} indices, but {len(labels.values)} labels", rule="file")
-    made = table_of(images.values, labels.values, row_number)
+    made = table_of(images.values, labels.values, row_number, names[image])
     return made if class_names is None else replace(made, class_names=tuple(class_names))
 
 
 def table_of_array(array: np.ndarray[Any, Any], choice: Choice, check_rows: Callable[[int], None]) -> Table:
     """The columns of images and labels of an array: of its fields, or of its second axis."""
+    image_column = None
     if array.dtype.names is not None and array.ndim == 1:
         names = list(array.dtype.names)
         image, label = choice.of(names)
+        image_column = names[image]
         columns = [array[name] for name in names]
     elif array.ndim == 2:
         numbers = [str(number + 1) for number in range(array.shape[1])]
@@ -84,9 +86,8 @@ def table_of_array(array: np.ndarray[Any, Any], choice: Choice, check_rows: Call
             rule="file",
         )
     check_rows(len(array))
-    return table_of(
-        column_values(columns[image], "index").values, column_values(columns[label], "label").values, row_number
-    )
+    images, labels = (column_values(columns[at], what).values for at, what in ((image, "index"), (label, "label")))
+    return table_of(images, labels, row_number, image_column)
 
 
 def column_values(column: Any, what: str, place: _Place = row_number) -> Column:

@@ -45,6 +45,8 @@ class Choice:
 
     index: str | None = None
     label: str | None = None
+    #: Whether images may have names: then text in their column stays text, even if it is digits, such as 007.
+    image_names: bool = False
 
     def of(self, names: Sequence[str]) -> tuple[int, int]:
         """The numbers, from 0, of the columns of images and labels among those with these names.
@@ -71,6 +73,11 @@ class Choice:
         return image is not None and label is not None and image != label
 
 
+def is_index(name: str) -> bool:
+    """Whether a column of this name holds numbers of images, and never their names."""
+    return _plain(name) in _IMAGE_NAMES[0]
+
+
 #: The choice of a caller who names no column.
 ANY_COLUMNS = Choice()
 
@@ -88,12 +95,16 @@ def _chosen(names: Sequence[str], asked: str | None, known: tuple[tuple[str, ...
         if not found and _is_number(asked) and 1 <= int(asked) <= len(names):
             found = [int(asked) - 1]
         return found[0] if len(found) == 1 else None
-    plain = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names]
+    plain = list(map(_plain, names))
     for group in known:
         found = [number for number, name in enumerate(plain) if name in group]
         if found:
             return found[0] if len(found) == 1 else None
     return None
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def _is_number(asked: str | None) -> bool:
@@ -109,18 +120,20 @@ class Table:
         labels: int32 or int64 [rows], or object [rows] of strings.
         place: the place of a row (from 0) in the file, for messages, such as "line 7".
         class_names: names of the classes that the labels count, if the column itself says them.
+        image_column: the name of the column of the images, or None.
     """
 
     images: NDArray[Any]
     labels: NDArray[Any]
     place: Callable[[int], str]
     class_names: tuple[str, ...] | None = None
+    image_column: str | None = None
 
 
-def table_of(images: Values, labels: Values, place: Callable[[int], str]) -> Table:
+def table_of(images: Values, labels: Values, place: Callable[[int], str], image_column: str | None = None) -> Table:
     """The table of two columns in memory."""
     columns = (strings(values) if isinstance(values, list) else values for values in (images, labels))
-    return Table(next(columns), next(columns), place)
+    return Table(next(columns), next(columns), place, image_column=image_column)
 
 
 def row_number(row: int) -> str:
@@ -141,10 +154,12 @@ class TableBuilder:
     Attributes:
         check_rows: is called with the number of rows before they are taken; raises LimitExceeded.
         unit: what the numbers of the rows count: lines, or rows.
+        image_column: the name of the column of the images, if a reader finds it.
     """
 
     check_rows: Callable[[int], None]
     unit: str = "line"
+    image_column: str | None = None
     rows: int = 0
     _columns: tuple[_Column, _Column] = field(init=False)
     _lines: list[_Lines] = field(default_factory=list)
@@ -172,7 +187,7 @@ class TableBuilder:
     def table(self) -> Table:
         """The table of all rows."""
         images, labels = (column.values() for column in self._columns)
-        return Table(images, labels, self.place)
+        return Table(images, labels, self.place, image_column=self.image_column)
 
     def place(self, row: int) -> str:
         """The line of a row."""

@@ -73,6 +73,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "spec").symlink_to(ROOT / "spec")
     assert invoke("plada encode", examples("plada encode", CODEC["plada encode"])[0]) == 0
     (tmp_path / "few.csv").write_text("1,0\n")
+    (tmp_path / "named.csv").write_text("filename,label\n1.jpg,dog\n0.jpg,cat\n")
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
     digest = reference_digest(open_images(tmp_path / "ref-{000..001}.tar")).hex()
     few = ["few.csv", "-o", "received.plada", "--reference-size", "2", "--classes", "1", "--reference-digest", digest]
     assert invoke("plada encode", few) == 0

@@ -407,7 +407,7 @@ def test_the_claims_of_an_npz_are_checked_before_allocation(shape: str) -> None:
     [
         ({"index": [3, 14]}, "it is not clear which column holds the labels; the columns are 'index'"),
         ({"index": [3.0, 14.5], "label": [6, 5]}, "row 2: index 14.5 is not a whole number"),
-        ({"index": [3, 14], "label": ["6", "5"]}, "row 1: label '6' is a name, not a number"),
+        ({"index": [3, 14], "label": ["6", "5"]}, "row 1: label '6' is a name: give the names of all classes"),
         ({"index": [3, None], "label": [6, 5]}, "row 2: index is missing"),
         ({"index": [14, 3], "label": [6, 5]}, "row 2: index 3 comes after 14"),
         ({"index": [3, 14], "label": [6, 10]}, "row 2: label 10 is outside the 10 classes"),

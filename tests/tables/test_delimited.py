@@ -144,7 +144,7 @@ def test_names_come_with_their_lines() -> None:
     assert found.images.tolist() == ["a, 'b'.png", "ü.png"]
     assert found.labels.tolist() == ["cat", "dog"]
     assert [found.place(row) for row in range(2)] == ["line 3", "line 4"]
-    with pytest.raises(FileError, match="line 3: label 'cat' is a name, not a number"):
+    with pytest.raises(FileError, match="line 3: label 'cat' is a name: give the names of all classes"):
         payload("index,label\n\n3,cat\n")
 
 

@@ -59,7 +59,7 @@ def test_columns_of_numpy_and_python_are_read(make: Any) -> None:
         ([6, True, 3], "row 2: label True is not a whole number"),
         ([6, "5", 3], "row 2: label '5' is not a whole number"),
         (["6", 5, 3], "row 2: label 5 is no name, as '6' is"),
-        (["cat", "dog", "cat"], "row 1: label 'cat' is a name, not a number"),
+        (["cat", "dog", "cat"], "row 1: label 'cat' is a name: give the names of all classes"),
         (np.ma.array([6, 5, 3], mask=[False, True, False]), "row 2: label is missing"),
         (np.array([6, np.nan, 3]), "row 2: label nan is not a whole number"),
         (np.array([[6, 5, 3]]), "label: a column has one dimension, not 2"),

@@ -158,9 +158,11 @@ class _Reader:
         said = _fields(comments[-1].strip().lstrip(b"#").strip() + b"\n", delimiter) if comments else []
         if self.choice.names_both(names):
             image, label = self.choice.of(names)
+            self.builder.image_column = names[image]
             at += 1
         elif len(said) == len(names) and self.choice.names_both(said):
             image, label = self.choice.of(said)
+            self.builder.image_column = said[image]
         elif len(names) < 2:
             raise FileError(f"line {line}: {shown(sample[0])} is not two fields, index and label", rule="file")
         else:
@@ -200,7 +202,7 @@ class _Reader:
         self.builder.check_rows(self.builder.rows + len(rows))
         if self.is_number is None:
             first = [texts(lines.data, starts[:1], ends[:1])[0] for starts, ends in columns]
-            self.is_number = is_like_a_number(first[0]), is_like_a_number(first[1])
+            self.is_number = is_like_a_number(first[0]) and not self.choice.image_names, is_like_a_number(first[1])
         values: list[Values] = []
         faults: list[tuple[int, FileError]] = []
         for what, is_number, (starts, ends) in zip(("index", "label"), self.is_number, columns, strict=True):

@@ -45,6 +45,7 @@ def read_json_lines(stream: BinaryIO, choice: Choice, check_rows: Callable[[int]
             numbers = number + np.array(filled)
             rows = _objects([lines[at] for at in filled], numbers)
             keys = keys or _keys(rows[0], choice, f"line {numbers[0]}")
+            builder.image_column = keys[0]
             images = _values(rows, keys[0], numbers, "index")
             builder.add(images, _values(rows, keys[1], numbers, "label"), numbers)
     return builder.table()
@@ -67,11 +68,11 @@ def read_json(data: bytes, choice: Choice, check_rows: Callable[[int], None]) ->
             return read_json_lines(io.BytesIO(data), choice, check_rows)
         reason = "too deeply nested" if isinstance(error, RecursionError) else str(error)
         raise FileError(f"it is not JSON: {reason}", rule="file") from None
-    images, labels = _columns(document, choice)
+    images, labels, name = _columns(document, choice)
     if len(images) != len(labels):
         raise FileError(f"{len(images)} indices, but {len(labels)} labels", rule="file")
     check_rows(len(images))
-    return table_of(column_of(images, row_number, "index"), column_of(labels, row_number, "label"), row_number)
+    return table_of(column_of(images, row_number, "index"), column_of(labels, row_number, "label"), row_number, name)
 
 
 class _Missing:
@@ -121,36 +122,38 @@ def _keys(row: dict[str, Any], choice: Choice, place: str) -> tuple[str, str]:
     return names[image], names[label]
 
 
-def _columns(document: Any, choice: Choice) -> tuple[list[Any], list[Any]]:
-    """The values of images and labels."""
+def _columns(document: Any, choice: Choice) -> tuple[list[Any], list[Any], str | None]:
+    """The values of images and labels, and the name of the images' column."""
     if isinstance(document, dict) and set(document) == {"columns", "index", "data"}:  # pandas: orient="split"
         rows, names = document["data"], document["columns"]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
-            return _of_arrays(rows, choice.of(names), len(names))
+            columns = choice.of(names)
+            return *_of_arrays(rows, columns, len(names)), names[columns[0]]
     if isinstance(document, dict):
-        image, label = choice.of(list(document))
-        columns = list(document.values())
-        images, labels = columns[image], columns[label]
+        names = list(document)
+        image, label = choice.of(names)
+        images, labels = document[names[image]], document[names[label]]
         if isinstance(images, dict) and isinstance(labels, dict) and list(images) == list(labels):
-            return list(images.values()), list(labels.values())
+            return list(images.values()), list(labels.values()), names[image]
         if isinstance(images, list) and isinstance(labels, list):
-            return images, labels
+            return images, labels, names[image]
     elif isinstance(document, list):
         if not document:
-            return [], []
+            return [], [], None
         if isinstance(document[0], dict):
             keys = _keys(document[0], choice, row_number(0))
             for at, row in enumerate(document):
                 for key in keys:
                     if not isinstance(row, dict) or key not in row:
                         raise FileError(f"{row_number(at)}: it is no object, or has no {key!r}", rule="file")
-            return [row[keys[0]] for row in document], [row[keys[1]] for row in document]
+            return [row[keys[0]] for row in document], [row[keys[1]] for row in document], keys[0]
         if isinstance(document[0], list):
             width = len(document[0])
             names = [str(number + 1) for number in range(width)]
             if choice == ANY_COLUMNS and width != 2:
                 raise InvalidArgument(f"its rows have no names; {listed(names)}", rule="columns")
-            return _of_arrays(document, (0, 1) if choice == ANY_COLUMNS else choice.of(names), width)
+            columns = (0, 1) if choice == ANY_COLUMNS else choice.of(names)
+            return *_of_arrays(document, columns, width), None
     raise FileError("it is no table: no array of objects or of arrays, and no object of columns", rule="file")
 
 

@@ -14,15 +14,16 @@ The writers use int64 for index, int32 for label, uint8 for weight_code; they wr
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from plada_codec.errors import FileError
+from plada_codec.errors import FileError, InvalidPayload
 from plada_codec.extras import extra_module
-from plada_codec.interop.arrow_messages import claims_of
+from plada_codec.interop.arrow.messages import claims_of
 from plada_codec.interop.base import Contents, Source, file_errors
+from plada_codec.interop.named import NAMED_COLUMNS, ImageName, named_blocks
 from plada_codec.payload import Payload
 from plada_codec.sections.registry import SECTIONS
 from plada_codec.tables.arrow_columns import arrow_values, class_names_in, rows_after
@@ -73,16 +74,31 @@ def read_parquet(source: Source) -> Contents:
 
 def write_ipc(payload: Payload, stream: BinaryIO) -> None:
     """Write an IPC file of one batch."""
-    pyarrow = extra_module("pyarrow", "arrow")
-    table = _table(pyarrow, payload)
-    with pyarrow.ipc.new_file(stream, table.schema) as writer:
-        writer.write_table(table)
+    _write_ipc(_table(payload, _COLUMNS, payload.indices, payload.labels), stream)
 
 
 def write_parquet(payload: Payload, stream: BinaryIO) -> None:
     """Write a Parquet file."""
-    pyarrow = extra_module("pyarrow", "arrow")
-    extra_module("pyarrow.parquet", "arrow").write_table(_table(pyarrow, payload), stream)
+    _write_parquet(_table(payload, _COLUMNS, payload.indices, payload.labels), stream)
+
+
+def write_named_ipc(payload: Payload, image_name: ImageName, stream: BinaryIO) -> None:
+    """Write an IPC file with names."""
+    _write_ipc(_named_table(payload, image_name), stream)
+
+
+def write_named_parquet(payload: Payload, image_name: ImageName, stream: BinaryIO) -> None:
+    """Write a Parquet file with names."""
+    _write_parquet(_named_table(payload, image_name), stream)
+
+
+def _write_ipc(table: Any, stream: BinaryIO) -> None:
+    with extra_module("pyarrow", "arrow").ipc.new_file(stream, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _write_parquet(table: Any, stream: BinaryIO) -> None:
+    extra_module("pyarrow.parquet", "arrow").write_table(table, stream)
 
 
 def _columns(names: list[str], source: Source) -> dict[str, str]:
@@ -101,7 +117,7 @@ def _contents(
     batches: Iterable[Any], columns: dict[str, str], source: Source, metadata: Mapping[bytes, bytes] | None
 ) -> Contents:
     """Read the columns of all batches, and the metadata of their schema."""
-    builder = TableBuilder(source.check_kept, "row")
+    builder = TableBuilder(source.check_kept, "row", columns["index"])
     weights: list[Any] = []
     for batch in batches:
         source.check_kept(builder.rows + batch.num_rows)
@@ -118,7 +134,7 @@ def _contents(
     class_names = class_names_in(metadata, columns["label"])
     if class_names is not None and fields.get("class_names") is None:
         fields["class_names"] = class_names
-    return Contents(table.images, table.labels, fields, table.place)
+    return Contents.of_table(table, fields)
 
 
 def _fields(metadata: bytes) -> dict[str, Any]:
@@ -181,7 +197,22 @@ def _stream_in(data: bytes) -> memoryview:
     return memoryview(data)[_FILE_HEAD_BYTES:]
 
 
-def _table(pyarrow: Any, payload: Payload) -> Any:
+def _named_table(payload: Payload, image_name: ImageName) -> Any:
+    pyarrow = extra_module("pyarrow", "arrow")
+    images: list[Any] = []
+    labels: list[Any] = []
+    try:
+        for some_images, some_labels in named_blocks(payload, image_name):
+            images.append(pyarrow.array(some_images, pyarrow.string()))
+            labels.append(pyarrow.array(some_labels))
+    except UnicodeEncodeError:
+        raise InvalidPayload("an image has a name that is no text: write the format csv", rule="format") from None
+    if not images:
+        return _table(payload, NAMED_COLUMNS, pyarrow.array([], pyarrow.string()), payload.labels)
+    return _table(payload, NAMED_COLUMNS, pyarrow.chunked_array(images), pyarrow.chunked_array(labels))
+
+
+def _table(payload: Payload, names: Sequence[str], images: Any, labels: Any) -> Any:
     metadata = {
         "reference_size": payload.reference_size,
         "num_classes": payload.num_classes,
@@ -193,8 +224,8 @@ def _table(pyarrow: Any, payload: Payload) -> Any:
     for name in _SECTIONS:
         value = payload.sections.get(name)
         metadata[name] = value.tolist() if isinstance(value, np.ndarray) else value
-    columns = dict(zip(_COLUMNS, (payload.indices, payload.labels), strict=True))
+    columns = dict(zip(names, (images, labels), strict=True))
     if payload.weights is not None:
         columns[_WEIGHTS_COLUMN] = payload.weights
-    table = pyarrow.table(columns)
+    table = extra_module("pyarrow", "arrow").table(columns)
     return table.replace_schema_metadata({_METADATA_KEY: json.dumps(metadata)})

@@ -1,0 +1,74 @@
+"""Class names in a column of labels become the numbers of the classes."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from plada_codec.errors import FileError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Names in messages.
+_LISTED = 8
+
+
+def class_numbers(
+    labels: NDArray[Any], class_names: Sequence[str] | None, place: Callable[[int], str]
+) -> NDArray[np.int64]:
+    """The class of each name: int64 [len(labels)]. Names are compared after NFC.
+
+    Args:
+        labels: object [rows], names of classes.
+        class_names: the name of each class, or None if nobody said them.
+        place: the place of a row, for messages.
+
+    Raises:
+        FileError: (rule class-name) if a name is not among `class_names`.
+    """
+    used = dict.fromkeys(labels.tolist())
+    if class_names is None:
+        listed = ", ".join(map(ascii, sorted(used)[:_LISTED])) + (", ..." if len(used) > _LISTED else "")
+        raise FileError(
+            f"{place(0)}: label {labels[0]!r} is a name: give the names of all classes in their order, class_names "
+            f"(--class-names); the labels are {listed}",
+            rule="class-name",
+        )
+    numbers = {_plain(name): number for number, name in enumerate(class_names)}
+    table = {label: numbers.get(_plain(label), -1) for label in used}
+    classes = np.fromiter(map(table.__getitem__, labels.tolist()), np.int64, len(labels))
+    if (classes < 0).any():
+        at = int(np.argmax(classes < 0))
+        listed = ", ".join(map(repr, class_names[:_LISTED])) + (", ..." if len(class_names) > _LISTED else "")
+        raise FileError(f"{place(at)}: no class is named {labels[at]!r}: they are {listed}", rule="class-name")
+    return classes
+
+
+def check_numbers_are_no_names(
+    labels: NDArray[np.int64], class_names: Sequence[str], place: Callable[[int], str]
+) -> None:
+    """Refuse numbers that may be classes or names of other classes: names such as 0, 1, 10, 2 in the order of text.
+
+    Raises:
+        FileError: (rule class-name) if a label is ambiguous.
+    """
+    if not all(name.isascii() and name.isdigit() and len(name) < 10 for name in class_names):
+        return
+    values = np.array([int(name) for name in class_names])
+    moved = np.flatnonzero(values != np.arange(len(values)))
+    ambiguous = np.isin(labels, values[moved]) | np.isin(labels, moved)
+    if ambiguous.any():
+        at = int(np.argmax(ambiguous))
+        raise FileError(
+            f"{place(at)}: label {labels[at]} may be the number or the name of a class: name the classes in the order "
+            "of their numbers",
+            rule="class-name",
+        )
+
+
+def _plain(name: str) -> str:
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
