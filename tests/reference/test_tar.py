@@ -102,6 +102,12 @@ def test_damaged_archives_raise_one_kind_of_error(data: st.DataObject) -> None:
         assert "\n" not in str(error)
 
 
+def test_a_checksum_of_signed_bytes_is_taken() -> None:
+    block = bytearray(header(b"\xc3\xa9.jpg", b"0", 1))
+    block[148:156] = b"%06o\0 " % (int(block[148:154], 8) - 2 * 256)
+    assert found(bytes(block) + bytes(512) + END) == [("é.jpg", b"\0", False, True)]
+
+
 def sparse_of_pax() -> bytes:
     records = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
     return member(b"pax", b"x", records) + member(b"0.jpg", b"0", b"1\n0\n5\n".ljust(512, b"\0") + b"image")

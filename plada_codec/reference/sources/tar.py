@@ -115,7 +115,7 @@ def _check_sum(header: bytes, position: int) -> None:
     others = header[:148] + header[156:]
     total = sum(others) + 8 * ord(" ")
     # Some old programs add signed bytes
-    if found not in (total, total - 256 * sum(byte > 127 for byte in others)):
+    if found != total and found != total - 256 * sum(byte > 127 for byte in others):
         raise DamagedTarError(f"no header of a member at byte {position}")
 
 
