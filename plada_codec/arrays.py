@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec.errors import InvalidArgument, InvalidPayload, PladaError, first_line
+from plada_codec.tables.numbers import whole_numbers, whole_objects
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +31,7 @@ def frozen_integers(
     """Convert `values` to a read-only array of `dtype`.
 
     Args:
-        values: any array-like of integers.
+        values: any array-like of integers, or of floating-point numbers that are whole.
         name: name of the argument, for messages; with hyphens it is the rule of the errors.
         dtype: integer type of the array.
         copy: whether to copy in any case, so that nobody else can write to the array.
@@ -46,6 +47,8 @@ def frozen_integers(
         array = array.astype(dtype)  # numpy's dtype for an empty list
     if array.ndim != dimensions:
         raise InvalidPayload(f"{name} must have {_DIMENSIONS[dimensions]}, not {array.ndim}", rule=rule)
+    if array.dtype.kind in "fO":
+        array = _whole(array, name, rule)
     if array.dtype.kind not in "iu":
         raise InvalidPayload(f"{name} must be integers, not {array.dtype}", rule=rule)
     if array.size:
@@ -58,6 +61,16 @@ def frozen_integers(
     array = array.astype(dtype, copy=copy)
     array.flags.writeable = False
     return array
+
+
+def _whole(array: NDArray[Any], name: str, rule: str) -> NDArray[np.int64]:
+    """The integers that floating-point numbers or objects of Python are."""
+    flat = array.ravel()
+    numbers, bad = whole_objects(flat.tolist()) if array.dtype.kind == "O" else whole_numbers(flat)
+    if bad is not None:
+        shown = ascii(flat[bad]) if isinstance(flat[bad], str | None) else str(flat[bad])
+        raise InvalidPayload(f"{name} has {shown[:40]} (number {bad}), which is not a whole number", rule=rule)
+    return numbers.reshape(array.shape)
 
 
 def floats(values: Any, name: str, rule: str) -> NDArray[np.float64]:

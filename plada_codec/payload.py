@@ -37,8 +37,8 @@ class Payload:
 
     Attributes:
         indices: int64 [k], strictly increasing, each 0 <= index < reference_size and in the universe.
-            Any array-like of integers is accepted.
-        labels: int32 [k], each 0 <= label < num_classes. Any array-like of integers is accepted.
+            Any array-like of whole numbers is accepted.
+        labels: int32 [k], each 0 <= label < num_classes. Any array-like of whole numbers is accepted.
         reference_size: number of images N in the reference set, 1 .. 2^63 - 1.
         num_classes: number of classes C, 1 .. 65,536.
         reference_digest: the reference digest or its first bytes (8, 10, .. 32), or b"" for none. Every byte

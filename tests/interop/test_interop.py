@@ -369,7 +369,7 @@ def test_json_lines_may_have_further_keys_and_spaces() -> None:
         ({"stride": 2}, "index 3 is not in the universe"),
         ({"offset": 0.5}, "'offset' must be one integer"),
         ({"soft_labels": [[1] * 10]}, "soft_labels has shape (1, 10), but there are 2 used classes of 10"),
-        ({"soft_labels": np.ones((2, 10))}, "soft_labels must be integers, not float64"),
+        ({"soft_labels": np.full((2, 10), 0.5)}, "soft_labels has 0.5 (number 0), which is not a whole number"),
         ({"weights": [1, 16]}, "weights has a 16, but must be 0 .. 15"),
     ],
 )

@@ -152,3 +152,36 @@ def test_datasets_are_read_with_the_names_of_their_classes() -> None:
     assert from_table(data.data.table, reference_size=100) == NAMED
     assert from_table({"index": data["index"], "label": data["label"]}, **SIZES).labels.tolist() == [1, 2, 1]
     assert "choose one of its splits" in refused(datasets.DatasetDict({"train": data}))
+
+
+def test_a_payload_takes_whole_numbers_of_any_type_and_no_others() -> None:
+    labels = np.array(LABELS, np.float16)
+    good: list[Any] = [[3.0, 14, 15.0], *(np.array(INDICES, kind) for kind in ("f4", object, "u8", ">i2"))]
+    for values in good:
+        assert Payload(values, labels, **SIZES) == EXAMPLE
+    bad_ones: list[tuple[Any, str]] = [
+        ([3, 14.5, 15], "indices has 14.5 (number 1), which is not a whole number"),
+        ([3, np.nan, 15], "indices has nan (number 1)"),
+        ([3, None, 15], "indices has None (number 1)"),
+        (np.array([3, "14", 15], object), "indices has '14' (number 1)"),
+        (np.array([3, 14, 2**24 + 2], np.float32), "indices has 1"),
+        ([True, False, True], "indices must be integers, not bool"),
+    ]
+    for bad, message in bad_ones:
+        with pytest.raises(PladaError) as caught:
+            Payload(bad, LABELS, **SIZES)
+        assert message in str(caught.value)
+
+
+def test_a_payload_takes_series_of_pandas_and_polars() -> None:
+    pd = pytest.importorskip("pandas", reason="needs pandas")
+    pl = pytest.importorskip("polars", reason="needs polars")
+    for kind in ("int64", "Int64", "float64", "UInt8", "int64[pyarrow]"):
+        assert Payload(pd.Series(INDICES, dtype=kind), pd.Series(LABELS, dtype=kind), **SIZES) == EXAMPLE, kind
+    assert Payload(pl.Series(INDICES), pl.Series(LABELS, dtype=pl.Float32), **SIZES) == EXAMPLE
+    with pytest.raises(PladaError, match=r"labels has .*which is not a whole number"):
+        Payload(INDICES, pd.Series([6, None, 3], dtype="Int64"), **SIZES)
+    with pytest.raises(PladaError, match="labels has 'cat'"):
+        Payload(INDICES, pd.Series(pd.Categorical(["cat", "dog", "cat"])), **SIZES)
+    with pytest.raises(PladaError):
+        Payload(INDICES, pl.Series([6, None, 3]), **SIZES)
