@@ -42,7 +42,7 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Parse options of `run`; return the recipes of teacher and student."""
     configs: list[RunConfig] = []
 
-    def note(config: RunConfig, output: Path) -> None:
+    def note(config: RunConfig, output: Path, *, check_images: bool) -> None:
         configs.append(config)
         raise InputError("enough", rule="output")
 
