@@ -67,7 +67,8 @@ def shared_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tree(folder / "test", 2, 1)
     write_shards(folder / "ref", 3, 16)
     digest = reference_digest(open_images(folder / "ref"))
-    (folder / "p.plada").write_bytes(encode(Payload(range(40), [i % 3 for i in range(40)], 48, 3, digest)))
+    payload = Payload(range(40), [i % 3 for i in range(40)], 48, 3, digest, class_names=("blue", "green", "red"))
+    (folder / "p.plada").write_bytes(encode(payload))
     return folder
 
 
