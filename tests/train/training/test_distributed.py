@@ -45,8 +45,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "damaged" / f"{i:02}.jpg").write_bytes(jpeg((90, 60, 30), i) if i != 3 else b"no image")
     for name in ("ref", "damaged"):
         digest = reference_digest(open_images(folder / name))
-        blob = encode(Payload(range(14), [i % 3 for i in range(14)], 16, 3, digest))
-        (folder / f"{name}.plada").write_bytes(blob)
+        labels = [i % 3 for i in range(14)]
+        payload = Payload(range(14), labels, 16, 3, digest, class_names=("blue", "green", "red"))
+        (folder / f"{name}.plada").write_bytes(encode(payload))
     return folder
 
 
