@@ -22,7 +22,7 @@ CODEC = {
     "tables": "errors",
     "arrays": "errors tables",
     "streams": "errors",
-    "reference": "errors extras files limits progress",
+    "reference": "errors extras files limits progress tables",
     "kernels": "errors files",
     "codings": "errors kernels limits reader",
     "container": "codings errors limits reader universe",

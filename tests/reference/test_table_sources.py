@@ -25,7 +25,7 @@ from plada_codec.errors import InvalidArgument, PladaError, SourceError
 from plada_codec.reference import ImageSource, from_dataset, open_images, reference_digest
 from plada_codec.reference.sources import npz as npz_module
 from plada_codec.reference.tables import parquet as parquet_module
-from plada_codec.reference.tables.parquet_pages import largest_page
+from plada_codec.tables.parquet_pages import largest_page
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -503,7 +503,8 @@ def test_the_largest_page_is_that_of_pyarrow(tmp_path: Path) -> None:
                 data_page_size=3000, write_batch_size=2,
             )  # fmt: skip
             group = parquet.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0)
-            largest = largest_page(tmp_path / "a.parquet", group, ["image.bytes"])
+            with (tmp_path / "a.parquet").open("rb") as file:
+                largest = largest_page(file, group, ["image.bytes"])
             assert (largest == 50 * 1004) if dictionary else (2 * 1004 <= largest < 8 * 1004)
 
 

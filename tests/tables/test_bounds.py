@@ -97,6 +97,21 @@ def lying(rows: int, claimed: int, *, everywhere: bool) -> bytes:
     return data[:footer] + changed
 
 
+def with_lying_pages() -> bytes:
+    """A Parquet file whose footer claims few bytes for each column, whose only page inflates to 256 MiB."""
+    rows = 1 << 25
+    one_page = {"data_page_size": 1 << 30, "write_batch_size": rows, "max_rows_per_page": rows, "row_group_size": rows}
+    data = parquet(rows, use_dictionary=False, compression="zstd", **one_page)
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    group = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(0)
+    changed = data[footer:]
+    for column in map(group.column, range(group.num_columns)):
+        true = varint(column.total_uncompressed_size)
+        assert true in changed
+        changed = changed.replace(true, bytes([0x80 | 64, *[0x80] * (len(true) - 2), 0]))  # 32, in as many bytes
+    return data[:footer] + changed
+
+
 #: Format, file, message; files of at most 1 MiB.
 BOMBS: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "npz, bzip2": (
@@ -143,6 +158,7 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes], str]] = {
         lambda: parquet(1 << 25, use_dictionary=False, compression="zstd", data_page_size=1 << 30),
         "of Parquet inflate to",
     ),
+    "parquet, pages": ("parquet", with_lying_pages, "of Parquet inflate to"),
     "parquet, rows": ("parquet", lambda: parquet((1 << 25) + 1), "more, but the limit max_kept is"),
     "parquet, rows of a dictionary": ("parquet", lambda: parquet(1 << 25), "row 2: index 0 is repeated"),
     "parquet, footer": ("parquet", lambda: lying(40_000_000, 20_000_000, everywhere=False), "rows, but its row groups"),

@@ -13,6 +13,7 @@ The writers use int64 for index, int32 for label, uint8 for weight_code; they wr
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
@@ -28,6 +29,7 @@ from plada_codec.payload import Payload
 from plada_codec.sections.registry import SECTIONS
 from plada_codec.tables.arrow_columns import arrow_values, class_names_in, rows_after
 from plada_codec.tables.compressed import check_inflated
+from plada_codec.tables.parquet_pages import largest_page
 from plada_codec.tables.table import TableBuilder
 from plada_codec.universe import Universe
 
@@ -68,6 +70,9 @@ def read_parquet(source: Source) -> Contents:
         texts = [name for name in names if str(schema.field(name).type).endswith("string")]
         file = parquet.ParquetFile(pyarrow.BufferReader(data), read_dictionary=texts, buffer_size=_BUFFER_BYTES)
         _check_footer(file.metadata, names, source, len(data))
+        for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
+            if group.num_rows:
+                check_inflated(largest_page(io.BytesIO(data), group, names), len(data), "Parquet")
         batches = file.iter_batches(_BATCH_ROWS, columns=names, use_threads=False)
         return _contents(batches, columns, source, schema.metadata)
 

@@ -13,8 +13,8 @@ from plada_codec.errors import SourceError
 from plada_codec.extras import extra_module
 from plada_codec.reference.base import ImageSource, Location, entries, is_file, is_image
 from plada_codec.reference.sources.unsupported import damage_is
-from plada_codec.reference.tables.parquet_pages import largest_page
 from plada_codec.reference.tables.table import Columns, TableImages, choose_columns
+from plada_codec.tables.parquet_pages import MAX_PAGE_BYTES, largest_page
 
 SUFFIX = ".parquet"
 #: Images that are kept in memory, in bytes; rows that are decoded at a time.
@@ -114,7 +114,7 @@ class ParquetImages(TableImages):
         """A leaf of the column of the images of a row group, in batches of few rows."""
         leaves = [f"{self._columns.image}.{leaf}" if leaf else self._columns.image]
         file = _opened(self._files[table])
-        page = largest_page(self._files[table], file.metadata.row_group(group), leaves)
+        page = _largest_page(self._files[table], file.metadata.row_group(group), leaves)
         rows = max(1, min(_BATCH_ROWS, _BLOCK_BYTES // max(page, 1)))
         batches: Iterator[Any] = file.iter_batches(rows, row_groups=[group], columns=leaves, use_threads=False)
         return batches
@@ -124,9 +124,19 @@ class ParquetImages(TableImages):
         with _opened(self._files[table]) as file:
             for group, rows in enumerate(self._groups[table]):
                 if rows:
-                    largest_page(self._files[table], file.metadata.row_group(group), [str(label)])
+                    _largest_page(self._files[table], file.metadata.row_group(group), [str(label)])
             for batch in file.iter_batches(_BATCH_LABELS, columns=[label], use_threads=False):
                 yield batch.column(0)
+
+
+def _largest_page(path: Path, row_group: Any, leaves: list[str]) -> int:
+    """Size of the largest page of some columns, in bytes. Raises SourceError if it is larger than MAX_PAGE_BYTES."""
+    with path.open("rb") as file:
+        page = largest_page(file, row_group, leaves)
+    if page > MAX_PAGE_BYTES:
+        what = f"{path} has a page of {page} bytes, and the limit is {MAX_PAGE_BYTES}"
+        raise SourceError(f"{what}: write it with smaller row groups", rule="source-limits")
+    return page
 
 
 def _opened(path: Path) -> Any:

@@ -6,12 +6,9 @@ pages are read first. They are structs in Thrift's compact protocol; only two of
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from plada_codec.errors import SourceError
-
-#: Largest page that is read, when inflated, in bytes.
+#: Largest page that should be read, when inflated, in bytes.
 MAX_PAGE_BYTES = 1 << 27
 #: A page's header is no longer than this. It may hold the smallest and largest values of the page.
 _MAX_HEADER_BYTES = 1 << 16
@@ -22,36 +19,31 @@ _BOOLEANS, _BYTE, _INTEGERS, _DOUBLE, _BINARY, _STRUCT = (1, 2), 3, (4, 5, 6), 7
 _MAX_DEPTH = 8
 
 
-def largest_page(path: Path, row_group: Any, leaves: list[str]) -> int:
+def largest_page(file: BinaryIO, row_group: Any, leaves: list[str]) -> int:
     """Size of the largest page of some columns of a row group, when inflated, in bytes.
 
     Args:
-        path: the file.
+        file: the file, which is seekable.
         row_group: metadata of the row group (pyarrow).
         leaves: paths of the columns in the file's schema.
 
     Raises:
-        SourceError: if it is larger than MAX_PAGE_BYTES.
         ValueError: if the file is damaged.
     """
     largest = 0
-    with path.open("rb") as file:
-        for number in range(row_group.num_columns):
-            column = row_group.column(number)
-            if column.path_in_schema not in leaves:
-                continue
-            position = column.data_page_offset
-            if column.dictionary_page_offset:
-                position = min(position, column.dictionary_page_offset)
-            end = position + column.total_compressed_size
-            while position < end:
-                file.seek(position)
-                inflated, stored, header_bytes = _sizes(file.read(_MAX_HEADER_BYTES))
-                if inflated > MAX_PAGE_BYTES:
-                    what = f"{path} has a page of {inflated} bytes, and the limit is {MAX_PAGE_BYTES}"
-                    raise SourceError(f"{what}: write it with smaller row groups", rule="source-limits")
-                largest = max(largest, inflated)
-                position += header_bytes + stored
+    for number in range(row_group.num_columns):
+        column = row_group.column(number)
+        if column.path_in_schema not in leaves:
+            continue
+        position = column.data_page_offset
+        if column.dictionary_page_offset:
+            position = min(position, column.dictionary_page_offset)
+        end = position + column.total_compressed_size
+        while position < end:
+            file.seek(position)
+            inflated, stored, header_bytes = _sizes(file.read(_MAX_HEADER_BYTES))
+            largest = max(largest, inflated)
+            position += header_bytes + stored
     return largest
 
 
