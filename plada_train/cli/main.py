@@ -32,6 +32,7 @@ from plada_codec.cli.terminal import (
     complain,
     finite,
     is_standard_output,
+    lines_of,
     naming_file,
     option_group,
     say,
@@ -454,6 +455,12 @@ def select(scores: tuple[Path, ...], output: Path, as_json: bool, **options: Any
 @reference_option
 @click.option("--payload", required=True, type=FILE, help="File with the received payload.")
 @click.option("--target-test", metavar="SRC", help="Images to measure accuracy on, if the client has any.")
+@click.option(
+    "--class-names",
+    "names_file",
+    type=FILE,
+    help="Text file with the name of each class, in the order of the labels, if the payload does not hold them.",
+)
 @option("--model", default=STUDENT_MODEL, metavar="MODEL", help="Architecture of the model: the name of a timm model.")
 @_student_options
 @recipe_options
@@ -463,6 +470,7 @@ def student(
     reference: str,
     payload: Path,
     target_test: str | None,
+    names_file: Path | None,
     model: str,
     targets: Targets,
     no_weights: bool,
@@ -494,7 +502,7 @@ def student(
     from plada_train.models.classifier import make_classifier
 
     path = output / "student.safetensors"
-    check_not_input(path, options["weights"])
+    check_not_input(path, options["weights"], names_file)
     with join_processes(options["device"]) as device, ExitStack() as stack:
         options |= {"device": device, "targets": targets, "importance": not no_weights}
         recipe = recipe_of(model, threads, options)
@@ -502,12 +510,14 @@ def student(
         encoded = read_bytes(payload)
         with naming_file(str(payload)):
             said = decode(encoded)
+            if names_file is not None:
+                said = said.with_class_names(lines_of(str(names_file)))
         # Find errors now, before all images of the reference set are read for its digest
         test = None
         if target_test:
             test = open_test_images(target_test, said.num_classes, said.class_names, said.class_check)
         make_classifier(recipe, said.num_classes)
-        known_names = None if test is None else test.class_names
+        known_names = said.class_names if test is None else test.class_names
         received = stages.virtual_dataset(open_images(reference), encoded, known_names)
         if check_images and not path.with_suffix(UNFINISHED).exists():
             stages.check_images((received,) if test is None else (received, test))

@@ -128,7 +128,7 @@ def _values(names: Sequence[str]) -> list[int] | None:
 
 def _one_sided(what: str) -> InputError:
     return InputError(
-        f"classes are named on one side only: {what}; give the names of both (folders, or classes.json beside shards; "
-        "in a payload, class names or their check)",
+        f"classes are named on one side only: {what}; name both (images by folders, or "
+        "classes.json beside shards; a payload by its own class names, or --class-names FILE)",
         rule="target",
     )

@@ -64,10 +64,10 @@ def assert_fails(result: Result, *texts: str, code: int = 1) -> None:
         assert text in result.stderr
 
 
-def student(sources: Path, payload: bytes) -> Result:
+def student(sources: Path, payload: bytes, *options: str) -> Result:
     (sources / "p.plada").write_bytes(payload)
     ref, _, test = source_options(sources)
     return plada_train(
         "student", ref, f"--payload={sources / 'p.plada'}", test, "--model=test_resnet", *OPTIONS,
-        f"--output={sources / 'out'}",
+        f"--output={sources / 'out'}", *options,
     )  # fmt: skip

@@ -186,6 +186,24 @@ def test_a_student_refuses_test_images_of_another_task_and_takes_its_own(tmp_pat
 
 
 @pytest.mark.training
+def test_a_student_is_told_the_class_names_of_a_payload_that_holds_none(tmp_path: Path) -> None:
+    names = ["dog", "cat"]
+    tree(tmp_path / "ref", ["x", "y"], images=8)
+    tree(tmp_path / "test", names, images=2)
+    digest = reference_digest(open_images(tmp_path / "ref"))[:8]
+    blob = encode(Payload(range(16), [0, 1] * 8, 16, 2, digest))
+    file = tmp_path / "names.txt"
+    for text, what in (("dog\nwolf\n", "cat"), ("dog\n", "class names")):
+        file.write_text(text)
+        assert_fails(student(tmp_path, blob, f"--class-names={file}"), what)
+    file.write_text("\n".join(names))
+    done = student(tmp_path, blob, f"--class-names={file}")
+    assert done.exit_code == 0, done.output
+    other = encode(Payload(range(16), [0, 1] * 8, 16, 2, digest, class_check=class_check(names[::-1])))
+    assert_fails(student(tmp_path, other, f"--class-names={file}"), "class check")
+
+
+@pytest.mark.training
 def test_a_selection_sends_the_check_of_the_names_that_it_does_not_send(tmp_path: Path) -> None:
     names = ["cat", "dog"]
     tree(tmp_path / "train", names, images=6)
