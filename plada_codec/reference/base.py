@@ -10,6 +10,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,10 @@ class ImageSource(ABC):
         """Name of image `i` in the source, for people: it is not part of the image's identity."""
         return self._name(self._checked(i))
 
+    def names(self, begin: int, end: int) -> list[str]:
+        """Names of the images `begin` to `end` - 1."""
+        return [self.name(i) for i in range(begin, end)]
+
     def read(self, i: int) -> bytes:
         """The bytes of image `i`, 0 <= i < N, as stored. Raises SourceError if they cannot be read."""
         self._checked(i)
@@ -147,6 +152,9 @@ class ListedImages(ImageSource):
     def class_names(self) -> tuple[str, ...] | None:
         return self._class_names
 
+    def names(self, begin: int, end: int) -> list[str]:
+        return self._names.texts(begin, end)
+
     def _name(self, i: int) -> str:
         return os.fsdecode(self._names[i])
 
@@ -191,6 +199,16 @@ class _Names:
 
     def __getitem__(self, i: int) -> bytes:
         return bytes(self._text[self._ends[i] : self._ends[i + 1]])
+
+    def texts(self, begin: int, end: int) -> list[str]:
+        """Names `begin` to `end` - 1 as text, faster than one by one."""
+        first = self._ends[begin]
+        data = bytes(self._text[first : self._ends[end]])
+        if not data.isascii():
+            return [os.fsdecode(self[i]) for i in range(begin, end)]
+        text = data.decode("ascii")
+        places = [place - first for place in self._ends[begin : end + 1]]
+        return [text[start:stop] for start, stop in pairwise(places)]
 
 
 def read_json(path: Path, rule: str) -> Any:

@@ -98,33 +98,24 @@ def _without_folder(name: str, folders: Sequence[str]) -> str:
 
 def _looked_up(images: ImageSource, names: Sequence[str]) -> NDArray[np.int64]:
     """The number of each name, or _UNKNOWN or _AMBIGUOUS."""
-    unique = list(dict.fromkeys(names))
-    found = np.full(len(unique), _UNKNOWN)
-    for rank in _RANKS:
-        left = np.flatnonzero(found == _UNKNOWN)
-        if len(left):
-            found[left] = _looked_up_in(images, [unique[at] for at in left.tolist()], rank)
-    if len(unique) == len(names):
-        return found
-    number_of = dict(zip(unique, found.tolist(), strict=True))
-    return np.fromiter(map(number_of.__getitem__, names), np.int64, len(names))
-
-
-def _looked_up_in(images: ImageSource, names: list[str], rank: int) -> NDArray[np.int64]:
-    """The same for different names, by the images' names in this rank."""
-    slots: dict[str | None, int] = dict(zip(names, range(len(names)), strict=True))
+    slots: dict[str | None, int] = dict(zip(names, range(len(names)), strict=True))  # of equal names, the last one
     depths = sorted({name.count("/") for name in names})
     found = np.full(len(names), _UNKNOWN)
-    times = np.zeros(len(names), np.int32)
-    for begin in range(0, len(images), _BLOCK_IMAGES):
-        numbers = range(begin, min(begin + _BLOCK_IMAGES, len(images)))
-        for forms in _forms([_plain(images.name(i)) for i in numbers], rank, depths):
-            slot = np.array([slots.get(form, -1) for form in forms])
-            hits = np.flatnonzero(slot >= 0)
-            found[slot[hits]] = begin + hits
-            np.add.at(times, slot[hits], 1)
-    found[times > 1] = _AMBIGUOUS
-    return found
+    for rank in _RANKS:
+        numbers = np.full(len(names), _UNKNOWN)
+        times = np.zeros(len(names), np.int32)
+        for begin in range(0, len(images), _BLOCK_IMAGES):
+            paths = list(map(_plain, images.names(begin, min(begin + _BLOCK_IMAGES, len(images)))))
+            for forms in _forms(paths, rank, depths):
+                slot = np.array([slots.get(form, -1) for form in forms])
+                hits = np.flatnonzero(slot >= 0)
+                numbers[slot[hits]] = begin + hits
+                np.add.at(times, slot[hits], 1)
+        numbers[times > 1] = _AMBIGUOUS
+        np.copyto(found, numbers, where=found == _UNKNOWN)
+        if (found != _UNKNOWN).sum() == len(slots):
+            break
+    return found if len(slots) == len(names) else found[[slots[name] for name in names]]
 
 
 def _forms(paths: list[str], rank: int, depths: Sequence[int]) -> Iterator[list[str | None]]:
@@ -137,17 +128,18 @@ def _forms(paths: list[str], rank: int, depths: Sequence[int]) -> Iterator[list[
         rank: 0 whole paths, 1 whole paths without their suffix, 2 ends of both.
         depths: the numbers of slashes that ends may have.
     """
+    wholes: list[list[str | None]] = [[*paths]]
     if rank == 0:
-        yield [*paths]
-        return
-    stems = [_without_suffix(path) for path in paths]
-    # The key of a shard's image ends at the first dot of the last part
-    keys = [None if stem is None or "." not in stem else _without_suffix(stem, first=True) for stem in stems]
-    wholes: list[list[str | None]] = [stems, keys] if any(keys) else [stems]
-    if rank == 1:
         yield from wholes
         return
-    wholes.append([*paths])
+    stems = [_without_suffix(path) for path in paths]
+    wholes.append(stems)
+    if any(stem is not None and "." in stem for stem in stems):
+        # The key of a shard's image ends at the first dot of the last part
+        wholes.append([None if stem is None else _without_suffix(stem, first=True) for stem in stems])
+    if rank == 1:
+        yield from wholes[1:]
+        return
     for whole in wholes:
         for depth in depths:
             yield [None if each is None else _end(each, depth) for each in whole]
@@ -167,12 +159,12 @@ def _without_suffix(path: str, *, first: bool = False) -> str | None:
 
 def _fault(images: ImageSource, name: str) -> str:
     """The sentence about a name that no image has, or several have."""
-    wanted = _plain(name)
+    wanted, depth = _plain(name), name.count("/")
     for rank in _RANKS:
         fits = [
             i
             for i in range(len(images))
-            if any(wanted in forms for forms in _forms([_plain(images.name(i))], rank, [wanted.count("/")]))
+            if any(wanted in forms for forms in _forms([_plain(images.name(i))], rank, [depth]))
         ]
         if len(fits) > 1:
             first, second = (f"image {i}, {images.name(i)}," for i in fits[:2])
