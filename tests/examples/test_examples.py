@@ -22,6 +22,7 @@ NEEDS = {
     "lossy_link.py": ("raptorq",),
     "method_on_digits.py": ("torch",),
     "property_test_a_decoder.py": ("hypothesis",),
+    "small_sources.py": ("PIL", "pyarrow"),
     "small_task.py": ("sklearn", "PIL"),
 }
 
