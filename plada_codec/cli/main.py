@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -258,9 +258,12 @@ def decode(
         raise click.UsageError("--no-check needs --reference.")
     if reference is not None and expected_digest is not None:
         raise click.UsageError("--reference and --expected-digest exclude each other: the digest is computed.")
-    from plada_codec import api
+    from plada_codec import api, interop
 
     names = None if names_file is None else lines_of(names_file)
+    target = standard_output() if output == "-" else output
+    if reference is not None:
+        interop.check_holds_names(target, to_format)
     images = None if reference is None else _opened_reference(reference)
     with naming_file(source), progress_bar(f"decoding ({FIRST_RUN})", "images") as progress:
         blob = read_bytes(source)
@@ -272,7 +275,7 @@ def decode(
             payload = decode_for(images, blob, _limits(max_kept), check=not no_check, progress=progress)
         if names is not None:
             payload = payload.with_class_names(names)
-    _write(payload, output, to_format, None if images is None else images.name)
+    interop.write(payload, target, to_format, image_name=None if images is None else images.name)
 
 
 @main.command()
@@ -576,7 +579,7 @@ def _some(names: Sequence[str]) -> str:
     return shown if len(names) <= _SHOWN_NAMES else f"{shown} and {len(names) - _SHOWN_NAMES:,} more"
 
 
-def _write(payload: Payload, target: str, format: str | None, image_name: Callable[[int], str] | None = None) -> None:
+def _write(payload: Payload, target: str, format: str | None) -> None:
     from plada_codec import interop
 
-    interop.write(payload, standard_output() if target == "-" else target, format, image_name=image_name)
+    interop.write(payload, standard_output() if target == "-" else target, format)

@@ -24,7 +24,7 @@ from plada_codec.files import atomic_write
 from plada_codec.interop.base import REQUIRED_FIELDS, Contents, Source, missing_field
 from plada_codec.interop.named import ImageName
 from plada_codec.interop.registry import FORMAT_OF_SUFFIX, FORMATS, Format
-from plada_codec.interop.rows import ImageNumbers, Lookups, ready_rows
+from plada_codec.interop.rows import ImageNumbers, Lookups, check_labels_are_numbers, ready_rows
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
 from plada_codec.streams import BinaryInput, stream_errors
@@ -145,15 +145,14 @@ def write(
     """
     check_type(payload, Payload, "payload", "payload")
     chosen, compression = _format_of(target, format)
+    if image_name is not None:
+        check_holds_names(target, format)
 
     def write_to(stream: BinaryIO) -> None:
-        if image_name is None:
-            chosen.write(payload, stream)
-        elif chosen.write_named is not None:
+        if image_name is not None and chosen.write_named is not None:
             chosen.write_named(payload, image_name, stream)
         else:
-            able = ", ".join(name for name, row in FORMATS.items() if row.write_named)
-            raise InvalidArgument(f"{_name_of(target)}: only these formats can hold names: {able}", rule="format")
+            chosen.write(payload, stream)
 
     if isinstance(target, str | os.PathLike):
         with atomic_write(target) as stream, deflated(stream, compression) as content:
@@ -162,6 +161,14 @@ def write(
         with stream_errors():
             target.write(b"")
         write_to(target)
+
+
+def check_holds_names(target: str | os.PathLike[str] | BinaryIO, format: str | None = None) -> None:
+    """Raise InvalidArgument if `write` cannot write names of images to a file: there is no such format, or no text."""
+    chosen, _ = _format_of(target, format)
+    if chosen.write_named is None:
+        able = ", ".join(name for name, row in FORMATS.items() if row.write_named)
+        raise InvalidArgument(f"{_name_of(target)}: only these formats can hold names: {able}", rule="format")
 
 
 def from_table(
@@ -219,6 +226,8 @@ def _payload(
     names = fields.get("class_names") if label_names is None else label_names
     if names is not None:
         fields.setdefault("num_classes", len(names))
+    if names is None:
+        check_labels_are_numbers(contents)
     for field in REQUIRED_FIELDS:
         if field not in fields:
             raise missing_field(field)

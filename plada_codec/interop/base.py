@@ -27,7 +27,7 @@ _MAX_AROUND_BYTES = 1 << 20
 
 #: Fields that a payload needs: their meaning, the command-line option, the rule of the error if they are missing.
 REQUIRED_FIELDS = {
-    "reference_size": ("how many images the reference set has", "--reference-size", "reference-size"),
+    "reference_size": ("how many images the reference set has", "--reference or --reference-size", "reference-size"),
     "num_classes": ("how many classes there are", "--classes", "classes"),
 }
 

@@ -74,6 +74,12 @@ def ready_rows(contents: Contents, reference_size: int, num_classes: int, lookup
     return replace(contents, indices=indices, labels=labels)
 
 
+def check_labels_are_numbers(contents: Contents) -> None:
+    """Raise FileError if labels are names, of classes that nobody has numbered."""
+    if _are_names(contents.labels):
+        class_numbers(contents.labels, None, contents.place)
+
+
 def _are_names(values: NDArray[Any]) -> bool:
     return values.dtype.kind in "OU" and values.ndim == 1 and len(values) > 0
 

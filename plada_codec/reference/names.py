@@ -31,8 +31,12 @@ _RANKS = range(3)
 _BLOCK_IMAGES = 1 << 16
 
 
+def _row(row: int) -> str:
+    return f"row {row + 1}"
+
+
 def image_numbers(
-    images: ImageSource, names: Sequence[str] | NDArray[np.int64], place: Callable[[int], str]
+    images: ImageSource, names: Sequence[str] | NDArray[np.int64], place: Callable[[int], str] = _row
 ) -> NDArray[np.int64]:
     """The number of the image of each name: int64 [len(names)].
 

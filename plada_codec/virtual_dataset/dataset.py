@@ -94,7 +94,7 @@ class VirtualDataset:
         limits: Limits = Limits(),
         progress: Progress = no_progress,
     ) -> None:
-        self.reference = reference if isinstance(reference, ImageSource) else open_images(os.fspath(reference))
+        self.reference = reference if isinstance(reference, ImageSource) else open_images(str(reference))
         if isinstance(payload, Payload):
             if payload.reference_size != len(self.reference):
                 raise ReferenceMismatch(

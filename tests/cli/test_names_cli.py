@@ -84,9 +84,11 @@ class TestEncode:
 
     def test_class_names_that_nobody_lists_are_never_guessed(self) -> None:
         Path("t.csv").write_text("image,label\n03,dog\n02,cat\n")
-        error = fails(1, "encode", "t.csv", "-o", "t.plada", "--reference", "ref", "--classes", "2")
-        assert "--class-names" in error
-        assert "'cat', 'dog'" in error
+        for options in ([], ["--classes", "2"]):
+            error = fails(1, "encode", "t.csv", "-o", "t.plada", "--reference", "ref", *options)
+            assert "line 2: label 'dog' is a name: give the names of all classes" in error
+            assert "--class-names" in error
+            assert "'cat', 'dog'" in error
 
     def test_names_without_a_reference_set_are_an_error_that_names_the_option(self) -> None:
         Path("t.csv").write_text("image,label\n03.jpg,0\n")

@@ -113,7 +113,7 @@ def test_wider_arrays_are_read_by_the_numbers_of_their_columns() -> None:
         (np.array([[True, False]]), "a column of bool holds neither"),
         (np.array([[3, 6], [2**24 + 2, 5]], np.float32), "row 2: index 1"),
         (np.array([["a", "b"]], object), "pickled objects"),
-        (np.array([["a", "b"]]), "row 1: index 'a' is a name"),
+        (np.array([["a", "b"]]), "row 1: label 'b' is a name"),
     ],
 )
 def test_bad_arrays_are_refused_by_row(array: Any, message: str) -> None:

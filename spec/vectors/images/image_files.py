@@ -89,7 +89,7 @@ def tiff(
     samples = samples.reshape(*samples.shape[:2], -1)
     height, width, channels = samples.shape
     if bits == 32:
-        raster = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
+        raster = samples.astype(order + samples.dtype.str[1:]).tobytes()
     elif planes:
         raster = b"".join(packed(row, bits, order) for i in range(channels) for row in samples[:, :, i])
     else:
