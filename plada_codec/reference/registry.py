@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from plada_codec.errors import FilesPassedOver, SourceError
 from plada_codec.reference.base import ImageSource, Location
+from plada_codec.reference.image_tables.parquet import open_parquet
+from plada_codec.reference.image_tables.saved_dataset import open_saved_dataset
 from plada_codec.reference.sources.folder import open_folder
 from plada_codec.reference.sources.npz import open_npz
 from plada_codec.reference.sources.shards import open_shard, open_shard_folder, open_shard_pattern
 from plada_codec.reference.sources.unsupported import check_no_address, explain, explain_empty
-from plada_codec.reference.tables.parquet import open_parquet
-from plada_codec.reference.tables.saved_dataset import open_saved_dataset
 
 
 class SourceType(NamedTuple):

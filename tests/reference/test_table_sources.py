@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 from plada_codec.errors import InvalidArgument, PladaError, SourceError
 from plada_codec.reference import ImageSource, from_dataset, open_images, reference_digest
+from plada_codec.reference.image_tables import parquet as parquet_module
 from plada_codec.reference.sources import npz as npz_module
-from plada_codec.reference.tables import parquet as parquet_module
 from plada_codec.tables.parquet_pages import largest_page
 
 pyarrow = pytest.importorskip("pyarrow")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from plada_codec.errors import InvalidArgument, SourceError, first_line
 from plada_codec.limits import MAX_CLASSES
 from plada_codec.reference.base import NO_LABEL, ImageSource
+from plada_codec.reference.image_tables.table import TableImages, choose_columns
 from plada_codec.reference.sources.pnm import pnm
-from plada_codec.reference.tables.table import TableImages, choose_columns
 
 if TYPE_CHECKING:
     import numpy as np

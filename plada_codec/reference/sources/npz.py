@@ -22,7 +22,7 @@ from plada_codec.errors import SourceError, first_line
 from plada_codec.limits import MAX_CLASSES
 from plada_codec.reference.base import MAX_IMAGES, NO_LABEL, ImageSource, Location
 from plada_codec.reference.sources.pnm import is_image_shape, pnm_header
-from plada_codec.reference.sources.unsupported import damage_is
+from plada_codec.reference.sources.unsupported import source_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ class NpzImages(ImageSource):
     def __init__(self, location: Location) -> None:
         super().__init__(location.source)
         self._path = location.path
-        with damage_is(self._path), zipfile.ZipFile(self._path) as archive, self._path.open("rb") as file:
+        with source_errors(self._path), zipfile.ZipFile(self._path) as archive, self._path.open("rb") as file:
             names = {each.removesuffix(".npy") for each in archive.namelist() if each.endswith(".npy")}
             self._array, labels = _arrays_of_split(location, names)
             self._images = _member(archive, file, self._array)
@@ -108,7 +108,7 @@ class NpzImages(ImageSource):
         if dtype.kind not in "iu" or member.shape not in ((len(self),), (len(self), 1)):
             what = f"the labels of {self._path} are {dtype} of shape {member.shape}"
             raise SourceError(f"{what}, not one class number for each image", rule="table-label")
-        with damage_is(self._path):
+        with source_errors(self._path):
             data = _MemberBytes(self._path, member).read(member.data_offset, len(self) * dtype.itemsize)
         values = np.frombuffer(data, dtype).astype(np.int64)
         bad = (values < NO_LABEL) | (values >= MAX_CLASSES)

@@ -91,7 +91,7 @@ def explain_empty(folder: Path) -> str:
 
 
 @contextmanager
-def damage_is(path: Path) -> Iterator[None]:
+def source_errors(path: Path) -> Iterator[None]:
     """Turn any error of a library that reads a file into a SourceError, which says what the file looks like.
 
     Libraries raise all kinds of errors for damaged bytes, even KeyError and MemoryError: hence Exception.

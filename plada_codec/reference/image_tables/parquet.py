@@ -12,8 +12,8 @@ from typing import Any
 from plada_codec.errors import SourceError
 from plada_codec.extras import extra_module
 from plada_codec.reference.base import ImageSource, Location, entries, is_file, is_image
-from plada_codec.reference.sources.unsupported import damage_is
-from plada_codec.reference.tables.table import Columns, TableImages, choose_columns
+from plada_codec.reference.image_tables.table import Columns, TableImages, choose_columns
+from plada_codec.reference.sources.unsupported import source_errors
 from plada_codec.tables.parquet_pages import MAX_PAGE_BYTES, largest_page
 
 SUFFIX = ".parquet"
@@ -68,7 +68,7 @@ class ParquetImages(TableImages):
         self._groups: list[list[int]] = []  # for each file, the rows of its row groups
         columns: Columns | None = None
         for path in files:
-            with damage_is(path), _opened(path) as file:
+            with source_errors(path), _opened(path) as file:
                 found = choose_columns(file.schema_arrow, location.columns, str(path))
                 groups = range(file.num_row_groups)
                 rows = [file.metadata.row_group(group).num_rows for group in groups]

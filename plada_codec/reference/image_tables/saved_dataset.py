@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from plada_codec.errors import SourceError
 from plada_codec.extras import extra_module
 from plada_codec.reference.base import ImageSource, Location, read_json
-from plada_codec.reference.sources.unsupported import damage_is
-from plada_codec.reference.tables.table import Columns, TableImages, choose_columns
+from plada_codec.reference.image_tables.table import Columns, TableImages, choose_columns
+from plada_codec.reference.sources.unsupported import source_errors
 
 #: Files in the folder of a dataset; the file in a folder of several datasets, its splits.
 _STATE, _INFO, _SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
@@ -53,7 +53,7 @@ class SavedImages(TableImages):
         columns: Columns | None = None
         rows = []
         for path in files:
-            with damage_is(path):
+            with source_errors(path):
                 batches, count, schema = _batches(path)
                 found = choose_columns(schema, location.columns, str(path))
             if columns is not None and found != columns:

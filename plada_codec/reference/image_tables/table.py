@@ -19,7 +19,7 @@ from plada_codec.errors import SourceError, first_line
 from plada_codec.extras import extra_module
 from plada_codec.limits import MAX_CLASSES
 from plada_codec.reference.base import MAX_IMAGES, NO_LABEL, ImageSource
-from plada_codec.reference.sources.unsupported import damage_is
+from plada_codec.reference.sources.unsupported import source_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +94,7 @@ class TableImages(ImageSource):
         found = np.full(len(self), NO_LABEL, dtype=np.int32)
         row = 0
         for table in range(len(self._tables)):
-            with damage_is(self._tables[table]):
+            with source_errors(self._tables[table]):
                 for column in self._label_columns(table):
                     if row + len(column) > self._firsts[table + 1]:
                         raise ValueError("more labels than rows")
@@ -139,7 +139,7 @@ class TableImages(ImageSource):
                 if block is None:
                     table = bisect_right(self._firsts, i) - 1
                     first = self._firsts[table]
-                    with damage_is(self._tables[table]):
+                    with source_errors(self._tables[table]):
                         row, column = self._read_block(table, i - first, leaf)
                     block = _Block(first + row, column)
                     self._blocks[leaf] = (*self._blocks.get(leaf, ())[-1:], block)
@@ -153,7 +153,7 @@ class TableImages(ImageSource):
         table = bisect_right(self._firsts, i) - 1
         path = None
         if "path" in self._columns.parts:
-            with damage_is(self._tables[table]):
+            with source_errors(self._tables[table]):
                 path = self._cell(i, "path")
         return f"{self._tables[table].name}/{path or i - self._firsts[table]}"
 

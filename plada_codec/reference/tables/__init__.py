@@ -1,1 +1,0 @@
-"""Tables of Hugging Face as sources of images: parquet files, and Arrow files of `save_to_disk`."""
