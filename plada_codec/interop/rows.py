@@ -13,7 +13,7 @@ from plada_codec.errors import FileError, InvalidPayload
 from plada_codec.interop.base import Contents
 from plada_codec.tables.names import check_numbers_are_no_names, class_numbers
 from plada_codec.tables.numbers import whole_number, whole_numbers
-from plada_codec.tables.table import not_whole
+from plada_codec.tables.table import HEADER_HINT, not_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +60,7 @@ def ready_rows(contents: Contents, reference_size: int, num_classes: int, lookup
     are_names = _are_names(indices) and lookups.image_numbers is not None
     indices = indices if are_names else _numbers(indices, "index", place)
     if lookups.image_numbers is not None and (are_names or contents.may_be_names):
-        indices = lookups.image_numbers(indices.tolist() if are_names else indices, place)
+        indices = _looked_up(lookups.image_numbers, indices.tolist() if are_names else indices, place)
     if _are_names(contents.labels):
         labels = class_numbers(contents.labels, lookups.class_names, place)
     else:
@@ -80,6 +80,15 @@ def check_labels_are_numbers(contents: Contents) -> None:
         class_numbers(contents.labels, None, contents.place)
 
 
+def _looked_up(image_numbers: ImageNumbers, names: Any, place: Callable[[int], str]) -> NDArray[np.int64]:
+    try:
+        return image_numbers(names, place)
+    except FileError as error:
+        if not error.args[0].startswith(f"{place(0)}:"):
+            raise
+        raise FileError(f"{error.args[0]}{HEADER_HINT}", rule=error.rule) from None
+
+
 def _are_names(values: NDArray[Any]) -> bool:
     return values.dtype.kind in "OU" and values.ndim == 1 and len(values) > 0
 
@@ -97,8 +106,8 @@ def _numbers(values: NDArray[Any], what: str, place: Callable[[int], str]) -> ND
     if _are_names(values):
         name = ascii(str(values[0])[:40])
         raise FileError(
-            f"{place(0)}: {what} {name} is a name, not a number: give image_numbers (--reference) to look names up, "
-            "or, if it is in a header, index_column (--index-column) and label_column (--label-column)",
+            f"{place(0)}: {what} {name} is a name, not a number: give image_numbers (--reference) to look names up"
+            f"{HEADER_HINT}",
             rule="file",
         )
     if values.dtype.kind not in "uf" or values.ndim != 1:

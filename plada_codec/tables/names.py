@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec.errors import FileError
+from plada_codec.tables.table import HEADER_HINT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def class_numbers(
         listed = ", ".join(map(ascii, sorted(used)[:_LISTED])) + (", ..." if len(used) > _LISTED else "")
         raise FileError(
             f"{place(0)}: label {labels[0]!r} is a name: give the names of all classes in their order, class_names "
-            f"(--class-names); the labels are {listed}",
+            f"(--class-names); the labels are {listed}{HEADER_HINT}",
             rule="class-name",
         )
     numbers = {_plain(name): number for number, name in enumerate(class_names)}
@@ -44,7 +45,8 @@ def class_numbers(
     if (classes < 0).any():
         at = int(np.argmax(classes < 0))
         listed = ", ".join(map(repr, class_names[:_LISTED])) + (", ..." if len(class_names) > _LISTED else "")
-        raise FileError(f"{place(at)}: no class is named {labels[at]!r}: they are {listed}", rule="class-name")
+        hint = "" if at else HEADER_HINT
+        raise FileError(f"{place(at)}: no class is named {labels[at]!r}: they are {listed}{hint}", rule="class-name")
     return classes
 
 

@@ -23,7 +23,20 @@ Values: TypeAlias = "NDArray[np.int64] | list[str]"
 #: Names of columns that are taken without an option, the best ones first: see `Choice`.
 _IMAGE_NAMES = (
     ("index", "indices"),
-    ("idx", "image_index", "image", "image_id", "id", "filename", "file_name", "file", "path", "image_path", "key"),
+    (
+        "idx",
+        "image_index",
+        "image",
+        "image_id",
+        "id",
+        "filename",
+        "file_name",
+        "file",
+        "path",
+        "image_path",
+        "key",
+        "__key__",
+    ),
 )
 _LABEL_NAMES = (("label", "labels"), ("class", "class_id", "class_index", "label_id", "target", "category", "cls", "y"))
 #: Memory of a name, about, and the memory of a column from which equal names are kept only once.
@@ -31,6 +44,8 @@ _NAME_BYTES, _MANY_NAMES_BYTES = 64, 1 << 26
 #: Up to so many rows, a column doubles when it grows; then it grows by an eighth.
 _FEW_ROWS = 1 << 20
 _INT32 = np.iinfo(np.int32)
+#: End of messages about a name in the first row.
+HEADER_HINT = "; if this is a header, give index_column (--index-column) and label_column (--label-column)"
 #: Names in messages: so many, and of each so many characters.
 _LISTED, _LISTED_CHARACTERS = 20, 40
 
