@@ -8,19 +8,20 @@ import stat
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plada_codec.errors import SourceError, first_line
+from plada_codec.limits import MAX_CLASSES
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: Section 2 of spec/reference-digest.md. Compared with the lower-case name.
+#: Section 2 of spec/reference-digest.md. It is compared with the lower-case name.
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"),
     *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
@@ -43,6 +44,8 @@ OTHER_IMAGE_SUFFIXES = (
 MAX_IMAGES = 1 << 26
 #: Longest JSON file that is read, such as `classes.json`.
 MAX_JSON_BYTES = 1 << 24
+#: Characters of a list of names in a message.
+_LISTED_CHARACTERS = 300
 #: In place of the label of an image that has none.
 NO_LABEL = -1
 
@@ -103,9 +106,22 @@ class ImageSource(ABC):
         except OSError as error:
             raise self.bad_image(i, f"cannot be read ({error.strerror})", "image-unreadable") from error
 
+    def bad_label(self, i: int, label: object) -> SourceError:
+        """The error for image `i`, whose label is no class number."""
+        what = f"has label {label!r}, which is not a class number 0 .. {MAX_CLASSES - 1}"
+        return self.bad_image(i, what, "table-label")
+
     def bad_image(self, i: int, what: str, rule: str) -> SourceError:
         """The error for image `i`; `what` says what is wrong."""
         return SourceError(f"image {i} of {self.source}, {self.name(i)}, {what}", rule=rule)
+
+    def _class_numbers(self, labels: NDArray[np.integer[Any]], first: int = 0) -> NDArray[np.int32]:
+        """The labels of images from `first` on as int32, checked: class numbers, or -1. Raises SourceError."""
+        bad = (labels < NO_LABEL) | (labels >= MAX_CLASSES)
+        if bad.any():
+            at = int(bad.argmax())
+            raise self.bad_label(first + at, int(labels[at]))
+        return labels.astype("int32")
 
     @abstractmethod
     def _name(self, i: int) -> str:
@@ -209,6 +225,24 @@ class _Names:
         text = data.decode("ascii")
         places = [place - first for place in self._ends[begin : end + 1]]
         return [text[start:stop] for start, stop in pairwise(places)]
+
+
+def chosen_split(location: Location, splits: Iterable[str]) -> str:
+    """The split that the location asks for, or the only one. A split without a name is "".
+
+    Raises:
+        SourceError: (rule source-part) if there is no such split; or if none is asked for, and there is not just one.
+    """
+    known = list(splits)
+    names = ", ".join(split or "one without a name" for split in known)[:_LISTED_CHARACTERS]
+    if location.split is None:
+        if len(known) == 1:
+            return known[0]
+        what = f"{location.path} has the splits {names}: choose with {location.path}#{max(known, default='SPLIT')}"
+        raise SourceError(what, rule="source-part")
+    if location.split not in known:
+        raise SourceError(f"{location.path} has no split {location.split!r}: it has {names}", rule="source-part")
+    return location.split
 
 
 def read_json(path: Path, rule: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from plada_codec.errors import SourceError
 from plada_codec.extras import extra_module
-from plada_codec.reference.base import ImageSource, Location, entries, is_file, is_image
+from plada_codec.reference.base import ImageSource, Location, chosen_split, entries, is_file, is_image
 from plada_codec.reference.image_tables.table import Columns, TableImages, choose_columns
 from plada_codec.reference.sources.unsupported import source_errors
 from plada_codec.tables.parquet_pages import MAX_PAGE_BYTES, largest_page
@@ -149,14 +149,7 @@ def _files_of_split(location: Location, files: list[Path]) -> list[Path]:
     splits: dict[str, list[Path]] = {}
     for path in files:
         splits.setdefault(split_of(path.name), []).append(path)
-    names = ", ".join(name or "one without a name" for name in splits)
-    if location.split is not None and location.split not in splits:
-        what = f"{location.path} has no split {location.split!r}: it has {names}"
-        raise SourceError(what, rule="source-part")
-    if location.split is None and len(splits) > 1:
-        what = f"{location.path} has the splits {names}: choose with {location.path}#{max(splits)}"
-        raise SourceError(what, rule="source-part")
-    chosen = splits[location.split] if location.split is not None else files
+    chosen = splits[chosen_split(location, splits)]
     _check_whole(chosen)
     return chosen
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from plada_codec.errors import SourceError
 from plada_codec.extras import extra_module
-from plada_codec.reference.base import ImageSource, Location, read_json
+from plada_codec.reference.base import ImageSource, Location, chosen_split, read_json
 from plada_codec.reference.image_tables.table import Columns, TableImages, choose_columns
 from plada_codec.reference.sources.unsupported import source_errors
 
@@ -89,16 +89,7 @@ def _split(location: Location) -> str:
     splits = content.get("splits") if isinstance(content, dict) else None
     if not isinstance(splits, list) or not all(isinstance(split, str) and _is_name(split) for split in splits):
         raise SourceError(f"{path} does not list splits", rule="source-damaged")
-    if location.split in splits:
-        return str(location.split)
-    names = ", ".join(splits)
-    if location.split is not None:
-        what = f"{location.path} has no split {location.split!r}: it has {names}"
-        raise SourceError(what, rule="source-part")
-    if len(splits) != 1:
-        what = f"{location.path} has the splits {names}: choose with {location.path}#{max(splits, default='SPLIT')}"
-        raise SourceError(what, rule="source-part")
-    return str(splits[0])
+    return chosen_split(location, splits)
 
 
 def _data_files(folder: Path) -> list[Path]:

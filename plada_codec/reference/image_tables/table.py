@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plada_codec.errors import SourceError, first_line
 from plada_codec.extras import extra_module
-from plada_codec.limits import MAX_CLASSES
 from plada_codec.reference.base import MAX_IMAGES, NO_LABEL, ImageSource
 from plada_codec.reference.sources.unsupported import source_errors
 
@@ -98,7 +97,8 @@ class TableImages(ImageSource):
                 for column in self._label_columns(table):
                     if row + len(column) > self._firsts[table + 1]:
                         raise ValueError("more labels than rows")
-                    found[row : row + len(column)] = self._class_numbers(column, row)
+                    numbers = column.cast("int64").fill_null(NO_LABEL).to_numpy(zero_copy_only=False)
+                    found[row : row + len(column)] = self._class_numbers(numbers, row)
                     row += len(column)
                 if row != self._firsts[table + 1]:
                     raise ValueError("fewer labels than rows")
@@ -118,17 +118,6 @@ class TableImages(ImageSource):
     @abstractmethod
     def _label_columns(self, table: int) -> Iterator[Any]:
         """The column of the labels of a table, in parts (pyarrow Arrays)."""
-
-    def _class_numbers(self, column: Any, first: int) -> NDArray[np.int64]:
-        import numpy as np
-
-        numbers: NDArray[np.int64] = column.cast("int64").fill_null(NO_LABEL).to_numpy(zero_copy_only=False)
-        bad = (numbers < NO_LABEL) | (numbers >= MAX_CLASSES)
-        if bad.any():
-            i = int(np.argmax(bad))
-            what = f"has label {numbers[i]}, which is not a class number 0 .. {MAX_CLASSES - 1}"
-            raise self.bad_image(first + i, what, "table-label")
-        return numbers
 
     def _cell(self, i: int, leaf: str) -> Any:
         """A leaf of the cell of image `i`."""

@@ -137,8 +137,7 @@ class _DatasetImages(ImageSource):
         except TypeError:
             number = None
         if number is None or isinstance(label, bool) or not NO_LABEL <= number < MAX_CLASSES:
-            what = f"has label {label!r}, which is not a class number 0 .. {MAX_CLASSES - 1}"
-            raise self.bad_image(i, what, "table-label")
+            raise self.bad_label(i, label)
         return int(number)
 
 

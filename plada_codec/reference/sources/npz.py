@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from plada_codec.errors import SourceError, first_line
-from plada_codec.limits import MAX_CLASSES
-from plada_codec.reference.base import MAX_IMAGES, NO_LABEL, ImageSource, Location
+from plada_codec.reference.base import MAX_IMAGES, ImageSource, Location, chosen_split
 from plada_codec.reference.sources.pnm import is_image_shape, pnm_header
 from plada_codec.reference.sources.unsupported import source_errors
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIX = ".npz"
-#: Largest image, in bytes.
-_MAX_IMAGE_BYTES = 1 << 27
 #: Largest image, in bytes.
 _MAX_IMAGE_BYTES = 1 << 27
 #: Deflate makes at most 1,032 bytes of one.
@@ -110,13 +107,7 @@ class NpzImages(ImageSource):
             raise SourceError(f"{what}, not one class number for each image", rule="table-label")
         with source_errors(self._path):
             data = _MemberBytes(self._path, member).read(member.data_offset, len(self) * dtype.itemsize)
-        values = np.frombuffer(data, dtype).astype(np.int64)
-        bad = (values < NO_LABEL) | (values >= MAX_CLASSES)
-        if bad.any():
-            i = int(np.argmax(bad))
-            what = f"has label {values[i]}, which is not a class number 0 .. {MAX_CLASSES - 1}"
-            raise self.bad_image(i, what, "table-label")
-        return values.astype(np.int32)
+        return self._class_numbers(np.frombuffer(data, dtype))
 
     def _name(self, i: int) -> str:
         return f"{self._path.name}/{self._array}/{i}"
@@ -204,14 +195,7 @@ def _arrays_of_split(location: Location, names: set[str]) -> tuple[str, str]:
         found = ", ".join(sorted(names)) or "no arrays"
         what = f"{location.path} has no arrays of images, such as train_images: it has {found[:300]}"
         raise SourceError(what, rule="source-empty")
-    named = ", ".join(split or "one without a name" for split in splits)
-    if location.split is not None and location.split not in splits:
-        what = f"{location.path} has no split {location.split!r}: it has {named}"
-        raise SourceError(what, rule="source-part")
-    if location.split is None and len(splits) > 1:
-        what = f"{location.path} has the splits {named}: choose with {location.path}#{max(splits)}"
-        raise SourceError(what, rule="source-part")
-    return splits[location.split] if location.split is not None else next(iter(splits.values()))
+    return splits[chosen_split(location, splits)]
 
 
 def _member(archive: zipfile.ZipFile, file: BinaryIO, name: str) -> _Member:
