@@ -23,8 +23,9 @@ from plada_codec.limits import (
     MAX_VARINT,
     MIN_DIGEST_BYTES,
 )
-from plada_codec.sections.class_names import checked_class_names, class_check, normalised
+from plada_codec.sections.class_names import checked_class_names, class_check
 from plada_codec.sections.registry import SECTIONS
+from plada_codec.tables.names import normalised
 from plada_codec.universe import Universe
 
 if TYPE_CHECKING:

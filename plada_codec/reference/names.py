@@ -10,7 +10,6 @@ with "/" for each "\".
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ import numpy as np
 
 from plada_codec.errors import FileError
 from plada_codec.reference.base import ImageSource
+from plada_codec.tables.names import normalised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,11 +54,11 @@ def image_numbers(
     if isinstance(names, np.ndarray):
         _check_are_no_names(images, names, place)
         return names
-    numbers = _looked_up(images, [_plain(name) for name in names])
+    numbers = _looked_up(images, [normalised(name) for name in names])
     missing = np.flatnonzero(numbers == _UNKNOWN)
     if len(missing):
-        folders = [_plain(folder) + "/" for folder in (images.source, str(Path(images.source).absolute()))]
-        others = [_without_folder(_plain(names[at].replace("\\", "/")), folders) for at in missing.tolist()]
+        folders = [normalised(folder) + "/" for folder in (images.source, str(Path(images.source).absolute()))]
+        others = [_without_folder(normalised(names[at].replace("\\", "/")), folders) for at in missing.tolist()]
         numbers[missing] = _looked_up(images, others)
     bad = np.flatnonzero(numbers < 0)
     if len(bad):
@@ -90,11 +90,6 @@ def _digits(path: str) -> int:
     return int(key) if key.isascii() and key.isdigit() and len(key) < 19 else -1
 
 
-def _plain(name: str) -> str:
-    """The form in which names are compared."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
-
-
 def _without_folder(name: str, folders: Sequence[str]) -> str:
     name = name.removeprefix("./")
     return next((name.removeprefix(folder) for folder in folders if name.startswith(folder)), name)
@@ -109,7 +104,7 @@ def _looked_up(images: ImageSource, names: Sequence[str]) -> NDArray[np.int64]:
         numbers = np.full(len(names), _UNKNOWN)
         times = np.zeros(len(names), np.int32)
         for begin in range(0, len(images), _BLOCK_IMAGES):
-            paths = list(map(_plain, images.names(begin, min(begin + _BLOCK_IMAGES, len(images)))))
+            paths = list(map(normalised, images.names(begin, min(begin + _BLOCK_IMAGES, len(images)))))
             for forms in _forms(paths, rank, depths):
                 slot = np.array([slots.get(form, -1) for form in forms])
                 hits = np.flatnonzero(slot >= 0)
@@ -163,12 +158,12 @@ def _without_suffix(path: str, *, first: bool = False) -> str | None:
 
 def _fault(images: ImageSource, name: str) -> str:
     """The sentence about a name that no image has, or several have."""
-    wanted, depth = _plain(name), name.count("/")
+    wanted, depth = normalised(name), name.count("/")
     for rank in _RANKS:
         fits = [
             i
             for i in range(len(images))
-            if any(wanted in forms for forms in _forms([_plain(images.name(i))], rank, [depth]))
+            if any(wanted in forms for forms in _forms([normalised(images.name(i))], rank, [depth]))
         ]
         if len(fits) > 1:
             first, second = (f"image {i}, {images.name(i)}," for i in fits[:2])

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import tarfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,8 +30,8 @@ from plada_codec.files import atomic_write, lock_folder, output_folder
 from plada_codec.progress import Progress, no_progress
 from plada_codec.reference.base import NO_LABEL, ImageSource, is_image
 from plada_codec.reference.digest import DIGEST_TAG
-from plada_codec.reference.pixels import FORMATS
-from plada_codec.reference.sources.tar import BLOCK_BYTES
+from plada_codec.reference.pixels import suffix_of
+from plada_codec.reference.sources.tar import END, written_member
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,16 +41,6 @@ if TYPE_CHECKING:
 PACK_VERSION = 1
 #: Images in a shard, if the caller does not say.
 IMAGES_PER_SHARD = 10_000
-#: Suffix of a member, by the format that its first bytes show.
-_SUFFIXES = {
-    "JPEG": ".jpg",
-    "PNG": ".png",
-    "WebP": ".webp",
-    "GIF": ".gif",
-    "BMP": ".bmp",
-    "TIFF": ".tif",
-    "PNM": ".pnm",
-}
 #: Progress is reported once for this many images.
 _PROGRESS_IMAGES = 256
 #: Bytes of an existing file that are compared at a time.
@@ -124,7 +112,7 @@ def pack(
                         stream.add(f"{key}.cls", b"%d" % labels[i])
                     if (i + 1) % _PROGRESS_IMAGES == 0 or i + 1 == len(images):
                         progress(i + 1, len(images))
-                stream.write(bytes(2 * BLOCK_BYTES))
+                stream.write(END)
             sums[name] = stream.digest.hexdigest()
         content = Pack(
             pack_version=PACK_VERSION,
@@ -151,12 +139,9 @@ class _Shard:
         self.digest = hashlib.sha256()
 
     def add(self, name: str, data: bytes) -> None:
-        """Add a member. All fields of its header but name and size are fixed."""
-        member = tarfile.TarInfo(name)
-        member.size = len(data)
-        self.write(member.tobuf(tarfile.USTAR_FORMAT))
-        self.write(data)
-        self.write(bytes(-len(data) % BLOCK_BYTES))
+        """Add a member."""
+        for part in written_member(name, data):
+            self.write(part)
 
     def write(self, data: bytes) -> None:
         """Write these bytes, or compare them."""
@@ -222,10 +207,7 @@ def _check_others(folder: Path, expected: set[str]) -> None:
 
 def _suffix(images: ImageSource, i: int, data: bytes) -> str:
     """The suffix of a member: by its first bytes, so that it does not depend on the source; else that of its name."""
-    for row in FORMATS:
-        if re.match(row.begins, data, re.DOTALL):
-            return _SUFFIXES[row.name]
-    suffix = Path(images.name(i)).suffix.lower()
+    suffix = suffix_of(data) or Path(images.name(i)).suffix.lower()
     if not is_image(suffix):
         raise images.bad_image(i, "is of no known format, and its name has no suffix of an image", "image-unreadable")
     return suffix

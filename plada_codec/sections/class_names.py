@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from plada_codec.codings.coders import PLAIN, ZSTD
 from plada_codec.codings.zstd import deflate, inflate
 from plada_codec.errors import InvalidPayload, LimitExceeded, PladaError, Unsupported, first_line
 from plada_codec.limits import CLASS_CHECK_BYTES
+from plada_codec.tables.names import normalised
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,11 +66,6 @@ def class_check(names: Sequence[str]) -> bytes:
     for name in checked_class_names(names):
         digest.update(normalised(name).encode() + _END_OF_NAME)
     return digest.digest()[:CLASS_CHECK_BYTES]
-
-
-def normalised(name: str) -> str:
-    """The form in which class names are compared (spec section 8.1): NFC."""
-    return unicodedata.normalize("NFC", name)
 
 
 class ClassNames:

@@ -1,4 +1,4 @@
-"""Class names in a column of labels become the numbers of the classes."""
+"""Names of classes in a column of labels become numbers; and the form in which names are compared."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def class_numbers(
             f"(--class-names); the labels are {listed}{HEADER_HINT}",
             rule="class-name",
         )
-    numbers = {_plain(name): number for number, name in enumerate(class_names)}
-    table = {label: numbers.get(_plain(label), -1) for label in used}
+    numbers = {normalised(name): number for number, name in enumerate(class_names)}
+    table = {label: numbers.get(normalised(label), -1) for label in used}
     classes = np.fromiter(map(table.__getitem__, labels.tolist()), np.int64, len(labels))
     if (classes < 0).any():
         at = int(np.argmax(classes < 0))
@@ -72,5 +72,6 @@ def check_numbers_are_no_names(
         )
 
 
-def _plain(name: str) -> str:
+def normalised(name: str) -> str:
+    """The form in which names of classes and of images are compared: NFC (format specification, section 8.1)."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)

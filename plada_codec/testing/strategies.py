@@ -28,9 +28,9 @@ from plada_codec.codings.coders import PROFILES
 from plada_codec.codings.registry import INDEX_CODINGS, LABEL_CODINGS
 from plada_codec.errors import InvalidPayload, LimitExceeded
 from plada_codec.payload import Payload
-from plada_codec.sections.class_names import normalised
 from plada_codec.sections.soft_labels import SOFT_LABEL_CODES
 from plada_codec.sections.weights import WEIGHT_CODES
+from plada_codec.tables.names import normalised
 from plada_codec.universe import Universe
 
 if TYPE_CHECKING:

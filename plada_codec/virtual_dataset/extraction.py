@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import stat
-import tarfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from plada_codec.progress import Progress, no_progress
 from plada_codec.reference import ImageSource, decode_image
 from plada_codec.reference.base import is_ignored, is_image
 from plada_codec.reference.pixels import suffix_of
+from plada_codec.reference.sources.tar import END, written_member
 from plada_codec.virtual_dataset.dataset import VirtualDataset
 
 if TYPE_CHECKING:
@@ -179,11 +179,12 @@ def _write_shards(job: _Job, files: Path) -> None:
         path = files / f"kept-{shard:06}.tar"
         if path.exists():
             continue
-        with _replacing(path, files, sync=True) as file, _tar(file) as archive:
+        with _replacing(path, files, sync=True) as file:
             for item in range(begin, min(begin + job.shard_images, payload.kept)):
                 image = job.image(item)
-                _add(archive, f"{image.stem}{image.suffix}", image.data)
-                _add(archive, f"{image.stem}.cls", str(image.label).encode())
+                file.writelines(written_member(f"{image.stem}{image.suffix}", image.data))
+                file.writelines(written_member(f"{image.stem}.cls", str(image.label).encode()))
+            file.write(END)
 
 
 #: How kept images are written, by the name of the format.
@@ -288,14 +289,3 @@ def _replacing(path: Path, files: Path, *, sync: bool = False) -> Iterator[Binar
             file.flush()
             os.fsync(file.fileno())
     temporary.replace(path)
-
-
-def _tar(file: BinaryIO) -> tarfile.TarFile:
-    return tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)
-
-
-def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    """Add a file whose header says nothing of time and user: equal images make equal shards."""
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    archive.addfile(member, io.BytesIO(data))

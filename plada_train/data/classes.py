@@ -13,7 +13,8 @@ import numpy as np
 
 from plada_codec.errors import InputError
 from plada_codec.limits import MAX_CLASSES
-from plada_codec.sections.class_names import class_check, normalised
+from plada_codec.sections.class_names import class_check
+from plada_codec.tables.names import normalised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

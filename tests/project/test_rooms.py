@@ -26,15 +26,15 @@ CODEC = {
     "kernels": "errors files",
     "codings": "errors kernels limits reader",
     "container": "codings errors limits reader universe",
-    "sections": "arrays codings errors limits",
-    "payload": "arrays errors limits sections universe",
+    "sections": "arrays codings errors limits tables",
+    "payload": "arrays errors limits sections tables universe",
     "api": "codings container errors limits payload reader sections universe",
     "virtual_dataset": "api errors limits payload progress reference",
     "interop": "api codings errors extras files limits payload progress sections streams tables universe",
     "frames": "errors extras files reader streams",
     "links": "errors frames",
     "testing": "api codings container errors extras files frames interop limits links payload progress reader"
-    " sections universe",
+    " sections tables universe",
     "cli": "api codings container errors extras files frames interop limits links payload progress reader reference"
     " sections testing universe virtual_dataset",
     "__init__": "api errors frames interop limits links payload reference sections universe virtual_dataset",

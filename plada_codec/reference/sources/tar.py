@@ -1,4 +1,4 @@
-"""The members of a tar archive (POSIX ustar and pax, GNU).
+"""The members of a tar archive (POSIX ustar and pax, GNU), read and written.
 
 A hostile archive costs no more than a harmless one of its size: the headers in front of a member are bounded, and read
 in a loop. Python's tarfile calls itself for each of them, and some releases take quadratic time to read one.
@@ -7,6 +7,7 @@ in a loop. Python's tarfile calls itself for each of them, and some releases tak
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
@@ -23,6 +24,8 @@ _LONG_NAME, _LONG_LINK_NAME, _RECORDS, _RECORDS_OF_ALL = b"L", b"K", (b"x", b"X"
 _HEADER_TYPES = (_LONG_NAME, _LONG_LINK_NAME, *_RECORDS, _RECORDS_OF_ALL)
 #: Digits of the length of a record of pax.
 _MAX_DIGITS = 8
+#: The end of an archive that we write.
+END = bytes(2 * BLOCK_BYTES)
 
 
 class DamagedTarError(Exception):
@@ -55,6 +58,16 @@ class _Preface:
     name: bytes | None = None
     size: int | None = None
     is_sparse: bool = False
+
+
+def written_member(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
+    """The header, the contents and the padding of a file in an archive.
+
+    All fields of the header but name and size are fixed: equal images make equal shards, on any machine.
+    """
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    return member.tobuf(tarfile.USTAR_FORMAT), data, bytes(-len(data) % BLOCK_BYTES)
 
 
 def members(file: BinaryIO) -> Iterator[Member]:
