@@ -1,7 +1,7 @@
 """Ask how many bytes fit a link and a time, and compare the delivery strategies for one file."""
 
 from plada_codec import Conditions, IndependentLoss, link, max_bytes
-from plada_codec.links.budget import budget
+from plada_codec.links.budgets.budget import budget
 
 modem = link("uwm-5k")
 at_3_km = Conditions(distance_m=3_000, loss=IndependentLoss(0.1))

@@ -3,10 +3,10 @@
     from plada_codec import Payload, encode, decode
 
 The format is specified in `spec/plada-format-1.md`. How payloads cross narrow links, in frames that may be lost, and
-how long that takes, is in `plada_codec.frames` and `plada_codec.links.budget`:
+how long that takes, is in `plada_codec.frames` and `plada_codec.links.budgets.budget`:
 
     from plada_codec import Conditions, IndependentLoss, Reassembler, Sender, link, packetize
-    from plada_codec.links.budget import budget
+    from plada_codec.links.budgets.budget import budget
     from plada_codec.links.profiles import links
 
 Names are imported when they are first used, so that `plada --help` does not wait for numpy.
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from plada_codec.frames import FrameLimits, Reassembler, Sender, carousel, packetize
     from plada_codec.interop.comparison import compare
     from plada_codec.limits import Limits
-    from plada_codec.links.budget import Budget, best_frame_bytes, max_bytes
-    from plada_codec.links.conditions import Conditions
+    from plada_codec.links.budgets.budget import Budget, best_frame_bytes, max_bytes
+    from plada_codec.links.budgets.conditions import Conditions
     from plada_codec.links.link import Link
     from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss
     from plada_codec.links.profiles import link
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "api": ("Inspection", "decode", "encode", "expect_encodings", "inspect"),
-    "links.budget": ("Budget", "best_frame_bytes", "max_bytes"),
-    "links.conditions": ("Conditions",),
+    "links.budgets.budget": ("Budget", "best_frame_bytes", "max_bytes"),
+    "links.budgets.conditions": ("Conditions",),
     "interop.comparison": ("compare",),
     "errors": (
         "ClassMismatch",

@@ -13,6 +13,7 @@ All times are in seconds, sizes in bytes, distances in metres, powers in watts.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -49,6 +50,7 @@ class Link(NumberFields):
         max_range_m: the longest distance that the link bridges.
         turnaround_s: from the end of a reception to the start of an answer.
         duty_cycle: the share of the time that a sender may be on the air, above 0, at most 1.
+        dwell_time_s: the longest time that a packet may be on the air.
         messages_per_day: the number of packets that a sender may send in a day.
         contact_s: length of a contact window; a window begins in every `period_s`, the first at once.
         period_s: see above. Both are given, or neither.
@@ -60,8 +62,9 @@ class Link(NumberFields):
         note: a remark on the profile.
 
     Raises:
-        LinkError: (`value`) if a number is outside its bounds, or numbers contradict each other; (`option`), by the
-            methods and properties below, if the profile leaves open a number that they need.
+        LinkError: (`value`) if a number is outside its bounds, or numbers contradict each other; by the methods and
+            properties below, (`option`) if the profile leaves open a number that they need, (`dwell`) if no packet
+            keeps the dwell time.
     """
 
     id: str
@@ -76,6 +79,7 @@ class Link(NumberFields):
     max_range_m: Annotated[float | None, Quantity("m", POSITIVE)] = None
     turnaround_s: Annotated[float, Quantity("s")] = 0
     duty_cycle: Annotated[float | None, Quantity("", POSITIVE, 1)] = None
+    dwell_time_s: Annotated[float | None, Quantity("s", POSITIVE)] = None
     messages_per_day: Annotated[float | None, Quantity("1/d", POSITIVE)] = None
     contact_s: Annotated[float | None, Quantity("s", POSITIVE)] = None
     period_s: Annotated[float | None, Quantity("s", POSITIVE)] = None
@@ -102,7 +106,7 @@ class Link(NumberFields):
         """The longest frame."""
         if self.mtu_bytes is None:
             raise LinkError(f"{self.id} has no MTU of its own: give it with --mtu", rule="option")
-        return self.mtu_bytes * self.frame_packets
+        return self._longest_packet_bytes(self.mtu_bytes) * self.frame_packets
 
     @property
     def packet_bytes(self) -> int | None:
@@ -124,15 +128,31 @@ class Link(NumberFields):
         if frame_bytes < 1:
             raise LinkError(f"a frame has at least 1 byte, not {frame_bytes}", rule="frame-bytes")
         if self.mtu_bytes is None and not self.padded and self.frame_packets == 1:
+            if self._longest_packet_bytes(frame_bytes) < frame_bytes:
+                message = f"{self.id} has no time for {frame_bytes} bytes within {self.dwell_time_s:g} s on the air"
+                raise LinkError(f"{message}: send shorter frames", rule="dwell")
             return self.model.airtime_s(frame_bytes)
         if frame_bytes > self.max_frame_bytes:
             message = f"{self.id} takes frames of at most {self.max_frame_bytes} bytes, not {frame_bytes}"
+            if self.max_frame_bytes < (self.mtu_bytes or 0) * self.frame_packets:
+                message += f": a packet may be on the air for {self.dwell_time_s:g} s"
             raise LinkError(message, rule="frame-bytes")
         mtu = self.max_frame_bytes // self.frame_packets
         full, rest = divmod(frame_bytes, mtu)
         if rest and self.padded:
             full, rest = full + 1, 0
         return full * self.model.airtime_s(mtu) + (self.model.airtime_s(rest) if rest else 0)
+
+    def _longest_packet_bytes(self, most: int) -> int:
+        """The longest packet, of at most `most` bytes, that keeps the dwell time (section 2)."""
+        if self.model is None or self.dwell_time_s is None or self.model.airtime_s(most) <= self.dwell_time_s:
+            return most
+        longest = bisect_right(range(1, most + 1), self.dwell_time_s, key=self.model.airtime_s)
+        if longest == 0 or self.padded or self.model.has_one_length:
+            least = most if self.padded or self.model.has_one_length else 1
+            message = f"{self.id} needs {self.model.airtime_s(least):.3g} s for a packet of {least} bytes"
+            raise LinkError(f"{message}, and may be on the air for {self.dwell_time_s:g} s", rule="dwell")
+        return longest
 
     def answer_airtime_s(self, answer_bytes: int) -> float:
         """Seconds that an acknowledgement or a NACK list is on the air: as a frame, but never padded (section 2.6).
@@ -243,7 +263,7 @@ class Link(NumberFields):
         """The airtime of each packet of a frame that takes `airtime_s`: of a full packet, if it has several."""
         if self.frame_packets == 1 or self.model is None or self.mtu_bytes is None:
             return airtime_s
-        return min(airtime_s, self.model.airtime_s(self.mtu_bytes))
+        return min(airtime_s, self.model.airtime_s(self._longest_packet_bytes(self.mtu_bytes)))
 
     def replaced(self, **values: Any) -> Link:
         """The link with other numbers and switches, of its own or of its airtime model, marked "option".

@@ -133,8 +133,8 @@ def budgets_of(max_bytes: tuple[int, ...], link_id: str | None, within_s: float 
     if link_id is None or within_s is None:
         raise click.UsageError("--link and --within need each other.")
     with usage_errors():
-        from plada_codec.links.budget import max_bytes as bytes_that_fit
-        from plada_codec.links.conditions import Conditions
+        from plada_codec.links.budgets.budget import max_bytes as bytes_that_fit
+        from plada_codec.links.budgets.conditions import Conditions
         from plada_codec.links.profiles import link
         from plada_codec.links.units import show_seconds
 

@@ -17,8 +17,8 @@ from PIL import ImageOps
 
 from plada_codec import Payload, compare, encode, inspect
 from plada_codec.errors import InputError, PladaError
-from plada_codec.links.budget import budget
-from plada_codec.links.conditions import Conditions
+from plada_codec.links.budgets.budget import budget
+from plada_codec.links.budgets.conditions import Conditions
 from plada_codec.links.link import Link
 from plada_codec.links.profiles import links
 from plada_codec.progress import FIRST_RUN, progress_bar

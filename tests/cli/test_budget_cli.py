@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from plada_codec.links.budget import max_bytes
-from plada_codec.links.conditions import Conditions
+from plada_codec.links.budgets.budget import max_bytes
+from plada_codec.links.budgets.conditions import Conditions
 from plada_codec.links.delivery.registry import STRATEGIES
 from plada_codec.links.loss import IndependentLoss
 from plada_codec.links.profiles import link, links

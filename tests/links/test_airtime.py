@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plada_codec.errors import LinkError
 from plada_codec.links.airtime.janus import Janus
 from plada_codec.links.airtime.lora import Lora
 from plada_codec.links.airtime.registry import AIRTIME_MODELS
@@ -32,6 +33,31 @@ def test_lora_takes_the_known_time(
 ) -> None:
     model = Lora(spreading_factor, bandwidth_hz, header_bytes=0)
     assert model.airtime_s(phy_bytes) * 1000 == pytest.approx(milliseconds, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("spreading_factor", "phy_bytes", "coding_rate", "implicit_header", "milliseconds"),
+    # Preamble, 6.25 and 8 symbols, then blocks of CR + 4; a symbol takes 2^SF / 125 kHz.
+    [
+        (5, 64, 1, False, (12 + 14.25 + 27 * 5) * 0.256),  # ceil((512 + 16 - 20 + 20) / 20) = 27
+        (6, 64, 1, False, (12 + 14.25 + 22 * 5) * 0.512),  # ceil((512 + 16 - 24 + 20) / 24) = 22
+        (5, 255, 4, True, (12 + 14.25 + 102 * 8) * 0.256),  # ceil((2040 + 16 - 20) / 20) = 102
+    ],
+)
+def test_lora_takes_the_time_of_the_data_sheet_with_sf_5_and_6(
+    spreading_factor: int, phy_bytes: int, coding_rate: int, implicit_header: bool, milliseconds: float
+) -> None:
+    model = Lora(spreading_factor, 125_000, coding_rate, preamble=12, header_bytes=0, implicit_header=implicit_header)
+    assert model.airtime_s(phy_bytes) * 1000 == pytest.approx(milliseconds, rel=1e-12)
+
+
+def test_a_preamble_that_is_too_short_for_sf_5_and_6_is_refused() -> None:
+    for spreading_factor in (5, 6):
+        with pytest.raises(LinkError, match="preamble of at least 12 symbols, not 8") as caught:
+            Lora(spreading_factor, 125_000)
+        assert caught.value.rule == "value"
+    with pytest.raises(LinkError, match="spreading_factor must be a whole number from 5 to 12"):
+        Lora(4, 125_000, preamble=12)
 
 
 def lora_by_blocks(model: Lora, phy_bytes: int) -> Fraction:

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec.errors import InvalidArgument, LimitExceeded, LinkError, PladaError
-from plada_codec.links.budget import Budget, best_frame_bytes, budget, max_bytes
-from plada_codec.links.conditions import Conditions
+from plada_codec.links.budgets.budget import Budget, best_frame_bytes, budget, max_bytes
+from plada_codec.links.budgets.conditions import Conditions
 from plada_codec.links.delivery.deliveries import Delivery
 from plada_codec.links.delivery.registry import STRATEGIES
 from plada_codec.links.loss import BitErrors, BurstyLoss, IndependentLoss, Loss

@@ -16,7 +16,7 @@ from plada_codec.links.airtime.fixed_time import FixedTime
 from plada_codec.links.airtime.lora import Lora
 from plada_codec.links.link import Link
 from plada_codec.links.numbers import Number
-from plada_codec.links.profiles import link
+from plada_codec.links.profiles import link, links
 
 
 def ours(**numbers: float | None) -> Link:
@@ -64,6 +64,47 @@ def test_an_mtu_is_no_longer_than_the_packets_of_the_standard(id: str, most: int
     with pytest.raises(LinkError, match=f"{id} has packets of at most {most} bytes") as caught:
         link(id).replaced(mtu_bytes=most + 1)
     assert caught.value.rule == "value"
+
+
+LORA_400_MS = [profile.id for profile in links().values() if profile.dwell_time_s]
+
+
+@pytest.mark.parametrize("id", LORA_400_MS)
+def test_the_longest_packet_of_a_region_with_a_dwell_time_keeps_it(id: str) -> None:
+    found = link(id)
+    assert found.model is not None
+    assert found.dwell_time_s == 0.4
+    assert found.model.airtime_s(found.mtu_bytes or 0) <= 0.4
+    slower = found.replaced(coding_rate=4)  # the same bytes would be longer on the air
+    longest = slower.max_frame_bytes // slower.frame_packets
+    assert slower.model is not None
+    assert slower.model.airtime_s(longest) <= 0.4 < slower.model.airtime_s(longest + 1)
+    with pytest.raises(LinkError, match=r"a packet may be on the air for 0\.4 s") as caught:
+        slower.frame_airtime_s(slower.max_frame_bytes + 1)
+    assert caught.value.rule == "frame-bytes"
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"spreading_factor": 12}, "needs 1.16 s for a packet of 1 bytes, and may be on the air for 0.4 s"),
+        ({"coding_rate": 4, "padded": True}, "needs 0.494 s for a packet of 11 bytes"),
+    ],
+)
+def test_a_link_with_no_packet_short_enough_for_its_dwell_time_is_refused(
+    changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(LinkError, match=message) as caught:
+        link("lorawan-us915-dr0").replaced(**changed).frame_airtime_s(1)
+    assert caught.value.rule == "dwell"
+
+
+def test_a_frame_without_an_mtu_keeps_the_dwell_time_too() -> None:
+    found = link("custom").replaced(rate_bps=800, dwell_time_s=0.4)
+    assert found.frame_airtime_s(40) == 0.4
+    with pytest.raises(LinkError, match="no time for 41 bytes within") as caught:
+        found.frame_airtime_s(41)
+    assert caught.value.rule == "dwell"
 
 
 def test_delay_is_distance_by_speed_plus_the_fixed_delay() -> None:

@@ -60,6 +60,7 @@ def spec_row(profile: Link) -> str:
         *(f"to {item}" for item in shown("max_range_m", " m")),
         *shown("one_way_delay_s", " s"),
         *(f"duty cycle {item}" for item in shown("duty_cycle", "")),
+        *(f"dwell time {item}" for item in shown("dwell_time_s", " s")),
         *shown("messages_per_day", " messages a day"),
         *(f"retry after {item}" for item in shown("retry_s", " s")),
         *(f"loss {item}" for item in shown("loss", "")),

@@ -24,8 +24,8 @@ from plada_codec.cli.terminal import check_not_input, complain, loss_of, print_t
 from plada_codec.errors import InvalidArgument, PladaError
 
 if TYPE_CHECKING:
-    from plada_codec.links.budget import Budget
-    from plada_codec.links.conditions import Conditions
+    from plada_codec.links.budgets.budget import Budget
+    from plada_codec.links.budgets.conditions import Conditions
     from plada_codec.links.link import Link
     from plada_codec.links.loss import Loss
 
@@ -168,7 +168,7 @@ def _links(ids: tuple[str, ...], options: Mapping[str, Any]) -> list[Link]:
 
 
 def _conditions(options: Mapping[str, Any]) -> Conditions:
-    from plada_codec.links.conditions import Conditions
+    from plada_codec.links.budgets.conditions import Conditions
 
     if options["padded"] and options["header_bytes"] is None:
         raise click.UsageError("--padded needs --header-bytes: PLADA frames all have one length.")
@@ -212,7 +212,7 @@ def _rows(chosen: list[Link], conditions: Conditions, strategy: str | None, *, a
 
 def _budgets(rows: Rows, size: int, *, with_best_frames: bool) -> tuple[dict[str, Budget], dict[str, str]]:
     """The budgets, by label, several links by wall time; and the reason for each row that has none."""
-    from plada_codec.links.budget import best_frame_bytes, budget
+    from plada_codec.links.budgets.budget import best_frame_bytes, budget
 
     found, left_out = _each(rows, partial(budget, size))
     if len({each.link.id for each in found.values()}) > 1:
@@ -245,7 +245,7 @@ def _each(rows: Rows, compute: Callable[[Link, Conditions], _Result]) -> tuple[d
 def _show_max_bytes(rows: Rows, within: float, as_json: bool) -> None:
     """Print the bytes that fit: the bare number of a single link, for command substitution."""
     from plada_codec.cli.budget.tables import left_out_lines, print_lines
-    from plada_codec.links.budget import budget, max_bytes
+    from plada_codec.links.budgets.budget import budget, max_bytes
 
     fit, left_out = _each(rows, lambda link, conditions: max_bytes(link, within, conditions))
     if as_json:
@@ -265,7 +265,7 @@ def _show_max_bytes(rows: Rows, within: float, as_json: bool) -> None:
 def _remark(rows: Rows, fit: Mapping[str, int]) -> None:
     """Print on standard error why no more bytes fit, if not for lack of time, and the assumptions."""
     from plada_codec.cli.budget.tables import assumption_lines
-    from plada_codec.links.budget import budget
+    from plada_codec.links.budgets.budget import budget
 
     for label, size in fit.items():
         link, conditions = rows[label]

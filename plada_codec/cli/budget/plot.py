@@ -15,8 +15,8 @@ import numpy as np
 from plada_codec.errors import PladaError
 from plada_codec.extras import extra_module
 from plada_codec.files import atomic_write
-from plada_codec.links.budget import budget
-from plada_codec.links.conditions import Conditions
+from plada_codec.links.budgets.budget import budget
+from plada_codec.links.budgets.conditions import Conditions
 from plada_codec.links.link import Link
 from plada_codec.links.units import show_bytes, show_seconds
 from plada_codec.progress import Progress, no_progress

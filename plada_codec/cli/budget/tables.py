@@ -10,8 +10,8 @@ import click
 
 from plada_codec.cli.terminal import print_table
 from plada_codec.errors import printable
-from plada_codec.links.budget import Budget
-from plada_codec.links.conditions import Conditions
+from plada_codec.links.budgets.budget import Budget
+from plada_codec.links.budgets.conditions import Conditions
 from plada_codec.links.delivery.registry import BASELINE_STRATEGY, DEFAULT_STRATEGY
 from plada_codec.links.link import Link
 from plada_codec.links.units import show_joules, show_seconds

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from plada_codec import decode
 from plada_codec.errors import InputError
-from plada_codec.links.budget import max_bytes
+from plada_codec.links.budgets.budget import max_bytes
 from plada_codec.links.profiles import link
 from plada_codec.reference import ImageSource, ListedImages
 from plada_train import json_files

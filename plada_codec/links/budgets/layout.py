@@ -7,7 +7,7 @@ from typing import NamedTuple
 from plada_codec.errors import InvalidArgument, LinkError
 from plada_codec.frames.frame import MAX_SYMBOLS
 from plada_codec.frames.sending import EXTRA_SYMBOLS, layout, longest_symbol_bytes
-from plada_codec.links.conditions import Conditions
+from plada_codec.links.budgets.conditions import Conditions
 from plada_codec.links.delivery.registry import strategy_named
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from plada_codec.links.conditions import Conditions
+from plada_codec.links.budgets.conditions import Conditions
 from plada_codec.links.delivery.registry import strategy_named
 from plada_codec.links.profiles import links
 
 if TYPE_CHECKING:
-    from plada_codec.links.budget import Budget
+    from plada_codec.links.budgets.budget import Budget
 
 _UNITS = {"_bytes": "B", "_s": "s", "_m": "m", "_j": "J", "joules_per_bit": "J/bit"}
 #: Numbers of a link that only a strategy whose sender waits for answers uses.

@@ -22,13 +22,13 @@ from typing import Any
 
 from plada_codec.errors import InvalidArgument, PladaError
 from plada_codec.frames.frame import MAX_FRAME_BYTES
-from plada_codec.links.conditions import Conditions
+from plada_codec.links.budgets.conditions import Conditions
+from plada_codec.links.budgets.layout import FrameLayout, frame_layout
+from plada_codec.links.budgets.trace import TracedNumber, inputs_of, results_of
 from plada_codec.links.delivery.deliveries import Delivery, compute_delivery
 from plada_codec.links.delivery.job import DeliveryJob
-from plada_codec.links.layout import FrameLayout, frame_layout
 from plada_codec.links.link import Link
 from plada_codec.links.loss import IndependentLoss
-from plada_codec.links.trace import TracedNumber, inputs_of, results_of
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Budgets: what a delivery under given conditions costs (spec/link-budget.md section 6)."""
