@@ -9,6 +9,8 @@ broken. The rules of a format stand in the tables of its specification (`spec/pl
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 
@@ -223,6 +225,20 @@ def first_line(error: Exception) -> str:
     except Exception:  # of an exception class that somebody else wrote
         lines = []
     return next(filter(None, map(str.strip, lines)), type(error).__name__)
+
+
+@contextmanager
+def file_errors(what: str) -> Iterator[None]:
+    """Turn any error of a library that reads a file into a FileError: `what`, and the library's reason.
+
+    Libraries raise all kinds of errors for damaged bytes, even KeyError and UnicodeDecodeError: hence Exception.
+    """
+    try:
+        yield
+    except PladaError:
+        raise
+    except Exception as error:
+        raise FileError(f"{what}: {first_line(error)}", rule="file") from None
 
 
 def check_type(value: object, kind: type, name: str, rule: str) -> None:

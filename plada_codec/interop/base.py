@@ -5,12 +5,11 @@ Errors of readers do not name the file: `interop.read` puts its name in front.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from plada_codec.errors import FileError, InvalidArgument, LimitExceeded, PladaError
+from plada_codec.errors import InvalidArgument, LimitExceeded
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
 from plada_codec.tables.table import ANY_COLUMNS, Choice, Table, is_index, row_number
@@ -99,22 +98,6 @@ def missing_field(name: str) -> InvalidArgument:
     """The error for a required field that neither the file nor the caller gives."""
     what, option, rule = REQUIRED_FIELDS[name]
     return InvalidArgument(f"it does not say {what}: give {name} ({option})", rule=rule)
-
-
-@contextmanager
-def file_errors(what: str) -> Iterator[None]:
-    """Turn any error of a library that reads the file into a FileError: `what`, and the library's reason.
-
-    Libraries raise all kinds of errors for damaged bytes, even KeyError and UnicodeDecodeError: hence Exception.
-    """
-    try:
-        yield
-    except PladaError:
-        raise
-    except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        printable = "".join(ch if ch.isprintable() else "?" for ch in reason)
-        raise FileError(f"{what}: {printable}", rule="file") from None
 
 
 def write_lines(payload: Payload, stream: BinaryIO, template: str) -> None:

@@ -11,9 +11,9 @@ from typing import BinaryIO
 import numpy as np
 
 from plada_codec.interop.base import Contents, Source
-from plada_codec.interop.npz import read_array
 from plada_codec.payload import Payload
 from plada_codec.tables.foreign import table_of_array
+from plada_codec.tables.npy_array import read_array
 
 _RECORD = np.dtype([("index", "<i8"), ("label", "<i4")])
 

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from plada_codec.errors import FileError
+from plada_codec.errors import FileError, file_errors
 from plada_codec.extras import extra_module
-from plada_codec.interop.base import Contents, Source, file_errors
+from plada_codec.interop.base import Contents, Source
 from plada_codec.interop.raw import LABEL
 from plada_codec.payload import Payload
 

@@ -1,10 +1,9 @@
-"""Columns of Arrow, whatever their type, and what their schema says of them. pyarrow made them: it is not imported."""
+"""Columns of Arrow, whatever their type. pyarrow made them: it is not imported."""
 
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,13 +61,3 @@ def _chunk_values(chunk: Any, what: str, place: Callable[[int], str]) -> Values:
     if bad is not None:
         raise not_whole(place(bad), what, values[bad])
     return numbers
-
-
-def class_names_in(metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[str, ...] | None:
-    """The names of a ClassLabel, which Hugging Face's datasets keep in the metadata of a schema."""
-    try:
-        features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        names = features[column]["names"] if features[column]["_type"] == "ClassLabel" else None
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from plada_codec.errors import FileError, LimitExceeded
+from plada_codec.errors import FileError, LimitExceeded, first_line
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -104,7 +104,7 @@ class _Inflated(io.RawIOBase):
         except (LimitExceeded, FileError):
             raise
         except Exception as error:  # EOFError, zlib.error, BadGzipFile, ZstdError
-            raise FileError(f"not {self._kind}, or damaged: {str(error).splitlines()[0]}", rule="file") from None
+            raise FileError(f"not {self._kind}, or damaged: {first_line(error)}", rule="file") from None
         self._inflated += len(block)
         check_inflated(self._inflated, self._source.given, self._kind)
         return block

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from plada_codec.errors import FileError, InvalidArgument, PladaError
-from plada_codec.tables.arrow_columns import arrow_values, class_names_in
+from plada_codec.tables.arrow_columns import arrow_values
+from plada_codec.tables.hugging_face import class_names_in
 from plada_codec.tables.numbers import whole_numbers
 from plada_codec.tables.table import (
     ANY_COLUMNS,

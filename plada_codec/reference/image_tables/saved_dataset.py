@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,13 +12,12 @@ from plada_codec.extras import extra_module
 from plada_codec.reference.base import ImageSource, Location, chosen_split, read_json
 from plada_codec.reference.image_tables.table import Columns, TableImages, choose_columns
 from plada_codec.reference.sources.unsupported import source_errors
+from plada_codec.tables.arrow_messages import is_compressed
 
 #: Files in the folder of a dataset; the file in a folder of several datasets, its splits.
 _STATE, _INFO, _SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
 #: End of a stream of Arrow IPC. A stream that was cut off between two batches lacks it.
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
-#: Fields of the flatbuffer tables of Arrow: the header of a message, the compression of a batch.
-_HEADER_FIELD, _COMPRESSION_FIELD = 2, 3
 
 
 def open_saved_dataset(location: Location) -> ImageSource | None:
@@ -133,28 +131,9 @@ def _batches(path: Path) -> tuple[list[_Batch], int, Any]:
         message = ipc.read_message(reader)
         if message.type != "record batch":
             raise ValueError(f"a {message.type} in place of a batch")
-        if _is_compressed(message.metadata.to_pybytes()):
+        if is_compressed(memoryview(message.metadata)):
             # Nothing bounds the size that a compressed column claims
             raise SourceError(f"{path} is compressed: write it without compression", rule="source-unsupported")
         batches.append(_Batch(rows, start))
         rows += ipc.read_record_batch(message, schema).num_rows
     return batches, rows, schema
-
-
-def _is_compressed(message: bytes) -> bool:
-    """Whether the batch of a message is compressed: whether it has such a field in its flatbuffer table."""
-    (table,) = struct.unpack_from("<I", message)
-    header = _field(message, table, _HEADER_FIELD)
-    (distance,) = struct.unpack_from("<I", message, header)
-    return _field(message, header + distance, _COMPRESSION_FIELD) != 0
-
-
-def _field(data: bytes, table: int, number: int) -> int:
-    """Offset of a field of a flatbuffer table; 0 if the table does not have it."""
-    (back,) = struct.unpack_from("<i", data, table)
-    entry = table - back + 4 + 2 * number
-    (size,) = struct.unpack_from("<H", data, table - back)
-    if entry + 2 > table - back + size:
-        return 0
-    (distance,) = struct.unpack_from("<H", data, entry)
-    return table + int(distance) if distance else 0

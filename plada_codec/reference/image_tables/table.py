@@ -5,7 +5,6 @@ Section 2.3 of spec/reference-digest.md. The tables are those of pyarrow (extra 
 
 from __future__ import annotations
 
-import json
 import os
 from abc import abstractmethod
 from array import array
@@ -19,6 +18,7 @@ from plada_codec.errors import SourceError, first_line
 from plada_codec.extras import extra_module
 from plada_codec.reference.base import MAX_IMAGES, NO_LABEL, ImageSource
 from plada_codec.reference.sources.unsupported import source_errors
+from plada_codec.tables.hugging_face import features_in, is_list_of_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -177,7 +177,7 @@ def choose_columns(schema: Any, chosen: Mapping[str, str], table: str) -> Column
         fault = f"has labels in column {candidates[0]!r} that are {kind}, not class numbers"
     label = candidates[0] if candidates and not fault else None
     names = features.get(label, {}).get("names") if label else None
-    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+    if names is not None and not is_list_of_names(names):
         raise SourceError(f"the class names in the metadata of {table} are not a list of names", rule="class-names")
     return Columns(image, parts, label, tuple(names) if names else None, fault)
 
@@ -231,11 +231,9 @@ def _is_integer(kind: Any) -> bool:
 
 
 def _features(schema: Any, table: str) -> Mapping[str, Any]:
-    """The features of `datasets` in a schema's metadata, by column."""
-    text = (schema.metadata or {}).get(b"huggingface", b"{}")
+    """The features of `datasets`, by column. Raises SourceError if the metadata are damaged."""
     try:
-        features = json.loads(text).get("info", {}).get("features", {})
-        return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
+        return features_in(schema.metadata)
     except (ValueError, RecursionError, AttributeError) as error:
         what = f"the metadata 'huggingface' of {table} are damaged ({first_line(error)})"
         raise SourceError(what, rule="source-damaged") from error

@@ -10,13 +10,12 @@ distances, so that an image costs at most the inflation of one block.
 
 from __future__ import annotations
 
-import io
 import math
 import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from plada_codec.errors import SourceError, first_line
 from plada_codec.reference.base import MAX_IMAGES, ImageSource, Location, chosen_split
@@ -34,8 +33,8 @@ _MAX_IMAGE_BYTES = 1 << 27
 _MOST_INFLATED = 1032
 #: Bytes between two states of a decompressor that are kept (40 KB each), and in a read of the file.
 _BLOCK_BYTES, _READ_BYTES = 1 << 24, 1 << 16
-#: The header of an array, and the part of a zip archive's header that has the lengths of its ends.
-_MAX_ARRAY_HEADER_BYTES, _ZIP_HEADER = 1 << 14, struct.Struct("<4s22xHH")
+#: The part of the header of a member of a zip archive that has the lengths of its name and its extra field.
+_ZIP_HEADER = struct.Struct("<4s22xHH")
 
 
 def open_npz(location: Location) -> ImageSource | None:
@@ -200,7 +199,7 @@ def _arrays_of_split(location: Location, names: set[str]) -> tuple[str, str]:
 
 def _member(archive: zipfile.ZipFile, file: BinaryIO, name: str) -> _Member:
     """Find an array in an archive, and read its header. The array's size is what the archive says."""
-    from numpy.lib import format as npy
+    from plada_codec.tables.npy_array import read_header
 
     info = archive.getinfo(f"{name}.npy")
     if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -212,17 +211,13 @@ def _member(archive: zipfile.ZipFile, file: BinaryIO, name: str) -> _Member:
         raise ValueError("no member where the archive says one is")
     start = info.header_offset + _ZIP_HEADER.size + name_bytes + extra_bytes
     with archive.open(info) as stream:
-        # A header may claim to have gigabytes
-        head = io.BytesIO(stream.read(_MAX_ARRAY_HEADER_BYTES))
-        version = npy.read_magic(head)
-        reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, is_fortran, dtype = reader(head, max_header_size=_MAX_ARRAY_HEADER_BYTES)
-        offset = head.tell()
+        shape, is_fortran, dtype = read_header(cast(BinaryIO, stream))
+        offset = stream.tell()
     if is_fortran and len(shape) > 1:
         what = f"{name} of {archive.filename} is in Fortran's order: save numpy.ascontiguousarray of it"
         raise SourceError(what, rule="source-unsupported")
     size = offset + math.prod(shape) * dtype.itemsize
     inflated = info.compress_size * (_MOST_INFLATED if info.compress_type else 1)
-    if dtype.hasobject or not shape or any(length < 0 for length in shape) or size != info.file_size or size > inflated:
+    if dtype.hasobject or not shape or size != info.file_size or size > inflated:
         raise ValueError(f"{name} does not have the size that it says")
     return _Member(start, info.compress_size, bool(info.compress_type), offset, shape, dtype.str, dtype.name)

@@ -49,6 +49,12 @@ def claims_of(metadata: memoryview, body: memoryview) -> tuple[int, int]:
     return length, inflated
 
 
+def is_compressed(metadata: memoryview) -> bool:
+    """Whether the buffers of a record batch are compressed. Raises as `claims_of`."""
+    batch = _table(metadata, _U32.unpack_from(metadata, 0)[0], _HEADER)
+    return _place(metadata, batch, _COMPRESSION) != 0
+
+
 def _place(data: memoryview, table: int, field: int) -> int:
     """Where a field of a table stands; 0 if it is not there."""
     fields = table - _I32.unpack_from(data, table)[0]
