@@ -63,19 +63,17 @@ def atomic_write(path: str | os.PathLike[str], *, follow_links: bool = True, mod
         if before is not None and not stat.S_ISREG(before.st_mode):
             before = None
         _check_writable(target, before)
-        temporary, descriptor = _new_temporary(target.parent, mode if before is None else 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                yield stream
-                stream.flush()
-                _keep_mode(temporary, target, before)
-                os.fsync(stream.fileno())
-                if os.name == "nt":
-                    stream.close()  # Windows cannot rename an open file; elsewhere, the lock must outlast the name
-                temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with (
+            _temporary(target.parent, mode if before is None else 0o600) as (temporary, descriptor),
+            os.fdopen(descriptor, "wb") as stream,
+        ):
+            yield stream
+            stream.flush()
+            _keep_mode(temporary, target, before)
+            os.fsync(stream.fileno())
+            if os.name == "nt":
+                stream.close()  # Windows cannot rename an open file; elsewhere, the lock must outlast the name
+            temporary.replace(target)
     except OSError as error:
         raise _cannot_write(path, error) from None
 
@@ -94,16 +92,13 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         if before is not None and not stat.S_ISDIR(before.st_mode):
             raise NotADirectoryError("it is not a folder")
         _check_writable(target, before)
-        temporary, descriptor = _new_temporary(target.parent, folder=True)
-        try:
-            yield temporary
-            _keep_mode(temporary, target, before)
-            temporary.replace(target)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        finally:
-            os.close(descriptor)
+        with _temporary(target.parent, folder=True) as (temporary, descriptor):
+            try:
+                yield temporary
+                _keep_mode(temporary, target, before)
+                temporary.replace(target)
+            finally:
+                os.close(descriptor)
     except OSError as error:
         raise _cannot_write(path, error) from None
 
@@ -124,9 +119,8 @@ def check_file(path: str | os.PathLike[str]) -> None:
 def check_folder(path: str | os.PathLike[str]) -> None:
     """Raise FileError if no file can be created in a folder."""
     try:
-        temporary, descriptor = _new_temporary(Path(path), 0o600)
-        os.close(descriptor)
-        temporary.unlink(missing_ok=True)
+        with _temporary(Path(path), 0o600) as (_, descriptor):
+            os.close(descriptor)
     except OSError as error:
         raise _cannot_write(path, error) from None
 
@@ -254,14 +248,27 @@ def _keep_mode(temporary: Path, target: Path, before: os.stat_result | None) -> 
             os.setxattr(temporary, _ACL, os.getxattr(target, _ACL))
 
 
-def _new_temporary(parent: Path, mode: int = 0o777, *, folder: bool = False) -> tuple[Path, int]:
-    """Create a temporary file or folder; return its path and a descriptor, which holds a lock on it.
+@contextmanager
+def _temporary(parent: Path, mode: int = 0o777, *, folder: bool = False) -> Iterator[tuple[Path, int]]:
+    """Create a temporary file or folder: its path, and a descriptor to close, which holds a lock on it.
 
-    Temporary files that killed processes left in the folder are removed first.
+    It is removed at the end, unless it has got another name. Temporary files that killed processes left in the folder
+    are removed first.
     """
     _remove_left(parent)
+    path = parent / f".plada-{secrets.token_hex(8)}.tmp"
+    try:  # from here on, as a signal may come before the name is known to anyone
+        yield path, _created(path, mode, folder)
+    finally:
+        if folder:
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _created(path: Path, mode: int, folder: bool) -> int:
+    """Create a temporary file or folder; return a descriptor, which holds a lock on it."""
     while True:
-        path = parent / f".plada-{secrets.token_hex(8)}.tmp"
         if folder:
             path.mkdir(mode)
             descriptor = os.open(path, os.O_RDONLY)
@@ -270,7 +277,7 @@ def _new_temporary(parent: Path, mode: int = 0o777, *, folder: bool = False) -> 
         _lock(descriptor, wait=True)
         with suppress(FileNotFoundError):
             if os.path.samestat(path.stat(), os.fstat(descriptor)):
-                return path, descriptor
+                return descriptor
         os.close(descriptor)  # another process took it for one that was left, before the lock
 
 
