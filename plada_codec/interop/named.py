@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, TypeAlias
 
+from plada_codec.errors import InvalidPayload
 from plada_codec.payload import Payload
 
 #: The name of an image by its number.
@@ -67,4 +68,6 @@ def _write_rows(payload: Payload, image_name: ImageName, stream: BinaryIO, delim
 
 def _field(value: str | int) -> str:
     text = str(value)
+    if "\r" in text:  # readers take it for the end of a line, and make it a line feed
+        raise InvalidPayload(f"{text!r} has a carriage return: write the format jsonl", rule="format")
     return text if _PLAIN.fullmatch(text) else '"' + text.replace('"', '""') + '"'

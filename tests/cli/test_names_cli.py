@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plada_codec import Payload, decode, encode, open_images, reference_digest
@@ -179,6 +179,7 @@ class TestDecode:
 
 
 @examples(0.5)
+@example("a\rb")
 @given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=9))
 def test_odd_names_come_back_from_text_or_are_refused(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     root = tmp_path_factory.mktemp("odd")
@@ -196,7 +197,11 @@ def test_odd_names_come_back_from_text_or_are_refused(tmp_path_factory: pytest.T
     payload = Payload([kept], [0], len(images), 1, reference_digest(images)[:8])
     (root / "p.plada").write_bytes(encode(payload))
     for suffix in ("csv", "tsv", "json", "jsonl"):
-        ok("decode", root / "p.plada", "-o", root / f"o.{suffix}", "--reference", root / "ref")
+        decoding = ("decode", root / "p.plada", "-o", root / f"o.{suffix}", "--reference", root / "ref")
+        if "\r" in name and suffix.endswith("sv"):
+            assert "carriage return" in fails(1, *decoding)
+            continue
+        ok(*decoding)
         again = ("encode", root / f"o.{suffix}", "-o", root / "again.plada", "--reference", root / "ref")
         ok(*again, "--classes", "1")
         assert decode((root / "again.plada").read_bytes()) == payload
