@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plada_codec.errors import FileError
+from plada_codec.tables.numbers import whole_number
 from plada_codec.tables.table import HEADER_HINT
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def class_numbers(
     if class_names is None:
         listed = ", ".join(map(ascii, sorted(used)[:_LISTED])) + (", ..." if len(used) > _LISTED else "")
         raise FileError(
-            f"{place(0)}: label {labels[0]!r} is a name: give the names of all classes in their order, class_names "
-            f"(--class-names); the labels are {listed}{HEADER_HINT}",
+            f"{place(0)}: label {str(labels[0])!r} is a name: give the names of all classes in their order, "
+            f"class_names (--class-names); the labels are {listed}{HEADER_HINT}",
             rule="class-name",
         )
     numbers = {normalised(name): number for number, name in enumerate(class_names)}
@@ -58,11 +59,9 @@ def check_numbers_are_no_names(
     Raises:
         FileError: (rule class-name) if a label is ambiguous.
     """
-    if not all(name.isascii() and name.isdigit() and len(name) < 10 for name in class_names):
-        return
-    values = np.array([int(name) for name in class_names])
-    moved = np.flatnonzero(values != np.arange(len(values)))
-    ambiguous = np.isin(labels, values[moved]) | np.isin(labels, moved)
+    values = map(whole_number, class_names)
+    moved = [(number, value) for number, value in enumerate(values) if value is not None and value != number]
+    ambiguous = np.isin(labels, np.array(moved, np.int64))
     if ambiguous.any():
         at = int(np.argmax(ambiguous))
         raise FileError(

@@ -21,7 +21,7 @@ _EXACT_BITS = {2: 11, 4: 24, 8: 53}
 #: A number as text: no digits but 0 to 9, and an exponent of at most two digits, so that it cannot be huge.
 _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,2})?")
 #: Texts that programs write for a number that is missing or no number.
-_NO_NUMBERS = ("", "nan", "na", "n/a", "none", "null", "inf", "-inf", "<na>")
+NO_NUMBERS = ("", "nan", "na", "n/a", "none", "null", "inf", "-inf", "<na>")
 #: Fields of a block of text are converted at once if they are no longer than this.
 TEXT_BYTES = 32
 #: Below this, a number in text with a fraction of a millionth or more is no whole number in floating point.
@@ -59,6 +59,8 @@ def whole_objects(values: Sequence[object]) -> tuple[NDArray[np.int64], int | No
     for at, value in enumerate(values):
         if isinstance(value, np.generic):
             value = value.item()
+        if type(value) is Decimal and value.is_finite() and abs(value) <= _INT64.max and value == value.to_integral():
+            value = int(value)
         # not isinstance: True is no number
         if type(value) is float and abs(value) <= 2.0**53 and value == int(value):
             value = int(value)
@@ -79,7 +81,7 @@ def whole_number(text: str) -> int | None:
 
 def is_like_a_number(text: str) -> bool:
     """Whether a text is a number, whole or not, or a missing one."""
-    return bool(_NUMBER.fullmatch(text)) or text.lower() in _NO_NUMBERS
+    return bool(_NUMBER.fullmatch(text)) or text.lower() in NO_NUMBERS
 
 
 def whole_fields(

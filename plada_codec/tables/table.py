@@ -23,22 +23,10 @@ Values: TypeAlias = "NDArray[np.int64] | list[str]"
 #: Names of columns that are taken without an option, the best ones first: see `Choice`.
 _IMAGE_NAMES = (
     ("index", "indices"),
-    (
-        "idx",
-        "image_index",
-        "image",
-        "image_id",
-        "id",
-        "filename",
-        "file_name",
-        "file",
-        "path",
-        "image_path",
-        "key",
-        "__key__",
-    ),
+    ("idx", "imageindex", "image", "imageid", "id", "filename", "file", "path", "imagepath", "key"),
 )
-_LABEL_NAMES = (("label", "labels"), ("class", "class_id", "class_index", "label_id", "target", "category", "cls", "y"))
+_LABEL_NAMES = (("label", "labels"), ("class", "classid", "classindex", "labelid", "target", "category", "cls", "y"))
+_NO_SEPARATORS = str.maketrans("", "", " -_")
 #: Memory of a name, about, and the memory of a column from which equal names are kept only once.
 _NAME_BYTES, _MANY_NAMES_BYTES = 64, 1 << 26
 #: Up to so many rows, a column doubles when it grows; then it grows by an eighth.
@@ -55,7 +43,7 @@ class Choice:
     """The columns to read, as the caller names them: by name, or by number from 1; None leaves the choice to us.
 
     Without a name, the one column whose name says what it is gets chosen: `index` before `idx`, `image` or `filename`,
-    `label` before `class` or `target`. Upper case, spaces and hyphens make no difference.
+    `label` before `class` or `target`. Upper case, spaces, hyphens and underscores make no difference.
     """
 
     index: str | None = None
@@ -83,8 +71,9 @@ class Choice:
 
     def names_both(self, names: Sequence[str]) -> bool:
         """Whether these are names of columns, of which one holds the images and another one the labels."""
-        image = _chosen(names, None if _is_number(self.index) else self.index, _IMAGE_NAMES)
-        label = _chosen(names, None if _is_number(self.label) else self.label, _LABEL_NAMES)
+        both = _is_number(self.index) and _is_number(self.label)
+        image = _chosen(names, None if both else self.index, _IMAGE_NAMES)
+        label = _chosen(names, None if both else self.label, _LABEL_NAMES)
         return image is not None and label is not None and image != label
 
 
@@ -99,6 +88,8 @@ ANY_COLUMNS = Choice()
 
 def listed(names: Sequence[str]) -> str:
     """Say which columns there are, and the options that choose two."""
+    if not names:
+        return "it has no columns"
     shown = ", ".join(repr(name[:_LISTED_CHARACTERS]) for name in names[:_LISTED])
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"the columns are {shown}{more}: give index_column (--index-column) and label_column (--label-column)"
@@ -119,7 +110,7 @@ def _chosen(names: Sequence[str], asked: str | None, known: tuple[tuple[str, ...
 
 
 def _plain(name: str) -> str:
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
+    return name.strip().lower().translate(_NO_SEPARATORS)
 
 
 def _is_number(asked: str | None) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plada_codec import (
@@ -249,6 +249,7 @@ good_rows = st.lists(st.tuples(st.integers(0, 10**18 - 1), st.integers(0, 9)), m
 @given(good_rows, st.sampled_from(["", "index,label\n", "\ufeffIndex, Label\r\n"]), st.data())
 def test_csv_is_read_whatever_its_spacing(rows: list[tuple[int, int]], header: str, data: st.DataObject) -> None:
     rows = sorted(dict(rows).items())
+    assume(header or rows[0] != (0, 1))  # it may be a header of pandas
     space = st.sampled_from(["", "", " ", "\t"])
     end = st.sampled_from(["\n", "\n", "\r\n", "\n\n"])
     text = header
@@ -268,7 +269,10 @@ def test_a_csv_file_is_read_as_exactly_its_rows_or_refused(text: str) -> None:
         payload = read_bytes(text.encode(), "csv", reference_size=2**63 - 1, num_classes=65_536)
     except (FileError, InvalidArgument):
         assert (
-            not rows or None in rows or max(abs(int(number)) for row in rows if row for number in row.groups()) >= 2**63
+            not rows
+            or None in rows
+            or lines[0].strip(",\n") == "0,1"  # it may be a header of pandas
+            or max(abs(int(number)) for row in rows if row for number in row.groups()) >= 2**63
         )
     except InvalidPayload:
         assert None not in rows
@@ -407,7 +411,7 @@ def test_the_claims_of_an_npz_are_checked_before_allocation(shape: str) -> None:
     [
         ({"index": [3, 14]}, "it is not clear which column holds the labels; the columns are 'index'"),
         ({"index": [3.0, 14.5], "label": [6, 5]}, "row 2: index 14.5 is not a whole number"),
-        ({"index": [3, 14], "label": ["6", "5"]}, "row 1: label '6' is a name: give the names of all classes"),
+        ({"index": [3, 14], "label": ["cat", "5"]}, "row 1: label 'cat' is a name: give the names of all classes"),
         ({"index": [3, None], "label": [6, 5]}, "row 2: index is missing"),
         ({"index": [14, 3], "label": [6, 5]}, "row 2: index 3 comes after 14"),
         ({"index": [3, 14], "label": [6, 10]}, "row 2: label 10 is outside the 10 classes"),

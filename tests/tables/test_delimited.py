@@ -62,6 +62,11 @@ def table(text: str | bytes, choice: Choice = ANY_COLUMNS) -> Table:
         "3.0,6\n14.,5.000\n1.5e1,3\n",
         "3.000000000000000000e+00 6.000000000000000000e+00\n1.4e+01 5.0e0\n1.5e+01 3e0\n",
         "+3,06\n014,5\n15,3\n",
+        "\t3,\t6\n14,\t5\n15,\t3\n",
+        "3\t,\t6\n14 ,\t5\n15,3\n",
+        "ImageId,class_index\n3,6\n14,5\n15,3\n",
+        '"index" "label"\n"1" 3 6\n"2" 14 5\n"7" 15 3\n',
+        '"label"\t"note"\t"index"\n"a"\t6\t"x"\t3\n"b"\t5\t"y"\t14\n"c"\t3\t"z"\t15\n',
     ],
 )  # fmt: skip
 def test_tables_of_other_programs_are_read(text: str) -> None:
@@ -83,6 +88,11 @@ def test_columns_are_chosen_by_name_or_number() -> None:
     assert payload("6,3\n5,14\n3,15\n", index_column="2") == EXAMPLE
     assert payload("6,3\n5,14\n3,15\n", label_column="1") == EXAMPLE
     assert payload("index,label\n6,3\n5,14\n3,15\n", index_column="2", label_column="1") == EXAMPLE
+    # Names above numbers are a header, even if they are not known or are there twice
+    assert payload(text, index_column="3", label_column="1") == EXAMPLE
+    twice = text.replace("a,b,c", "label,index,index")
+    assert payload(twice, index_column="3") == EXAMPLE
+    assert payload(twice, index_column="3", label_column="label") == EXAMPLE
 
 
 @pytest.mark.parametrize(
@@ -95,6 +105,8 @@ def test_columns_are_chosen_by_name_or_number() -> None:
         ("index,label\n3,6\n", Choice("label"), "the same column|does not name"),
         ("index,index,label\n3,6,1\n", Choice(), "the columns are 'index', 'index', 'label'"),
         ("3,6\n", Choice("3"), "the columns are '3', '6'"),
+        ("a,b\n3,6\n", Choice(), "line 1: it does not name a column of images .* the columns are 'a', 'b'"),
+        ("a,b,c\n3,6,1\n", Choice("x", "b"), "no column, or more than one, is 'x'; the columns are 'a', 'b', 'c'"),
     ],
 )
 def test_columns_that_are_not_clear_are_listed(text: str, choice: Choice, message: str) -> None:
@@ -118,6 +130,11 @@ def test_columns_that_are_not_clear_are_listed(text: str, choice: Choice, messag
         ("3\n14\n", "line 1: '3' is not two fields"),
         ("index,label\n3,4503599627370497.2\n", "line 2: label '4503599627370497.2' is not"),
         ("index,label\n3,1e99\n", "line 2: label '1e99' is not a whole number of 64 bits"),
+        ("index;label\n1.000;6\n2.000;5\n", "line 2: index 1.000 may be 1 or 1000"),
+        ("0,1\n3,6\n14,5\n", "line 1: it may be a row, or the numbers of columns, as pandas writes them"),
+        (",0,1\n0,3,6\n1,14,5\n", "line 1: it may be a row, or the numbers of columns"),
+        ("index,label\nNA,6\n14,5\n", "line 2: index 'NA' is not a whole number"),
+        ('"index","label"\n"3","6","1"\n', "line 2: '\"3\",\"6\",\"1\"' has 3 of 2 fields"),
         ("a.png,1\n#b.png,2\n", "line 2: '#b.png,2' may be a comment or a row"),
         (b"\xff\xfe3\x00,\x00\x00\xd8", "it is not UTF-16-LE"),
     ],
@@ -146,6 +163,18 @@ def test_names_come_with_their_lines() -> None:
     assert [found.place(row) for row in range(2)] == ["line 3", "line 4"]
     with pytest.raises(FileError, match="line 3: label 'cat' is a name: give the names of all classes"):
         payload("index,label\n\n3,cat\n")
+
+
+def test_words_for_a_missing_number_are_names_among_names() -> None:
+    names = ("cat", "none", "NA")
+    found = payload("index,label\n3,none\n14,NA\n15,cat\n", class_names=names, num_classes=3)
+    assert found == Payload([3, 14, 15], [1, 2, 0], 100, 3, class_names=names)
+
+
+@pytest.mark.parametrize("names", [("1", "-1"), ("cat", "0", "1"), ("0", "2", "1")])
+def test_numbers_that_may_be_names_of_other_classes_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(FileError, match="line 2: label 1 may be the number or the name of a class"):
+        payload("index,label\n3,1\n14,2\n", class_names=names, num_classes=len(names))
 
 
 rows = st.lists(

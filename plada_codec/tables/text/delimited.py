@@ -3,7 +3,9 @@
 The delimiter is a tab, a semicolon, a bar, a comma, or spaces: the one that finds the most numbers in the first lines.
 Fields may be in double quotes, in which a quote is doubled. These are passed over: blank lines, rows of empty fields,
 comments (lines that begin with #), spaces around fields, and empty fields at the end of a line. The first row is a
-header if it names a column of images and one of labels (`Choice`). So is a comment right before the first row.
+header if it names a column of images and one of labels (`Choice`), or if the columns of the choice have names above
+numbers. So is a comment right before the first row. As R writes it, a header may lack the name of a first column of
+quoted names of rows.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from plada_codec.errors import FileError, InvalidArgument
-from plada_codec.tables.numbers import is_like_a_number, whole_fields
+from plada_codec.tables.numbers import NO_NUMBERS, is_like_a_number, whole_fields
 from plada_codec.tables.table import Choice, Table, TableBuilder, listed, not_whole
 from plada_codec.tables.text.lines import MAX_LINE_BYTES, line_blocks, too_long
 from plada_codec.tables.text.split import (
@@ -45,6 +47,7 @@ _SAMPLE_LINES = 20
 _COMMENT = re.compile(rb"^[ \t]*#.*", re.MULTILINE)
 #: The line by which Excel is told the delimiter.
 _SEPARATOR_LINE = re.compile(rb'"?sep=([\t;|, ])"?\n', re.IGNORECASE)
+_NO_COLUMNS = "it does not name a column of images and one of labels"
 #: Fields of a line that are looked at to find it.
 _SAMPLE_FIELDS = 256
 
@@ -160,6 +163,9 @@ class _Reader:
             image, label = self.choice.of(names)
             self.builder.image_column = names[image]
             at += 1
+            if _has_row_names_of_r(sample, delimiter):
+                names = ["", *names]
+                image, label = image + 1, label + 1
         elif len(said) == len(names) and self.choice.names_both(said):
             image, label = self.choice.of(said)
             self.builder.image_column = said[image]
@@ -167,10 +173,22 @@ class _Reader:
             raise FileError(f"line {line}: {shown(sample[0])} is not two fields, index and label", rule="file")
         else:
             image, label = self._columns_without_header(line, names)
+            if len(sample) > 1 and _are_names_over_numbers(names, _fields(sample[1], delimiter), (image, label)):
+                if self.choice.index is None and self.choice.label is None:
+                    raise InvalidArgument(f"line {line}: {_NO_COLUMNS}; {listed(names)}", rule="columns")
+                self.builder.image_column = names[image]
+                at += 1
         return _Layout(delimiter, len(names), image, label, line), lines.without(at)
 
     def _columns_without_header(self, line: int, fields: list[str]) -> tuple[int, int]:
         """The columns of a table that begins with this line, which is no header."""
+        columns = fields[1:] if not fields[0] else fields
+        if columns == [str(number) for number in range(len(columns))]:
+            raise FileError(
+                f"line {line}: it may be a row, or the numbers of columns, as pandas writes them: put a line with the "
+                "names of the columns above it, or in its place",
+                rule="file",
+            )
         numbers = [str(number + 1) for number in range(len(fields))]
         choice = self.choice
         if len(fields) == 2:
@@ -180,9 +198,13 @@ class _Reader:
         try:
             return choice.of(numbers)
         except InvalidArgument:
+            if not {self.choice.index, self.choice.label} <= {None, *numbers}:
+                try:
+                    return self.choice.of(fields)
+                except InvalidArgument as error:
+                    raise InvalidArgument(f"line {line}: {error.args[0]}", rule=error.rule) from None
             raise InvalidArgument(
-                f"line {line}: it does not name a column of images and one of labels; {listed(fields)}, by name, or "
-                "by number from 1 if there is no header",
+                f"line {line}: {_NO_COLUMNS}; {listed(fields)}, by name, or by number from 1 if there is no header",
                 rule="columns",
             ) from None
 
@@ -201,8 +223,8 @@ class _Reader:
             return
         self.builder.check_rows(self.builder.rows + len(rows))
         if self.is_number is None:
-            first = [texts(lines.data, starts[:1], ends[:1])[0] for starts, ends in columns]
-            self.is_number = is_like_a_number(first[0]) and not self.choice.image_names, is_like_a_number(first[1])
+            are_numbers = [_are_numbers(lines, *places) for places in columns]
+            self.is_number = are_numbers[0] and not self.choice.image_names, are_numbers[1]
         values: list[Values] = []
         faults: list[tuple[int, FileError]] = []
         for what, is_number, (starts, ends) in zip(("index", "label"), self.is_number, columns, strict=True):
@@ -210,6 +232,8 @@ class _Reader:
             if is_number:
                 numbers, bad = whole_fields(lines.data, starts, ends)
                 values.append(numbers)
+                if layout.delimiter == ord(";"):
+                    _check_thousands(lines, rows, what, starts, ends)
             else:
                 missing = starts == ends
                 bad = int(np.argmax(missing)) if missing.any() else None
@@ -221,6 +245,49 @@ class _Reader:
         if faults:
             raise min(faults, key=lambda fault: fault[0])[1]
         self.builder.add(values[0], values[1], lines.numbers[rows])
+
+
+def _are_names_over_numbers(names: list[str], fields: list[str], columns: tuple[int, int]) -> bool:
+    """Whether two columns begin with names, and at least one of them goes on with a number: the names are a header."""
+    return not any(is_like_a_number(names[column]) for column in columns) and any(
+        column < len(fields) and is_like_a_number(fields[column]) for column in columns
+    )
+
+
+def _has_row_names_of_r(sample: list[bytes], delimiter: int) -> bool:
+    """Whether rows begin with a field in quotes that the header does not name, as R's write.table writes them."""
+    if len(sample) < 2 or not all(line.lstrip().startswith(b'"') for line in sample[:2]):
+        return False
+    header, row = (_fields(line, delimiter) for line in sample[:2])
+    # Not if all fields are in quotes: then the header may lack any of them
+    return len(row) == len(header) + 1 and not sample[1].rstrip().endswith(b'"')
+
+
+def _are_numbers(lines: Lines, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> bool:
+    """Whether a column begins with a number. Words such as NA are names only if a name follows them."""
+    for row in range(len(starts)):
+        (text,) = texts(lines.data, starts[row : row + 1], ends[row : row + 1])
+        if text.lower() not in NO_NUMBERS:
+            return is_like_a_number(text)
+    return True
+
+
+def _check_thousands(
+    lines: Lines, rows: NDArray[np.int64], what: str, starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> None:
+    """Refuse 1.000 beside semicolons: where these are delimiters, a point may stand between thousands."""
+    width = ends - starts
+    may_be = (width >= len("1.000")) & (width <= len("100.000"))
+    for at, character in enumerate(b".000"):
+        may_be &= lines.data[ends - 4 + at] == character
+    if may_be.any():
+        at = int(np.argmax(may_be))
+        (text,) = texts(lines.data, starts[at : at + 1], ends[at : at + 1])
+        short = text.removesuffix(".000")
+        raise FileError(
+            f"line {lines.numbers[rows[at]]}: {what} {text} may be {short} or {short}000: write it without the point",
+            rule="file",
+        )
 
 
 def _sample(block: bytes) -> tuple[int, list[bytes]]:
@@ -237,12 +304,17 @@ def _sample(block: bytes) -> tuple[int, list[bytes]]:
 
 
 def _delimiter_of(sample: list[bytes]) -> int:
-    """The delimiter of the first lines: the one that gives the most numbers, then the same number of fields in each."""
-    best, best_rank = ord(","), (-1, False)
+    """The delimiter of the first lines: the one that gives the most numbers.
+
+    Among equals, it is the one that leaves no other at the ends of a field, then one with as many fields in each line.
+    """
+    best, best_rank = ord(","), (-1, False, False)
     for delimiter in _DELIMITERS:
         lines = [_fields(line, delimiter) for line in sample]
         numbers = sum(is_like_a_number(field) for fields in lines for field in fields[:_SAMPLE_FIELDS])
-        rank = (numbers, len(set(map(len, lines))) == 1)
+        others = tuple(chr(other) for other in _DELIMITERS if other != delimiter)
+        is_between = not any(field.startswith(others) or field.endswith(others) for fields in lines for field in fields)
+        rank = (numbers, is_between, len(set(map(len, lines))) == 1)
         if len(lines[0]) > 1 and rank > best_rank and (delimiter != SPACE or best_rank[0] < 0):
             best, best_rank = delimiter, rank
     return best
