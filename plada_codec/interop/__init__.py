@@ -19,17 +19,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from plada_codec.errors import FileError, InvalidArgument, PladaError, ReferenceMismatch, check_type
+from plada_codec.errors import ClassMismatch, FileError, InvalidArgument, PladaError, ReferenceMismatch, check_type
 from plada_codec.files import atomic_write
 from plada_codec.interop.base import REQUIRED_FIELDS, Contents, Source, missing_field
 from plada_codec.interop.named import ImageName
 from plada_codec.interop.registry import FORMAT_OF_SUFFIX, FORMATS, Format
-from plada_codec.interop.rows import ImageNumbers, Lookups, check_labels_are_numbers, ready_rows
+from plada_codec.interop.rows import (
+    ImageNumbers,
+    Lookups,
+    check_labels_are_numbers,
+    labels_as_names,
+    ready_rows,
+)
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
 from plada_codec.streams import BinaryInput, stream_errors
 from plada_codec.tables.compressed import SUFFIXES, deflated, inflated
 from plada_codec.tables.foreign import table_of_object
+from plada_codec.tables.names import normalised
 from plada_codec.tables.table import ANY_COLUMNS, Choice
 from plada_codec.universe import Universe
 
@@ -219,6 +226,11 @@ def _payload(
     is_table: bool,
 ) -> Payload:
     """The payload of a file's content and of the caller's arguments, which replace its values."""
+    if contents.label_names is not None and (label_names is not None or arguments.get("class_names") is not None):
+        contents = labels_as_names(contents, contents.label_names)
+    own_names, class_names = contents.fields.get("class_names"), arguments.get("class_names")
+    if own_names is not None and class_names is not None and _same_but_moved(class_names, own_names):
+        raise ClassMismatch("it has the same class names in another order", rule="class-names")
     fields = contents.fields | {field: value for field, value in arguments.items() if value is not None}
     own_size, size = contents.fields.get("reference_size"), fields.get("reference_size")
     if image_numbers is not None and own_size not in (None, size):
@@ -231,14 +243,19 @@ def _payload(
     for field in REQUIRED_FIELDS:
         if field not in fields:
             raise missing_field(field)
-    lookups = Lookups(image_numbers, names, is_table and contents.fields.get("class_names") is None)
+    lookups = Lookups(image_numbers, names, is_table and own_names is None)
     contents = replace(contents, fields=fields)
     ready = ready_rows(contents, fields["reference_size"], fields["num_classes"], lookups, sort=sort)
-    class_names = arguments.get("class_names")
     if class_names is not None and arguments.get("class_check") is None and fields.get("class_check"):
         fields = {name: value for name, value in ready.fields.items() if name != "class_names"}
         return Payload(ready.indices, ready.labels, **fields).with_class_names(class_names)
     return Payload(ready.indices, ready.labels, **ready.fields)
+
+
+def _same_but_moved(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether two lists hold the same names, but not in the same order."""
+    first, second = list(map(normalised, names)), list(map(normalised, others))
+    return first != second and sorted(first) == sorted(second)
 
 
 def _format_of(file: str | os.PathLike[str] | BinaryIO, name: str | None) -> tuple[Format, str]:

@@ -41,6 +41,7 @@ class Contents:
         fields: other attributes of Payload by name.
         place: the place of a row (from 0) in the file, for messages, such as "line 7".
         may_be_names: whether numbers of images may be names: they are from a column that is not called index.
+        label_names: names of the classes that the labels count, if their column itself says them.
     """
 
     indices: NDArray[Any]
@@ -48,13 +49,14 @@ class Contents:
     fields: dict[str, Any] = field(default_factory=dict)
     place: Callable[[int], str] = row_number
     may_be_names: bool = False
+    label_names: tuple[str, ...] | None = None
 
     @classmethod
     def of_table(cls, table: Table, fields: Mapping[str, Any] = {}) -> Contents:
         """The content of a file that holds a table, and perhaps other attributes of Payload."""
         named = {} if table.class_names is None else {"class_names": table.class_names}
         may_be_names = table.image_column is not None and not is_index(table.image_column)
-        return cls(table.images, table.labels, {**named, **fields}, table.place, may_be_names)
+        return cls(table.images, table.labels, {**named, **fields}, table.place, may_be_names, table.class_names)
 
 
 @dataclass(frozen=True)

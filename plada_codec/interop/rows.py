@@ -13,7 +13,7 @@ from plada_codec.errors import FileError, InvalidPayload
 from plada_codec.interop.base import Contents
 from plada_codec.tables.names import check_numbers_are_no_names, class_numbers
 from plada_codec.tables.numbers import whole_number, whole_numbers
-from plada_codec.tables.table import HEADER_HINT, not_whole
+from plada_codec.tables.table import HEADER_HINT, not_whole, strings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +39,14 @@ class Lookups(NamedTuple):
     check_labels: bool
 
 
+def labels_as_names(contents: Contents, label_names: Sequence[str]) -> Contents:
+    """The same content, whose labels are names: those that their numbers have in their own column."""
+    labels = _numbers(contents.labels, "label", contents.place)
+    _check_below(labels, len(label_names), "label", "{} classes", contents.place)
+    fields = {name: value for name, value in contents.fields.items() if name != "class_names"}
+    return replace(contents, labels=strings(label_names)[labels], fields=fields)
+
+
 def ready_rows(contents: Contents, reference_size: int, num_classes: int, lookups: Lookups, *, sort: bool) -> Contents:
     """The same content, in whole numbers and with rising indices.
 
@@ -61,10 +69,13 @@ def ready_rows(contents: Contents, reference_size: int, num_classes: int, lookup
     indices = indices if are_names else _numbers(indices, "index", place)
     if lookups.image_numbers is not None and (are_names or contents.may_be_names):
         indices = _looked_up(lookups.image_numbers, indices.tolist() if are_names else indices, place)
-    if _are_names(contents.labels):
-        labels = class_numbers(contents.labels, lookups.class_names, place)
+    labels = contents.labels
+    if _are_names(labels) and not set(labels.tolist()).intersection(lookups.class_names or ()):
+        labels = _numbers_in_text(labels)
+    if _are_names(labels):
+        labels = class_numbers(labels, lookups.class_names, place)
     else:
-        labels = _numbers(contents.labels, "label", place)
+        labels = _numbers(labels, "label", place)
         if lookups.class_names is not None and lookups.check_labels:
             check_numbers_are_no_names(labels, lookups.class_names, place)
     if indices.ndim == labels.ndim == 1 and len(indices) == len(labels):  # Payload refuses all others
@@ -76,7 +87,7 @@ def ready_rows(contents: Contents, reference_size: int, num_classes: int, lookup
 
 def check_labels_are_numbers(contents: Contents) -> None:
     """Raise FileError if labels are names, of classes that nobody has numbered."""
-    if _are_names(contents.labels):
+    if _are_names(contents.labels) and _are_names(_numbers_in_text(contents.labels)):
         class_numbers(contents.labels, None, contents.place)
 
 
@@ -103,6 +114,8 @@ def _numbers_in_text(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _numbers(values: NDArray[Any], what: str, place: Callable[[int], str]) -> NDArray[Any]:
+    if _are_names(values):
+        values = _numbers_in_text(values)
     if _are_names(values):
         name = ascii(str(values[0])[:40])
         raise FileError(

@@ -52,6 +52,8 @@ def _chunk_values(chunk: Any, what: str, place: Callable[[int], str]) -> Values:
         looked_up: NDArray[Any] = np.empty(len(values), object)
         looked_up[:] = values
         return column_of(looked_up[codes].tolist(), place, what)
+    if kind.startswith("decimal"):
+        return column_of(chunk.to_pylist(), place, what)
     if kind in ("string", "large_string", "string_view"):
         return column_of(chunk.to_pylist(), place, what)
     if not kind.startswith(("int", "uint", "halffloat", "float", "double")):

@@ -122,16 +122,17 @@ def _columns_of(table: Any) -> tuple[list[str], Sequence[Any]]:
     if isinstance(table, Mapping) and package != "datasets":
         return [str(name) for name in table], list(table.values())
     if package == "pandas" and kind == "DataFrame":
-        if any(name is not None for name in table.index.names):
-            table = table.reset_index()
-        return [str(name) for name in table.columns], [table.iloc[:, at] for at in range(table.shape[1])]
+        levels = [level for level, name in enumerate(table.index.names) if name is not None]
+        columns = [table.index.get_level_values(level) for level in levels]
+        columns += [table.iloc[:, at] for at in range(table.shape[1])]
+        return [str(column.name) for column in columns], columns
     if package == "polars" and kind == "DataFrame":
         return list(table.columns), table.get_columns()
     if package == "pyarrow" and kind in ("Table", "RecordBatch"):
         return list(table.schema.names), table.columns
     if package == "datasets" and kind == "Dataset":
         return list(table.column_names), ()
-    hint = ": choose one of its splits" if package == "datasets" else ""
+    hint = ": choose one of its splits" if kind.endswith("DatasetDict") else ""
     raise InvalidArgument(f"{package}.{kind} is no table that can be read{hint}", rule="columns")
 
 
@@ -175,7 +176,7 @@ def _of_polars(column: Any, what: str, place: _Place) -> Column:
     kind = str(column.dtype.base_type())
     if kind == "Enum":
         return _of_categories(column.to_physical().to_numpy(), column.dtype.categories.to_list(), what, place)
-    if kind in ("Categorical", "String"):
+    if kind in ("Categorical", "String", "Int128", "UInt128"):
         return _of_array(column.to_list(), what, place)
     return _of_array(column.to_numpy(), what, place)
 

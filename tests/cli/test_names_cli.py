@@ -91,10 +91,11 @@ class TestEncode:
             assert "'cat', 'dog'" in error
 
     def test_a_header_that_is_not_known_is_suspected(self) -> None:
-        Path("t.csv").write_text("photo,species\n03,dog\n02,eel\n")
         arguments = ("encode", "t.csv", "-o", "t.plada", "--reference", "ref", "--class-names", "classes.txt")
-        assert "line 1: no image of ref is named 'photo'" in (error := fails(1, *arguments))
-        assert "--index-column" in error
+        for name, message in (("03", "it does not name a column of images"), ("03.jpg", "no image of ref is named")):
+            Path("t.csv").write_text(f"photo,species\n{name},dog\n02.jpg,eel\n")
+            assert f"line 1: {message}" in (error := fails(1, *arguments))
+            assert "--index-column" in error
         ok(*arguments, "--index-column", "photo", "--label-column", "species")
 
     def test_names_without_a_reference_set_are_an_error_that_names_the_option(self) -> None:

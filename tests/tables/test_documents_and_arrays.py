@@ -32,6 +32,8 @@ def payload(data: Any, format: str, **given: Any) -> Payload:
         '{"index":[3,14,15],"label":[6,5,3]}',
         '{"score":{"0":1,"1":2,"2":3},"label":{"0":6,"1":5,"2":3},"index":{"0":3,"1":14,"2":15}}',
         '{"columns":["label","index"],"index":[0,1,2],"data":[[6,3],[5,14],[3,15]]}',
+        '{"columns":["label","index"],"index":[0,1,2],"data":[[6,3],[5,14],[3,15]],"index_names":[null]}',
+        '[{"index":"3","label":"6"},{"index":"14","label":"5.0"},{"index":"15","label":"3"}]',
         "[[3,6],[14,5],[15,3]]",
         '{"index":3,"label":6}\n{"index":14,"label":5}\n{"index":15,"label":3}\n',
     ],
@@ -40,6 +42,11 @@ def test_json_documents_of_any_layout_are_read(document: str) -> None:
     assert payload(document, "json") == EXAMPLE
     assert payload(document.encode("utf-16"), "json") == EXAMPLE
     assert payload(b"\xef\xbb\xbf" + document.encode(), "json") == EXAMPLE
+
+
+def test_a_json_object_is_a_row_of_its_own() -> None:
+    row = '{"index":3,"label":6}'
+    assert payload(row, "json") == payload(row, "jsonl") == Payload([3], [6], **SIZES)
 
 
 def test_keys_of_json_lines_are_chosen_by_name() -> None:
@@ -62,6 +69,11 @@ def test_keys_of_json_lines_are_chosen_by_name() -> None:
         ('[{"index":3,"label":6}]\n', "jsonl", "is not a JSON object; a document of JSON is the format json"),
         ('{"index":3,"label":6},{"index":4,\n"label":5},{"index":6,"label":6}\n', "jsonl", "line 1: "),
         ("[" * 100_000, "json", "it is not JSON: too deeply nested"),
+        (
+            f'{{"index":[{"9" * 5000}],"label":[6]}}',
+            "json",
+            "too deeply nested, or of too long numbers",
+        ),
         ("{}", "json", "it is not clear which column holds the images"),
         ("3", "json", "it is no table"),
         ('[{"index":3,"label":6},{"index":14}]', "json", "row 2: it is no object, or has no 'label'"),

@@ -5,6 +5,8 @@ pandas, polars, jax and Hugging Face's datasets need not be installed: their tes
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,8 @@ def refused(table: Any, **given: Any) -> str:
         lambda values: np.ma.array(values, mask=[False, False, False]),
         lambda values: [float(value) for value in values],
         lambda values: [np.int8(value) for value in values],
+        lambda values: [Decimal(value) for value in values],
+        lambda values: [f"{value}" for value in values],
     ],
 )
 def test_columns_of_numpy_and_python_are_read(make: Any) -> None:
@@ -98,11 +102,15 @@ def test_columns_of_torch_are_read() -> None:
 
 def test_tables_of_arrow_are_read() -> None:
     pa = pytest.importorskip("pyarrow")
-    for kind in (pa.int8(), pa.uint64(), pa.float32(), pa.float64()):
+    for kind in (pa.int8(), pa.uint64(), pa.float32(), pa.float64(), pa.decimal128(12, 2)):
         table = pa.table({"note": ["a", "b", "c"], "label": pa.array(LABELS, kind), "index": INDICES})
         assert from_table(table, **SIZES) == EXAMPLE
         assert from_table(table.to_batches()[0], **SIZES) == EXAMPLE
         assert from_table({"index": table["index"], "label": table["label"].dictionary_encode()}, **SIZES) == EXAMPLE
+    texts = pa.array([str(label) for label in LABELS], pa.large_string())
+    assert from_table(pa.table({"index": INDICES, "label": texts}), **SIZES) == EXAMPLE
+    fractions = pa.array([Decimal("6.00"), Decimal("5.50"), Decimal(3)])
+    assert "row 2: label 5.50 is not a whole number" in refused(pa.table({"index": INDICES, "label": fractions}))
     assert "row 2: label is missing" in refused(pa.table({"index": INDICES, "label": [6, None, 3]}))
     assert "row 1: label 'a' is a name" in refused({"index": INDICES, "label": pa.array(["a", "b", "a"])})
     assert "a column of bool" in refused({"index": INDICES, "label": pa.array([True, False, True])})
@@ -113,6 +121,9 @@ def test_tables_of_pandas_are_read() -> None:
     frame = pd.DataFrame({"index": INDICES, "score": [0.5, 0.1, 0.2], "label": LABELS})
     assert from_table(frame, **SIZES) == EXAMPLE
     assert from_table(frame.set_index("index"), **SIZES) == EXAMPLE
+    twice = frame.set_index(pd.Index([1, 2, 3], name="index"))
+    assert "the columns are 'index', 'index', 'score', 'label'" in refused(twice)
+    assert from_table(twice, index_column="2", **SIZES) == EXAMPLE
     for kind in ("Int64", "float64", "Float32", "int64[pyarrow]", "category"):
         assert from_table(frame.astype({"label": kind, "index": kind}), **SIZES) == EXAMPLE, kind
     assert "row 2: label is missing" in refused(frame.assign(label=pd.array([6, None, 3], "Int64")))
@@ -127,7 +138,7 @@ def test_tables_of_pandas_are_read() -> None:
 def test_tables_of_polars_are_read() -> None:
     pl = pytest.importorskip("polars", reason="needs polars")
     frame = pl.DataFrame({"index": INDICES, "score": [0.5, 0.1, 0.2], "label": LABELS})
-    for kind in (pl.Int8, pl.UInt64, pl.Float32, pl.Float64):
+    for kind in (pl.Int128, pl.Decimal(12, 2), pl.String, pl.Int8, pl.UInt64, pl.Float32, pl.Float64):
         assert from_table(frame.with_columns(pl.col("label").cast(kind)), **SIZES) == EXAMPLE, kind
     assert "row 2: label is missing" in refused(frame.with_columns(label=pl.Series([6, None, 3])))
     named = frame.with_columns(label=pl.Series(["cat", "dog", "cat"], dtype=pl.Enum(CLASSES)))
@@ -152,6 +163,22 @@ def test_datasets_are_read_with_the_names_of_their_classes() -> None:
     assert from_table(data.data.table, reference_size=100) == NAMED
     assert from_table({"index": data["index"], "label": data["label"]}, **SIZES).labels.tolist() == [1, 2, 1]
     assert "choose one of its splits" in refused(datasets.DatasetDict({"train": data}))
+    assert "choose one" not in refused(data.to_iterable_dataset())
+
+
+def test_classes_of_a_column_are_matched_by_name_with_those_of_the_caller() -> None:
+    pa = pytest.importorskip("pyarrow")
+    features = {"label": {"_type": "ClassLabel", "names": CLASSES}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    table = pa.table({"index": INDICES, "label": [1, 2, 1]}).replace_schema_metadata(metadata)
+    assert from_table(table, reference_size=100) == NAMED
+    other = ("cat", "lion", "dog")
+    moved = Payload(INDICES, [0, 2, 0], 100, 3, class_names=other)
+    assert from_table(table, reference_size=100, class_names=other) == moved
+    assert from_table(table, reference_size=100, label_names=other) == Payload(INDICES, [0, 2, 0], 100, 3)
+    assert "no class is named 'cat'" in refused(table, num_classes=None, class_names=("lion", "dog"))
+    beyond = table.set_column(1, "label", pa.array([1, 3, 1]))
+    assert "row 2: label 3 is outside the 3 classes" in refused(beyond, num_classes=None, class_names=other)
 
 
 def test_a_payload_takes_whole_numbers_of_any_type_and_no_others() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,7 @@ def _contents(
     class_names = class_names_in(metadata, columns["label"])
     if class_names is not None and fields.get("class_names") is None:
         fields["class_names"] = class_names
+        table = replace(table, class_names=class_names)
     return Contents.of_table(table, fields)
 
 

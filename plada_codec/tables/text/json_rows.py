@@ -66,7 +66,7 @@ def read_json(data: bytes, choice: Choice, check_rows: Callable[[int], None]) ->
     except (ValueError, RecursionError) as error:
         if "Extra data" in str(error):
             return read_json_lines(io.BytesIO(data), choice, check_rows)
-        reason = "too deeply nested" if isinstance(error, RecursionError) else str(error)
+        reason = str(error) if isinstance(error, json.JSONDecodeError) else "too deeply nested, or of too long numbers"
         raise FileError(f"it is not JSON: {reason}", rule="file") from None
     images, labels, name = _columns(document, choice)
     if len(images) != len(labels):
@@ -124,7 +124,7 @@ def _keys(row: dict[str, Any], choice: Choice, place: str) -> tuple[str, str]:
 
 def _columns(document: Any, choice: Choice) -> tuple[list[Any], list[Any], str | None]:
     """The values of images and labels, and the name of the images' column."""
-    if isinstance(document, dict) and set(document) == {"columns", "index", "data"}:  # pandas: orient="split"
+    if isinstance(document, dict) and {"columns", "index", "data"} <= set(document):  # pandas: split, tight
         rows, names = document["data"], document["columns"]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             columns = choice.of(names)
@@ -137,6 +137,8 @@ def _columns(document: Any, choice: Choice) -> tuple[list[Any], list[Any], str |
             return list(images.values()), list(labels.values()), names[image]
         if isinstance(images, list) and isinstance(labels, list):
             return images, labels, names[image]
+        if not isinstance(images, list | dict) and not isinstance(labels, list | dict):
+            return [images], [labels], names[image]
     elif isinstance(document, list):
         if not document:
             return [], [], None
