@@ -108,10 +108,10 @@ def check(source: str, threads: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
     if found:
-        what = f"{len(found)} of the {len(images)} images of {source} cannot be decoded"
+        what = f"of the images of {source}, {len(found)} of {len(images)} cannot be decoded"
         raise SourceError(what, rule="image-unreadable")
     if not as_json:
-        say(f"{source}: all {len(images)} images can be decoded")
+        say(f"{source}: good, {len(images)} of {len(images)} images can be decoded")
 
 
 @reference.command()

@@ -232,7 +232,7 @@ def _percentiles(
         start = max(0, min(nearest, len(order) - IMAGES_PER_PERCENT))
         for i in order[start : start + IMAGES_PER_PERCENT].tolist():
             try:
-                data_url = _thumbnail(images, i)
+                data_url = thumbnail(images, i)
             except PladaError as error:
                 errors.append(error)
             else:
@@ -257,7 +257,8 @@ def _reference(run: RunFolder, reference: str | None) -> ImageSource:
         raise InputError(what, rule="reference") from error
 
 
-def _thumbnail(images: ImageSource, i: int) -> str:
+def thumbnail(images: ImageSource, i: int) -> str:
+    """The central square of image `i` as a small JPEG file, as a data URL. Raises SourceError as `decode_image`."""
     data = io.BytesIO()
     ImageOps.fit(decode_image(images, i), (PIXELS, PIXELS)).save(data, "jpeg", quality=JPEG_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"

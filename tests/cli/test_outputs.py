@@ -44,7 +44,7 @@ def shell(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
 
 
-# Open files and pipes (C4)
+# Open files and pipes
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_closes_an_output_is_one_line(folder: Path) -> None:
         assert "Bad file descriptor" in done.stderr or "No such file" in done.stderr
 
 
-# The output is the input (C5)
+# The output is the input
 
 COMMANDS = [
     f"encode kept.csv -o OUT {' '.join(SIZES)}",
@@ -180,7 +180,7 @@ def test_standard_streams_are_inputs_and_outputs_too(folder: Path, script: str) 
     assert (folder / "kept.csv").read_text() == CSV
 
 
-# Modes (S1) and links (S2)
+# Modes and links
 
 
 def mode_of(path: Path) -> int:
@@ -254,7 +254,7 @@ def test_no_link_is_followed_for_a_file_that_only_we_name(folder: Path) -> None:
     assert not (folder / "link").is_symlink()
 
 
-# Litter (S9)
+# Litter
 
 
 def litter(folder: Path) -> list[Path]:
@@ -336,7 +336,7 @@ def test_an_error_leaves_everything_as_it_was(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {"kept.csv", "s.plada"}
 
 
-# Closed and full streams (S10)
+# Closed and full streams
 
 
 @pytest.mark.parametrize("stream", ["2>&-", "2>/dev/full", "<&- 2>&-"])

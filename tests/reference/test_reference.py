@@ -485,7 +485,7 @@ def test_a_faulty_image_source_is_an_error_of_one_line(make: Callable[[Path], Pa
     ("member", "shown"),
     [(b"cat", "'cat'"), (b"1.0", "'1.0'"), (b"65536", "'65536'"), (b"0" * 5000, "'00"), (b"", "''")],
 )
-def test_t8_labels_are_judged_only_where_they_are_asked_for(member: bytes, shown: str, tmp_path: Path) -> None:
+def test_labels_are_judged_only_where_they_are_asked_for(member: bytes, shown: str, tmp_path: Path) -> None:
     members = [("0.jpg", b"a"), ("0.cls", b"1"), ("1.cls", member), ("1.jpg", b"b"), ("2.cls", member)]
     write_shard(tmp_path / "s.tar", members)
     assert stored(tmp_path) == [b"a", b"b"]
@@ -496,7 +496,7 @@ def test_t8_labels_are_judged_only_where_they_are_asked_for(member: bytes, shown
 @pytest.mark.parametrize(
     "text", [b"cat dog", b'{"cat": 0}', b'["a", 1]', b"[" * 200_000, b"\xff", b" " * ((1 << 24) + 1)], ids=range(6)
 )
-def test_t8_class_names_are_judged_only_where_they_are_asked_for(text: bytes, tmp_path: Path) -> None:
+def test_class_names_are_judged_only_where_they_are_asked_for(text: bytes, tmp_path: Path) -> None:
     write_shards(tmp_path, [b"a"])
     (tmp_path / "classes.json").write_bytes(text)
     assert stored(tmp_path) == [b"a"]
@@ -505,7 +505,7 @@ def test_t8_class_names_are_judged_only_where_they_are_asked_for(text: bytes, tm
     assert "\n" not in str(caught.value)
 
 
-def test_s7_a_folder_1200_folders_deep_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_1200_folders_deep_is_refused_in_one_line(tmp_path: Path) -> None:
     folders = [str(tmp_path) + "/d" * depth for depth in range(1, 1201)]
     for folder in folders:
         os.mkdir(folder)  # noqa: PTH102  # Path takes quadratic time

@@ -266,7 +266,7 @@ def test_columns_are_chosen_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("values", [[0, 70_000], [0, -2], ["a", "b"], [0.0, 1.0]], ids=str)
-def test_t8_labels_of_tables_are_judged_only_where_they_are_asked_for(values: list[Any], tmp_path: Path) -> None:
+def test_labels_of_tables_are_judged_only_where_they_are_asked_for(values: list[Any], tmp_path: Path) -> None:
     table = table_of([b"a", b"b"], label=pyarrow.array(values))
     parquet.write_table(table, tmp_path / "a.parquet")
     save_to_disk(tmp_path / "saved", table)
@@ -521,7 +521,7 @@ finally:
 
 @pytest.mark.processes
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
-def test_s7_bombs_in_tables_and_arrays_take_bounded_memory(tmp_path: Path) -> None:
+def test_bombs_in_tables_and_arrays_take_bounded_memory(tmp_path: Path) -> None:
     """Each is less than 1 MB, and takes less than 700 MB."""
     zeros = bytes(1 << 27)
     one = table_of([b"a"])

@@ -71,7 +71,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_command_lists_every_image_that_cannot_be_decoded_and_exits_with_1(folder: Path) -> None:
     result = run("reference", "check", folder)
     assert result.exit_code == 1
-    assert result.stderr == f"main: 3 of the 6 images of {folder} cannot be decoded [image-unreadable]\n"
+    assert result.stderr == f"main: of the images of {folder}, 3 of 6 cannot be decoded [image-unreadable]\n"
     lines = result.stdout.splitlines()
     assert [line.partition(", ")[0] for line in lines] == [f"image {i} of {folder}" for i in (1, 3, 4)]
     for line, cause in zip(lines, ("empty", "HTML", "cut off"), strict=True):
@@ -85,5 +85,5 @@ def test_the_command_lists_every_image_that_cannot_be_decoded_and_exits_with_1(f
 def test_a_source_without_bad_images_is_good(folder: Path) -> None:
     for name in ("1", "3", "4"):
         (folder / f"{name}.png").unlink()
-    assert ok("reference", "check", folder).stdout == f"{folder}: all 3 images can be decoded\n"
+    assert ok("reference", "check", folder).stdout == f"{folder}: good, 3 of 3 images can be decoded\n"
     assert json.loads(ok("reference", "check", folder, "--json").stdout) == []

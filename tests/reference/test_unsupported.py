@@ -1,4 +1,4 @@
-"""T12: a source that is not supported is refused in one line that says what is there, and what to do."""
+"""A source that is not supported is refused in one line that says what is there, and what to do."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def refused(source: str | Path) -> str:
 
 
 @pytest.mark.parametrize(("name", "said"), FILES, ids=[name for name, _ in FILES])
-def test_t12_a_file_that_is_no_source_is_explained(name: str, said: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_source_is_explained(name: str, said: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"\x80\x04")
     with pytest.raises(SourceError, match=rf"{name} is {said}.*source-missing"):
         open_images(tmp_path / name)
@@ -52,7 +52,7 @@ def test_t12_a_file_that_is_no_source_is_explained(name: str, said: str, tmp_pat
 
 
 @pytest.mark.parametrize("url", ["https://example.com/ref.tar", "hf://datasets/cifar10", "s3://bucket/ref-{0..3}.tar"])
-def test_t12_an_address_is_explained(url: str) -> None:
+def test_an_address_is_explained(url: str) -> None:
     assert "is an address: download it, and name the file or the folder" in refused(url)
 
 
@@ -64,7 +64,7 @@ def test_t12_an_address_is_explained(url: str) -> None:
         ("train/dataset_info.json", "it has a saved dataset in test, train: name one of these folders"),
     ],
 )
-def test_t12_nested_sources_are_named(inner: str, said: str, tmp_path: Path) -> None:
+def test_nested_sources_are_named(inner: str, said: str, tmp_path: Path) -> None:
     for path in (inner, inner.replace("train", "test")):
         (tmp_path / path).parent.mkdir()
         (tmp_path / path).touch()
@@ -85,14 +85,14 @@ def test_t12_nested_sources_are_named(inner: str, said: str, tmp_path: Path) -> 
     ids=["gzip", "zstd", "git-lfs", "html"],
 )
 @pytest.mark.parametrize("name", ["ref.tar", "ref.npz", "ref.parquet"])
-def test_t12_a_file_with_other_content_is_explained(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+def test_a_file_with_other_content_is_explained(name: str, content: bytes, said: str, tmp_path: Path) -> None:
     if name == "ref.parquet":
         pytest.importorskip("pyarrow")
     (tmp_path / name).write_bytes(content)
     assert said in refused(tmp_path / name)
 
 
-def test_t12_a_source_that_needs_a_package_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_needs_a_package_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.parquet").touch()
     for module in ("pyarrow", "pyarrow.parquet"):
         monkeypatch.setitem(sys.modules, module, None)

@@ -137,7 +137,7 @@ def _damaged(reassembler: Reassembler) -> str:
     from plada_codec.frames import Reception
 
     count = reassembler.counts[Reception.DAMAGED]
-    return f"{count:,} damaged frame{'s' if count > 1 else ''} came, too" if count else ""
+    return f"{count:,} damaged frame{'s were' if count > 1 else ' was'} left out" if count else ""
 
 
 def _report(reassembler: Reassembler, output: str, state_path: str | None, saved: Counter[int], as_json: bool) -> None:

@@ -25,7 +25,7 @@ from plada_train.data.decoded_images import DecodedImages
 from plada_train.data.labelled import ImageBatches, open_training_images
 from plada_train.data.pixels import decode_square
 from plada_train.models.inference import _Batches
-from plada_train.report.gather import JPEG_QUALITY, PIXELS, _thumbnail
+from plada_train.report.gather import JPEG_QUALITY, PIXELS, thumbnail
 from tests.helpers.paths import IMAGE_VECTORS, ROOT
 from tests.helpers.training import plada_train
 
@@ -80,7 +80,7 @@ def test_every_reader_gets_the_pixels_of_the_vectors(source: Path, tmp_path: Pat
     for i in numbers.tolist():
         jpeg = io.BytesIO()
         ImageOps.fit(whole[i], (PIXELS, PIXELS)).save(jpeg, "jpeg", quality=JPEG_QUALITY)
-        assert base64.b64decode(_thumbnail(images, i).partition(",")[2]) == jpeg.getvalue()
+        assert base64.b64decode(thumbnail(images, i).partition(",")[2]) == jpeg.getvalue()
 
 
 def test_nothing_but_the_one_decoder_opens_images() -> None:

@@ -17,9 +17,7 @@ pytestmark = pytest.mark.training
 
 
 @pytest.mark.parametrize("label", [b"cat", b"1.0", b"-1", b"65536"], ids=str)
-def test_t8_a_cls_member_that_is_no_class_number_is_named_where_a_target_is_opened(
-    label: bytes, tmp_path: Path
-) -> None:
+def test_a_cls_member_that_is_no_class_number_is_named_where_a_target_is_opened(label: bytes, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "s.tar", "w") as archive:
         for name, data in (("0.jpg", jpeg(COLOURS["red"], 0)), ("0.cls", b"0"), ("1.jpg", b"x"), ("1.cls", label)):
             member = tarfile.TarInfo(name)
