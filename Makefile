@@ -4,6 +4,7 @@
 # make test-all  runs all tests, at length, with bounds checks, and as other machines would (hours)
 # make docs      builds the documentation as a site, build/site, and fails at any warning
 # make package   builds the distribution, and uses its wheel where nothing else is installed
+# make fuzz      fuzzes each reader for 20 minutes, and writes the tables of fuzz/README.md (a night)
 # make bench     measures what changed in sizes, times and memory (needs ../shared/corpora); all of it with FRESH=1
 # make cold      measures what the first call of a process costs beside the next (minutes)
 # make frames    measures what frames hold: loss, corruption, interruption, speed (a minute)
@@ -19,7 +20,7 @@ PYTEST := $(QUIET_THREADS) $(BIN)/pytest -q -rs -n 2 --dist worksteal
 # Compiled code checks no bounds of its own: these read bytes of all kinds with checks.
 BYTES_TESTS := $(addprefix tests/codec/test_,round_trip.py oracle.py damage.py vectors.py)
 
-.PHONY: demo check test test-all lint docs package bench cold frames tables accuracy frontier clean
+.PHONY: demo check test test-all lint docs package fuzz bench cold frames tables accuracy frontier clean
 
 demo: .venv/demo.installed
 	rm -rf plada-demo
@@ -50,6 +51,9 @@ lint: .venv/test.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+fuzz: .venv/test.installed
+	$(QUIET_THREADS) $(BIN)/python -m fuzz.run --record
 
 bench: .venv/test.installed
 	$(BIN)/python -m bench.payload.run $(if $(FRESH),--fresh)

@@ -1,1 +1,1 @@
-"""Fuzzing that runs longer than the tests: `python -m fuzz.decoders --minutes 10`."""
+"""Fuzzing that runs longer than the tests: `python -m fuzz.run`, `make fuzz`."""

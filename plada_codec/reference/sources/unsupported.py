@@ -94,13 +94,16 @@ def explain_empty(folder: Path) -> str:
 def source_errors(path: Path) -> Iterator[None]:
     """Turn any error of a library that reads a file into a SourceError, which says what the file looks like.
 
-    Libraries raise all kinds of errors for damaged bytes, even KeyError and MemoryError: hence Exception.
+    Libraries raise all kinds of errors for damaged bytes, even KeyError and MemoryError: hence Exception. An OSError of
+    pyarrow about damaged bytes has no number of the operating system's.
     """
     try:
         yield
-    except (PladaError, OSError):
+    except PladaError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise damaged(path, first_line(error), "source-damaged") from error
 
 
