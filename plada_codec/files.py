@@ -20,6 +20,8 @@ from typing import BinaryIO
 
 from plada_codec.errors import FileError
 
+#: The file of a folder's lock.
+LOCK_FILE = ".plada-lock"
 #: The names of temporary files and folders.
 _TEMPORARY = re.compile(r"\.plada-[0-9a-f]{16}\.tmp")
 #: The folder of the open files of a process or thread; group 1 is the process.
@@ -145,14 +147,14 @@ def lock_folder(folder: Path) -> Iterator[None]:
         return
     with ExitStack() as stack:
         try:
-            lock = os.open(folder / ".plada-lock", os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
+            lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
             stack.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             what = f"another process works in {folder}"
             raise FileError(f"{what}: wait for it, or name another folder", rule="file") from None
         except OSError as error:
-            why = ".plada-lock is a link: remove it" if error.errno == errno.ELOOP else error.strerror
+            why = f"{LOCK_FILE} is a link: remove it" if error.errno == errno.ELOOP else error.strerror
             raise FileError(f"cannot lock {folder}: {why}", rule="file") from None
         yield
 

@@ -19,7 +19,7 @@ MAX_VARINT_BYTES = 9
 
 #: Bytes that are enough to tell a wrapping.
 HEAD_BYTES = 256
-#: How wrapped bytes begin, their encoding, and the command that unwraps them or other advice.
+#: The first bytes of wrapped bytes, their encoding, and the command that unwraps them, or other advice.
 _WRAPPINGS = (
     (re.compile(rb"\x1f\x8b"), "gzip", "gzip -d"),
     (re.compile(rb"\x28\xb5\x2f\xfd"), "zstd", "zstd -d"),

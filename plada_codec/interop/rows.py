@@ -26,7 +26,7 @@ ImageNumbers: TypeAlias = "Callable[[Sequence[str] | NDArray[np.int64], Callable
 
 
 class Lookups(NamedTuple):
-    """How names become numbers.
+    """The ways from names to numbers.
 
     Attributes:
         image_numbers: looks up the names of images, or None.

@@ -42,8 +42,8 @@ _LISTED, _LISTED_CHARACTERS = 20, 40
 class Choice:
     """The columns to read, as the caller names them: by name, or by number from 1; None leaves the choice to us.
 
-    Without a name, the one column whose name says what it is gets chosen: `index` before `idx`, `image` or `filename`,
-    `label` before `class` or `target`. Upper case, spaces, hyphens and underscores make no difference.
+    Without one, the column with a known name is chosen, if it is the only one: `index` before `idx`, `image` or
+    `filename`, `label` before `class` or `target`. Upper case, spaces, hyphens and underscores make no difference.
     """
 
     index: str | None = None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from plada_codec.api import decode, inspect
+from plada_codec.api import Inspection, decode, inspect
 from plada_codec.errors import FileError, ReferenceMismatch
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
@@ -44,14 +44,7 @@ def decode_for(
     announced = inspect(payload, limits)
     if check and not announced.reference_digest:
         raise ReferenceMismatch("the payload does not name its reference set", rule="reference")
-    if announced.reference_size != len(reference):
-        # The header shows it before all images are read
-        named = f" {announced.reference_digest.hex()}" if announced.reference_digest else ""
-        raise ReferenceMismatch(
-            f"the payload is for the reference set{named} of {announced.reference_size} images, "
-            f"but {reference.source} has {len(reference)}",
-            rule="reference",
-        )
+    _check_size(announced, reference)  # before all images are read
     return decode(payload, limits, reference_digest(reference, progress) if check else None)
 
 
@@ -96,12 +89,7 @@ class VirtualDataset:
     ) -> None:
         self.reference = reference if isinstance(reference, ImageSource) else open_images(str(reference))
         if isinstance(payload, Payload):
-            if payload.reference_size != len(self.reference):
-                raise ReferenceMismatch(
-                    f"the payload is for a reference set of {payload.reference_size} images, "
-                    f"but {self.reference.source} has {len(self.reference)}",
-                    rule="reference",
-                )
+            _check_size(payload, self.reference)
             self.payload = payload
         else:
             blob = _read(payload) if isinstance(payload, str | os.PathLike) else payload
@@ -131,6 +119,16 @@ class VirtualDataset:
     def class_names(self) -> tuple[str, ...] | None:
         """The names of the classes, if the payload has them."""
         return self.payload.class_names
+
+
+def _check_size(payload: Payload | Inspection, reference: ImageSource) -> None:
+    if payload.reference_size != len(reference):
+        named = f" {payload.reference_digest.hex()}" if payload.reference_digest else ""
+        raise ReferenceMismatch(
+            f"the payload is for the reference set{named} of {payload.reference_size} images, "
+            f"but {reference.source} has {len(reference)}",
+            rule="reference",
+        )
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:

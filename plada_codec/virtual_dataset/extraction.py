@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 
 from plada_codec.errors import FileError, InputError, InvalidArgument, MissingClasses, PladaWarning
+from plada_codec.files import LOCK_FILE, lock_folder
 from plada_codec.payload import Payload
 from plada_codec.progress import Progress, no_progress
 from plada_codec.reference import ImageSource, decode_image
@@ -187,7 +188,7 @@ def _write_shards(job: _Job, files: Path) -> None:
             file.write(END)
 
 
-#: How kept images are written, by the name of the format.
+#: The functions that write the kept images, by the name of the format.
 EXTRACT_FORMATS: dict[str, Callable[[_Job, Path], None]] = {"folder": _write_folder, "shards": _write_shards}
 
 
@@ -243,9 +244,9 @@ def _finished_at_once(folder: Path, identity: str) -> Iterator[Path]:
     folder = Path(os.path.realpath(folder))
     unfinished = folder.with_name(folder.name + UNFINISHED)
     unfinished.mkdir(parents=True, exist_ok=True)
-    with _locked(unfinished):
+    with lock_folder(unfinished):
         state, files = unfinished / _STATE, unfinished / _FILES
-        if {path.name for path in unfinished.iterdir()} <= {_TEMPORARY}:
+        if {path.name for path in unfinished.iterdir()} <= {_TEMPORARY, LOCK_FILE}:
             with _replacing(state, files, sync=True) as file:
                 file.write(identity.encode())
         if not state.is_file() or state.read_text("utf-8") != identity:
@@ -258,24 +259,6 @@ def _finished_at_once(folder: Path, identity: str) -> Iterator[Path]:
             files.chmod(stat.S_IMODE(folder.stat().st_mode))
         files.rename(folder)
         shutil.rmtree(unfinished)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder, where the system has locks. Raises FileError if another process holds it."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise FileError(f"another process writes {folder}: wait for it", rule="file") from None
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

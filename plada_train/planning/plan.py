@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plada_codec import Universe, expect_encodings
-from plada_codec.errors import InputError
+from plada_codec.errors import FIND_DIFFERENCES, InputError
 from plada_codec.files import lock_folder, output_folder
 from plada_codec.progress import Progress, progress_bar
 from plada_codec.reference import ImageSource, reference_digest
@@ -198,8 +198,7 @@ def _check(scores: Scores, reference: ImageSource, train: LabelledImages, held_o
         digest = reference_digest(reference, progress)
     if digest != scores.reference_digest:
         what = f"{reference.source} is not the reference set that was scored: digests differ"
-        cure = "to find the images that differ, compare the outputs of 'plada reference list' for both sets"
-        raise InputError(f"{what}; {cure}", rule="reference")
+        raise InputError(f"{what}; {FIND_DIFFERENCES}", rule="reference")
 
 
 def _examples(data: LabelledImages, progress: Progress) -> Examples:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 NAMED_CLASSES = 20
 #: Fields of a manifest that all shards of a folder share, with their names in error messages.
 DECISIVE = {
-    "pixel_rule": "rule of pixels",
+    "pixel_rule": "pixel rule",
     "teacher_digest": "teacher",
     "temperature": "temperature",
     "amp": "setting of --amp",

@@ -83,15 +83,13 @@ class Scores:
     def load(cls, folder: Path) -> Scores:
         """Read a folder of scores. Raises InputError if it is not one, or if a shard is missing or damaged.
 
-        Scores by another rule of pixels are refused.
+        Scores by another pixel rule are refused.
 
         Scores that a shard of another version lacks are left out.
         """
         manifest = Manifest.read(folder)
         if manifest.pixel_rule != PIXEL_RULE:
-            what = (
-                f"{folder} holds scores by rule {manifest.pixel_rule} of pixels, and this version has rule {PIXEL_RULE}"
-            )
+            what = f"{folder} holds scores by pixel rule {manifest.pixel_rule}, and this version has rule {PIXEL_RULE}"
             cure = "label the reference set again, with `plada-train score` and another folder"
             raise InputError(f"{what}: {cure}", rule="scores")
         scores = cls.of_shards(manifest, (Shard.read(folder, manifest, i) for i in range(manifest.num_shards)))

@@ -52,7 +52,7 @@ class Manifest:
         shard_size: number of images in a shard; the last shard may have fewer.
         image_digests: for each shard, the digest of the bytes of its images, in order.
         held_out: share of the target's images that the teacher did not learn from (see `models.Classifier`).
-        pixel_rule: version of the rule of pixels (spec/reference-images.md); 0 before there was one.
+        pixel_rule: version of the pixel rule (spec/reference-images.md); 0 in files that do not say it.
     """
 
     images: Count

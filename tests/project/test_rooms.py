@@ -29,7 +29,7 @@ CODEC = {
     "sections": "arrays codings errors limits tables",
     "payload": "arrays errors limits sections tables universe",
     "api": "codings container errors limits payload reader sections universe",
-    "virtual_dataset": "api errors limits payload progress reference",
+    "virtual_dataset": "api errors files limits payload progress reference",
     "interop": "api codings errors extras files limits payload progress sections streams tables universe",
     "frames": "errors extras files reader streams",
     "links": "errors frames",

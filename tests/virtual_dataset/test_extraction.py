@@ -159,7 +159,7 @@ def test_nothing_is_written_over(images: ImageSource, tmp_path: Path) -> None:
     (tmp_path / "new.unfinished" / "mine").write_text("mine")
     with pytest.raises(FileError, match="belongs to another"):
         extract(images, payload(), tmp_path / "new")
-    assert tree(tmp_path / "new.unfinished") == {"mine": b"mine"}
+    assert tree(tmp_path / "new.unfinished") == {".plada-lock": b"", "mine": b"mine"}
 
 
 def test_no_link_is_followed(images: ImageSource, tmp_path: Path) -> None:

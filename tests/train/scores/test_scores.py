@@ -300,9 +300,9 @@ def test_scores_by_another_rule_of_pixels_are_refused_and_labelled_again(
     hashed = {name: value for name, value in values.items() if name not in ("format", "digest")}
     values["digest"] = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
     (out / "scores.json").write_text(json.dumps(values))
-    with pytest.raises(InputError, match=f"holds scores by rule {rule or 0} of pixels, and this version has rule 1"):
+    with pytest.raises(InputError, match=f"holds scores by pixel rule {rule or 0}, and this version has rule 1"):
         Scores.load(out)
-    with pytest.raises(InputError, match="scores of another rule of pixels"):
+    with pytest.raises(InputError, match="scores of another pixel rule"):
         score(teacher, reference, out)
     assert_equal(score(teacher, reference, tmp_path / "again"), whole)
 
