@@ -1,31 +1,27 @@
 """Tables of delimited text: CSV and its relatives, at several million rows a second.
 
-The delimiter is a tab, a semicolon, a bar, a comma, or spaces: the one that finds the most numbers in the first lines.
 Fields may be in double quotes, in which a quote is doubled. These are passed over: blank lines, rows of empty fields,
-comments (lines that begin with #), spaces around fields, and empty fields at the end of a line. The first row is a
-header if it names a column of images and one of labels (`Choice`), or if the columns of the choice have names above
-numbers. So is a comment right before the first row. As R writes it, a header may lack the name of a first column of
-quoted names of rows.
+comments (lines that begin with #), spaces around fields, and empty fields at the end of a line. `layout.py` finds the
+delimiter, the header and the columns.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from plada_codec.errors import FileError, InvalidArgument
+from plada_codec.errors import FileError
 from plada_codec.tables.numbers import NO_NUMBERS, is_like_a_number, whole_fields
-from plada_codec.tables.table import Choice, Table, TableBuilder, listed, not_whole
+from plada_codec.tables.table import Choice, Table, TableBuilder, not_whole
+from plada_codec.tables.text.layout import Layout, first_lines, layout_of
 from plada_codec.tables.text.lines import MAX_LINE_BYTES, line_blocks, too_long
 from plada_codec.tables.text.split import (
     BEFORE,
     LF,
     QUOTE,
-    SPACE,
     Lines,
     bare,
     blanks_of,
@@ -41,15 +37,9 @@ if TYPE_CHECKING:
 
     from plada_codec.tables.table import Values
 
-_DELIMITERS = b"\t;|, "
-#: Lines from which the delimiter is found.
-_SAMPLE_LINES = 20
 _COMMENT = re.compile(rb"^[ \t]*#.*", re.MULTILINE)
 #: The line by which Excel is told the delimiter.
 _SEPARATOR_LINE = re.compile(rb'"?sep=([\t;|, ])"?\n', re.IGNORECASE)
-_NO_COLUMNS = "it does not name a column of images and one of labels"
-#: Fields of a line that are looked at to find it.
-_SAMPLE_FIELDS = 256
 
 
 def read_delimited(stream: BinaryIO, choice: Choice, check_rows: Callable[[int], None]) -> Table:
@@ -67,23 +57,14 @@ def read_delimited(stream: BinaryIO, choice: Choice, check_rows: Callable[[int],
     return _Reader(choice, TableBuilder(check_rows)).read(stream)
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """The delimiter, the number of columns, those to read (from 0), and the line of the first row or header."""
-
-    delimiter: int
-    columns: int
-    image: int
-    label: int
-    line: int
-
-
 class _Reader:
+    """Reads one table, block by block: the first one decides the layout."""
+
     def __init__(self, choice: Choice, builder: TableBuilder) -> None:
         self.choice = choice
         self.builder = builder
         self.delimiter: int | None = None  # if the file says it
-        self.layout: _Layout | None = None
+        self.layout: Layout | None = None
         self.comments: list[tuple[int, bytes]] = []  # of this block, with their lines
         self.is_number: tuple[bool, bool] | None = None  # whether the columns hold numbers, not names
 
@@ -139,7 +120,7 @@ class _Reader:
             end = comment.end()
         return b"".join(parts) + block[end:]
 
-    def _check_comments(self, layout: _Layout) -> None:
+    def _check_comments(self, layout: Layout) -> None:
         """Refuse a comment that may be a row, because names may begin with #."""
         if self.is_number is not None and not all(self.is_number):
             for number, comment in self.comments:
@@ -150,65 +131,16 @@ class _Reader:
                     )
         self.comments.clear()
 
-    def _begin(self, number: int, block: bytes) -> tuple[_Layout, Lines]:
-        """Find the layout from the first lines. Return the lines of the block without header, too."""
-        at, sample = _sample(block)
-        delimiter = self.delimiter or _delimiter_of(sample)
-        names = _fields(sample[0], delimiter)
-        lines = split(number, block, delimiter)
-        line = int(lines.numbers[at])
-        comments = [comment for number, comment in self.comments if number < line]
-        said = _fields(comments[-1].strip().lstrip(b"#").strip() + b"\n", delimiter) if comments else []
-        if self.choice.names_both(names):
-            image, label = self.choice.of(names)
-            self.builder.image_column = names[image]
-            at += 1
-            if _has_row_names_of_r(sample, delimiter):
-                names = ["", *names]
-                image, label = image + 1, label + 1
-        elif len(said) == len(names) and self.choice.names_both(said):
-            image, label = self.choice.of(said)
-            self.builder.image_column = said[image]
-        elif len(names) < 2:
-            raise FileError(f"line {line}: {shown(sample[0])} is not two fields, index and label", rule="file")
-        else:
-            image, label = self._columns_without_header(line, names)
-            if len(sample) > 1 and _are_names_over_numbers(names, _fields(sample[1], delimiter), (image, label)):
-                if self.choice.index is None and self.choice.label is None:
-                    raise InvalidArgument(f"line {line}: {_NO_COLUMNS}; {listed(names)}", rule="columns")
-                self.builder.image_column = names[image]
-                at += 1
-        return _Layout(delimiter, len(names), image, label, line), lines.without(at)
+    def _begin(self, number: int, block: bytes) -> tuple[Layout, Lines]:
+        """The layout, and the lines of the first block without its header. The block begins with line `number`."""
+        blank, sample = first_lines(block)
+        line = number + blank
+        comments = [comment for at, comment in self.comments if at < line]
+        layout = layout_of(sample, line, comments[-1] if comments else b"", self.delimiter, self.choice)
+        self.builder.image_column = layout.image_column
+        return layout, split(number, block, layout.delimiter).without(blank + layout.has_header)
 
-    def _columns_without_header(self, line: int, fields: list[str]) -> tuple[int, int]:
-        """The columns of a table that begins with this line, which is no header."""
-        columns = fields[1:] if not fields[0] else fields
-        if columns == [str(number) for number in range(len(columns))]:
-            raise FileError(
-                f"line {line}: it may be a row, or the numbers of columns, as pandas writes them: put a line with the "
-                "names of the columns above it, or in its place",
-                rule="file",
-            )
-        numbers = [str(number + 1) for number in range(len(fields))]
-        choice = self.choice
-        if len(fields) == 2:
-            other = {"1": "2", "2": "1"}
-            index = choice.index or other.get(choice.label or "2")
-            choice = Choice(index, choice.label or other.get(index or ""))
-        try:
-            return choice.of(numbers)
-        except InvalidArgument:
-            if not {self.choice.index, self.choice.label} <= {None, *numbers}:
-                try:
-                    return self.choice.of(fields)
-                except InvalidArgument as error:
-                    raise InvalidArgument(f"line {line}: {error.args[0]}", rule=error.rule) from None
-            raise InvalidArgument(
-                f"line {line}: {_NO_COLUMNS}; {listed(fields)}, by name, or by number from 1 if there is no header",
-                rule="columns",
-            ) from None
-
-    def _add(self, lines: Lines, layout: _Layout) -> None:
+    def _add(self, lines: Lines, layout: Layout) -> None:
         """Take the rows of a block."""
         rows = _rows(lines, layout)
         blanks = blanks_of(layout.delimiter)
@@ -247,22 +179,6 @@ class _Reader:
         self.builder.add(values[0], values[1], lines.numbers[rows])
 
 
-def _are_names_over_numbers(names: list[str], fields: list[str], columns: tuple[int, int]) -> bool:
-    """Whether two columns begin with names, and at least one of them goes on with a number: the names are a header."""
-    return not any(is_like_a_number(names[column]) for column in columns) and any(
-        column < len(fields) and is_like_a_number(fields[column]) for column in columns
-    )
-
-
-def _has_row_names_of_r(sample: list[bytes], delimiter: int) -> bool:
-    """Whether rows begin with a field in quotes that the header does not name, as R's write.table writes them."""
-    if len(sample) < 2 or not all(line.lstrip().startswith(b'"') for line in sample[:2]):
-        return False
-    header, row = (_fields(line, delimiter) for line in sample[:2])
-    # Not if all fields are in quotes: then the header may lack any of them
-    return len(row) == len(header) + 1 and not sample[1].rstrip().endswith(b'"')
-
-
 def _are_numbers(lines: Lines, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> bool:
     """Whether a column begins with a number. Words such as NA are names only if a name follows them."""
     for row in range(len(starts)):
@@ -290,47 +206,6 @@ def _check_thousands(
         )
 
 
-def _sample(block: bytes) -> tuple[int, list[bytes]]:
-    """The number of blank lines at the beginning, and the first lines that are not blank, each with its LF."""
-    begin = block.rfind(b"\n", 0, len(block) - len(block.lstrip())) + 1
-    blank = block.count(b"\n", 0, begin)
-    found: list[bytes] = []
-    while len(found) < _SAMPLE_LINES and begin < len(block):
-        end = block.index(b"\n", begin) + 1
-        if not block[begin:end].isspace():
-            found.append(block[begin:end])
-        begin = end
-    return blank, found
-
-
-def _delimiter_of(sample: list[bytes]) -> int:
-    """The delimiter of the first lines: the one that gives the most numbers.
-
-    Among equals, it is the one that leaves no other at the ends of a field, then one with as many fields in each line.
-    """
-    best, best_rank = ord(","), (-1, False, False)
-    for delimiter in _DELIMITERS:
-        lines = [_fields(line, delimiter) for line in sample]
-        numbers = sum(is_like_a_number(field) for fields in lines for field in fields[:_SAMPLE_FIELDS])
-        others = tuple(chr(other) for other in _DELIMITERS if other != delimiter)
-        is_between = not any(field.startswith(others) or field.endswith(others) for fields in lines for field in fields)
-        rank = (numbers, is_between, len(set(map(len, lines))) == 1)
-        if len(lines[0]) > 1 and rank > best_rank and (delimiter != SPACE or best_rank[0] < 0):
-            best, best_rank = delimiter, rank
-    return best
-
-
-def _fields(line: bytes, delimiter: int) -> list[str]:
-    """The fields of a line, without empty ones at its end. It may be cut in the middle of quotes."""
-    if line.count(b'"') % 2:
-        line = line[:-1] + b'"\n'
-    lines = split(1, line, delimiter)
-    fields = texts(lines.data, *bare(lines.data, *lines.fields(0), blanks_of(delimiter)))
-    while fields and not fields[-1]:
-        fields.pop()
-    return fields
-
-
 def _check_quotes(lines: Lines, number: int, delimiter: int) -> None:
     """Refuse a quote that neither opens nor closes a field, nor is doubled. The block begins with line `number`."""
     beside = characters(b'\n" \t' + bytes([delimiter]))
@@ -343,7 +218,7 @@ def _check_quotes(lines: Lines, number: int, delimiter: int) -> None:
         raise FileError(f"line {line}: a quote in the middle of a field: put the whole field in quotes", rule="file")
 
 
-def _rows(lines: Lines, layout: _Layout) -> NDArray[np.int64]:
+def _rows(lines: Lines, layout: Layout) -> NDArray[np.int64]:
     """The lines that are rows: not blank, and of as many fields as the first row has."""
     extra = lines.counts - (layout.columns - 1)
     if not extra.any():
