@@ -81,7 +81,7 @@ def open_images(source: str | Path) -> ImageSource:
         raise SourceError(what, rule="source-unreadable") from error
     if row is None or images is None:
         raise SourceError(f"{location.path} {explain(location)}", rule="source-missing")
-    if not row.has_parts and (location.split is not None or location.columns):
+    if len(images) and not row.has_parts and (location.split is not None or location.columns):
         raise SourceError(f"{location.path} is a {row.name}: it has no splits or columns", rule="source-part")
     if not len(images):
         others = f", only {_files_passed_over(images)}" if images.passed_over else ""

@@ -59,16 +59,17 @@ def test_an_address_is_explained(url: str) -> None:
 @pytest.mark.parametrize(
     ("inner", "said"),
     [
-        ("train/0.tar", "it has .tar files in test, train: name one of these folders"),
-        ("train/0.parquet", "it has .parquet files in test, train: name one of these folders"),
-        ("train/dataset_info.json", "it has a saved dataset in test, train: name one of these folders"),
+        ("train/0.tar", "it has .tar files in {0}/test, {0}/train: name one of these folders"),
+        ("train/0.parquet", "it has .parquet files in {0}/test, {0}/train: name one of these folders"),
+        ("train/dataset_info.json", "it has a saved dataset in {0}/test, {0}/train: name one of these folders"),
     ],
 )
 def test_nested_sources_are_named(inner: str, said: str, tmp_path: Path) -> None:
     for path in (inner, inner.replace("train", "test")):
         (tmp_path / path).parent.mkdir()
         (tmp_path / path).touch()
-    assert said in refused(tmp_path)
+    assert said.format(tmp_path) in refused(tmp_path)
+    assert said.format(tmp_path) in refused(f"{tmp_path}#train")
 
 
 @pytest.mark.parametrize(

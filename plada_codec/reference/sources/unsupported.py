@@ -81,7 +81,7 @@ def explain_empty(folder: Path) -> str:
         else:
             names.append(path.name)
     for suffix, folders in with_files.items():
-        listed = ", ".join(sorted(folders)[:4])
+        listed = ", ".join(str(folder / name) for name in sorted(folders)[:4])
         kind = "a saved dataset" if suffix == ".json" else f"{suffix} files"
         return f"; it has {kind} in {listed}: name one of these folders"
     for name in sorted(names):
