@@ -284,7 +284,7 @@ def lines_of(path: str) -> list[str]:
         text = Path(path).read_text(encoding="utf-8-sig")
         return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     except UnicodeDecodeError:
-        raise FileError(f"{path}: class names must be UTF-8", rule="file") from None
+        raise FileError(f"{path}: class names must be UTF-8: save the file in UTF-8", rule="file") from None
 
 
 def standard_input() -> BinaryIO:

@@ -269,7 +269,8 @@ def _format_of(file: str | os.PathLike[str] | BinaryIO, name: str | None) -> tup
             suffix = path.with_suffix("").suffix if compression else path.suffix
             name = FORMAT_OF_SUFFIX.get(suffix.lower().removeprefix("."))
             if name is None:
-                raise InvalidArgument(f"{_name_of(file)}: no format has this suffix; {known}", rule="format")
+                what = "is a folder, not a file of" if path.is_dir() else "has the suffix of no format of"
+                raise InvalidArgument(f"{_name_of(file)} {what} images and labels; {known}", rule="format")
     elif name is None:
         raise InvalidArgument(f"{_name_of(file)}: a stream has no suffix: give its format; {known}", rule="format")
     if name not in FORMAT_OF_SUFFIX:

@@ -40,7 +40,7 @@ class Contents:
         labels: numbers of the classes, or their names.
         fields: other attributes of Payload by name.
         place: the place of a row (from 0) in the file, for messages, such as "line 7".
-        may_be_names: whether numbers of images may be names: they are from a column that is not called index.
+        image_column: the name of the column of the images, or None if it has none.
         label_names: names of the classes that the labels count, if their column itself says them.
     """
 
@@ -48,15 +48,19 @@ class Contents:
     labels: NDArray[Any]
     fields: dict[str, Any] = field(default_factory=dict)
     place: Callable[[int], str] = row_number
-    may_be_names: bool = False
+    image_column: str | None = None
     label_names: tuple[str, ...] | None = None
+
+    @property
+    def may_be_names(self) -> bool:
+        """Whether numbers of images may be names: they are from a column that has a name, which is not index."""
+        return self.image_column is not None and not is_index(self.image_column)
 
     @classmethod
     def of_table(cls, table: Table, fields: Mapping[str, Any] = {}) -> Contents:
         """The content of a file that holds a table, and perhaps other attributes of Payload."""
         named = {} if table.class_names is None else {"class_names": table.class_names}
-        may_be_names = table.image_column is not None and not is_index(table.image_column)
-        return cls(table.images, table.labels, {**named, **fields}, table.place, may_be_names, table.class_names)
+        return cls(table.images, table.labels, {**named, **fields}, table.place, table.image_column, table.class_names)
 
 
 @dataclass(frozen=True)

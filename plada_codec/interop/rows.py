@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -66,15 +67,16 @@ def ready_rows(contents: Contents, reference_size: int, num_classes: int, lookup
     if _are_names(indices) and lookups.image_numbers is not None:
         indices = _numbers_in_text(indices)
     are_names = _are_names(indices) and lookups.image_numbers is not None
-    indices = indices if are_names else _numbers(indices, "index", place)
-    if lookups.image_numbers is not None and (are_names or contents.may_be_names):
-        indices = _looked_up(lookups.image_numbers, indices.tolist() if are_names else indices, place)
     labels = contents.labels
     if _are_names(labels) and not set(labels.tolist()).intersection(lookups.class_names or ()):
         labels = _numbers_in_text(labels)
-    if _are_names(labels):
-        labels = class_numbers(labels, lookups.class_names, place)
-    else:
+    with _header_hint(contents):
+        indices = indices if are_names else _numbers(indices, "index", place)
+        if lookups.image_numbers is not None and (are_names or contents.may_be_names):
+            indices = lookups.image_numbers(indices.tolist() if are_names else indices, place)
+        if are_classes_named := _are_names(labels):
+            labels = class_numbers(labels, lookups.class_names, place)
+    if not are_classes_named:
         labels = _numbers(labels, "label", place)
         if lookups.class_names is not None and lookups.check_labels:
             check_numbers_are_no_names(labels, lookups.class_names, place)
@@ -88,14 +90,17 @@ def ready_rows(contents: Contents, reference_size: int, num_classes: int, lookup
 def check_labels_are_numbers(contents: Contents) -> None:
     """Raise FileError if labels are names, of classes that nobody has numbered."""
     if _are_names(contents.labels) and _are_names(_numbers_in_text(contents.labels)):
-        class_numbers(contents.labels, None, contents.place)
+        with _header_hint(contents):
+            class_numbers(contents.labels, None, contents.place)
 
 
-def _looked_up(image_numbers: ImageNumbers, names: Any, place: Callable[[int], str]) -> NDArray[np.int64]:
+@contextmanager
+def _header_hint(contents: Contents) -> Iterator[None]:
+    """Add to errors about the first row that it may be a header, if the columns have no names."""
     try:
-        return image_numbers(names, place)
+        yield
     except FileError as error:
-        if not error.args[0].startswith(f"{place(0)}:"):
+        if contents.image_column is not None or not error.args[0].startswith(f"{contents.place(0)}:"):
             raise
         raise FileError(f"{error.args[0]}{HEADER_HINT}", rule=error.rule) from None
 
@@ -119,8 +124,7 @@ def _numbers(values: NDArray[Any], what: str, place: Callable[[int], str]) -> ND
     if _are_names(values):
         name = ascii(str(values[0])[:40])
         raise FileError(
-            f"{place(0)}: {what} {name} is a name, not a number: give image_numbers (--reference) to look names up"
-            f"{HEADER_HINT}",
+            f"{place(0)}: {what} {name} is a name, not a number: give image_numbers (--reference) to look names up",
             rule="file",
         )
     if values.dtype.kind not in "uf" or values.ndim != 1:

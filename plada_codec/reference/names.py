@@ -18,7 +18,7 @@ import numpy as np
 
 from plada_codec.errors import FileError
 from plada_codec.reference.base import ImageSource
-from plada_codec.tables.names import normalised
+from plada_codec.tables.names import encoding_hint, normalised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -168,4 +168,6 @@ def _fault(images: ImageSource, name: str) -> str:
         if len(fits) > 1:
             first, second = (f"image {i}, {images.name(i)}," for i in fits[:2])
             return f"{name!r} may be {first} or {second} of {images.source}: give more of its path"
-    return f"no image of {images.source} is named {name!r}: 'plada reference list' prints their names"
+    return (
+        f"no image of {images.source} is named {name!r}: 'plada reference list' prints their names{encoding_hint(name)}"
+    )

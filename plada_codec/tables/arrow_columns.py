@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plada_codec.errors import FileError
 from plada_codec.tables.numbers import whole_numbers
-from plada_codec.tables.table import Values, column_of, not_whole, row_number
+from plada_codec.tables.table import Values, column_of, neither_numbers_nor_names, not_whole, row_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +56,7 @@ def _chunk_values(chunk: Any, what: str, place: Callable[[int], str]) -> Values:
     if kind in ("string", "large_string", "string_view"):
         return column_of(chunk.to_pylist(), place, what)
     if not kind.startswith(("int", "uint", "halffloat", "float", "double")):
-        raise FileError(f"{what}: a column of {kind} holds neither whole numbers nor names", rule="file")
+        raise neither_numbers_nor_names(what, kind)
     values = chunk.to_numpy(zero_copy_only=False)
     numbers, bad = whole_numbers(values)
     if bad is not None:

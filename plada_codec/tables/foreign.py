@@ -17,12 +17,11 @@ from plada_codec.tables.arrow_columns import arrow_values
 from plada_codec.tables.hugging_face import class_names_in
 from plada_codec.tables.numbers import whole_numbers
 from plada_codec.tables.table import (
-    ANY_COLUMNS,
     Choice,
     Table,
     Values,
     column_of,
-    listed,
+    neither_numbers_nor_names,
     not_whole,
     row_number,
     table_of,
@@ -76,10 +75,7 @@ def table_of_array(array: np.ndarray[Any, Any], choice: Choice, check_rows: Call
         image_column = names[image]
         columns = [array[name] for name in names]
     elif array.ndim == 2:
-        numbers = [str(number + 1) for number in range(array.shape[1])]
-        if choice == ANY_COLUMNS and len(numbers) != 2:
-            raise InvalidArgument(f"its {len(numbers)} columns have no names; {listed(numbers)}", rule="columns")
-        image, label = (0, 1) if choice == ANY_COLUMNS else choice.of(numbers)
+        image, label = choice.of_unnamed(array.shape[1])
         columns = list(array.T)
     else:
         raise FileError(
@@ -155,7 +151,7 @@ def _of_array(column: Any, what: str, place: _Place) -> Column:
     if array.dtype.kind in "OU":
         return Column(column_of(array.tolist(), place, what))
     if array.dtype.kind not in "iuf":
-        raise FileError(f"{what}: a column of {array.dtype} holds neither whole numbers nor names", rule="file")
+        raise neither_numbers_nor_names(what, array.dtype)
     numbers, bad = whole_numbers(array)
     if bad is not None:
         raise not_whole(place(bad), what, array[bad])

@@ -10,7 +10,6 @@ import numpy as np
 
 from plada_codec.errors import FileError
 from plada_codec.tables.numbers import whole_number
-from plada_codec.tables.table import HEADER_HINT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,10 +33,10 @@ def class_numbers(
     """
     used = dict.fromkeys(labels.tolist())
     if class_names is None:
-        listed = ", ".join(map(ascii, sorted(used)[:_LISTED])) + (", ..." if len(used) > _LISTED else "")
+        listed = ", ".join(map(repr, sorted(used)[:_LISTED])) + (", ..." if len(used) > _LISTED else "")
         raise FileError(
             f"{place(0)}: label {str(labels[0])!r} is a name: give the names of all classes in their order, "
-            f"class_names (--class-names); the labels are {listed}{HEADER_HINT}",
+            f"class_names (--class-names); the labels are {listed}",
             rule="class-name",
         )
     numbers = {normalised(name): number for number, name in enumerate(class_names)}
@@ -46,7 +45,7 @@ def class_numbers(
     if (classes < 0).any():
         at = int(np.argmax(classes < 0))
         listed = ", ".join(map(repr, class_names[:_LISTED])) + (", ..." if len(class_names) > _LISTED else "")
-        hint = "" if at else HEADER_HINT
+        hint = encoding_hint(labels[at])
         raise FileError(f"{place(at)}: no class is named {labels[at]!r}: they are {listed}{hint}", rule="class-name")
     return classes
 
@@ -69,6 +68,15 @@ def check_numbers_are_no_names(
             "of their numbers",
             rule="class-name",
         )
+
+
+def encoding_hint(name: str) -> str:
+    """End of messages about a name that is not known: that it is not UTF-8, if it is not."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "; it is not in UTF-8: save the table in UTF-8, in Excel as 'CSV UTF-8'"
+    return ""
 
 
 def normalised(name: str) -> str:

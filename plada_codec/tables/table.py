@@ -32,8 +32,11 @@ _NAME_BYTES, _MANY_NAMES_BYTES = 64, 1 << 26
 #: Up to so many rows, a column doubles when it grows; then it grows by an eighth.
 _FEW_ROWS = 1 << 20
 _INT32 = np.iinfo(np.int32)
-#: End of messages about a name in the first row.
-HEADER_HINT = "; if this is a header, give index_column (--index-column) and label_column (--label-column)"
+#: End of messages about the first row of a table whose columns have no names.
+HEADER_HINT = (
+    "; if this is a header, give the names of its columns: index_column (--index-column) and label_column "
+    "(--label-column)"
+)
 #: Names in messages: so many, and of each so many characters.
 _LISTED, _LISTED_CHARACTERS = 20, 40
 
@@ -68,6 +71,22 @@ class Choice:
         if image == label:
             raise InvalidArgument(f"images and labels cannot be the same column; {listed(names)}", rule="columns")
         return image, label
+
+    def of_unnamed(self, count: int) -> tuple[int, int]:
+        """The same, among so many columns without names. Of two columns, images are the first one.
+
+        Raises:
+            InvalidArgument: (rule columns) if the caller does not choose among other numbers of columns.
+        """
+        index, label = self.index, self.label
+        if count == 2:
+            other = {"1": "2", "2": "1"}
+            index = index or other.get(label or "2")
+            label = label or other.get(index or "")
+        numbers = [str(number + 1) for number in range(count)]
+        if index is None and label is None:
+            raise InvalidArgument(f"its {count} columns have no names; {listed(numbers)}", rule="columns")
+        return Choice(index, label).of(numbers)
 
     def names_both(self, names: Sequence[str]) -> bool:
         """Whether these are names of columns, of which one holds the images and another one the labels."""
@@ -268,6 +287,15 @@ def not_whole(place: str, what: str, value: object) -> FileError:
     if value is None or (isinstance(value, str) and not value):
         return FileError(f"{place}: {what} is missing", rule="file")
     return FileError(f"{place}: {what} {_short(value)} is not a whole number of 64 bits", rule="file")
+
+
+def neither_numbers_nor_names(what: str, kind: object) -> FileError:
+    """The error for a column of a type that holds neither whole numbers nor text."""
+    return FileError(
+        f"{what}: a column of {kind} holds neither whole numbers nor names: choose another one, {what}_column "
+        f"(--{what}-column)",
+        rule="file",
+    )
 
 
 def _short(value: object) -> str:

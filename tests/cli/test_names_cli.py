@@ -6,6 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -96,7 +97,52 @@ class TestEncode:
             Path("t.csv").write_text(f"photo,species\n{name},dog\n02.jpg,eel\n")
             assert f"line 1: {message}" in (error := fails(1, *arguments))
             assert "--index-column" in error
+        assert "if this is a header, give the names of its columns: index_column (--index-column)" in error
+        assert "is a header" in fails(1, *arguments, "--index-column", "1", "--label-column", "2")
         ok(*arguments, "--index-column", "photo", "--label-column", "species")
+
+    @pytest.mark.parametrize(
+        ("table", "words"),
+        [
+            ("image,label\n04.jpg,dog\n", "no image of ref is named '04.jpg'"),
+            ("image,label\n03,cow\n", "no class is named 'cow'"),
+            ("image,label\n,dog\n", "index is missing"),
+        ],
+    )
+    def test_a_header_that_is_known_is_not_suspected_in_the_next_row(self, table: str, words: str) -> None:
+        Path("t.csv").write_text(table)
+        arguments = ("encode", "t.csv", "-o", "t.plada", "--reference", "ref", "--class-names", "classes.txt")
+        assert words in (error := fails(1, *arguments))
+        assert "is a header" not in error
+        Path("t.csv").write_text(table.partition("\n")[2])
+        assert words in (error := fails(1, *arguments))
+        assert "if this is a header" in error
+
+    @pytest.mark.parametrize("row", ["x y/é, #.png;dog", "03;hündin"])
+    def test_a_table_that_is_not_utf_8_is_said_to_be_so(self, row: str) -> None:
+        Path("t.csv").write_bytes(f'image;label\n"{row.replace(";", chr(34) + ";")}\n'.encode("cp1252"))
+        error = fails(1, "encode", "t.csv", "-o", "t.plada", "--reference", "ref", "--class-names", "classes.txt")
+        assert "line 2: no " in error
+        assert "it is not in UTF-8: save the table in UTF-8" in error
+
+    def test_pairs_without_names_of_columns_need_no_options_in_any_format(self) -> None:
+        np.save("t.npy", [[1, 0], [3, 1]])
+        Path("t.json").write_text("[[1, 0], [3, 1]]")
+        Path("t.csv").write_text("1,0\n3,1\n")
+        for name in ("t.npy", "t.json", "t.csv"):
+            for options in ([], ["--index-column", "1"], ["--label-column", "2"]):
+                ok("encode", name, "-o", "t.plada", "--reference", "ref", "--classes", "2", *options)
+                assert decode(Path("t.plada").read_bytes()).indices.tolist() == [1, 3]
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [("ref", "ref is a folder, not a file of images and labels"), ("t.xlsx", "has the suffix of no format of")],
+    )
+    def test_a_file_that_is_no_table_is_said_to_be_so(self, name: str, words: str) -> None:
+        Path("t.xlsx").touch()
+        error = fails(1, "encode", name, "-o", "t.plada", "--reference", "ref", "--classes", "2")
+        assert words in error
+        assert "the formats are: plada, npz, csv" in error
 
     def test_names_without_a_reference_set_are_an_error_that_names_the_option(self) -> None:
         Path("t.csv").write_text("image,label\n03.jpg,0\n")

@@ -80,7 +80,7 @@ def test_keys_of_json_lines_are_chosen_by_name() -> None:
         ('{"index":[3,14],"label":[6]}', "json", "2 indices, but 1 labels"),
         ('{"index":[3,[]],"label":[6,5]}', "json", "row 2: index [] is not a whole number"),
         ('{"index":[3,1e400],"label":[6,5]}', "json", "row 2: index inf is not a whole number"),
-        ("[[3,6,1],[14,5,1]]", "json", "its rows have no names; the columns are '1', '2', '3'"),
+        ("[[3,6,1],[14,5,1]]", "json", "its 3 columns have no names; the columns are '1', '2', '3'"),
         ("[[3,6],[14]]", "json", "row 2: it is no array of 2 values"),
         ('{"columns":["index","label"],"index":[0],"data":7}', "json", "its data are no array"),
     ],

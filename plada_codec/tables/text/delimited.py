@@ -15,7 +15,7 @@ import numpy as np
 
 from plada_codec.errors import FileError
 from plada_codec.tables.numbers import NO_NUMBERS, is_like_a_number, whole_fields
-from plada_codec.tables.table import Choice, Table, TableBuilder, not_whole
+from plada_codec.tables.table import HEADER_HINT, Choice, Table, TableBuilder, not_whole
 from plada_codec.tables.text.layout import Layout, first_lines, layout_of
 from plada_codec.tables.text.lines import MAX_LINE_BYTES, line_blocks, too_long
 from plada_codec.tables.text.split import (
@@ -175,7 +175,10 @@ class _Reader:
                 row = int(rows[bad])
                 faults.append((row, not_whole(f"line {lines.numbers[row]}", what, text)))
         if faults:
-            raise min(faults, key=lambda fault: fault[0])[1]
+            row, error = min(faults, key=lambda fault: fault[0])
+            if not self.builder.rows and row == rows[0] and self.builder.image_column is None:
+                raise FileError(f"{error.args[0]}{HEADER_HINT}", rule=error.rule)
+            raise error
         self.builder.add(values[0], values[1], lines.numbers[rows])
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from plada_codec.errors import FileError, InvalidArgument, LimitExceeded
-from plada_codec.tables.table import ANY_COLUMNS, Choice, Table, TableBuilder, column_of, listed, row_number, table_of
+from plada_codec.tables.table import Choice, Table, TableBuilder, column_of, row_number, table_of
 from plada_codec.tables.text.lines import line_blocks
 
 if TYPE_CHECKING:
@@ -151,11 +151,7 @@ def _columns(document: Any, choice: Choice) -> tuple[list[Any], list[Any], str |
             return [row[keys[0]] for row in document], [row[keys[1]] for row in document], keys[0]
         if isinstance(document[0], list):
             width = len(document[0])
-            names = [str(number + 1) for number in range(width)]
-            if choice == ANY_COLUMNS and width != 2:
-                raise InvalidArgument(f"its rows have no names; {listed(names)}", rule="columns")
-            columns = (0, 1) if choice == ANY_COLUMNS else choice.of(names)
-            return *_of_arrays(document, columns, width), None
+            return *_of_arrays(document, choice.of_unnamed(width), width), None
     raise FileError("it is no table: no array of objects or of arrays, and no object of columns", rule="file")
 
 

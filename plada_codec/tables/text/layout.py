@@ -105,13 +105,8 @@ def _columns_without_header(line: int, fields: list[str], choice: Choice) -> tup
             rule="file",
         )
     numbers = [str(number + 1) for number in range(len(fields))]
-    numbered = choice
-    if len(fields) == 2:
-        other = {"1": "2", "2": "1"}
-        index = choice.index or other.get(choice.label or "2")
-        numbered = Choice(index, choice.label or other.get(index or ""))
     try:
-        return numbered.of(numbers)
+        return choice.of_unnamed(len(fields))
     except InvalidArgument:
         if not {choice.index, choice.label} <= {None, *numbers}:
             try:
