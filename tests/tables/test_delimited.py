@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plada_codec import InvalidArgument, LimitExceeded, Payload, PladaError
-from plada_codec.errors import FileError
+from plada_codec.errors import FileError, PladaWarning
 from plada_codec.interop import read
 from plada_codec.tables.table import ANY_COLUMNS, Choice, Table
 from plada_codec.tables.text import lines
@@ -131,7 +131,7 @@ def test_columns_that_are_not_clear_are_listed(text: str, choice: Choice, messag
         ("index,label\n3,4503599627370497.2\n", "line 2: label '4503599627370497.2' is not"),
         ("index,label\n3,1e99\n", "line 2: label '1e99' is not a whole number of 64 bits"),
         ("index;label\n1.000;6\n2.000;5\n", "line 2: index 1.000 may be 1 or 1000"),
-        ("0,1\n3,6\n14,5\n", "line 1: it may be a row, or the numbers of columns, as pandas writes them"),
+        ("0,1,2\n3,6,9\n", "line 1: it may be a row, or the numbers of columns, as pandas writes them"),
         (",0,1\n0,3,6\n1,14,5\n", "line 1: it may be a row, or the numbers of columns"),
         ("index,label\nNA,6\n14,5\n", "line 2: index 'NA' is not a whole number"),
         ('"index","label"\n"3","6","1"\n', "line 2: '\"3\",\"6\",\"1\"' has 3 of 2 fields"),
@@ -144,6 +144,12 @@ def test_a_fault_is_told_by_line(text: str | bytes, message: str) -> None:
         payload(text)
     assert message in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+def test_a_first_row_that_may_be_numbers_of_columns_is_taken_with_a_warning() -> None:
+    with pytest.warns(PladaWarning, match="line 1, 0,1, is taken as a row"):
+        kept = payload("0,1\n3,6\n14,5\n")
+    assert (kept.indices.tolist(), kept.labels.tolist()) == ([0, 3, 14], [1, 6, 5])
 
 
 def test_unsorted_rows_are_sorted_on_request_only() -> None:

@@ -8,9 +8,10 @@ quoted names of rows.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
-from plada_codec.errors import FileError, InvalidArgument
+from plada_codec.errors import FileError, InvalidArgument, PladaWarning
 from plada_codec.tables.numbers import is_like_a_number
 from plada_codec.tables.table import Choice, listed
 from plada_codec.tables.text.split import SPACE, bare, blanks_of, shown, split, texts
@@ -98,7 +99,10 @@ def first_lines(block: bytes) -> tuple[int, list[bytes]]:
 def _columns_without_header(line: int, fields: list[str], choice: Choice) -> tuple[int, int]:
     """The columns of a table that begins with this line, which is no header."""
     columns = fields[1:] if not fields[0] else fields
-    if columns == [str(number) for number in range(len(columns))]:
+    if fields == ["0", "1"]:  # mostly, the label of image 0 is 1
+        what = f"line {line}, 0,1, is taken as a row: if it is the numbers of columns, as pandas writes them, remove it"
+        warnings.warn(what, PladaWarning, stacklevel=2)
+    elif columns == [str(number) for number in range(len(columns))]:
         raise FileError(
             f"line {line}: it may be a row, or the numbers of columns, as pandas writes them: put a line with the "
             "names of the columns above it, or in its place",
