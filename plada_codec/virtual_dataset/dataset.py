@@ -51,8 +51,8 @@ def decode_for(
 class VirtualDataset:
     """The kept images of a reference set, with the labels of a payload: k items (image, label).
 
-    It is all that torch's `DataLoader` needs. It holds no open files: threads may share it, and worker processes may
-    get a copy (it can be pickled, if `transform` can).
+    Torch's `DataLoader` can read it, if `transform` makes tensors of images. It holds no open files: threads may share
+    it, and worker processes may get a copy (it can be pickled, if `transform` can).
 
     Args:
         reference: the client's reference set: a source, or its name as in `open_images`.
