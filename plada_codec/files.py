@@ -188,7 +188,8 @@ def is_input(output: str | os.PathLike[str], source: str | os.PathLike[str]) -> 
 
     A pattern is like that of a shell, with {000..007} for numbers. `-` is a standard stream.
     """
-    written, read = _stat(output, 1), _stat(source, 0)
+    # A name like none/../a leads to the file a when it is written, but not when it is looked up
+    written, read = _stat(output, 1) or _stat(os.path.realpath(output), 1), _stat(source, 0)
     pattern = _NUMBERS.sub("*", Path(source).name)
     if written is not None and read is None and set("*?[") & set(pattern):
         folder = Path(source).parent

@@ -143,6 +143,7 @@ def test_each_file_of_a_pattern_and_of_a_folder_is_an_input(folder: Path, source
         (folder / name).write_bytes(b"")
     (folder / "link").symlink_to("ref-001.tar")
     assert all(is_input(name, source) for name in ("ref-000.tar", folder / "ref-001.tar", "link"))
+    assert is_input("none/../ref-001.tar", source)  # it is written, though it cannot be looked up
     assert not is_input("new", source)
     assert is_input("other.tar", source) == (source == ".")
     assert not is_input("/dev/null", source)
