@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import struct
+import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -32,14 +35,19 @@ if TYPE_CHECKING:
 
 #: Version of the rules: a change of any image's pixels raises it.
 PIXEL_RULE = 1
-#: Section 5. A small file may not claim a large image: pixels of a file of B bytes, at most, see `max_pixels`.
-MAX_FILE_BYTES = 1 << 30
-MAX_SIDE = 65_535
-MAX_PIXELS = 1 << 27
-BASE_PIXELS, PIXELS_PER_BYTE = 1 << 23, 16
+#: Section 5. A small file may not claim any image: see `max_pixels`.
+MAX_FILE_BYTES, MAX_SIDE, MAX_PIXELS = 1 << 30, 65_535, 1 << 27
+SMALL_FILE_PIXELS, BUFFERED_PIXELS, PIXELS_PER_BYTE = 35_000_000, 16_000_000, 16
 
 #: Number of pixels that are computed with at a time.
 _BAND_PIXELS = 1 << 18
+#: Pillow's blocks of memory: the system gets large ones back, while small ones stay in the heap.
+_BLOCK_BYTES = 1 << 28
+#: Images with more pixels are decoded one at a time, whatever the number of threads.
+_LARGE_PIXELS = 1 << 22
+_large = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a child has none of the threads that may hold the lock
+    os.register_at_fork(before=_large.acquire, after_in_parent=_large.release, after_in_child=_large.release)
 #: Section 3.4: Pillow's operation for each EXIF orientation.
 _TRANSPOSE = {
     2: "FLIP_LEFT_RIGHT",
@@ -84,12 +92,7 @@ _TEXT_BYTES, _SHOWN_TEXT = 512, 40
 
 
 class _Unreadable(Exception):
-    """The file is no image that can be decoded. `what` completes a sentence about it."""
-
-    def __init__(self, what: str, rule: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.rule = rule
+    """The file is no image that can be decoded. Its arguments: the end of a sentence about it, and the rule."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class _Stored:
         transparent: the colour whose pixels are transparent, in 8 bits, or None.
         alphas: alpha of the first palette entries; all others are opaque.
         frame: the part that the file stores, (left, top, right, bottom), or None: all. The rest is transparent.
+        is_buffered: whether decoders hold more than the pixels (section 5).
     """
 
     image: Image.Image
@@ -113,6 +117,7 @@ class _Stored:
     transparent: tuple[int, ...] | None = None
     alphas: bytes = b""
     frame: tuple[int, int, int, int] | None = None
+    is_buffered: bool = False
 
 
 def decode_image(images: ImageSource, i: int) -> Image.Image:
@@ -126,7 +131,7 @@ def decode_image(images: ImageSource, i: int) -> Image.Image:
     try:
         return _decoded(data)
     except _Unreadable as error:
-        raise images.bad_image(i, error.what, error.rule) from error.__cause__
+        raise images.bad_image(i, *error.args) from error.__cause__
 
 
 def decode_bytes(data: bytes) -> Image.Image:
@@ -140,7 +145,7 @@ def decode_bytes(data: bytes) -> Image.Image:
     try:
         return _decoded(data)
     except _Unreadable as error:
-        raise SourceError(f"the image {error.what}", rule=error.rule) from error.__cause__
+        raise SourceError(f"the image {error.args[0]}", rule=error.args[1]) from error.__cause__
 
 
 def suffix_of(data: bytes) -> str | None:
@@ -149,9 +154,10 @@ def suffix_of(data: bytes) -> str | None:
     return None if row is None else row.suffix
 
 
-def max_pixels(file_bytes: int) -> int:
+def max_pixels(file_bytes: int, *, is_buffered: bool = False) -> int:
     """The most pixels that an image in a file of so many bytes may have (section 5)."""
-    return min(MAX_PIXELS, BASE_PIXELS + PIXELS_PER_BYTE * file_bytes)
+    small = BUFFERED_PIXELS if is_buffered else SMALL_FILE_PIXELS
+    return min(MAX_PIXELS, max(small, PIXELS_PER_BYTE * file_bytes))
 
 
 def _decoded(data: bytes) -> Image.Image:
@@ -159,16 +165,21 @@ def _decoded(data: bytes) -> Image.Image:
         what = "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set, so Pillow would invent the pixels that a file lacks"
         raise Unavailable(f"{what}: set it to False", rule="truncated-images")
     _silence_pillow()
+    extra_module("PIL.Image", "images").core.set_block_size(_BLOCK_BYTES)
     if len(data) > MAX_FILE_BYTES:
         _refuse(f"has {len(data):,} bytes, and the limit is {MAX_FILE_BYTES:,}", "image-limits")
     row = _format_of(data)
     if row is None:
-        raise _Unreadable(_description(data), "image-format")
+        _refuse(_description(data), "image-format")
     try:
         stored = row.read(data)
-        _check_size(*stored.image.size, len(data))
-        stored.image.load()
-        return _upright(_rgb(stored), stored.orientation)
+        width, height = stored.image.size
+        _check_size(width, height, len(data), is_buffered=stored.is_buffered)
+        with _large if width * height > _LARGE_PIXELS else nullcontext():
+            stored.image.load()
+            image, orientation = _rgb(stored), stored.orientation
+            del stored  # it takes much memory
+            return _upright(image, orientation)
     except (_Unreadable, MemoryError):
         raise
     except Exception as error:  # decoders raise all kinds of errors for damaged files
@@ -193,11 +204,12 @@ def _silence_pillow() -> None:
         log.addHandler(logging.NullHandler())
 
 
-def _check_size(width: int, height: int, file_bytes: int) -> None:
+def _check_size(width: int, height: int, file_bytes: int, *, is_buffered: bool = False) -> None:
     if max(width, height) > MAX_SIDE:
         _refuse(f"has {width:,} x {height:,} pixels, and the limit of a side is {MAX_SIDE:,}", "image-limits")
-    if width * height > max_pixels(file_bytes):
-        limit = f"the limit of a file of {file_bytes:,} bytes is {max_pixels(file_bytes):,} pixels"
+    most = max_pixels(file_bytes, is_buffered=is_buffered)
+    if width * height > most:
+        limit = f"the limit of a file of its kind and of {file_bytes:,} bytes is {most:,} pixels"
         _refuse(f"has {width:,} x {height:,} pixels, and {limit}", "image-limits")
 
 
@@ -237,8 +249,11 @@ def _description(data: bytes) -> str:
 def _read_jpeg(data: bytes) -> _Stored:
     from PIL.JpegImagePlugin import JpegImageFile
 
-    image = JpegImageFile(io.BytesIO(data))
-    return _Stored(image, _orientation(image.info.get("exif", b"")))
+    stream = io.BytesIO(data)
+    image = JpegImageFile(stream)
+    # Pillow has read the first scan's header
+    has_several_scans = "progressive" in image.info or data.find(b"\xff\xda", stream.tell()) >= 0
+    return _Stored(image, _orientation(image.info.get("exif", b"")), is_buffered=has_several_scans)
 
 
 def _read_png(data: bytes) -> _Stored:
@@ -283,9 +298,10 @@ def _read_webp(data: bytes) -> _Stored:
 
     if len(data) < 8 + struct.unpack_from("<I", data, 4)[0]:
         raise EOFError
-    _check_size(*_webp_size(data), len(data))  # Pillow makes the canvas when it opens the file
+    # Pillow makes the canvas when it opens the file
+    _check_size(*_webp_size(data), len(data), is_buffered=True)
     image = WebPImageFile(io.BytesIO(data))
-    return _Stored(image, _orientation(image.info.get("exif", b"")))
+    return _Stored(image, _orientation(image.info.get("exif", b"")), is_buffered=True)
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -347,7 +363,8 @@ def _read_tiff(data: bytes) -> _Stored:
         _check_size(tags[322], tags[323], len(data))
     for key in ("xmp", "XML:com.adobe.xmp"):  # some versions of Pillow look for an orientation there
         image.info.pop(key, None)
-    return _Stored(image, bits=bits[0], white_is_zero=photometric == 0)
+    is_buffered = compression in (6, 7) or max(bits) * tags.get(277, 1) > 32
+    return _Stored(image, bits=bits[0], white_is_zero=photometric == 0, is_buffered=is_buffered)
 
 
 def _numbers(value: Any) -> tuple[Any, ...]:
