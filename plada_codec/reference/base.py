@@ -108,20 +108,29 @@ class ImageSource(ABC):
 
     def bad_label(self, i: int, label: object) -> SourceError:
         """The error for image `i`, whose label is no class number."""
-        what = f"has label {label!r}, which is not a class number 0 .. {MAX_CLASSES - 1}"
+        classes = MAX_CLASSES if self.class_names is None else len(self.class_names)
+        what = f"has label {label!r}, which is not a class number 0 .. {classes - 1}"
         return self.bad_image(i, what, "table-label")
 
     def bad_image(self, i: int, what: str, rule: str) -> SourceError:
         """The error for image `i`; `what` says what is wrong."""
         return SourceError(f"image {i} of {self.source}, {self.name(i)}, {what}", rule=rule)
 
-    def _class_numbers(self, labels: NDArray[np.integer[Any]], first: int = 0) -> NDArray[np.int32]:
-        """The labels of images from `first` on as int32, checked: class numbers, or -1. Raises SourceError."""
-        bad = (labels < NO_LABEL) | (labels >= MAX_CLASSES)
-        if bad.any():
-            at = int(bad.argmax())
-            raise self.bad_label(first + at, int(labels[at]))
-        return labels.astype("int32")
+    def _class_numbers(self, labels: NDArray[Any], first: int = 0) -> NDArray[np.int32]:
+        """The labels of images from `first` on as int32, checked: class numbers, or -1. Raises SourceError.
+
+        Floating-point numbers that are whole are numbers.
+        """
+        from plada_codec.tables.numbers import whole_numbers
+
+        numbers, at = whole_numbers(labels)
+        if at is None:
+            classes = MAX_CLASSES if self.class_names is None else len(self.class_names)
+            bad = (numbers < NO_LABEL) | (numbers >= classes)
+            at = int(bad.argmax()) if bad.any() else None
+        if at is not None:
+            raise self.bad_label(first + at, labels[at].item())
+        return numbers.astype("int32")
 
     @abstractmethod
     def _name(self, i: int) -> str:

@@ -32,6 +32,7 @@ from plada_codec.reference.base import NO_LABEL, ImageSource, is_image
 from plada_codec.reference.digest import DIGEST_TAG
 from plada_codec.reference.pixels import suffix_of
 from plada_codec.reference.sources.tar import END, written_member
+from plada_codec.tables.names import normalised
 
 if TYPE_CHECKING:
     import numpy as np
@@ -182,6 +183,8 @@ def _classes(images: ImageSource) -> tuple[NDArray[np.int32] | None, tuple[str, 
     """Labels, if an image has one, and names of the classes."""
     try:
         labels, names = images.labels, images.class_names
+        if names is not None and len(set(map(normalised, names))) < len(names):
+            raise SourceError(f"{images.source} has two classes of one name", rule="class-names")
     except SourceError as error:
         warnings.warn(f"labels are left out: {error}", PladaWarning, stacklevel=3)
         return None, None

@@ -146,6 +146,9 @@ def test_labels_that_are_no_class_numbers_are_left_out_with_a_warning() -> None:
     with pytest.warns(PladaWarning, match="labels are left out: image 0 of the dataset"):
         found = packed(source)
     assert json.loads(found["pack.json"])["has_labels"] is False
+    twice = from_dataset([(b"GIF89a", 0)], class_names=["é", "e\u0301"])
+    with pytest.warns(PladaWarning, match="labels are left out: the dataset has two classes of one name"):
+        assert "classes.json" not in packed(twice)
 
 
 def test_an_image_of_no_known_format_needs_a_suffix() -> None:

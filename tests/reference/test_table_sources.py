@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import resource
 import struct
@@ -265,7 +266,7 @@ def test_columns_are_chosen_by_name(tmp_path: Path) -> None:
     assert open_images(f"{path}#label=coarse").labels.tolist() == [1]
 
 
-@pytest.mark.parametrize("values", [[0, 70_000], [0, -2], ["a", "b"], [0.0, 1.0]], ids=str)
+@pytest.mark.parametrize("values", [[0, 70_000], [0, -2], ["a", "b"], [0.0, 1.5]], ids=str)
 def test_labels_of_tables_are_judged_only_where_they_are_asked_for(values: list[Any], tmp_path: Path) -> None:
     table = table_of([b"a", b"b"], label=pyarrow.array(values))
     parquet.write_table(table, tmp_path / "a.parquet")
@@ -277,6 +278,28 @@ def test_labels_of_tables_are_judged_only_where_they_are_asked_for(values: list[
         reference_digest(images)
         with pytest.raises(SourceError, match="table-label"):
             images.labels  # noqa: B018
+
+
+def test_whole_floats_are_labels_and_names_bound_them(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 3), np.uint8), labels=np.array([0, 1], np.float32))
+    table = table_of([b"a", b"b", b"c"], label=pyarrow.array([0.0, None, 1.0]))
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert open_images(tmp_path / "a.npz").labels.tolist() == [0, 1]
+    assert open_images(tmp_path / "a.parquet").labels.tolist() == [0, -1, 1]
+    features = {"label": {"_type": "ClassLabel", "names": ["bear"]}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    parquet.write_table(table.replace_schema_metadata(metadata), tmp_path / "a.parquet")
+    with pytest.raises(SourceError, match=r"image 2 of .* has label 1.0, which is not a class number 0 .. 0"):
+        open_images(tmp_path / "a.parquet").labels  # noqa: B018
+
+
+@pytest.mark.parametrize("labels", [np.array([0, 1], object), np.array(7), np.eye(2), np.array(["a", "b"])], ids=str)
+def test_labels_of_any_kind_in_an_archive_do_no_harm_to_a_reference_set(labels: Any, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 3), np.uint8), labels=labels)
+    images = open_images(tmp_path / "a.npz")
+    assert len(stored(images)) == 2
+    with pytest.raises(SourceError, match=r"labels of .*save|is one number.*table-label"):
+        images.labels  # noqa: B018
 
 
 # --- datasets in Python ---
@@ -444,6 +467,29 @@ def _an_archive_that_is_none(root: Path) -> object:
 def _an_archive_without_images(root: Path) -> object:
     np.savez(root / "a.npz", indices=[1], labels=[0])
     return root / "a.npz"
+
+
+@_fault("source-damaged", "several arrays of one name")
+def _two_arrays_of_one_name(root: Path) -> object:
+    data = io.BytesIO()
+    np.save(data, np.zeros((2, 3, 3), np.uint8))
+    with zipfile.ZipFile(root / "a.npz", "w") as archive:
+        archive.writestr("images.npy", data.getvalue())
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("images.npy", data.getvalue())
+    return root / "a.npz"
+
+
+@_fault("source-missing", "must end with .npz: rename it")
+def _an_archive_in_capitals(root: Path) -> object:
+    (root / "A.NPZ").write_bytes(b"x")
+    return root / "A.NPZ"
+
+
+@_fault("source-missing", "is no file and no folder")
+def _a_named_pipe(root: Path) -> object:
+    os.mkfifo(root / "a.tar")
+    return root / "a.tar"
 
 
 @_fault("source-unsupported", "float64 of shape")

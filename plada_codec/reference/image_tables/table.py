@@ -97,7 +97,7 @@ class TableImages(ImageSource):
                 for column in self._label_columns(table):
                     if row + len(column) > self._firsts[table + 1]:
                         raise ValueError("more labels than rows")
-                    numbers = column.cast("int64").fill_null(NO_LABEL).to_numpy(zero_copy_only=False)
+                    numbers = column.fill_null(NO_LABEL).to_numpy(zero_copy_only=False)
                     found[row : row + len(column)] = self._class_numbers(numbers, row)
                     row += len(column)
                 if row != self._firsts[table + 1]:
@@ -173,8 +173,8 @@ def choose_columns(schema: Any, chosen: Mapping[str, str], table: str) -> Column
         fault = f"has the labels {', '.join(candidates)}: choose with #label={candidates[0]}"
     elif candidates and schema.names.count(candidates[0]) != 1:
         raise _no_column("label", f"is no column {candidates[0]!r}", schema, table)
-    elif candidates and not _is_integer(kind := schema.field(candidates[0]).type):
-        fault = f"has labels in column {candidates[0]!r} that are {kind}, not class numbers"
+    elif candidates and not _is_number(kind := schema.field(candidates[0]).type):
+        fault = f"has labels in column {candidates[0]!r} that are {kind}, not class numbers: make it a ClassLabel"
     label = candidates[0] if candidates and not fault else None
     names = features.get(label, {}).get("names") if label else None
     if names is not None and not is_list_of_names(names):
@@ -226,8 +226,9 @@ def _is_binary(kind: Any) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
-def _is_integer(kind: Any) -> bool:
-    return bool(extra_module("pyarrow", "arrow").types.is_integer(kind))
+def _is_number(kind: Any) -> bool:
+    types = extra_module("pyarrow", "arrow").types
+    return bool(types.is_integer(kind) or types.is_floating(kind))
 
 
 def _features(schema: Any, table: str) -> Mapping[str, Any]:

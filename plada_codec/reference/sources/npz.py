@@ -1,7 +1,7 @@
 """Arrays of images in an npz archive, as MedMNIST has them (spec/reference-digest.md, section 2.4).
 
     train_images  uint8 [n, H, W] or [n, H, W, 3]
-    train_labels  integers [n] or [n, 1]; may be missing
+    train_labels  whole numbers [n] or [n, 1]; may be missing
 
 The part before `_images` is the split. `images` and `labels` are the arrays of a file without splits; `x_train` and
 `y_train` are taken too. Compressed archives are read at random: the state of the decompressor is kept at regular
@@ -75,14 +75,23 @@ class NpzImages(ImageSource):
         super().__init__(location.source)
         self._path = location.path
         with source_errors(self._path), zipfile.ZipFile(self._path) as archive, self._path.open("rb") as file:
-            names = {each.removesuffix(".npy") for each in archive.namelist() if each.endswith(".npy")}
-            self._array, labels = _arrays_of_split(location, names)
+            names = [each.removesuffix(".npy") for each in archive.namelist() if each.endswith(".npy")]
+            if len(set(names)) < len(names):
+                raise ValueError("it has several arrays of one name")
+            self._array, labels = _arrays_of_split(location, set(names))
             self._images = _member(archive, file, self._array)
-            self._label_member = _member(archive, file, labels) if labels in names else None
+            self._label_fault = ""
+            self._label_member: _Member | None = None
+            if labels in names:
+                try:
+                    self._label_member = _member(archive, file, labels)
+                except SourceError as error:  # it matters only if labels are asked for
+                    self._label_fault = error.args[0]
         shape = self._images.shape
         if self._images.dtype != "|u1" or not is_image_shape(shape[1:]):
             what = f"{self._array} of {self._path} is {self._images.dtype_name} of shape {list(shape)}"
-            raise SourceError(f"{what}, and not uint8 [n, H, W] or [n, H, W, 3]", rule="source-unsupported")
+            cure = "save uint8 [n, H, W] or [n, H, W, 3], such as numpy.moveaxis of channels that come first"
+            raise SourceError(f"{what}: {cure}", rule="source-unsupported")
         self._header = pnm_header(shape[1:])
         self._image_bytes = math.prod(shape[1:])
         if shape[0] > MAX_IMAGES or self._image_bytes > _MAX_IMAGE_BYTES:
@@ -98,12 +107,15 @@ class NpzImages(ImageSource):
         import numpy as np
 
         member = self._label_member
+        if self._label_fault:
+            raise SourceError(self._label_fault, rule="table-label")
         if member is None:
             return super().labels
         dtype = np.dtype(member.dtype)
-        if dtype.kind not in "iu" or member.shape not in ((len(self),), (len(self), 1)):
-            what = f"the labels of {self._path} are {dtype} of shape {member.shape}"
-            raise SourceError(f"{what}, not one class number for each image", rule="table-label")
+        if dtype.kind not in "iuf" or member.shape not in ((len(self),), (len(self), 1)):
+            what = f"the labels of {self._path} are {member.dtype_name} of shape {list(member.shape)}"
+            cure = "save one class number for each image, such as numpy.argmax of columns of classes"
+            raise SourceError(f"{what}: {cure}", rule="table-label")
         with source_errors(self._path):
             data = _MemberBytes(self._path, member).read(member.data_offset, len(self) * dtype.itemsize)
         return self._class_numbers(np.frombuffer(data, dtype))
@@ -192,7 +204,8 @@ def _arrays_of_split(location: Location, names: set[str]) -> tuple[str, str]:
             splits[split] = name, f"y_{split}"
     if not splits:
         found = ", ".join(sorted(names)) or "no arrays"
-        what = f"{location.path} has no arrays of images, such as train_images: it has {found[:300]}"
+        cure = "save the images as images or train_images, and the labels as labels or train_labels"
+        what = f"{location.path} has no arrays of images: it has {found[:300]}; {cure}"
         raise SourceError(what, rule="source-empty")
     return splits[chosen_split(location, splits)]
 
@@ -216,8 +229,13 @@ def _member(archive: zipfile.ZipFile, file: BinaryIO, name: str) -> _Member:
     if is_fortran and len(shape) > 1:
         what = f"{name} of {archive.filename} is in Fortran's order: save numpy.ascontiguousarray of it"
         raise SourceError(what, rule="source-unsupported")
+    if dtype.hasobject:
+        what = f"{name} of {archive.filename} holds objects of Python: save an array of numbers"
+        raise SourceError(what, rule="source-unsupported")
+    if not shape:
+        raise SourceError(f"{name} of {archive.filename} is one number, and no array", rule="source-unsupported")
     size = offset + math.prod(shape) * dtype.itemsize
     inflated = info.compress_size * (_MOST_INFLATED if info.compress_type else 1)
-    if dtype.hasobject or not shape or size != info.file_size or size > inflated:
+    if size != info.file_size or size > inflated:
         raise ValueError(f"{name} does not have the size that it says")
     return _Member(start, info.compress_size, bool(info.compress_type), offset, shape, dtype.str, dtype.name)

@@ -105,7 +105,7 @@ class ShardImages(ListedImages):
                 has_image, label = False, _Label()
             if is_image(name):
                 if not member.is_file:
-                    what = f"{member.name} in {shard} is a link or a sparse file, not an image"
+                    what = f"{member.name} in {shard} is a link or a sparse file: store the image itself in the archive"
                     raise SourceError(what, rule="shard-damaged")
                 if has_image:
                     what = f"{member.name} in {shard} is a second image of the key {key!r}: give it another key"

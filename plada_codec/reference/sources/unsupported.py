@@ -61,9 +61,13 @@ def check_no_address(location: Location) -> None:
 def explain(location: Location) -> str:
     """What a location is, of which no source was made, and what to do: the rest of a message about it."""
     if not location.is_file:
-        return "does not exist" if not location.is_folder else "has no images"
+        if location.is_folder:
+            return "has no images"
+        return "is no file and no folder" if location.mode else "does not exist"
     if location.path.name.lower().endswith(IMAGE_SUFFIXES):
         return "is one image: name the folder of the images"
+    if (suffix := location.path.suffix) != suffix.lower() and suffix.lower() in (".tar", ".parquet", ".npz"):
+        return f"must end with {suffix.lower()}: rename it"
     hint = _by_name(location.path.name)
     return f"is {hint.what}: {hint.advice}" if hint else "is no source of images: name a folder, or a file that is one"
 
