@@ -86,7 +86,8 @@ class Recipe:
         Positive | None, Help("Side of the model's square input. [default: that of the model]", "PIXELS")
     ] = None
     mean: Annotated[
-        tuple[float, float, float] | None, Help("Mean of each input channel. [default: that of the weights or model]")
+        tuple[Share, Share, Share] | None,
+        Help("Mean of each input channel, on a scale of 0 to 1. [default: that of the weights or model]"),
     ] = None
     std: Annotated[
         tuple[Deviation, Deviation, Deviation] | None,

@@ -190,7 +190,7 @@ def _labelled(source: str | Path) -> tuple[ImageSource, NDArray[np.int64]]:
         raise InputError(f"{what}: add images ({' '.join(IMAGE_SUFFIXES)}), or remove it", rule="target")
     labels = images.labels.astype(np.int64)
     if (labels == NO_LABEL).any():
-        cure = "put it into a folder of its class, or a .cls member into its shard"
+        cure = "put it into a folder of its class, a .cls member into its shard, or a number into its table"
         raise images.bad_image(int(np.argmax(labels == NO_LABEL)), f"has no label: {cure}", "target")
     if images.class_names is not None:
         try:

@@ -242,7 +242,8 @@ def _reach_hub(repository: str, *filenames: str) -> None:
 def _metadata_of_file(path: Path, model: str) -> dict[str, Any]:
     """Read `model_args`, `mean` and `std` from the metadata `pad_type` and `input` of a safetensors file."""
     if not path.is_file():
-        raise InputError(f"{path} is not a file of weights", rule="weights")
+        what = "is a folder: name the file of weights in it" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {what}", rule="weights")
     if path.suffix != ".safetensors":
         return {}
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 import threading
 import warnings
 from collections import Counter
@@ -34,6 +35,13 @@ UNCOUNTED = "num_batches_tracked"
 _MAX_DEPTH = 3
 #: Parts of the names of weights whose shapes depend on the size of the images.
 _POSITIONS = ("pos_embed", "pos_emb", "rel_pos", "relative_position", "position")
+#: First bytes of files that are not weights.
+_LOOKS = (
+    (rb"version https:", "it is a pointer of Git LFS: run git lfs pull"),
+    (rb"\s*<", "it is a web page: download the file again"),
+)
+#: First bytes of files of safetensors: the size of a header, and the header.
+_SAFETENSORS = rb".{3}\x00{5}\{"
 #: `_filter_of` changes timm for a moment.
 _timm_lock = threading.Lock()
 
@@ -68,7 +76,33 @@ def load_weights(network: nn.Module, path: Path, model: str, model_args: dict[st
     if fit.outside:
         what = f"{path}: only {fit.name!r} is used; not {_count(fit.outside)} outside it, such as {fit.outside[0]}"
         warnings.warn(what, PladaWarning, stacklevel=3)
+    _check_values(network, fit.weights, path)
     network.load_state_dict(fit.weights, strict=False)
+
+
+def _check_values(network: nn.Module, weights: Weights, path: Path) -> None:
+    """Refuse weights that torch would take, but not as the numbers that they were for the program that wrote them."""
+    wanted = network.state_dict()
+    odd = [name for name, weight in weights.items() if not _is_like(weight, wanted[name])]
+    if odd:
+        kind = weights[odd[0]]
+        what = f"{path} has {_count(odd)} of another kind, such as {odd[0]}: {kind.dtype}, {kind.layout}, {kind.device}"
+        raise InputError(f"{what}: write a state_dict of floating-point numbers", rule="weights")
+    broken = [name for name, _ in network.named_parameters() if name in weights and not _is_finite(weights[name])]
+    if broken:
+        what = f"{path} has {_count(broken)} with values that are not finite, such as {broken[0]}"
+        raise InputError(f"{what}: its training may have diverged", rule="weights")
+
+
+def _is_like(weight: torch.Tensor, wanted: torch.Tensor) -> bool:
+    """Whether the values of a weight are in memory, and of the kind that the model has: quantised ones are not."""
+    if weight.layout != torch.strided or weight.is_meta or weight.is_quantized:
+        return False
+    return weight.is_floating_point() or not (wanted.is_floating_point() or weight.is_complex())
+
+
+def _is_finite(weight: torch.Tensor) -> bool:
+    return bool(torch.isfinite(weight.float()).all())
 
 
 def last_layer_prefixes(network: nn.Module) -> tuple[str, ...]:
@@ -125,8 +159,20 @@ def _parts(path: Path) -> dict[str, Weights]:
 
 
 def unreadable(path: Path, error: Exception) -> InputError:
-    """The error for a file that is not one of weights."""
-    return InputError(f"{path} cannot be read as weights ({first_line(error)})", rule="weights")
+    """The error for a file that is not one of weights: what it looks like, or else the reason."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        head = b""
+    looks = next((what for first, what in _LOOKS if re.match(first, head, re.IGNORECASE)), "")
+    is_safetensors = bool(re.match(_SAFETENSORS, head, re.DOTALL))
+    if not looks and is_safetensors != (path.suffix == ".safetensors"):
+        looks = f"its name must{'' if is_safetensors else ' not'} end with .safetensors"
+    reason = first_line(error)
+    if "weights_only" in reason:
+        reason = "it is no checkpoint of torch, or a program of TorchScript"  # torch advises to run it
+    return InputError(f"{path} cannot be read as weights ({looks or reason})", rule="weights")
 
 
 def _classes_of(path: Path, error: Exception) -> list[str]:
@@ -253,7 +299,8 @@ def _difference(network: nn.Module, fits: list[_Fit], parts: dict[str, Weights])
         begin = f" (all its names begin with {common[-1]!r})" if common else ""
         return f"it lacks {_count(fit.missing)}, such as {fit.missing[0]}{others}{begin}"
     if fit.unknown:
-        return f"it has {_count(fit.unknown)} that the model does not have, such as {fit.unknown[0]}"
+        what = f"it has {_count(fit.unknown)} that the model does not have, such as {fit.unknown[0]}"
+        return f"{what}: if they are not for this model, write a file without them"
     name = fit.reshaped[0]
     shapes = f"{name} is {list(fit.weights[name].shape)} and not {list(network.state_dict()[name].shape)}"
     if not all(any(word in each for word in _POSITIONS) for each in fit.reshaped):

@@ -32,6 +32,11 @@ def prefixed(prefix: str, weights: Weights) -> Weights:
     return {f"{prefix}{name}": weight for name, weight in weights.items()}
 
 
+def each(weights: Weights, change: Callable[[torch.Tensor], torch.Tensor]) -> Weights:
+    """The weights, of which all floating-point ones are changed."""
+    return {name: change(weight) if weight.is_floating_point() else weight for name, weight in weights.items()}
+
+
 def load(path: Path, content: Any, model: str = "test_resnet", size: int = 32, **model_args: Any) -> Weights:
     """The weights of a classifier that is made from a file with this content."""
     if path.suffix == ".safetensors":
@@ -121,6 +126,11 @@ def test_weights_outside_the_prefix_are_left_out_with_a_warning(tmp_path: Path) 
         (lambda _: torch.ones(1), "cannot be read as weights"),
         (lambda _: torch.nn.Linear(1, 1), "holds objects of Python, such as .*: write its state_dict to a file"),
         (lambda _: {"net": torch.nn.Linear(1, 1)}, "holds objects of Python"),
+        (lambda w: each(w, lambda x: (100 * x).to(torch.int8)), "weights of another kind, .*int8"),
+        (lambda w: each(w, lambda x: x.to(torch.complex64)), "weights of another kind, .*complex64"),
+        (lambda w: each(w, lambda x: x.to("meta")), "weights of another kind, .*meta"),
+        (lambda w: each(w, lambda x: x.to_sparse()), "weights of another kind, .*sparse"),
+        (lambda w: each(w, lambda x: x * float("nan")), "with values that are not finite, such as conv1.0.weight"),
     ],
 )
 def test_weights_that_do_not_fit_are_an_error_that_says_why(
@@ -129,6 +139,29 @@ def test_weights_that_do_not_fit_are_an_error_that_says_why(
     with pytest.raises(InputError, match=text) as caught:
         load(tmp_path / "w.pth", pack(weights_of("test_resnet")))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_any_precision_are_loaded(tmp_path: Path, kind: torch.dtype) -> None:
+    weights = each(weights_of("test_resnet"), lambda weight: weight.to(torch.bfloat16).to(kind))
+    assert_loaded(load(tmp_path / "w.pth", weights), each(weights, lambda weight: weight.float()))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("w.pth", b"<html>", r"\(it is a web page: download the file again\)"),
+        ("w.safetensors", b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
+        ("w.pth", b"\x02" + bytes(7) + b"{}", r"\(its name must end with .safetensors\)"),
+        ("w.safetensors", b"PK\x03\x04", r"\(its name must not end with .safetensors\)"),
+        ("w.pth", b"rubbish", "cannot be read as weights"),
+    ],
+)
+def test_the_error_for_another_file_says_what_it_is(tmp_path: Path, name: str, content: bytes, text: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=text) as caught:
+        make_classifier(Recipe(model="test_resnet", weights=tmp_path / name, image_size=32), 3)
+    assert "weights_only" not in str(caught.value)
 
 
 @pytest.mark.parametrize("prefix", ["", "model."])
