@@ -87,8 +87,8 @@ def floats(values: Any, name: str, rule: str) -> NDArray[np.float64]:
 
 def _array(values: Any, name: str, kind: type[PladaError], rule: str) -> NDArray[Any]:
     try:
-        hidden = _hides_items(values)
-        array = np.asanyarray(values)  # keeps the masks of subclasses
+        hidden = _hides_items(values)  # before numpy converts hidden items, with warnings
+        array = np.asanyarray(() if hidden else values)  # keeps the masks of subclasses
         hidden = hidden or _hides_values(array)
         array = np.asarray(array)
     except Exception as error:

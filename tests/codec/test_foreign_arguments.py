@@ -252,3 +252,11 @@ def test_unknown_framings_and_impossible_file_names_are_refused() -> None:
         lambda: interop.write(PAYLOAD, "a\0b.csv"),
     ):
         refused(call)
+
+
+def test_a_masked_item_of_a_list_is_refused_before_numpy_warns_of_it() -> None:
+    items: Any = [np.ma.array(1, mask=True), 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(PladaError, match="indices has masked values"):
+            Payload(items, [0, 1], 100, 5)
