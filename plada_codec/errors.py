@@ -227,6 +227,11 @@ def first_line(error: Exception) -> str:
     return next(filter(None, map(str.strip, lines)), type(error).__name__)
 
 
+def reason_of(error: OSError) -> str:
+    """The reason of the operating system, or of the library that raised the error without one."""
+    return error.strerror or first_line(error)
+
+
 @contextmanager
 def file_errors(what: str) -> Iterator[None]:
     """Turn any error of a library that reads a file into a FileError: `what`, and the library's reason.

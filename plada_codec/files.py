@@ -18,7 +18,7 @@ from glob import glob
 from pathlib import Path
 from typing import BinaryIO
 
-from plada_codec.errors import FileError
+from plada_codec.errors import FileError, reason_of
 
 #: The file of a folder's lock.
 LOCK_FILE = ".plada-lock"
@@ -211,7 +211,7 @@ def _stat(path: str | os.PathLike[str], standard_stream: int) -> os.stat_result 
 
 
 def _cannot_write(path: str | os.PathLike[str], error: OSError) -> FileError:
-    return FileError(f"cannot write {os.fspath(path)}: {error.strerror or error}", rule="file")
+    return FileError(f"cannot write {os.fspath(path)}: {reason_of(error)}", rule="file")
 
 
 def _target(path: str | os.PathLike[str], follow_links: bool) -> tuple[Path, os.stat_result | None]:

@@ -19,7 +19,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from plada_codec.errors import ClassMismatch, FileError, InvalidArgument, PladaError, ReferenceMismatch, check_type
+from plada_codec.errors import (
+    ClassMismatch,
+    FileError,
+    InvalidArgument,
+    PladaError,
+    ReferenceMismatch,
+    check_type,
+    reason_of,
+)
 from plada_codec.files import atomic_write
 from plada_codec.interop.base import REQUIRED_FIELDS, Contents, Source, missing_field
 from plada_codec.interop.named import ImageName
@@ -122,7 +130,7 @@ def read(
     except PladaError as error:
         raise type(error)(f"{name}: {error.args[0]}", rule=error.rule, offset=error.offset) from None
     except OSError as error:
-        raise FileError(f"{name}: cannot be read: {error.strerror or error}", rule="file") from None
+        raise FileError(f"{name}: cannot be read: {reason_of(error)}", rule="file") from None
 
 
 def write(

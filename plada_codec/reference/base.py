@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plada_codec.errors import SourceError, first_line
+from plada_codec.errors import SourceError, first_line, reason_of
 from plada_codec.limits import MAX_CLASSES
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class ImageSource(ABC):
         try:
             return self._read(i)
         except OSError as error:
-            raise self.bad_image(i, f"cannot be read ({error.strerror})", "image-unreadable") from error
+            raise self.bad_image(i, f"cannot be read ({reason_of(error)})", "image-unreadable") from error
 
     def bad_label(self, i: int, label: object) -> SourceError:
         """The error for image `i`, whose label is no class number."""

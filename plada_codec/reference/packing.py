@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from plada_codec.errors import FileError, PladaWarning, SourceError
+from plada_codec.errors import FileError, PladaWarning, SourceError, reason_of
 from plada_codec.files import atomic_write, lock_folder, output_folder
 from plada_codec.progress import Progress, no_progress
 from plada_codec.reference.base import NO_LABEL, ImageSource, is_image
@@ -171,7 +171,7 @@ def _written_or_compared(path: Path) -> Iterator[_Shard]:
             yield _Shard(path, stream, is_compared=False)
         return
     except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}", rule="file") from None
+        raise FileError(f"cannot read {path}: {reason_of(error)}", rule="file") from None
     with there:
         shard = _Shard(path, there, is_compared=True)
         yield shard

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from plada_codec.errors import FilesPassedOver, SourceError
+from plada_codec.errors import FilesPassedOver, SourceError, reason_of
 from plada_codec.reference.base import ImageSource, Location
 from plada_codec.reference.image_tables.parquet import open_parquet
 from plada_codec.reference.image_tables.saved_dataset import open_saved_dataset
@@ -77,7 +77,7 @@ def open_images(source: str | Path) -> ImageSource:
         opened = ((row, row.open(location)) for row in SOURCES)
         row, images = next(((row, images) for row, images in opened if images is not None), (None, None))
     except OSError as error:
-        what = f"{error.filename or source} cannot be read ({error.strerror})"
+        what = f"{error.filename or source} cannot be read ({reason_of(error)})"
         raise SourceError(what, rule="source-unreadable") from error
     if row is None or images is None:
         raise SourceError(f"{location.path} {explain(location)}", rule="source-missing")

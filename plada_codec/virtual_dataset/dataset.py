@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from plada_codec.api import Inspection, decode, inspect
-from plada_codec.errors import FileError, ReferenceMismatch
+from plada_codec.errors import FileError, ReferenceMismatch, reason_of
 from plada_codec.limits import Limits
 from plada_codec.payload import Payload
 from plada_codec.progress import Progress, no_progress
@@ -135,4 +135,4 @@ def _read(path: str | os.PathLike[str]) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise FileError(f"cannot read {os.fspath(path)}: {error.strerror}", rule="file") from None
+        raise FileError(f"cannot read {os.fspath(path)}: {reason_of(error)}", rule="file") from None

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from plada_codec.errors import FileError, InputError, InvalidArgument, MissingClasses, PladaWarning
+from plada_codec.errors import FileError, InputError, InvalidArgument, MissingClasses, PladaWarning, reason_of
 from plada_codec.files import LOCK_FILE, lock_folder
 from plada_codec.payload import Payload
 from plada_codec.progress import Progress, no_progress
@@ -98,7 +98,7 @@ def extract(
         with _finished_at_once(Path(folder), job.identity(format)) as files:
             EXTRACT_FORMATS[format](job, files)
     except OSError as error:
-        what = f"cannot write {error.filename or folder}: {error.strerror or error}"
+        what = f"cannot write {error.filename or folder}: {reason_of(error)}"
         raise FileError(what, rule="file") from None
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 Image = pytest.importorskip("PIL.Image")
 
+from plada_codec.errors import SourceError
 from plada_codec.reference import ImageSource, unreadable_images
 from tests.helpers.commands import ok, run
 
@@ -87,3 +88,18 @@ def test_a_source_without_bad_images_is_good(folder: Path) -> None:
         (folder / f"{name}.png").unlink()
     assert ok("reference", "check", folder).stdout == f"{folder}: good, 3 of 3 images can be decoded\n"
     assert json.loads(ok("reference", "check", folder, "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(OSError(5, "Input/output error"), "Input/output error"), (OSError("bad page\nmore"), "bad page")],
+)
+def test_an_image_that_cannot_be_read_has_a_reason(error: OSError, reason: str) -> None:
+    """Libraries raise OSError without a number of the operating system's."""
+
+    class Failing(Images):
+        def _read(self, i: int) -> bytes:
+            raise error
+
+    with pytest.raises(SourceError, match=rf"image 0 of source, 0\.png, cannot be read \({reason}\)"):
+        Failing(1, set()).read(0)

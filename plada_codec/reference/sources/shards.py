@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from plada_codec.errors import SourceError
+from plada_codec.errors import SourceError, reason_of
 from plada_codec.limits import MAX_CLASSES
 from plada_codec.reference.base import (
     NO_LABEL,
@@ -222,7 +222,7 @@ def _class_names_beside(folder: Path) -> tuple[str, ...] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror})", rule="source-unreadable") from error
+        raise SourceError(f"{path} cannot be read ({reason_of(error)})", rule="source-unreadable") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SourceError(f"{path} is not a list of class names", rule="class-names")
     return tuple(names)
