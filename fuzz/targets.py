@@ -437,7 +437,12 @@ TARGETS: dict[str, Target] = {
         "Arrow IPC", "arrow", BYTES, "plada_codec/interop/arrow/reading.py", "plada_codec/tables/arrow_messages.py"
     ),
     "parquet": _table_target(
-        "Parquet", "parquet", BYTES, "plada_codec/tables/parquet_pages.py", "plada_codec/tables/arrow_columns.py"
+        "Parquet",
+        "parquet",
+        BYTES,
+        "plada_codec/tables/parquet_pages.py",
+        "plada_codec/tables/thrift.py",
+        "plada_codec/tables/arrow_columns.py",
     ),
     "roaring": _table_target("Roaring", "roaring", BYTES, "plada_codec/interop/roaring.py"),
     "idx-raw": _table_target("raw indices", "idx-raw", BYTES, "plada_codec/interop/raw.py"),

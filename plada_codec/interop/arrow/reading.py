@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from plada_codec.tables.arrow_columns import arrow_values, rows_after
 from plada_codec.tables.arrow_messages import claims_of
 from plada_codec.tables.compressed import check_inflated
 from plada_codec.tables.hugging_face import class_names_in
-from plada_codec.tables.parquet_pages import largest_page
+from plada_codec.tables.parquet_pages import RowGroup, largest_page, read_footer
 from plada_codec.tables.table import TableBuilder
 from plada_codec.universe import Universe
 
@@ -54,10 +54,11 @@ def read_parquet(source: Source) -> Contents:
         names = list(columns.values())
         texts = [name for name in names if str(schema.field(name).type).endswith("string")]
         file = parquet.ParquetFile(pyarrow.BufferReader(data), read_dictionary=texts, buffer_size=_BUFFER_BYTES)
-        _check_footer(file.metadata, names, source, len(data))
-        for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
-            if group.num_rows:
-                check_inflated(largest_page(io.BytesIO(data), group, names), len(data), "Parquet")
+        rows, groups = read_footer(io.BytesIO(data), file.schema)
+        _check_footer(rows, groups, names, source, len(data))
+        for group in groups:
+            if group.rows:
+                check_inflated(largest_page(io.BytesIO(data), group.chunks_of(names)), len(data), "Parquet")
         batches = file.iter_batches(_BATCH_ROWS, columns=names, use_threads=False)
         return _contents(batches, columns, source, schema.metadata)
 
@@ -114,25 +115,20 @@ def _fields(metadata: bytes) -> dict[str, Any]:
         return {name: value for name, value in fields.items() if name in _METADATA}
 
 
-def _check_footer(metadata: Any, names: Collection[str], source: Source, file_bytes: int) -> None:
+def _check_footer(rows: int, groups: list[RowGroup], names: list[str], source: Source, file_bytes: int) -> None:
     """Refuse a footer whose claims contradict each other, or go beyond the limits."""
-    rows, inflated_bytes = 0, 0
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        rows += group.num_rows
-        for column in map(group.column, range(group.num_columns)):
-            if column.path_in_schema in names:
-                if column.num_values != group.num_rows:
-                    raise FileError(
-                        f"a row group claims {group.num_rows} rows, but column {column.path_in_schema!r} has "
-                        f"{column.num_values} values",
-                        rule="file",
-                    )
-                inflated_bytes += column.total_uncompressed_size
-    if rows != metadata.num_rows:
-        raise FileError(f"the footer claims {metadata.num_rows} rows, but its row groups {rows}", rule="file")
+    chunks = [(group, chunk) for group in groups for chunk in group.chunks_of(names)]
+    for group, chunk in chunks:
+        if chunk.values != group.rows:
+            raise FileError(
+                f"a row group claims {group.rows} rows, but column {chunk.path!r} has {chunk.values} values",
+                rule="file",
+            )
+    in_groups = sum(group.rows for group in groups)
+    if in_groups != rows:
+        raise FileError(f"the footer claims {rows} rows, but its row groups {in_groups}", rule="file")
     source.check_kept(rows)
-    check_inflated(inflated_bytes, file_bytes, "Parquet")
+    check_inflated(sum(chunk.inflated_bytes for _, chunk in chunks), file_bytes, "Parquet")
 
 
 def _check_messages(messages: Iterable[Any], source: Source, file_bytes: int) -> None:

@@ -14,7 +14,7 @@ from plada_codec.extras import extra_module
 from plada_codec.reference.base import ImageSource, Location, chosen_split, entries, is_file, is_image
 from plada_codec.reference.image_tables.table import Columns, TableImages, choose_columns
 from plada_codec.reference.sources.unsupported import source_errors
-from plada_codec.tables.parquet_pages import MAX_PAGE_BYTES, largest_page
+from plada_codec.tables.parquet_pages import MAX_PAGE_BYTES, RowGroup, largest_page, read_footer
 
 SUFFIX = ".parquet"
 #: Images that are kept in memory, in bytes; rows that are decoded at a time.
@@ -65,29 +65,29 @@ class ParquetImages(TableImages):
     def __init__(self, location: Location, files: list[Path]) -> None:
         self._files = files
         self._paused: dict[str, _Reading] = {}
-        self._groups: list[list[int]] = []  # for each file, the rows of its row groups
+        self._groups: list[list[RowGroup]] = []  # for each file
         columns: Columns | None = None
         for path in files:
             with source_errors(path), _opened(path) as file:
                 found = choose_columns(file.schema_arrow, location.columns, str(path))
-                groups = range(file.num_row_groups)
-                rows = [file.metadata.row_group(group).num_rows for group in groups]
+                with path.open("rb") as content:
+                    _, groups = read_footer(content, file.schema)
             if columns is not None and found != columns:
                 raise SourceError(f"{path} has other columns or classes than {files[0]}", rule="table-columns")
             columns = found
-            if any(count < 0 for count in rows):
-                raise SourceError(f"{path} is damaged (a negative number of rows)", rule="source-damaged")
-            self._groups.append(rows)
+            self._groups.append(groups)
         assert columns is not None
-        super().__init__(location.source, columns, files, list(map(sum, self._groups)))
+        super().__init__(
+            location.source, columns, files, [sum(group.rows for group in groups) for groups in self._groups]
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_paused": {}}
 
     def _read_block(self, table: int, row: int, leaf: str) -> tuple[int, Any]:
         group = first = 0
-        while row >= first + self._groups[table][group]:
-            first += self._groups[table][group]
+        while row >= first + self._groups[table][group].rows:
+            first += self._groups[table][group].rows
             group += 1
         pyarrow = extra_module("pyarrow", "arrow")
         reading = self._paused.pop(leaf, None)
@@ -114,7 +114,7 @@ class ParquetImages(TableImages):
         """A leaf of the column of the images of a row group, in batches of few rows."""
         leaves = [f"{self._columns.image}.{leaf}" if leaf else self._columns.image]
         file = _opened(self._files[table])
-        page = _largest_page(self._files[table], file.metadata.row_group(group), leaves)
+        page = _largest_page(self._files[table], self._groups[table][group], leaves)
         rows = max(1, min(_BATCH_ROWS, _BLOCK_BYTES // max(page, 1)))
         batches: Iterator[Any] = file.iter_batches(rows, row_groups=[group], columns=leaves, use_threads=False)
         return batches
@@ -122,17 +122,17 @@ class ParquetImages(TableImages):
     def _label_columns(self, table: int) -> Iterator[Any]:
         label = self._columns.label
         with _opened(self._files[table]) as file:
-            for group, rows in enumerate(self._groups[table]):
-                if rows:
-                    _largest_page(self._files[table], file.metadata.row_group(group), [str(label)])
+            for group in self._groups[table]:
+                if group.rows:
+                    _largest_page(self._files[table], group, [str(label)])
             for batch in file.iter_batches(_BATCH_LABELS, columns=[label], use_threads=False):
                 yield batch.column(0)
 
 
-def _largest_page(path: Path, row_group: Any, leaves: list[str]) -> int:
+def _largest_page(path: Path, group: RowGroup, names: list[str]) -> int:
     """Size of the largest page of some columns, in bytes. Raises SourceError if it is larger than MAX_PAGE_BYTES."""
     with path.open("rb") as file:
-        page = largest_page(file, row_group, leaves)
+        page = largest_page(file, group.chunks_of(names))
     if page > MAX_PAGE_BYTES:
         what = f"{path} has a page of {page} bytes, and the limit is {MAX_PAGE_BYTES}"
         raise SourceError(f"{what}: write it with smaller row groups", rule="source-limits")
