@@ -74,7 +74,7 @@ class SavedImages(TableImages):
     def _column(self, table: int, batch: _Batch, name: str) -> Any:
         ipc = extra_module("pyarrow.ipc", "arrow")
         data = _mapped(self._files[table])
-        schema = ipc.read_schema(ipc.read_message(data))
+        schema = _schema(data)
         message = ipc.read_message(data.slice(batch.start))
         column = ipc.read_record_batch(message, schema).column(name)
         column.validate(full=True)
@@ -124,7 +124,7 @@ def _batches(path: Path) -> tuple[list[_Batch], int, Any]:
     ipc = extra_module("pyarrow.ipc", "arrow")
     data = _mapped(path)
     reader = pyarrow.BufferReader(data)
-    schema = ipc.read_schema(ipc.read_message(reader))
+    schema = _schema(reader)
     batches = []
     rows = 0
     while data.slice(start := reader.tell(), len(_END_OF_STREAM)).to_pybytes() != _END_OF_STREAM:
@@ -137,3 +137,12 @@ def _batches(path: Path) -> tuple[list[_Batch], int, Any]:
         batches.append(_Batch(rows, start))
         rows += ipc.read_record_batch(message, schema).num_rows
     return batches, rows, schema
+
+
+def _schema(stream: Any) -> Any:
+    """The schema in the first message of a stream. pyarrow trusts that the message is one."""
+    ipc = extra_module("pyarrow.ipc", "arrow")
+    message = ipc.read_message(stream)
+    if message.type != "schema":
+        raise ValueError(f"a message of type {message.type} in place of the schema")
+    return ipc.read_schema(message)
