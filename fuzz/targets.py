@@ -32,7 +32,7 @@ from plada_codec.frames.slip import slip
 from plada_codec.frames.state import StateFile, read_state, time_mark
 from plada_codec.links.profiles import read_profiles
 from plada_codec.reference import image_numbers, open_images
-from plada_codec.reference.pixels import decode_bytes
+from plada_codec.reference.pixels.decoding import decode_bytes
 from plada_codec.reference.sources.pnm import pnm
 
 _VECTORS = ROOT / "spec" / "vectors"
@@ -497,5 +497,11 @@ TARGETS: dict[str, Target] = {
         TEXT,
     ),
     "json-files": Target("our JSON files", _json_files, _check_json, ("plada_train/json_files.py",), TEXT),
-    "image": Target("image files to pixels", _image_files, decode_bytes, ("plada_codec/reference/pixels.py",), PNG),
+    "image": Target(
+        "image files to pixels",
+        _image_files,
+        decode_bytes,
+        ("plada_codec/reference/pixels/formats.py", "plada_codec/reference/pixels/samples.py"),
+        PNG,
+    ),
 }

@@ -9,7 +9,7 @@ from plada_codec.reference.base import IMAGE_SUFFIXES, NO_LABEL, ImageSource, Li
 from plada_codec.reference.digest import DIGEST_TAG, image_digests, reference_digest
 from plada_codec.reference.names import image_numbers
 from plada_codec.reference.packing import Pack, pack
-from plada_codec.reference.pixels import PIXEL_RULE, decode_bytes, decode_image
+from plada_codec.reference.pixels.decoding import PIXEL_RULE, decode_bytes, decode_image
 from plada_codec.reference.registry import open_images
 from plada_codec.reference.sources.dataset import from_dataset
 from plada_codec.reference.unreadable import unreadable_images

@@ -30,7 +30,7 @@ from plada_codec.files import atomic_write, lock_folder, output_folder
 from plada_codec.progress import Progress, no_progress
 from plada_codec.reference.base import NO_LABEL, ImageSource, is_image
 from plada_codec.reference.digest import DIGEST_TAG
-from plada_codec.reference.pixels import suffix_of
+from plada_codec.reference.pixels.decoding import suffix_of
 from plada_codec.reference.sources.tar import END, written_member
 from plada_codec.tables.names import normalised
 

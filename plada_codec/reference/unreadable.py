@@ -9,7 +9,7 @@ from itertools import repeat
 from plada_codec.errors import SourceError
 from plada_codec.progress import Progress, no_progress
 from plada_codec.reference.base import ImageSource
-from plada_codec.reference.pixels import decode_image
+from plada_codec.reference.pixels.decoding import decode_image
 
 #: Images that are decoded between two calls of the progress callback.
 _BATCH_IMAGES = 64

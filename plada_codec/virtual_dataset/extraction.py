@@ -28,7 +28,7 @@ from plada_codec.payload import Payload
 from plada_codec.progress import Progress, no_progress
 from plada_codec.reference import ImageSource, decode_image
 from plada_codec.reference.base import is_ignored, is_image
-from plada_codec.reference.pixels import suffix_of
+from plada_codec.reference.pixels.decoding import suffix_of
 from plada_codec.reference.sources.tar import END, written_member
 from plada_codec.virtual_dataset.dataset import VirtualDataset
 

@@ -28,7 +28,7 @@ from PIL import Image
 
 from plada_codec.errors import PladaError, SourceError, Unavailable
 from plada_codec.reference import PIXEL_RULE, decode_bytes, decode_image, open_images
-from plada_codec.reference.pixels import MAX_PIXELS, MAX_SIDE, max_pixels
+from plada_codec.reference.pixels.refusals import MAX_PIXELS, MAX_SIDE, max_pixels
 from tests.helpers.examples import examples
 from tests.helpers.memory import process_growth_bytes
 from tests.helpers.paths import IMAGE_VECTORS, SPEC

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from plada_codec.errors import FileError, PladaWarning, SourceError
 from plada_codec.reference import ImageSource, ListedImages, from_dataset, open_images, pack, reference_digest
 from plada_codec.reference.base import is_image
-from plada_codec.reference.pixels import FORMATS
+from plada_codec.reference.pixels.formats import FORMATS
 from tests.helpers.commands import fails, ok
 from tests.helpers.memory import peak_bytes
 

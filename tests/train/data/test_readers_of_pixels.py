@@ -86,7 +86,7 @@ def test_every_reader_gets_the_pixels_of_the_vectors(source: Path, tmp_path: Pat
 def test_nothing_but_the_one_decoder_opens_images() -> None:
     for folder in ("plada_codec", "plada_train", "examples", "bench"):
         for path in (ROOT / folder).rglob("*.py"):
-            if path != ROOT / "plada_codec" / "reference" / "pixels.py":
+            if path.parent != ROOT / "plada_codec" / "reference" / "pixels":
                 text = path.read_text(encoding="utf-8")
                 assert not re.search(r"\bImage\.open\(|ImageFile\(|default_loader|cv2|imageio", text), path
 
