@@ -366,7 +366,7 @@ def test_a_target_image_without_a_label_ends_the_run(sources: Path) -> None:
         ("--model-arg=colour=red", "cannot be made"),
         ("--model-arg=in_chans=1", "takes no images"),
         ("--device=abacus", "cannot be used"),
-        ("--weights=nowhere.pth", "nowhere.pth is not a file"),
+        ("--weights=nowhere.pth", "nowhere.pth does not exist"),
         ("--reference=nowhere", "nowhere does not exist"),
         ("--target-test=nowhere", "nowhere does not exist"),
         ("--output=/dev/null/out", "/dev/null/out"),
