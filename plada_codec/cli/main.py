@@ -91,7 +91,9 @@ _payload_options = option_group(
         metavar="REF",
         help="The reference set: its size and digest, and the numbers of the images that IN names.",
     ),
-    click.option("--reference-size", type=click.IntRange(1), metavar="N", help="Number of images in the reference set."),
+    click.option(
+        "--reference-size", type=click.IntRange(1), metavar="N", help="Number of images in the reference set."
+    ),
     click.option("--classes", type=click.IntRange(1, 65_536), metavar="C", help="Number of classes."),
     click.option("--reference-digest", metavar="HEX", help="Digest of the reference set (`plada reference digest`)."),
     click.option(
@@ -101,8 +103,15 @@ _payload_options = option_group(
         metavar="D",
         help="Number of bytes of --reference-digest to send: 8, 10, .. 32.  [default: 8]",
     ),
-    click.option("--offset", type=click.IntRange(0), metavar="O", help="First image of the universe.  [default: IN's, or 0]"),
-    click.option("--stride", type=click.IntRange(1), metavar="S", help="Every S-th image is in the universe.  [default: IN's, or 1]"),
+    click.option(
+        "--offset", type=click.IntRange(0), metavar="O", help="First image of the universe.  [default: IN's, or 0]"
+    ),
+    click.option(
+        "--stride",
+        type=click.IntRange(1),
+        metavar="S",
+        help="Every S-th image is in the universe.  [default: IN's, or 1]",
+    ),
     click.option(
         "--class-names",
         type=click.Path(exists=True, dir_okay=False),
