@@ -513,9 +513,9 @@ def _read(source: str, format: str | None, limits: Limits, options: dict[str, An
     from plada_codec.reference import image_numbers, reference_digest
 
     names, checked_names = options["class_names"], options["class_check"]
-    said = [name for name in ("class_names", "class_check", "no_class_check") if options[name]]
-    if len(said) > 1:
-        one, other = (f"--{name.replace('_', '-')}" for name in said[:2])
+    given = [name for name in ("class_names", "class_check", "no_class_check") if options[name]]
+    if len(given) > 1:
+        one, other = (f"--{name.replace('_', '-')}" for name in given[:2])
         raise click.UsageError(f"{one} and {other} exclude each other.")
     images = _opened_reference(options["reference"], options)
     if options["digest_bytes"] is not None and images is None and options["reference_digest"] is None:

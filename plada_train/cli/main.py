@@ -509,15 +509,15 @@ def student(
         stack.enter_context(_locked_folder_of(path))
         encoded = read_bytes(payload)
         with naming_file(str(payload)):
-            said = decode(encoded)
+            decoded = decode(encoded)
             if names_file is not None:
-                said = said.with_class_names(lines_of(str(names_file)))
+                decoded = decoded.with_class_names(lines_of(str(names_file)))
         # Find errors now, before all images of the reference set are read for its digest
         test = None
         if target_test:
-            test = open_test_images(target_test, said.num_classes, said.class_names, said.class_check)
-        make_classifier(recipe, said.num_classes)
-        known_names = said.class_names if test is None else test.class_names
+            test = open_test_images(target_test, decoded.num_classes, decoded.class_names, decoded.class_check)
+        make_classifier(recipe, decoded.num_classes)
+        known_names = decoded.class_names if test is None else test.class_names
         received = stages.virtual_dataset(open_images(reference), encoded, known_names)
         if check_images and not path.with_suffix(UNFINISHED).exists():
             stages.check_images((received,) if test is None else (received, test))

@@ -104,11 +104,11 @@ def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ..
     _check_model(recipe.model, recipe.model_args)
     weights = recipe.weights
     if isinstance(weights, str):
-        said = _metadata_of_hub(weights, recipe.model)
+        metadata = _metadata_of_hub(weights, recipe.model)
     else:
-        said = _metadata_of_file(weights, recipe.model) if weights else {}
-    model = said.get("model", recipe.model)
-    model_args = {**said.get("model_args", {}), **recipe.model_args}
+        metadata = _metadata_of_file(weights, recipe.model) if weights else {}
+    model = metadata.get("model", recipe.model)
+    model_args = {**metadata.get("model_args", {}), **recipe.model_args}
     network = _create(model, model_args, num_classes, weights if isinstance(weights, str) else None)
     default = timm.data.resolve_data_config({}, model=network)
     config = ModelConfig(
@@ -117,8 +117,8 @@ def make_classifier(recipe: Recipe, num_classes: int, class_names: tuple[str, ..
         num_classes=num_classes,
         class_names=class_names,
         image_size=recipe.image_size or default["input_size"][-1],
-        mean=recipe.mean or said.get("mean", tuple(default["mean"])),
-        std=recipe.std or said.get("std", tuple(default["std"])),
+        mean=recipe.mean or metadata.get("mean", tuple(default["mean"])),
+        std=recipe.std or metadata.get("std", tuple(default["std"])),
         interpolation=default["interpolation"],
     )
     _try_out(network, config)

@@ -33,15 +33,15 @@ def write_label_loss(context: PlanContext, sample: Universe, workers: Workers) -
     Returns:
         The accuracy on held-out images of each proxy that learnt the target itself.
     """
-    said = context.folder / "proxies.json"
-    if context.loss_path.exists() and said.exists():
-        return json_files.read(said, dict[str, Share])
+    accuracies_path = context.folder / "proxies.json"
+    if context.loss_path.exists() and accuracies_path.exists():
+        return json_files.read(accuracies_path, dict[str, Share])
     steps = EPOCHS * len(context.train.labels) // context.batch_size
     steps = min(max(steps, LEAST_STEPS), MOST_STEPS)
     with progress_bar("proxies learn the target"):
         learning = {model: workers.submit(train_target_proxy, model, steps) for model in proxies.MODELS}
         accuracies = {model: future.result() for model, future in learning.items()}
-    json_files.write(said, accuracies)
+    json_files.write(accuracies_path, accuracies)
     size = len(context.reference)
     chunk = _CHUNK * sample.stride
     loss = np.full(size, np.nan, np.float32)

@@ -72,7 +72,7 @@ class SearchResult:
         """
         best = None
         for rung in self.rungs:
-            fitting = {one: said for one, said in rung.items() if said.payload_bytes <= budget_bytes}
+            fitting = {one: result for one, result in rung.items() if result.payload_bytes <= budget_bytes}
             if not fitting or (best is not None and best not in fitting):
                 break
             best = min(fitting, key=lambda one: (-fitting[one].accuracy, fitting[one].payload_bytes))

@@ -206,8 +206,8 @@ def _choice(points: Sequence[Point], budget_bytes: int | None) -> Table | None:
 def _words(contents: Contents) -> list[tuple[str, str]]:
     """Entries of the glossary for the words of this page."""
     rules = [contents.summary.rule] if contents.summary else []
-    said = " ".join([*rules, *(f"{point.name} {point.series} proxy held-out" for point in contents.points)])
-    return [(word, meaning) for word, (sign, meaning) in _WORDS.items() if sign in said]
+    shown_text = " ".join([*rules, *(f"{point.name} {point.series} proxy held-out" for point in contents.points)])
+    return [(word, meaning) for word, (sign, meaning) in _WORDS.items() if sign in shown_text]
 
 
 # Sections

@@ -7,7 +7,8 @@ import sys
 import tracemalloc
 from collections.abc import Callable
 
-_PEAK = """
+#: Python code that defines `peak_kilobytes`, for programs that run in a process of their own. Needs Linux.
+PEAK = """
 import re
 def peak_kilobytes():
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
@@ -35,6 +36,6 @@ def process_growth_bytes(setup: str, work: str, *arguments: str) -> int:
     The high-water mark is read from /proc: that of `getrusage` begins with the memory of the process that starts this
     one, and would hide all below it.
     """
-    program = f"{_PEAK}\n{setup}\nbefore = peak_kilobytes()\n{work}\nprint(peak_kilobytes() - before)"
+    program = f"{PEAK}\n{setup}\nbefore = peak_kilobytes()\n{work}\nprint(peak_kilobytes() - before)"
     command = [sys.executable, "-c", program, *arguments]
     return 1024 * int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

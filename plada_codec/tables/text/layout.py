@@ -63,16 +63,16 @@ def layout_of(sample: list[bytes], line: int, comment: bytes, delimiter: int | N
     if delimiter is None:
         delimiter = _delimiter_of(sample)
     names = _fields(sample[0], delimiter)
-    said = _fields(comment.strip().lstrip(b"#").strip() + b"\n", delimiter) if comment else []
+    names_in_comment = _fields(comment.strip().lstrip(b"#").strip() + b"\n", delimiter) if comment else []
     if choice.names_both(names):
         image, label = choice.of(names)
         name = names[image]
         # The header lacks the name of the first column, so all others are one further on
         shift = int(_has_row_names_of_r(sample, delimiter))
         return Layout(delimiter, len(names) + shift, image + shift, label + shift, line, True, name)
-    if len(said) == len(names) and choice.names_both(said):
-        image, label = choice.of(said)
-        return Layout(delimiter, len(names), image, label, line, False, said[image])
+    if len(names_in_comment) == len(names) and choice.names_both(names_in_comment):
+        image, label = choice.of(names_in_comment)
+        return Layout(delimiter, len(names), image, label, line, False, names_in_comment[image])
     if len(names) < 2:
         raise FileError(f"line {line}: {shown(sample[0])} is not two fields, index and label", rule="file")
     image, label = _columns_without_header(line, names, choice)
